@@ -1,0 +1,43 @@
+#include "base/cpu.h"
+
+#include <pthread.h>
+#include <string.h>
+
+static lm_cpu g_cpu;
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+static void read_brand(char out[64]) {
+    unsigned int words[12];
+    for (unsigned int i = 0; i < 3; i++) {
+        if (!__get_cpuid(0x80000002u + i, &words[4 * i], &words[4 * i + 1], &words[4 * i + 2], &words[4 * i + 3]))
+            return;
+    }
+    memcpy(out, words, sizeof words);
+    out[sizeof words] = '\0';
+}
+
+static void detect(void) {
+    __builtin_cpu_init(); /* checks the operating system's saved state (XCR0) too */
+    g_cpu.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    g_cpu.avx512 = g_cpu.avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    g_cpu.avx512_vnni = g_cpu.avx512 && __builtin_cpu_supports("avx512vnni");
+    g_cpu.avx512_bf16 = g_cpu.avx512 && __builtin_cpu_supports("avx512bf16");
+    read_brand(g_cpu.name);
+}
+#else
+static void detect(void) {
+#if defined(__aarch64__)
+    g_cpu.neon = true;
+    strcpy(g_cpu.name, "aarch64");
+#endif
+}
+#endif
+
+const lm_cpu *lm_cpu_get(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, detect);
+    return &g_cpu;
+}

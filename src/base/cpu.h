@@ -1,0 +1,19 @@
+/* What instructions this CPU and operating system offer, read once at start-up. Any thread. */
+#ifndef LM_BASE_CPU_H
+#define LM_BASE_CPU_H
+
+#include <stdbool.h>
+
+typedef struct lm_cpu {
+    bool avx2;        /* AVX2 with FMA and F16C */
+    bool avx512;      /* F, BW, DQ, VL */
+    bool avx512_vnni;
+    bool avx512_bf16;
+    bool neon;        /* aarch64 */
+    char name[64];    /* brand string, "" when unknown */
+} lm_cpu;
+
+/* Features of this machine. Static storage. */
+const lm_cpu *lm_cpu_get(void);
+
+#endif

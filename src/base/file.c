@@ -1,0 +1,190 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+loam_status lm_file_map_open(const char *path, lm_file_map *out, loam_error *err) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return lm_error_errno(err, "%s", path);
+    struct stat info;
+    loam_status status = LOAM_OK;
+    void *ptr = NULL;
+    if (fstat(fd, &info) != 0) {
+        status = lm_error_errno(err, "%s", path);
+    } else if (!S_ISREG(info.st_mode)) {
+        status = lm_error_set(err, LOAM_INVALID, "%s: not a regular file", path);
+    } else if (info.st_size > 0) {
+        ptr = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (ptr == MAP_FAILED) status = lm_error_errno(err, "%s: cannot map", path);
+    }
+    close(fd);
+    if (status == LOAM_OK) *out = (lm_file_map){ptr, (size_t)info.st_size};
+    return status;
+}
+
+void lm_file_map_close(lm_file_map *map) {
+    if (map->ptr) munmap((void *)map->ptr, map->size_bytes);
+    *map = (lm_file_map){0};
+}
+
+loam_status lm_file_read(const char *path, size_t max_bytes, char **out_bytes, size_t *out_size, loam_error *err) {
+    FILE *stream = fopen(path, "rbe");
+    if (!stream) return lm_error_errno(err, "%s", path);
+    lm_buf buf;
+    lm_buf_init(&buf, max_bytes);
+    char piece[16384];
+    size_t n;
+    while ((n = fread(piece, 1, sizeof piece, stream)) > 0 && buf.status == LOAM_OK) lm_buf_append(&buf, piece, n);
+    loam_status status = LOAM_OK;
+    if (ferror(stream)) {
+        status = lm_error_errno(err, "%s", path);
+    } else if (buf.status == LOAM_LIMIT) {
+        status = lm_error_set(err, LOAM_LIMIT, "%s: larger than the %zu bytes allowed here", path, max_bytes);
+    } else {
+        status = lm_buf_status(&buf, err);
+    }
+    fclose(stream);
+    size_t size = buf.len;
+    char *bytes = status == LOAM_OK ? lm_buf_take(&buf) : NULL;
+    lm_buf_deinit(&buf);
+    if (status != LOAM_OK) return status;
+    if (!bytes) return lm_error_no_memory(err, 1);
+    *out_bytes = bytes;
+    if (out_size) *out_size = size;
+    return LOAM_OK;
+}
+
+loam_status lm_file_fsync_dir(const char *dir, loam_error *err) {
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return lm_error_errno(err, "%s", dir);
+    int failed = fsync(fd);
+    loam_status status = failed ? lm_error_errno(err, "%s: fsync", dir) : LOAM_OK;
+    close(fd);
+    return status;
+}
+
+static loam_status fsync_parent(const char *path, loam_error *err) {
+    const char *slash = strrchr(path, '/');
+    if (!slash) return lm_file_fsync_dir(".", err);
+    char *dir = lm_strndup(path, slash == path ? 1 : (size_t)(slash - path));
+    if (!dir) return lm_error_no_memory(err, 1);
+    loam_status status = lm_file_fsync_dir(dir, err);
+    lm_free(dir);
+    return status;
+}
+
+loam_status lm_file_writer_open(lm_file_writer *writer, const char *path, loam_error *err) {
+    *writer = (lm_file_writer){.path = lm_strdup(path), .temp_path = lm_asprintf("%s.tmp-%ld", path, (long)getpid())};
+    if (!writer->path || !writer->temp_path) {
+        lm_file_writer_abort(writer);
+        return lm_error_no_memory(err, strlen(path));
+    }
+    writer->stream = fopen(writer->temp_path, "wbe");
+    if (!writer->stream) {
+        loam_status status = lm_error_errno(err, "%s", path);
+        lm_file_writer_abort(writer);
+        return status;
+    }
+    return LOAM_OK;
+}
+
+loam_status lm_file_writer_write(lm_file_writer *writer, const void *bytes, size_t size, loam_error *err) {
+    if (size && fwrite(bytes, 1, size, writer->stream) != size) return lm_error_errno(err, "%s", writer->path);
+    return LOAM_OK;
+}
+
+loam_status lm_file_writer_commit(lm_file_writer *writer, loam_error *err) {
+    loam_status status = LOAM_OK;
+    if (fflush(writer->stream) != 0 || fsync(fileno(writer->stream)) != 0)
+        status = lm_error_errno(err, "%s", writer->path);
+    if (fclose(writer->stream) != 0 && status == LOAM_OK) status = lm_error_errno(err, "%s", writer->path);
+    writer->stream = NULL;
+    if (status == LOAM_OK && rename(writer->temp_path, writer->path) != 0)
+        status = lm_error_errno(err, "%s", writer->path);
+    if (status != LOAM_OK) {
+        lm_file_writer_abort(writer);
+        return status;
+    }
+    status = fsync_parent(writer->path, err);
+    lm_free(writer->temp_path);
+    writer->temp_path = NULL; /* nothing left for abort to remove */
+    lm_file_writer_abort(writer);
+    return status;
+}
+
+void lm_file_writer_abort(lm_file_writer *writer) {
+    if (writer->stream) fclose(writer->stream);
+    if (writer->temp_path) unlink(writer->temp_path);
+    lm_free(writer->path);
+    lm_free(writer->temp_path);
+    *writer = (lm_file_writer){0};
+}
+
+loam_status lm_file_write_atomic(const char *path, const void *bytes, size_t size, loam_error *err) {
+    lm_file_writer writer;
+    LM_TRY(lm_file_writer_open(&writer, path, err));
+    loam_status status = lm_file_writer_write(&writer, bytes, size, err);
+    if (status == LOAM_OK) return lm_file_writer_commit(&writer, err);
+    lm_file_writer_abort(&writer);
+    return status;
+}
+
+loam_status lm_file_make_dirs(const char *dir, loam_error *err) {
+    char *path = lm_strdup(dir);
+    if (!path) return lm_error_no_memory(err, strlen(dir));
+    loam_status status = LOAM_OK;
+    for (char *p = path + 1; status == LOAM_OK; p++) {
+        char c = *p;
+        if (c != '/' && c != '\0') continue;
+        *p = '\0';
+        if (mkdir(path, 0700) != 0 && errno != EEXIST) status = lm_error_errno(err, "%s", path);
+        *p = c;
+        if (c == '\0') break;
+    }
+    if (status == LOAM_OK && !lm_file_is_dir(dir)) {
+        errno = ENOTDIR;
+        status = lm_error_errno(err, "%s", dir);
+    }
+    lm_free(path);
+    return status;
+}
+
+static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *place) {
+    (void)info, (void)kind, (void)place;
+    return remove(path);
+}
+
+loam_status lm_file_remove_tree(const char *path, loam_error *err) {
+    enum { OPEN_DIRS = 16 };
+    if (nftw(path, remove_entry, OPEN_DIRS, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
+        return lm_error_errno(err, "%s: cannot remove", path);
+    return LOAM_OK;
+}
+
+bool lm_file_exists(const char *path) {
+    return access(path, F_OK) == 0;
+}
+
+bool lm_file_is_dir(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+loam_status lm_file_size(const char *path, size_t *out_bytes, loam_error *err) {
+    struct stat info;
+    if (stat(path, &info) != 0) return lm_error_errno(err, "%s", path);
+    *out_bytes = (size_t)info.st_size;
+    return LOAM_OK;
+}
+
+char *lm_path_join(const char *dir, const char *name) {
+    size_t len = strlen(dir);
+    return lm_asprintf("%s%s%s", dir, len && dir[len - 1] == '/' ? "" : "/", name);
+}
