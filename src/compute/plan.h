@@ -1,0 +1,36 @@
+/* A plan: a graph made ready to run on a device. Every value has its place in one arena (by liveness: two values that are
+ * never needed together may share bytes), every node its kernel; running allocates nothing.
+ *
+ *     lm_plan *plan;
+ *     LM_TRY(lm_plan_new(graph, device, &plan, err));
+ *     memcpy(ids->data, ...);                            inputs' data pointers are set now
+ *     lm_plan_run(plan, (int64_t[]){[LM_EXTENT_ROWS] = 3, [LM_EXTENT_OUTS] = 1});
+ *     use(logits->data);
+ *
+ * The graph must outlive the plan and belongs to it from then on (its tensors' data pointers are the plan's). A plan and
+ * its device are used by one thread at a time.
+ */
+#ifndef LM_COMPUTE_PLAN_H
+#define LM_COMPUTE_PLAN_H
+
+#include "compute/backend.h"
+
+typedef struct lm_plan lm_plan;
+
+loam_status lm_plan_new(lm_graph *graph, lm_device *device, lm_plan **out, loam_error *err) LM_MUST_USE;
+void lm_plan_free(lm_plan *plan);
+
+/* extents: [LM_N_EXTENTS], each at most the capacity of every tensor that has it (asserted). */
+void lm_plan_run(lm_plan *plan, const int64_t *extents);
+
+/* Sum of the nodes' costs for these extents, and one node's kernel name. */
+lm_cost lm_plan_cost(const lm_plan *plan, const int64_t *extents);
+const char *lm_plan_kernel_name(const lm_plan *plan, int node);
+
+size_t lm_plan_arena_bytes(const lm_plan *plan);
+
+/* Switches per-node timing on (accumulates until read) and reads it: [n_nodes] nanoseconds. */
+loam_status lm_plan_profile_start(lm_plan *plan, loam_error *err) LM_MUST_USE;
+const int64_t *lm_plan_profile_ns(const lm_plan *plan);
+
+#endif

@@ -1,0 +1,72 @@
+/* A tensor: shape, element type, and where its elements are. Row-major, contiguous, outermost dimension first.
+ *
+ * The outermost dimension may be an *extent*: a number that is known only when the graph runs (rows of this step's
+ * batch, rows whose logits are wanted, sequences). shape[0] is then its capacity. One graph thus serves a decode step of
+ * one token and a prefill chunk of its capacity, and nothing is planned or allocated in between.
+ */
+#ifndef LM_COMPUTE_TENSOR_H
+#define LM_COMPUTE_TENSOR_H
+
+#include "compute/dtype.h"
+
+enum { LM_MAX_DIMS = 4 };
+
+typedef enum lm_extent {
+    LM_EXTENT_FIXED, /* shape[0] is what it says */
+    LM_EXTENT_ROWS,  /* tokens of this step */
+    LM_EXTENT_OUTS,  /* rows whose logits are wanted */
+    LM_EXTENT_SEQS,  /* sequences in this step's batch */
+    LM_N_EXTENTS,
+} lm_extent;
+
+typedef enum lm_role {
+    LM_ROLE_INPUT,  /* filled by the caller before a run; storage belongs to the plan */
+    LM_ROLE_WEIGHT, /* constant; storage belongs to the caller and outlives the graph */
+    LM_ROLE_STATE,  /* read and written across runs (parameters, moments, gradients, KV cache); caller's storage */
+    LM_ROLE_VALUE,  /* made by a node; storage belongs to the plan, valid until the next run if marked as output */
+} lm_role;
+
+/* How a matrix [n_out, n_in] is laid out. PANELS is the backend's own order, made by lm_device_pack. */
+typedef enum lm_layout { LM_LAYOUT_ROWS, LM_LAYOUT_PANELS } lm_layout;
+
+typedef struct lm_node lm_node;
+
+typedef struct lm_tensor lm_tensor;
+struct lm_tensor {
+    const char *name;   /* for messages and profiles; may be "" */
+    lm_dtype dtype;
+    lm_role role;
+    lm_layout layout;
+    lm_extent extent;   /* of dimension 0 */
+    int n_dims;         /* 1 to LM_MAX_DIMS */
+    int64_t shape[LM_MAX_DIMS];
+    void *data;         /* WEIGHT, STATE: set by the caller; INPUT, VALUE: set by the planner */
+    lm_node *producer;  /* VALUE: the node that makes it; NULL otherwise */
+    lm_tensor *alias;   /* output that is an input changed in place: that input; NULL otherwise */
+    lm_tensor *grad;    /* STATE: where its gradient accumulates (a STATE of equal shape, f32); NULL: not trained */
+    bool requires_grad; /* a trained parameter depends on it */
+    bool is_output;     /* its storage is kept to the end of the run */
+    int id;             /* position in the graph */
+};
+
+/* Elements in one row of dimension 0, all elements at capacity, bytes at capacity. */
+int64_t lm_tensor_row_elems(const lm_tensor *tensor);
+int64_t lm_tensor_n_elems(const lm_tensor *tensor);
+size_t lm_tensor_bytes(const lm_tensor *tensor);
+
+/* Dimension 0 in a run with these extents ([LM_N_EXTENTS]; extents[LM_EXTENT_FIXED] is not read). */
+static inline int64_t lm_tensor_dim0(const lm_tensor *tensor, const int64_t *extents) {
+    return tensor->extent == LM_EXTENT_FIXED ? tensor->shape[0] : extents[tensor->extent];
+}
+
+/* A constant matrix or vector as a model holds it: shared by all graphs made from the model, never changed. */
+typedef struct lm_weight {
+    const char *name;
+    lm_dtype dtype;
+    lm_layout layout;
+    int n_dims;
+    int64_t shape[LM_MAX_DIMS];
+    const void *data;
+} lm_weight;
+
+#endif
