@@ -18,7 +18,11 @@ static int run_help(const void *settings_, int n_args, char **args) {
         return LM_EXIT_USAGE;
     }
     if (n_args == 0) {
-        lm_help_print_all();
+        if (settings->man) {
+            lm_help_print_man_all();
+        } else {
+            lm_help_print_all();
+        }
         return LM_EXIT_OK;
     }
     for (size_t i = 0; lm_commands[i]; i++) {

@@ -76,6 +76,7 @@ int lm_cli_fail(const loam_error *err);
 /* Help, manual page (man(7) source) and completions, from the same tables. */
 void lm_help_print(const lm_command *command, const char *full_name);
 void lm_help_print_all(void);
+void lm_help_print_man_all(void);
 void lm_help_print_man(const lm_command *command, const char *full_name);
 int lm_help_print_completion(const char *shell); /* bash, zsh or fish; 0 when unknown */
 

@@ -88,6 +88,20 @@ static void print_man_subcommands(const lm_command *command) {
     }
 }
 
+void lm_help_print_man_all(void) {
+    printf(".TH LOAM 1 \"\" \"loam %s\" \"loam manual\"\n", LOAM_VERSION);
+    printf(".SH NAME\nloam \\- an AI cloud of one's own\n.SH SYNOPSIS\n.B loam\n<command> [options]\n"
+           ".SH DESCRIPTION\nloam trains, serves, meters and bills large language models on the compute at hand.\n"
+           "Each command has a page of its own.\n.SH COMMANDS\n");
+    for (size_t i = 0; lm_commands[i]; i++) {
+        printf(".TP\n.BR loam\\-%s (1)\n", lm_commands[i]->name);
+        print_roff(lm_commands[i]->summary);
+        printf("\n");
+    }
+    printf(".SH EXIT STATUS\n0 on success, 1 when the work failed, 2 on a wrong command line, 75 when stopped on request\n"
+           "after saving, so that running again goes on.\n");
+}
+
 void lm_help_print_man(const lm_command *command, const char *full_name) {
     printf(".TH LOAM\\-%s 1 \"\" \"loam %s\" \"loam manual\"\n", full_name, LOAM_VERSION);
     printf(".SH NAME\nloam\\-%s \\- ", full_name);

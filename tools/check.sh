@@ -1,0 +1,87 @@
+#!/bin/bash
+# Everything that must hold before a commit, counted. `make check` runs it; ends with "N passed, N failed, N skipped".
+#   tools/check.sh            all
+#   tools/check.sh quick      without the sanitizers, the fuzzers and the browser
+set -u
+cd "$(dirname "$0")/.."
+quick=${1:-}
+total_passed=0 total_failed=0 total_skipped=0
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+started=$SECONDS
+[ -d ../shared/data ] && export LOAM_TEST_DATA=${LOAM_TEST_DATA:-$(cd ../shared/data && pwd)}
+export ASAN_OPTIONS=${ASAN_OPTIONS:-abort_on_error=1:detect_stack_use_after_return=0}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
+
+say() { printf '%s %4ds  %s\n' "$(date +%H:%M:%S)" $((SECONDS - started)) "$*"; }
+
+# step NAME COMMAND...: one check, by its exit code (77: skipped).
+step() {
+    local name=$1 log="$logs/step.log" code
+    shift
+    "$@" >"$log" 2>&1
+    code=$?
+    if [ $code = 0 ]; then
+        total_passed=$((total_passed + 1)); say "ok      $name"
+    elif [ $code = 77 ]; then
+        total_skipped=$((total_skipped + 1)); say "skipped $name: $(tail -n 1 "$log")"
+    else
+        total_failed=$((total_failed + 1)); say "FAILED  $name"; tail -n 60 "$log" | sed 's/^/    /'
+    fi
+}
+
+# suite NAME BUILD_DIR MESON_TEST_ARGS...: a meson test run, each test counted.
+suite() {
+    local name=$1 dir=$2 counts p f s
+    shift 2
+    meson test -C "$dir" --no-rebuild --print-errorlogs "$@" >"$logs/suite.log" 2>&1
+    counts=$(python3 tools/count_tests.py "$dir" 2>"$logs/names.log")
+    if [ -z "$counts" ]; then
+        counts="0 1 0"; tail -n 30 "$logs/suite.log"
+    fi
+    read -r p f s <<<"$counts"
+    total_passed=$((total_passed + p)) total_failed=$((total_failed + f)) total_skipped=$((total_skipped + s))
+    say "$([ "$f" = 0 ] && echo 'ok     ' || echo 'FAILED ') $name: $p passed, $f failed, $s skipped"
+    cat "$logs/names.log"
+}
+
+# configure DIR FLAGS...: makes a build folder or brings it up to date, and builds it.
+configure() {
+    local dir=$1
+    shift
+    [ -f "$dir/build.ninja" ] || meson setup "$dir" "$@" || return 1
+    ninja -C "$dir"
+}
+
+sanitized() {
+    step "build with ASan and UBSan" configure build-asan -Db_sanitize=address,undefined -Db_lundef=false -Dconsole=false
+    suite "tests under ASan and UBSan" build-asan -t 4 --no-suite slow
+    step "build with TSan" configure build-tsan -Db_sanitize=thread -Db_lundef=false -Dconsole=false
+    suite "threads under TSan" build-tsan -t 6 --suite base --suite net --suite serve --suite cloud --no-suite slow
+}
+
+fuzzed() {
+    step "build the fuzz targets" env CC=clang meson_flags= bash -c \
+        '[ -f build-fuzz/build.ninja ] || meson setup build-fuzz -Dfuzz=true -Dconsole=false -Db_sanitize=address,undefined -Db_lundef=false && ninja -C build-fuzz'
+    for target in build-fuzz/tests/fuzz/fuzz_*; do
+        [ -f "$target" ] && [ -x "$target" ] || continue
+        step "fuzz $(basename "$target") briefly" tools/fuzz.sh "${FUZZ_SECONDS:-4}" "$(basename "$target")"
+    done
+}
+
+step "layers and habits" python3 tools/check_layers.py
+step "build" configure build
+step "headers compile alone" tools/check_headers.sh
+suite "tests" build -t 2
+step "install and uninstall" tools/check_install.sh build
+step "clients and protocols" tools/check_api.sh build/loam
+if [ "$quick" != quick ]; then
+    step "console in a browser" tools/check_console.sh build/loam
+    sanitized
+    fuzzed
+fi
+
+say "done"
+echo "$total_passed passed, $total_failed failed, $total_skipped skipped"
+[ "$total_failed" = 0 ]
