@@ -31,7 +31,8 @@ enum { LM_MAX_INPUTS = 8, LM_MAX_OUTPUTS = 4 };
 
 /* Parameters of ops by the field's names; each op reads the few that its file documents. */
 typedef struct lm_attrs {
-    float eps, scale;
+    float eps;
+    float scale; /* of attention scores; of rope's sines and cosines, where 0 stands for 1 */
     float beta1, beta2, weight_decay; /* optimizers */
     int64_t n_heads, n_kv_heads, head_dim;
     int64_t block_tokens; /* tokens in a block of the paged KV cache */

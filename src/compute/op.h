@@ -28,7 +28,10 @@ typedef void lm_kernel_fn(const lm_kernel_args *args);
 typedef struct lm_op {
     const char *name;
     int min_inputs, max_inputs;
-    int n_outputs;
+    int n_outputs; /* trailing ones may be absent: their shape rule leaves n_dims 0 */
+    /* Inputs, as bits, whose storage output 0 may take over when nothing needs them afterwards. An op may set a bit only if
+     * every kernel reads whatever an output element depends on in that input before it writes the element. */
+    unsigned in_place;
     /* Checks inputs and attributes, fills dtype, extent, n_dims and shape of the outputs (and alias for those changed in
      * place). On a mismatch returns a status with a message that names the shapes. */
     loam_status (*shape)(const lm_node *node, lm_tensor *const *out, loam_error *err);

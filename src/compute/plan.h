@@ -4,7 +4,7 @@
  *     lm_plan *plan;
  *     LM_TRY(lm_plan_new(graph, device, &plan, err));
  *     memcpy(ids->data, ...);                            inputs' data pointers are set now
- *     lm_plan_run(plan, (int64_t[]){[LM_EXTENT_ROWS] = 3, [LM_EXTENT_OUTS] = 1});
+ *     lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = 3, [LM_EXTENT_OUTS] = 1});
  *     use(logits->data);
  *
  * The graph must outlive the plan and belongs to it from then on (its tensors' data pointers are the plan's). A plan and

@@ -16,11 +16,12 @@ typedef enum lm_extent {
     LM_EXTENT_ROWS,  /* tokens of this step */
     LM_EXTENT_OUTS,  /* rows whose logits are wanted */
     LM_EXTENT_SEQS,  /* sequences in this step's batch */
+    LM_EXTENT_CONTEXT, /* sum over this step's rows of the positions each attends to; only attention's cost reads it */
     LM_N_EXTENTS,
 } lm_extent;
 
 typedef enum lm_role {
-    LM_ROLE_INPUT,  /* filled by the caller before a run; storage belongs to the plan */
+    LM_ROLE_INPUT,  /* filled by the caller before a run; storage belongs to the plan, content stays between runs */
     LM_ROLE_WEIGHT, /* constant; storage belongs to the caller and outlives the graph */
     LM_ROLE_STATE,  /* read and written across runs (parameters, moments, gradients, KV cache); caller's storage */
     LM_ROLE_VALUE,  /* made by a node; storage belongs to the plan, valid until the next run if marked as output */
@@ -43,11 +44,21 @@ struct lm_tensor {
     void *data;         /* WEIGHT, STATE: set by the caller; INPUT, VALUE: set by the planner */
     lm_node *producer;  /* VALUE: the node that makes it; NULL otherwise */
     lm_tensor *alias;   /* output that is an input changed in place: that input; NULL otherwise */
+    lm_tensor *view_of; /* the tensor whose elements these are under another shape (never itself a view); or NULL */
     lm_tensor *grad;    /* STATE: where its gradient accumulates (a STATE of equal shape, f32); NULL: not trained */
     bool requires_grad; /* a trained parameter depends on it */
     bool is_output;     /* its storage is kept to the end of the run */
     int id;             /* position in the graph */
 };
+
+/* The tensor that gradients and storage of a view belong to. */
+static inline lm_tensor *lm_tensor_base(lm_tensor *tensor) {
+    return tensor->view_of ? tensor->view_of : tensor;
+}
+
+/* "w f32 [4, 8]" into buf, cut when too long; returns buf. For messages. */
+enum { LM_TENSOR_TEXT_BYTES = 128 };
+const char *lm_tensor_text(const lm_tensor *tensor, char buf[LM_TENSOR_TEXT_BYTES]);
 
 /* Elements in one row of dimension 0, all elements at capacity, bytes at capacity. */
 int64_t lm_tensor_row_elems(const lm_tensor *tensor);

@@ -1,0 +1,46 @@
+/* The CPU as a device: a thread pool, the instruction set in use, and the table of kernels.
+ *
+ * kernels.def lists every kernel, one line each, best first within an op; select takes the first that applies and falls
+ * back to the op's reference, which always does. A kernel is a `const lm_kernel` in the file of its op group and
+ * instruction set; its `applies` looks at the device's isa and at the node's shapes and types.
+ */
+#ifndef LM_BACKEND_CPU_CPU_H
+#define LM_BACKEND_CPU_CPU_H
+
+#include "base/pool.h"
+#include "compute/backend.h"
+
+/* Instruction sets in use, each with all below it. */
+typedef enum lm_cpu_isa {
+    LM_CPU_SCALAR, /* plain C */
+    LM_CPU_AVX2,   /* with FMA and F16C */
+    LM_CPU_AVX512, /* F, BW, DQ, VL */
+} lm_cpu_isa;
+
+typedef struct lm_cpu_device {
+    lm_device base;
+    lm_pool *pool;
+    lm_cpu_isa isa;
+    bool vnni, bf16;                     /* AVX-512 extensions; false below LM_CPU_AVX512 */
+    lm_kernel references[LM_OP_COUNT];   /* every op's reference as a kernel, "add/reference" */
+} lm_cpu_device;
+
+extern const lm_backend lm_backend_cpu;
+
+/* A line of kernels.def. */
+typedef struct lm_cpu_kernel {
+    lm_op_id op;
+    const lm_kernel *kernel;
+} lm_cpu_kernel;
+
+/* All kernels in the order of kernels.def, references not among them. Static storage. */
+const lm_cpu_kernel *lm_cpu_kernels(int *out_n);
+
+/* lm_backend.pack of the CPU. */
+loam_status lm_cpu_pack(lm_device *device, const lm_weight *weight, lm_weight *out, loam_error *err) LM_MUST_USE;
+
+static inline const lm_cpu_device *lm_cpu_of(const lm_device *device) {
+    return (const lm_cpu_device *)device;
+}
+
+#endif

@@ -1,0 +1,141 @@
+/* The CPU device: opening, memory, choice of kernels, and running the steps of a plan on the pool. */
+#include "backend/cpu/cpu.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/cpu.h"
+#include "base/mem.h"
+
+enum { CPU_ALIGNMENT = 64 };
+
+static lm_cpu_device *cpu_of(lm_device *device) {
+    return (lm_cpu_device *)device;
+}
+
+static loam_status choose_isa(const char *cap, lm_cpu_device *device, loam_error *err) {
+    static const char *const names[] = {[LM_CPU_SCALAR] = "scalar", [LM_CPU_AVX2] = "avx2", [LM_CPU_AVX512] = "avx512"};
+    int limit = LM_CPU_AVX512;
+    if (cap) {
+        for (limit = 0; limit <= LM_CPU_AVX512 && strcmp(names[limit], cap) != 0;) limit++;
+        if (limit > LM_CPU_AVX512)
+            return lm_error_set(err, LOAM_INVALID, "instruction set '%s' is not one of scalar, avx2, avx512", cap);
+    }
+    const lm_cpu *cpu = lm_cpu_get();
+    lm_cpu_isa best = cpu->avx512 ? LM_CPU_AVX512 : cpu->avx2 ? LM_CPU_AVX2 : LM_CPU_SCALAR;
+    device->isa = best < (lm_cpu_isa)limit ? best : (lm_cpu_isa)limit;
+    device->vnni = device->isa == LM_CPU_AVX512 && cpu->avx512_vnni;
+    device->bf16 = device->isa == LM_CPU_AVX512 && cpu->avx512_bf16;
+    return LOAM_OK;
+}
+
+static void list_references(lm_cpu_device *device) {
+    static const char *const names[] = {
+#define LM_OP(id, name) #name "/reference",
+#include "compute/ops.def"
+#undef LM_OP
+    };
+    for (int op = 0; op < LM_OP_COUNT; op++)
+        device->references[op] = (lm_kernel){.name = names[op], .run = lm_op_get((lm_op_id)op)->reference};
+}
+
+static void cpu_close(lm_device *device) {
+    lm_pool_free(cpu_of(device)->pool);
+    lm_free(device);
+}
+
+static loam_status cpu_open(const lm_device_options *options, lm_device **out, loam_error *err) {
+    lm_cpu_device *device = lm_calloc(1, sizeof *device);
+    if (!device) return lm_error_no_memory(err, sizeof *device);
+    device->base.backend = &lm_backend_cpu;
+    loam_status status = choose_isa(options->isa, device, err);
+    if (status == LOAM_OK) status = lm_pool_new(options->n_threads, &device->pool, err);
+    if (status != LOAM_OK) {
+        cpu_close(&device->base);
+        return status;
+    }
+    device->base.n_threads = lm_pool_n_threads(device->pool);
+    list_references(device);
+    *out = &device->base;
+    return LOAM_OK;
+}
+
+static loam_status cpu_alloc(lm_device *device, size_t size_bytes, void **out, loam_error *err) {
+    void *buffer = lm_alloc_aligned(CPU_ALIGNMENT, size_bytes);
+    if (!buffer) return lm_error_no_memory(err, size_bytes);
+    memset(buffer, 0, size_bytes);
+    *out = buffer;
+    return LOAM_OK;
+}
+
+static void cpu_free(lm_device *device, void *buffer) {
+    lm_free(buffer);
+}
+
+static const lm_kernel *cpu_select(const lm_device *device, const lm_node *node) {
+    int n;
+    const lm_cpu_kernel *list = lm_cpu_kernels(&n);
+    for (int i = 0; i < n; i++) {
+        if (list[i].op != node->op) continue;
+        if (!list[i].kernel->applies || list[i].kernel->applies(device, node)) return list[i].kernel;
+    }
+    return &lm_cpu_of(device)->references[node->op];
+}
+
+typedef struct run_job {
+    lm_cpu_device *device;
+    const lm_step *steps;
+    int n_steps;
+    const int64_t *extents;
+    void *workspace;
+    int64_t *profile_ns;
+} run_job;
+
+static void barrier(void *device) {
+    lm_pool_barrier(((lm_cpu_device *)device)->pool);
+}
+
+/* Every thread walks all steps; a step begins when all threads have ended the one before. */
+static void run_steps(void *arg, int thread, int n_threads) {
+    const run_job *job = arg;
+    bool timed = job->profile_ns && thread == 0;
+    int64_t begin_ns = timed ? lm_clock_mono_ns() : 0;
+    for (int i = 0; i < job->n_steps; i++) {
+        job->steps[i].kernel->run(&(lm_kernel_args){
+            .node = job->steps[i].node,
+            .extents = job->extents,
+            .thread = thread,
+            .n_threads = n_threads,
+            .workspace = job->workspace,
+            .barrier = barrier,
+            .device = job->device,
+        });
+        lm_pool_barrier(job->device->pool);
+        if (!timed) continue;
+        int64_t now_ns = lm_clock_mono_ns();
+        job->profile_ns[i] += now_ns - begin_ns;
+        begin_ns = now_ns;
+    }
+}
+
+static void cpu_run(lm_device *device, const lm_step *steps, int n_steps, const int64_t *extents, void *workspace,
+                    int64_t *profile_ns) {
+    run_job job = {cpu_of(device), steps, n_steps, extents, workspace, profile_ns};
+    lm_pool_run(job.device->pool, run_steps, &job);
+}
+
+static void cpu_parallel(lm_device *device, void (*fn)(void *arg, int thread, int n_threads), void *arg) {
+    lm_pool_run(cpu_of(device)->pool, fn, arg);
+}
+
+const lm_backend lm_backend_cpu = {
+    .name = "cpu",
+    .open = cpu_open,
+    .close = cpu_close,
+    .alloc = cpu_alloc,
+    .free = cpu_free,
+    .select = cpu_select,
+    .pack = lm_cpu_pack,
+    .run = cpu_run,
+    .parallel = cpu_parallel,
+};
