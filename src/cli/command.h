@@ -7,6 +7,7 @@
 #ifndef LM_CLI_COMMAND_H
 #define LM_CLI_COMMAND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -62,6 +63,7 @@ struct lm_command {
     const void *defaults;     /* settings_bytes of initial values, or NULL for zeros */
     int (*run)(const void *settings, int n_args, char **args); /* returns the exit code */
     const lm_command *const *subcommands; /* NULL-terminated, instead of run */
+    bool hidden; /* for loam's own processes: not in the list of commands nor in completions */
 };
 
 /* All top-level commands, NULL-terminated, in the order of commands.def. */

@@ -16,7 +16,9 @@ static void option_synopsis(const lm_option *option, char *out, size_t size) {
 
 void lm_help_print_all(void) {
     printf("loam: an AI cloud of one's own\n\nusage: loam <command> [options]\n\ncommands:\n");
-    for (size_t i = 0; lm_commands[i]; i++) printf("  %-12s %s\n", lm_commands[i]->name, lm_commands[i]->summary);
+    for (size_t i = 0; lm_commands[i]; i++) {
+        if (!lm_commands[i]->hidden) printf("  %-12s %s\n", lm_commands[i]->name, lm_commands[i]->summary);
+    }
     printf("\n'loam help <command>' or 'loam <command> --help' tells more\n");
 }
 
@@ -132,10 +134,13 @@ static void print_option_words(const lm_command *command, const char *separator)
 static void complete_bash(void) {
     printf("_loam() {\n    local cur=${COMP_WORDS[COMP_CWORD]} words=\n    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
            "        words='");
-    for (size_t i = 0; lm_commands[i]; i++) printf("%s ", lm_commands[i]->name);
+    for (size_t i = 0; lm_commands[i]; i++) {
+        if (!lm_commands[i]->hidden) printf("%s ", lm_commands[i]->name);
+    }
     printf("'\n    else\n        case ${COMP_WORDS[1]} in\n");
     for (size_t i = 0; lm_commands[i]; i++) {
         const lm_command *command = lm_commands[i];
+        if (command->hidden) continue;
         printf("        %s) words='", command->name);
         print_option_words(command, " ");
         for (size_t j = 0; command->subcommands && command->subcommands[j]; j++) {
@@ -169,6 +174,7 @@ static void complete_fish_options(const lm_command *command, const char *under) 
 static void complete_fish(void) {
     for (size_t i = 0; lm_commands[i]; i++) {
         const lm_command *command = lm_commands[i];
+        if (command->hidden) continue;
         printf("complete -c loam -n __fish_use_subcommand -a %s -d '%s'\n", command->name, command->summary);
         complete_fish_options(command, command->name);
         for (size_t j = 0; command->subcommands && command->subcommands[j]; j++) {
