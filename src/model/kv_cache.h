@@ -1,0 +1,62 @@
+/* The paged KV cache: a pool of blocks of tokens, a block table for every sequence, and reference counts for sharing.
+ *
+ *     sequence 0  [ 4 | 0 | 7 ]          block 4 (two owners)   k, v of tokens 0..15 of both, in every layer
+ *     sequence 1  [ 4 | 2 ]              free list  1 3 5 6
+ *
+ * A block number means the same rows in every layer: the cache tensor of a layer is [n_blocks * LM_KV_BLOCK_TOKENS,
+ * n_kv_heads * head_dim], once for keys and once for values. Blocks are given out when tokens are appended and come
+ * back when their last owner lets go. A shared block is immutable: its owner gets a copy before appending to it. This
+ * file keeps the books and owns the memory; graphs read and write it (kv_write, attention_paged). One thread at a
+ * time. Nothing is allocated after birth.
+ */
+#ifndef LM_MODEL_KV_CACHE_H
+#define LM_MODEL_KV_CACHE_H
+
+#include "compute/backend.h"
+
+enum { LM_KV_BLOCK_TOKENS = 16 };
+
+typedef struct lm_kv_cache lm_kv_cache;
+
+typedef struct lm_kv_options {
+    int64_t n_layers;
+    int64_t row_elems; /* n_kv_heads * head_dim */
+    int64_t n_blocks;
+    int64_t max_seqs;
+    int64_t max_context; /* tokens in one sequence */
+    lm_dtype dtype;      /* LM_F32, LM_F16 or LM_BF16 */
+} lm_kv_options;
+
+loam_status lm_kv_cache_new(lm_device *device, const lm_kv_options *options, lm_kv_cache **out,
+                            loam_error *err) LM_MUST_USE;
+void lm_kv_cache_free(lm_kv_cache *cache);
+
+/* Rows of keys or values of one layer: [n_blocks * LM_KV_BLOCK_TOKENS, row_elems]. */
+void *lm_kv_cache_keys(lm_kv_cache *cache, int64_t layer);
+void *lm_kv_cache_values(lm_kv_cache *cache, int64_t layer);
+
+/* Blocks in a sequence's table, and the table: [table_blocks] block numbers, -1 where there is none. */
+int64_t lm_kv_cache_table_blocks(const lm_kv_cache *cache);
+const int32_t *lm_kv_cache_table(const lm_kv_cache *cache, int32_t seq);
+
+/* The contracts of these stand in model/session.h, whose functions of like name hand through. */
+loam_status lm_kv_cache_seq_new(lm_kv_cache *cache, int32_t *out_seq, loam_error *err) LM_MUST_USE;
+loam_status lm_kv_cache_seq_fork(lm_kv_cache *cache, int32_t from, int64_t len, int32_t *out_seq,
+                                 loam_error *err) LM_MUST_USE;
+void lm_kv_cache_seq_free(lm_kv_cache *cache, int32_t seq);
+bool lm_kv_cache_seq_alive(const lm_kv_cache *cache, int32_t seq);
+int64_t lm_kv_cache_seq_len(const lm_kv_cache *cache, int32_t seq);
+void lm_kv_cache_seq_truncate(lm_kv_cache *cache, int32_t seq, int64_t len);
+
+/* Makes sure that the next n_tokens have blocks of their own, copying the last block when it is shared. LOAM_LIMIT:
+ * nothing was taken. */
+loam_status lm_kv_cache_reserve(lm_kv_cache *cache, int32_t seq, int64_t n_tokens, loam_error *err) LM_MUST_USE;
+
+/* Counts n_tokens as appended; they must have been reserved. */
+void lm_kv_cache_append(lm_kv_cache *cache, int32_t seq, int64_t n_tokens);
+
+int64_t lm_kv_cache_n_blocks(const lm_kv_cache *cache);
+int64_t lm_kv_cache_n_free(const lm_kv_cache *cache);
+size_t lm_kv_cache_bytes(const lm_kv_cache *cache);
+
+#endif
