@@ -1,0 +1,24 @@
+/* A Hugging Face model folder: config.json, and the tensors of model.safetensors or of the shards that
+ * model.safetensors.index.json lists. Immutable after open: any thread; everything handed out lives until close.
+ */
+#ifndef LM_MODEL_HF_FOLDER_H
+#define LM_MODEL_HF_FOLDER_H
+
+#include <jansson.h>
+
+#include "model/safetensors.h"
+
+typedef struct lm_hf_folder lm_hf_folder;
+
+/* LOAM_NOT_FOUND when a file is missing, else what the readers of its parts say. */
+loam_status lm_hf_folder_open(const char *dir, lm_hf_folder **out, loam_error *err) LM_MUST_USE;
+void lm_hf_folder_close(lm_hf_folder *folder); /* NULL is fine */
+
+const char *lm_hf_folder_config_path(const lm_hf_folder *folder);
+const json_t *lm_hf_folder_config(const lm_hf_folder *folder);
+const lm_stored_tensors *lm_hf_folder_tensors(const lm_hf_folder *folder); /* of all shards */
+
+/* A JSON file of the folder, or *out = NULL when there is none of that name. *out is a new reference. */
+loam_status lm_hf_folder_read_json(const char *dir, const char *name, json_t **out, loam_error *err) LM_MUST_USE;
+
+#endif
