@@ -2,11 +2,14 @@
  *
  * A handler gets the complete request (body bounded by max_body_bytes) on the loop's thread and must, now or later, send
  * exactly one reply or one stream. Requests that take long are answered later from a callback or a posted function:
- * the request object lives until its reply is finished or its client is gone. A client that disconnects before that
- * fires the on_close callback, once; after it the object must not be touched any more.
+ * the request object lives until lm_http_reply or lm_http_stream_end is called, or its client is gone. A client that
+ * disconnects before that fires the on_close callback, once; after it the object must not be touched any more. A client
+ * that closes its sending side counts as gone.
  *
  * Limits: header block 64 KiB, body max_body_bytes (413), idle time timeout_ms. A path that no route knows gets 404, a known
  * path with another method 405 with Allow, both through the `on_error` hook so that each API keeps its own error shape.
+ * What is not HTTP at all (400), and bodies of more than twice the limit (413), the HTTP library refuses by itself with a
+ * short page. HEAD goes to the handlers of GET.
  */
 #ifndef LM_NET_HTTP_SERVER_H
 #define LM_NET_HTTP_SERVER_H
