@@ -22,7 +22,7 @@ enum { LM_REDUCE_CHUNK = 4096 };
 enum { LM_ATTENTION_BLOCK = 16 };
 
 /* Attention's kernels keep a head's accumulator on the stack. */
-enum { LM_MAX_HEAD_DIM = 512 };
+enum { LM_MAX_HEAD_DIM = 512, LM_MAX_HEADS = 65536 };
 
 static inline float lm_lanes_fold(float lanes[LM_LANES]) {
     for (int width = LM_LANES / 2; width > 0; width /= 2)

@@ -45,4 +45,8 @@ typedef struct lm_op {
 const lm_op *lm_op_get(lm_op_id id);
 lm_cost lm_node_cost(const lm_node *node, const int64_t *extents);
 
+/* For backward functions: where the gradient of this input accumulates if it is a trained state (or a view of one), in
+ * the input's shape; NULL for anything else. An op that adds into it in place leaves d_in of that input NULL. */
+lm_tensor *lm_graph_leaf_grad(lm_graph *graph, lm_tensor *tensor);
+
 #endif

@@ -7,6 +7,7 @@
 #ifndef LM_COMPUTE_TENSOR_H
 #define LM_COMPUTE_TENSOR_H
 
+#include "base/error.h"
 #include "compute/dtype.h"
 
 enum { LM_MAX_DIMS = 4 };
@@ -60,10 +61,18 @@ static inline lm_tensor *lm_tensor_base(lm_tensor *tensor) {
 enum { LM_TENSOR_TEXT_BYTES = 128 };
 const char *lm_tensor_text(const lm_tensor *tensor, char buf[LM_TENSOR_TEXT_BYTES]);
 
+/* Checks what may come from outside: 1 to LM_MAX_DIMS dimensions of at least 1, whole quantization blocks in the last one, and
+ * a size in bytes that fits. LOAM_INVALID with name and shape otherwise. */
+loam_status lm_shape_check(const char *name, lm_dtype dtype, int n_dims, const int64_t *shape,
+                           loam_error *err) LM_MUST_USE;
+
 /* Elements in one row of dimension 0, all elements at capacity, bytes at capacity. */
 int64_t lm_tensor_row_elems(const lm_tensor *tensor);
 int64_t lm_tensor_n_elems(const lm_tensor *tensor);
 size_t lm_tensor_bytes(const lm_tensor *tensor);
+
+/* Same dimensions, the extent among them. */
+bool lm_tensor_same_shape(const lm_tensor *a, const lm_tensor *b);
 
 /* Dimension 0 in a run with these extents ([LM_N_EXTENTS]; extents[LM_EXTENT_FIXED] is not read). */
 static inline int64_t lm_tensor_dim0(const lm_tensor *tensor, const int64_t *extents) {

@@ -1,0 +1,67 @@
+/* Reverse-mode differentiation: walks the nodes backwards and appends those that compute gradients.
+ *
+ * Gradients are f32 whatever the value's type and have the shape of the value itself (never of a view). Contributions
+ * to one value are added in the order of the walk, so the sum is a property of the graph. A trained state is a leaf:
+ * ops that can add into its gradient in place do (lm_graph_leaf_grad), for others an ACCUMULATE follows.
+ */
+#include "compute/op.h"
+
+#include "base/mem.h"
+
+static const float g_one = 1.0f;
+
+/* d(loss)/d(loss) */
+static lm_tensor *seed(lm_graph *graph) {
+    return lm_graph_weight(graph, &(lm_weight){.name = "one", .dtype = LM_F32, .n_dims = 1, .shape = {1}, .data = &g_one});
+}
+
+lm_tensor *lm_graph_leaf_grad(lm_graph *graph, lm_tensor *tensor) {
+    lm_tensor *base = lm_tensor_base(tensor);
+    if (!base->grad) return NULL;
+    return tensor == base ? base->grad : lm_graph_reshape(graph, base->grad, tensor->n_dims, tensor->shape);
+}
+
+/* Adds a contribution to the gradient of `x`. */
+static void add_gradient(lm_graph *graph, lm_tensor *x, lm_tensor *gradient, lm_tensor **gradients) {
+    lm_tensor *base = lm_tensor_base(x);
+    if (gradient && base != x) gradient = lm_graph_reshape(graph, gradient, base->n_dims, base->shape);
+    if (!gradient) return;
+    if (base->grad)
+        lm_graph_op(graph, LM_OP_ACCUMULATE, &(lm_op_args){.in = {base->grad, gradient}});
+    else if (gradients[base->id])
+        gradients[base->id] = lm_graph_op(graph, LM_OP_ADD, &(lm_op_args){.in = {gradients[base->id], gradient}});
+    else
+        gradients[base->id] = gradient;
+}
+
+static void node_backward(lm_graph *graph, const lm_node *node, lm_tensor **gradients) {
+    lm_tensor *d_out[LM_MAX_OUTPUTS] = {0}, *d_in[LM_MAX_INPUTS] = {0};
+    bool reached = false;
+    for (int i = 0; i < node->n_outputs; i++) {
+        if (!node->out[i]->requires_grad) return;
+        d_out[i] = gradients[node->out[i]->id];
+        reached |= d_out[i] != NULL;
+    }
+    if (!reached) return;
+    const lm_op *op = lm_op_get(node->op);
+    if (!op->backward) {
+        lm_graph_fail(graph, LOAM_UNSUPPORTED, "%s has no gradient, and a trained parameter depends on it", op->name);
+        return;
+    }
+    op->backward(graph, node, d_out, d_in);
+    for (int i = 0; i < node->n_inputs; i++)
+        if (d_in[i] && node->in[i]->requires_grad) add_gradient(graph, node->in[i], d_in[i], gradients);
+}
+
+loam_status lm_graph_backward(lm_graph *graph, lm_tensor *loss, loam_error *err) {
+    LM_TRY(lm_graph_status(graph, err));
+    if (!loss || loss->dtype != LM_F32 || lm_tensor_n_elems(loss) != 1 || !loss->requires_grad)
+        return lm_error_set(err, LOAM_INVALID, "the loss must be one f32 element that depends on a trained state");
+    int n_nodes = lm_graph_n_nodes(graph);
+    lm_tensor **gradients = lm_calloc((size_t)lm_graph_n_tensors(graph), sizeof *gradients);
+    if (!gradients) return lm_error_no_memory(err, (size_t)lm_graph_n_tensors(graph) * sizeof *gradients);
+    gradients[lm_tensor_base(loss)->id] = seed(graph);
+    for (int i = n_nodes - 1; i >= 0; i--) node_backward(graph, lm_graph_node(graph, i), gradients);
+    lm_free(gradients);
+    return lm_graph_status(graph, err);
+}

@@ -1,0 +1,83 @@
+/* LINEAR: y = x w^T + bias
+ * x     [R, K] f32|bf16                                            in
+ * w     [N, K] any float type, in row order or the backend's      in
+ * bias  [N] f32, optional                                         in
+ * y     [R, N] f32                                                out
+ *
+ * Order: y[r, n] is one f32 accumulator, from +0, acc = fmaf(x[r, k], w[n, k], acc) for k = 0 .. K-1, then + bias[n]. Types
+ * other than f32 are converted to f32 exactly first (quantized ones: dequantized). Every kernel of every instruction
+ * set keeps this order, with a vector lane as an output column or row, so that the bits are the same for one row and for
+ * a thousand. One exception: where x and w are both bf16, a kernel may add products in pairs (2k, 2k + 1), as the
+ * dot-product instructions do; the pairing is then a property of the types, never of the shape.
+ */
+#include "compute/ops/rules.h"
+
+enum { CHUNK = 256 }; /* elements converted at a time; a multiple of every format's block */
+
+static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
+    const lm_tensor *x = node->in[0], *w = node->in[1], *bias = node->in[2];
+    bool x_ok = x->n_dims == 2 && (x->dtype == LM_F32 || x->dtype == LM_BF16);
+    bool w_ok = w->n_dims == 2 && w->dtype != LM_I32 && w->extent == LM_EXTENT_FIXED;
+    if (!x_ok || !w_ok || x->shape[1] != w->shape[1] || (bias && (!lm_is(bias, LM_F32, 1) || bias->shape[0] != w->shape[0])))
+        return lm_op_refuse(node, err, "x [R, K] f32|bf16, w [N, K] and, if any, bias [N] f32");
+    lm_out_rows(out[0], x, w->shape[0]);
+    return LOAM_OK;
+}
+
+static void reference(const lm_kernel_args *args) {
+    const lm_tensor *x = args->node->in[0], *w = args->node->in[1], *bias = args->node->in[2];
+    LM_ASSERT(w->layout == LM_LAYOUT_ROWS);
+    float *y = lm_f32(args->node->out[0]);
+    int64_t n_rows = lm_rows_now(args, x), n_in = w->shape[1], n_out = w->shape[0];
+    float x_chunk[CHUNK], w_chunk[CHUNK];
+    lm_range columns = lm_share(args, n_out);
+    for (int64_t n = columns.begin; n < columns.end; n++) {
+        for (int64_t r = 0; r < n_rows; r++) y[r * n_out + n] = 0.0f;
+        for (int64_t k = 0; k < n_in; k += CHUNK) {
+            int64_t count = n_in - k < CHUNK ? n_in - k : CHUNK;
+            lm_load(w, n * n_in + k, w_chunk, count);
+            for (int64_t r = 0; r < n_rows; r++) {
+                lm_load(x, r * n_in + k, x_chunk, count);
+                float acc = y[r * n_out + n];
+                for (int64_t i = 0; i < count; i++) acc = fmaf(x_chunk[i], w_chunk[i], acc);
+                y[r * n_out + n] = acc;
+            }
+        }
+        for (int64_t r = 0; bias && r < n_rows; r++) y[r * n_out + n] += lm_f32(bias)[n];
+    }
+}
+
+/* Where the weight is bf16 the products of the backward pass are too: dy is rounded once for both. */
+static lm_tensor *rounded_like(lm_graph *graph, lm_tensor *dy, const lm_tensor *w) {
+    if (w->dtype != LM_BF16) return dy;
+    return lm_graph_op(graph, LM_OP_CAST, &(lm_op_args){.in = {dy}, .attrs.dtype = LM_BF16});
+}
+
+static void backward(lm_graph *graph, const lm_node *node, lm_tensor *const *d_out, lm_tensor **d_in) {
+    lm_tensor *x = node->in[0], *w = node->in[1], *bias = node->in[2];
+    if (bias && bias->requires_grad) {
+        lm_tensor *grad = lm_graph_leaf_grad(graph, bias);
+        lm_tensor *d_bias = lm_graph_op(graph, LM_OP_COLUMN_SUM, &(lm_op_args){.in = {d_out[0], grad}});
+        if (!grad) d_in[2] = d_bias;
+    }
+    lm_tensor *dy = rounded_like(graph, d_out[0], w);
+    if (w->requires_grad) {
+        lm_tensor *grad = lm_graph_leaf_grad(graph, w);
+        lm_tensor *d_w = lm_graph_op(graph, LM_OP_LINEAR_DW, &(lm_op_args){.in = {dy, x, grad}});
+        if (!grad) d_in[1] = d_w;
+    }
+    if (x->requires_grad) d_in[0] = lm_graph_op(graph, LM_OP_LINEAR_DX, &(lm_op_args){.in = {dy, w}});
+}
+
+static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
+    const lm_tensor *w = node->in[1];
+    int64_t rows = lm_tensor_dim0(node->in[0], extents);
+    out->flops = rows * w->shape[0] * (2 * w->shape[1] + (node->in[2] ? 1 : 0));
+    out->bytes = lm_node_bytes(node, extents);
+}
+
+extern const lm_op lm_op_linear;
+const lm_op lm_op_linear = {
+    .name = "linear", .min_inputs = 2, .max_inputs = 3, .n_outputs = 1,
+    .shape = shape, .reference = reference, .backward = backward, .cost = cost,
+};

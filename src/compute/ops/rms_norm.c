@@ -1,0 +1,52 @@
+/* RMS_NORM: y = x / rms(x) * w        arXiv:1910.07467
+ * x        [R, D] f32                                  in
+ * w        [D] f32                                     in
+ * y        [R, D] f32; may take over x                 out 0
+ * inverse  [R] f32, 1 / rms(x[r]), for the gradient    out 1
+ * attrs    eps, added to the mean square
+ *
+ * Order: the sum of squares as lm_dot(x, x); inverse = 1 / sqrt(sum / D + eps); y = (x * inverse) * w.
+ */
+#include "compute/ops/rules.h"
+
+static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
+    const lm_tensor *x = node->in[0], *w = node->in[1];
+    if (!lm_is(x, LM_F32, 2) || !lm_is(w, LM_F32, 1) || w->shape[0] != x->shape[1])
+        return lm_op_refuse(node, err, "x [R, D] f32 and w [D] f32");
+    lm_out_like(out[0], x, LM_F32);
+    lm_out_column(out[1], x);
+    return LOAM_OK;
+}
+
+static void reference(const lm_kernel_args *args) {
+    const lm_node *node = args->node;
+    int64_t dim = node->in[0]->shape[1];
+    const float *w = lm_f32(node->in[1]);
+    lm_range rows = lm_share(args, lm_rows_now(args, node->in[0]));
+    for (int64_t r = rows.begin; r < rows.end; r++) {
+        const float *x = lm_f32(node->in[0]) + r * dim;
+        float *y = lm_f32(node->out[0]) + r * dim;
+        float inverse = 1.0f / sqrtf(lm_dot(x, x, dim) / (float)dim + node->attrs.eps);
+        lm_f32(node->out[1])[r] = inverse;
+        for (int64_t i = 0; i < dim; i++) y[i] = x[i] * inverse * w[i];
+    }
+}
+
+static void backward(lm_graph *graph, const lm_node *node, lm_tensor *const *d_out, lm_tensor **d_in) {
+    lm_tensor *w = node->in[1];
+    lm_tensor *grad = w->requires_grad ? lm_graph_leaf_grad(graph, w) : NULL;
+    d_in[0] = lm_graph_op(graph, LM_OP_RMS_NORM_BACKWARD,
+                          &(lm_op_args){.in = {d_out[0], node->in[0], w, node->out[1], grad}});
+    if (!grad) d_in[1] = lm_graph_out(d_in[0], 1);
+}
+
+static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
+    out->flops = 4 * lm_elems_now(node->in[0], extents);
+    out->bytes = lm_node_bytes(node, extents);
+}
+
+extern const lm_op lm_op_rms_norm;
+const lm_op lm_op_rms_norm = {
+    .name = "rms_norm", .min_inputs = 2, .max_inputs = 2, .n_outputs = 2, .in_place = 1,
+    .shape = shape, .reference = reference, .backward = backward, .cost = cost,
+};

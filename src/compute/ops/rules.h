@@ -1,0 +1,61 @@
+/* What the ops' files share: predicates and fillers for shape rules, counting for costs, access for references. */
+#ifndef LM_COMPUTE_OPS_RULES_H
+#define LM_COMPUTE_OPS_RULES_H
+
+#include "base/pool.h"
+#include "compute/numerics.h"
+#include "compute/op.h"
+
+/* Shape rules. */
+bool lm_is(const lm_tensor *tensor, lm_dtype dtype, int n_dims);
+bool lm_is_float(const lm_tensor *tensor);                    /* f32, bf16 or f16 */
+bool lm_same_rows(const lm_tensor *a, const lm_tensor *b);    /* same dimension 0, and the same extent */
+/* Attention's heads: all positive, n_heads a multiple of n_kv_heads, head_dim at most LM_MAX_HEAD_DIM. */
+bool lm_heads_ok(const lm_attrs *attrs);
+void lm_out_like(lm_tensor *out, const lm_tensor *like, lm_dtype dtype);
+void lm_out_rows(lm_tensor *out, const lm_tensor *rows_of, int64_t row_elems); /* f32 [rows, row_elems] */
+void lm_out_column(lm_tensor *out, const lm_tensor *rows_of);                  /* f32 [rows] */
+void lm_out_vector(lm_tensor *out, int64_t n);                                 /* f32 [n] */
+void lm_out_in_place(lm_tensor *out, lm_tensor *in);
+
+/* LOAM_INVALID: "linear wants x [R, K] and w [N, K]; got x f32 [3, 8], w f32 [4, 9]". */
+loam_status lm_op_refuse(const lm_node *node, loam_error *err, const char *wanted);
+
+/* Costs: elements and bytes of a tensor in a run with these extents (NULL: 0 bytes); of all inputs and outputs. */
+int64_t lm_elems_now(const lm_tensor *tensor, const int64_t *extents);
+int64_t lm_bytes_now(const lm_tensor *tensor, const int64_t *extents);
+int64_t lm_node_bytes(const lm_node *node, const int64_t *extents);
+
+/* Pairs (row, position it attends to) of causal sequences of seq_len rows, the last maybe shorter. */
+int64_t lm_causal_pairs(int64_t n_rows, int64_t seq_len);
+
+/* References. */
+static inline float *lm_f32(const lm_tensor *tensor) {
+    return tensor->data;
+}
+
+static inline const int32_t *lm_i32(const lm_tensor *tensor) {
+    return tensor->data;
+}
+
+/* Dimension 0 of a tensor in this run. */
+static inline int64_t lm_rows_now(const lm_kernel_args *args, const lm_tensor *tensor) {
+    return lm_tensor_dim0(tensor, args->extents);
+}
+
+/* This thread's share of n. */
+static inline lm_range lm_share(const lm_kernel_args *args, int64_t n) {
+    return lm_range_split(n, 1, args->thread, args->n_threads);
+}
+
+/* The element at `at` (a multiple of the type's block) of any type. */
+static inline const void *lm_at(const lm_tensor *tensor, int64_t at) {
+    return (const char *)tensor->data + lm_dtype_bytes(tensor->dtype, at);
+}
+
+/* n elements from `at` on, as f32. */
+static inline void lm_load(const lm_tensor *tensor, int64_t at, float *dst, int64_t n) {
+    lm_dtype_get(tensor->dtype)->unpack(lm_at(tensor, at), dst, n);
+}
+
+#endif

@@ -1,0 +1,47 @@
+/* Q4_0: blocks of 32 elements, an f16 scale and 32 nibbles: x = d * (q - 8). Byte i holds element i in its low nibble and
+ * element i + 16 in its high one.  GGUF's type 2, as ggml's reference packs it: the element of largest magnitude becomes -8. */
+#include <math.h>
+
+#include "compute/dtype.h"
+
+enum { BLOCK_ELEMS = 32, HALF = BLOCK_ELEMS / 2 };
+
+typedef struct block_q4_0 {
+    uint16_t d; /* f16 */
+    uint8_t q[HALF];
+} block_q4_0;
+
+static void unpack(const void *src, float *dst, int64_t n) {
+    const block_q4_0 *blocks = src;
+    for (int64_t b = 0; b < n / BLOCK_ELEMS; b++) {
+        float d = lm_f16_to_f32(blocks[b].d);
+        float *y = dst + b * BLOCK_ELEMS;
+        for (int i = 0; i < HALF; i++) {
+            y[i] = (float)((blocks[b].q[i] & 15) - 8) * d;
+            y[i + HALF] = (float)((blocks[b].q[i] >> 4) - 8) * d;
+        }
+    }
+}
+
+static uint8_t nibble(float scaled) {
+    float q = scaled + 8.5f;
+    return q >= 15.0f ? 15 : q <= 0.0f ? 0 : (uint8_t)q;
+}
+
+static void pack(const float *src, void *dst, int64_t n) {
+    block_q4_0 *blocks = dst;
+    for (int64_t b = 0; b < n / BLOCK_ELEMS; b++) {
+        const float *x = src + b * BLOCK_ELEMS;
+        float extreme = 0.0f;
+        for (int i = 0; i < BLOCK_ELEMS; i++)
+            if (fabsf(x[i]) > fabsf(extreme)) extreme = x[i];
+        float d = extreme / -8.0f;
+        float inverse = d != 0.0f ? 1.0f / d : 0.0f;
+        blocks[b].d = lm_f32_to_f16(d);
+        for (int i = 0; i < HALF; i++)
+            blocks[b].q[i] = (uint8_t)(nibble(x[i] * inverse) | nibble(x[i + HALF] * inverse) << 4);
+    }
+}
+
+extern const lm_dtype_info lm_dtype_info_q4_0;
+const lm_dtype_info lm_dtype_info_q4_0 = {"q4_0", BLOCK_ELEMS, sizeof(block_q4_0), unpack, pack};
