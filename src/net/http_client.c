@@ -450,6 +450,18 @@ void lm_http_call_cancel(lm_http_call *call) {
     make_due(call);
 }
 
+static struct bufferevent *call_bufferevent(const lm_http_call *call) {
+    return call->connection ? evhttp_connection_get_bufferevent(call->connection->raw) : NULL;
+}
+
+void lm_http_call_pause(lm_http_call *call) {
+    if (call_bufferevent(call)) bufferevent_disable(call_bufferevent(call), EV_READ);
+}
+
+void lm_http_call_resume(lm_http_call *call) {
+    if (call_bufferevent(call)) bufferevent_enable(call_bufferevent(call), EV_READ);
+}
+
 const char *lm_http_call_header(const lm_http_call *call, const char *name) {
     return call->raw ? evhttp_find_header(evhttp_request_get_input_headers(call->raw), name) : NULL;
 }

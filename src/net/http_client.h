@@ -37,6 +37,10 @@ void lm_http_client_free(lm_http_client *client);
 loam_status lm_http_client_start(lm_http_client *client, const lm_http_call_options *options, lm_http_call **out,
                                  loam_error *err) LM_MUST_USE;
 void lm_http_call_cancel(lm_http_call *call); /* closes the connection, no further callback */
+
+/* Stops reading the answer, so that its server is slowed down in turn; and goes on. A paused call has no timeout. */
+void lm_http_call_pause(lm_http_call *call);
+void lm_http_call_resume(lm_http_call *call);
 const char *lm_http_call_header(const lm_http_call *call, const char *name); /* of the answer, from on_head on */
 
 #endif
