@@ -34,6 +34,12 @@ void lm_file_map_close(lm_file_map *map) {
     *map = (lm_file_map){0};
 }
 
+void lm_file_map_forget(const void *ptr, size_t size_bytes) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE); /* only pages that lie in the part as a whole */
+    uintptr_t begin = ((uintptr_t)ptr + page - 1) / page * page, end = ((uintptr_t)ptr + size_bytes) / page * page;
+    if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 loam_status lm_file_read(const char *path, size_t max_bytes, char **out_bytes, size_t *out_size, loam_error *err) {
     FILE *stream = fopen(path, "rbe");
     if (!stream) return lm_error_errno(err, "%s", path);

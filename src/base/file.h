@@ -21,6 +21,9 @@ typedef struct lm_file_map {
 loam_status lm_file_map_open(const char *path, lm_file_map *out, loam_error *err) LM_MUST_USE;
 void lm_file_map_close(lm_file_map *map);
 
+/* Gives the memory behind this part of a map back; the next read fetches it from the file again. A hint: never fails. */
+void lm_file_map_forget(const void *ptr, size_t size_bytes);
+
 /* Whole file, with a terminator past its end that size does not count. LOAM_LIMIT when larger than max_bytes.
  * Free with lm_free. */
 loam_status lm_file_read(const char *path, size_t max_bytes, char **out_bytes, size_t *out_size,

@@ -2,7 +2,7 @@
  *
  * A family (today the Llama family: pre-norm decoder blocks of attention and gated MLP) is one parameter table
  * (params.def) and one graph builder. A member of the family is one row of archs.def. Options that differ between
- * members and between models (biases, tied head, norms of q and k) are features: bits on which parameters depend. The
+ * members and between models (biases, tied head) are features: bits on which parameters depend. The
  * same builder serves inference (weights, paged KV cache) and training (trained states, attention over whole
  * sequences): the caller says where parameters come from and how rows attend.
  *
@@ -30,7 +30,6 @@ typedef enum lm_feature {
     LM_FEATURE_QKV_BIAS = 1 << 1,
     LM_FEATURE_OUT_BIAS = 1 << 2,    /* on attention's output projection */
     LM_FEATURE_MLP_BIAS = 1 << 3,
-    LM_FEATURE_QK_NORM = 1 << 4,     /* RMSNorm over each head of q and k, before rope */
 } lm_feature;
 
 /* A member of the family. */
@@ -51,8 +50,7 @@ typedef struct lm_arch_config {
     unsigned features; /* lm_feature bits */
 } lm_arch_config;
 
-/* Refuses what cannot be computed: counts below 1 or beyond reason, odd head_dim, heads that do not divide, bad rope
- * scaling. */
+/* Refuses what makes no sense (lm_hparams_check) and what cannot be computed. */
 loam_status lm_arch_config_check(const lm_arch_config *config, loam_error *err) LM_MUST_USE;
 
 typedef enum lm_naming { LM_NAMING_GGUF, LM_NAMING_HF } lm_naming;
@@ -72,10 +70,12 @@ int64_t lm_arch_n_params(const lm_arch_config *config); /* elements of all param
 typedef struct lm_forward_inputs {
     lm_tensor *tokens;    /* [rows] i32 */
     lm_tensor *positions; /* [rows] i32 */
-    lm_tensor *inv_freq;  /* [head_dim / 2] f32, from lm_rope_table */
+    lm_tensor *inv_freq;  /* [rope_dim / 2] f32, from lm_rope_table */
     float rope_scale;     /* from lm_rope_table */
+    bool bf16_products;   /* round what enters a matrix product to bf16: mixed-precision training */
     lm_tensor *out_rows;  /* [outs] i32: rows whose logits are wanted; NULL: all rows */
-    /* The tensor of a parameter that lm_param_in says exists; layer is 0 for those without. */
+    /* The tensor of a parameter that lm_param_in says exists; layer is 0 for those without. LM_PARAM_OUTPUT_HEAD is
+     * asked for in tied models too: the caller gives the embedding, in whatever layout it has for it. */
     lm_tensor *(*param)(void *ctx, lm_graph *graph, lm_param_id id, int64_t layer);
     /* Attention of one layer: q [rows, n_heads * head_dim], k and v [rows, n_kv_heads * head_dim], q and k after
      * rope. Returns [rows, n_heads * head_dim]. */

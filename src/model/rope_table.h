@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "model/hparams.h"
 
-/* Refuses theta and factors that are not finite or out of range. */
+/* Refuses scaling that gives no sensible frequencies, beyond what lm_hparams_check does. */
 loam_status lm_rope_check(const lm_hparams *hparams, loam_error *err) LM_MUST_USE;
 
 /* out_inv_freq [rope_dim / 2] for sequences of up to `context` positions; *out_scale multiplies cosines and sines.

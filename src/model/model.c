@@ -1,0 +1,126 @@
+#include "model/model.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/generation_config.h"
+#include "model/model_file.h"
+#include "model/model_weights.h"
+#include "model/tokenizer.h"
+
+struct lm_model {
+    char *name;
+    lm_device *device;
+    lm_model_file *file; /* keeps the map that weights and rope factors point into */
+    lm_arch_config config;
+    lm_model_weights weights;
+    lm_tokenizer *tokenizer; /* NULL when the file has none */
+    lm_sampler_options sampling;
+};
+
+static loam_status unknown_arch(const char *name, loam_error *err) {
+    lm_error_set(err, LOAM_UNSUPPORTED, "architecture '%s' is not known", name);
+    char known[128] = "";
+    for (size_t i = 0, at = 0; i < lm_arch_count() && at < sizeof known; i++)
+        at += snprintf(known + at, sizeof known - at, "%s%s", i ? ", " : "", lm_arch_at(i)->name);
+    return lm_error_hint(err, LOAM_UNSUPPORTED, "loam runs %s", known);
+}
+
+static loam_status read_config(lm_model *model, loam_error *err) {
+    const lm_hparams *hp = lm_model_file_hparams(model->file);
+    const lm_arch *arch = lm_arch_find(hp->architecture);
+    if (!arch) return unknown_arch(hp->architecture, err);
+    model->config = (lm_arch_config){.arch = arch, .hparams = *hp,
+                                     .features = lm_model_weights_features(model->file, arch)};
+    return lm_arch_config_check(&model->config, err);
+}
+
+/* A model without a tokenizer can still be stepped with token ids. */
+static loam_status open_tokenizer(lm_model *model, const char *path, loam_error *err) {
+    const lm_gguf *gguf = lm_model_file_gguf(model->file);
+    loam_status status = gguf ? lm_tokenizer_open_gguf(gguf, &model->tokenizer, err)
+                              : lm_tokenizer_open(path, &model->tokenizer, err);
+    if (status != LOAM_NOT_FOUND) return status;
+    model->tokenizer = NULL;
+    return LOAM_OK;
+}
+
+/* Last part of the path, without slashes behind it and without ".gguf". */
+static char *name_of(const char *path) {
+    lm_str text = lm_str_of(path);
+    while (text.len > 1 && text.ptr[text.len - 1] == '/') text.len--;
+    size_t begin = text.len;
+    while (begin > 0 && text.ptr[begin - 1] != '/') begin--;
+    lm_str name = {text.ptr + begin, text.len - begin};
+    if (lm_str_ends(name, LM_STR(".gguf"))) name.len -= strlen(".gguf");
+    return lm_strndup(name.ptr, name.len);
+}
+
+static loam_status open_parts(lm_model *model, const char *path, const lm_model_options *options, loam_error *err) {
+    model->name = name_of(path);
+    if (!model->name) return lm_error_no_memory(err, strlen(path));
+    LM_TRY(lm_model_file_open(path, &model->file, err));
+    loam_status status = read_config(model, err);
+    if (status != LOAM_OK) return lm_error_prefix(err, status, "%s", path);
+    lm_model_weights_options load = {.no_pack = options->no_pack, .check_finite = options->check_weights};
+    LM_TRY(lm_model_weights_load(&model->weights, model->file, &model->config, model->device, load, err));
+    LM_TRY(open_tokenizer(model, path, err));
+    return lm_generation_config_read(path, &model->sampling, err);
+}
+
+loam_status lm_model_open(const char *path, lm_device *device, const lm_model_options *options, lm_model **out,
+                          loam_error *err) {
+    lm_model *model = lm_calloc(1, sizeof *model);
+    if (!model) return lm_error_no_memory(err, sizeof *model);
+    model->device = device;
+    loam_status status = open_parts(model, path, options ? options : &(lm_model_options){0}, err);
+    if (status != LOAM_OK) {
+        lm_model_free(model);
+        return status;
+    }
+    *out = model;
+    return LOAM_OK;
+}
+
+void lm_model_free(lm_model *model) {
+    if (!model) return;
+    lm_tokenizer_free(model->tokenizer);
+    lm_model_weights_free(&model->weights);
+    lm_model_file_close(model->file);
+    lm_free(model->name);
+    lm_free(model);
+}
+
+const lm_arch_config *lm_model_config(const lm_model *model) {
+    return &model->config;
+}
+
+const lm_tokenizer *lm_model_tokenizer(const lm_model *model) {
+    return model->tokenizer;
+}
+
+const char *lm_model_name(const lm_model *model) {
+    return model->name;
+}
+
+lm_device *lm_model_device(const lm_model *model) {
+    return model->device;
+}
+
+lm_sampler_options lm_model_sampling(const lm_model *model) {
+    return model->sampling;
+}
+
+bool lm_model_is_end(const lm_model *model, int32_t token) {
+    if (!model->tokenizer || token < 0) return false;
+    return lm_tokenizer_is_eos(model->tokenizer, token) || token == lm_tokenizer_bos(model->tokenizer);
+}
+
+const lm_weight *lm_model_param(const lm_model *model, lm_param_id id, int64_t layer) {
+    return lm_model_weights_get(&model->weights, id, layer);
+}
+
+size_t lm_model_weight_bytes(const lm_model *model) {
+    return model->weights.stored_bytes;
+}

@@ -1,0 +1,44 @@
+/* A model's weights: found in the file, checked against the hyperparameters, brought into the device's order.
+ *
+ * Matrices that only matrix products read are packed when the device wants that, and the file's pages of them are
+ * given back to the system; vectors become f32; everything else is read from the map. Immutable after loading; any
+ * thread.
+ */
+#ifndef LM_MODEL_MODEL_WEIGHTS_H
+#define LM_MODEL_MODEL_WEIGHTS_H
+
+#include "base/arena.h"
+#include "compute/backend.h"
+#include "model/arch.h"
+#include "model/model_file.h"
+
+typedef struct lm_model_weights {
+    lm_device *device;
+    int64_t n_layers;
+    lm_weight *weights;  /* [LM_PARAM_COUNT][n_layers], those without a layer at 0; name NULL where there is none */
+    bool *packed;        /* same shape: data is a device buffer of ours */
+    size_t stored_bytes; /* of all weights as the file has them */
+    lm_arena arena;      /* f32 vectors and the arrays above */
+} lm_model_weights;
+
+typedef struct lm_model_weights_options {
+    bool no_pack;
+    bool check_finite; /* LOAM_CORRUPT for NaN and infinity */
+} lm_model_weights_options;
+
+/* Which optional features the file's tensors have. */
+unsigned lm_model_weights_features(const lm_model_file *file, const lm_arch *arch);
+
+/* The file must outlive the weights. LOAM_NOT_FOUND and LOAM_INVALID name tensor and shapes; LOAM_UNSUPPORTED a
+ * tensor that has no place in the architecture. */
+loam_status lm_model_weights_load(lm_model_weights *weights, const lm_model_file *file, const lm_arch_config *config,
+                                  lm_device *device, lm_model_weights_options options, loam_error *err) LM_MUST_USE;
+void lm_model_weights_free(lm_model_weights *weights); /* zeroed and half-loaded ones too */
+
+/* LM_PARAM_OUTPUT_HEAD of a tied model is the embedding in the order that matrix products want. */
+const lm_weight *lm_model_weights_get(const lm_model_weights *weights, lm_param_id id, int64_t layer);
+
+/* LOAM_CORRUPT, with the position, if an element is NaN or infinite. */
+loam_status lm_weight_check_finite(const lm_weight *weight, loam_error *err) LM_MUST_USE;
+
+#endif
