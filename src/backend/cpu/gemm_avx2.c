@@ -1,0 +1,2 @@
+/* gemm.h on AVX2 with FMA and F16C. */
+#include "backend/cpu/gemm.inc"

@@ -1,0 +1,2 @@
+/* gemm.h on AVX-512. */
+#include "backend/cpu/gemm.inc"

@@ -1,0 +1,159 @@
+/* The lanes of simd.h in one 512-bit register. Included by simd.h alone. */
+#ifndef LM_BACKEND_CPU_SIMD_AVX512_H
+#define LM_BACKEND_CPU_SIMD_AVX512_H
+
+typedef __m512 lm_v16;
+
+static LM_ALWAYS_INLINE __mmask16 lm_v16_mask(int64_t n) {
+    return (__mmask16)((1u << n) - 1u);
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_zero(void) {
+    return _mm512_setzero_ps();
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_set1(float x) {
+    return _mm512_set1_ps(x);
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_load(const float *p) {
+    return _mm512_loadu_ps(p);
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_load_n(const float *p, int64_t n) {
+    return _mm512_maskz_loadu_ps(lm_v16_mask(n), p);
+}
+
+static LM_ALWAYS_INLINE void lm_v16_store(float *p, lm_v16 x) {
+    _mm512_storeu_ps(p, x);
+}
+
+static LM_ALWAYS_INLINE void lm_v16_store_n(float *p, lm_v16 x, int64_t n) {
+    _mm512_mask_storeu_ps(p, lm_v16_mask(n), x);
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_fma(lm_v16 a, lm_v16 b, lm_v16 c) {
+    return _mm512_fmadd_ps(a, b, c);
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_add(lm_v16 a, lm_v16 b) {
+    return _mm512_add_ps(a, b);
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_sub(lm_v16 a, lm_v16 b) {
+    return _mm512_sub_ps(a, b);
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_mul(lm_v16 a, lm_v16 b) {
+    return _mm512_mul_ps(a, b);
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_div(lm_v16 a, lm_v16 b) {
+    return _mm512_div_ps(a, b);
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_sqrt(lm_v16 a) {
+    return _mm512_sqrt_ps(a);
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_max(lm_v16 a, lm_v16 b) {
+    return _mm512_max_ps(a, b);
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_min(lm_v16 a, lm_v16 b) {
+    return _mm512_min_ps(a, b);
+}
+
+/* Nearest integer, halves to even. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_round(lm_v16 a) {
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+/* 2^n for integer n in -126 to 127. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_exp2i(lm_v16 n) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
+}
+
+/* a where x is NaN, b elsewhere. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_if_nan(lm_v16 x, lm_v16 a, lm_v16 b) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), b, a);
+}
+
+/* a where x < y, b elsewhere. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_if_less(lm_v16 x, lm_v16 y, lm_v16 a, lm_v16 b) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, y, _CMP_LT_OQ), b, a);
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_from_bf16(__m256i x) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16));
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_load_bf16(const uint16_t *p) {
+    return lm_v16_from_bf16(_mm256_loadu_si256((const __m256i *)p));
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_load_bf16_n(const uint16_t *p, int64_t n) {
+    return lm_v16_from_bf16(_mm256_maskz_loadu_epi16(lm_v16_mask(n), p));
+}
+
+/* Round to nearest even, NaN kept. */
+static LM_ALWAYS_INLINE void lm_v16_store_bf16_n(uint16_t *p, lm_v16 x, int64_t n) {
+    __m512i bits = _mm512_castps_si512(x);
+    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+    rounded = _mm512_mask_blend_epi32(_mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), rounded, quiet);
+    _mm256_mask_storeu_epi16(p, lm_v16_mask(n), _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_load_f16(const uint16_t *p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_load_f16_n(const uint16_t *p, int64_t n) {
+    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lm_v16_mask(n), p));
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_load_i8(const int8_t *p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+
+/* Sixteen bytes, each a pair of four-bit numbers biased by 8: the low ones and the high ones. */
+static LM_ALWAYS_INLINE void lm_v16_load_u4(const uint8_t *p, lm_v16 *out_low, lm_v16 *out_high) {
+    const __m512 values = _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7);
+    __m512i bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
+    *out_low = _mm512_permutexvar_ps(bytes, values); /* looks at the low four bits of each index */
+    *out_high = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes, 4), values);
+}
+
+/* m[i] lane j becomes m[j] lane i. */
+static LM_ALWAYS_INLINE void lm_v16_transpose(lm_v16 m[16]) {
+    __m512 t[16];
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) {
+        t[2 * i] = _mm512_unpacklo_ps(m[2 * i], m[2 * i + 1]);
+        t[2 * i + 1] = _mm512_unpackhi_ps(m[2 * i], m[2 * i + 1]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        for (int j = 0; j < 2; j++) {
+            __m512d a = _mm512_castps_pd(t[4 * i + j]), b = _mm512_castps_pd(t[4 * i + 2 + j]);
+            m[4 * i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+            m[4 * i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+        }
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        t[i] = _mm512_shuffle_f32x4(m[i], m[4 + i], 0x88);
+        t[4 + i] = _mm512_shuffle_f32x4(m[i], m[4 + i], 0xdd);
+        t[8 + i] = _mm512_shuffle_f32x4(m[8 + i], m[12 + i], 0x88);
+        t[12 + i] = _mm512_shuffle_f32x4(m[8 + i], m[12 + i], 0xdd);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) {
+        m[i] = _mm512_shuffle_f32x4(t[i], t[8 + i], 0x88);
+        m[8 + i] = _mm512_shuffle_f32x4(t[i], t[8 + i], 0xdd);
+    }
+}
+
+#endif
