@@ -1,0 +1,103 @@
+/* Everything that defines a tokenizer, as plain data: what every reader fills, what a trainer makes, what every
+ * writer puts out, and what lm_tokenizer_new turns into a tokenizer.
+ *
+ * The spec owns copies of all its texts. One thread until it becomes a tokenizer.
+ */
+#ifndef LM_MODEL_TOKENIZER_SPEC_H
+#define LM_MODEL_TOKENIZER_SPEC_H
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "model/pretokenize.h"
+#include "model/tokenizer.h"
+
+enum {
+    LM_TOKEN_MAX_BYTES = 1 << 15,
+    LM_VOCAB_MAX_TOKENS = 1 << 24,
+};
+
+typedef enum lm_tokenizer_kind_id {
+#define LM_TOKENIZER_KIND(id, name) LM_TOKENIZER_##id,
+#include "model/tokenizer_kinds.def"
+#undef LM_TOKENIZER_KIND
+    LM_TOKENIZER_KIND_COUNT,
+} lm_tokenizer_kind_id;
+
+typedef struct lm_token {
+    lm_str text; /* as the vocabulary spells it */
+    lm_token_type type;
+    float score;   /* SPM without merges: higher merges first */
+    bool lstrip;   /* a special token that swallows the white space before it, or */
+    bool rstrip;   /* behind it, when it is matched in text */
+} lm_token;
+
+typedef struct lm_token_merge {
+    int32_t left, right, result;
+} lm_token_merge;
+
+/* Where SPM puts a space in front that the text does not have. */
+typedef enum lm_space_prefix {
+    LM_SPACE_PREFIX_NONE,
+    LM_SPACE_PREFIX_EACH,            /* of every stretch of text between special tokens */
+    LM_SPACE_PREFIX_EACH_IF_ABSENT,  /* the same, unless the stretch begins with a space */
+    LM_SPACE_PREFIX_FIRST_IF_ABSENT, /* only at the very beginning */
+} lm_space_prefix;
+
+typedef enum lm_normal_form { LM_NORMAL_FORM_NONE, LM_NORMAL_FORM_NFC, LM_NORMAL_FORM_NFKC } lm_normal_form;
+
+typedef struct lm_tokenizer_spec {
+    lm_tokenizer_kind_id kind;
+    LM_VEC(lm_token) tokens; /* by id */
+    LM_VEC(lm_token_merge) merges; /* by rank; empty for SPM by scores */
+    lm_map *by_text;         /* token text to id; the first of equal ones */
+    lm_normal_form normal_form;
+    lm_space_prefix space_prefix;
+    bool byte_fallback;      /* SPM: characters without a token become <0x..> tokens; else unk */
+    bool ignore_merges;      /* BPE: a pre-token that is a token is taken whole */
+    char pre_name[LM_PRETOKENIZER_NAME_BYTES]; /* BPE: GGUF's name of the pre-tokenization; "" when it has none */
+    lm_pretokenizer_patterns patterns;         /* BPE */
+    int32_t bos, unk, pad;   /* -1: none */
+    lm_vec_i32 eos;
+    bool add_bos;
+    lm_str chat_template;
+    lm_arena arena;
+    char *pool;              /* rest of the arena block that short texts are cut from */
+    size_t pool_left;
+} lm_tokenizer_spec;
+
+loam_status lm_tokenizer_spec_init(lm_tokenizer_spec *spec, lm_tokenizer_kind_id kind, loam_error *err) LM_MUST_USE;
+void lm_tokenizer_spec_deinit(lm_tokenizer_spec *spec); /* a zeroed spec is fine */
+
+/* The next id. LOAM_LIMIT past LM_VOCAB_MAX_TOKENS tokens or LM_TOKEN_MAX_BYTES bytes. */
+loam_status lm_tokenizer_spec_add_token(lm_tokenizer_spec *spec, lm_str text, lm_token_type type, float score,
+                                        loam_error *err) LM_MUST_USE;
+
+/* The next rank. LOAM_INVALID when one of the two, or what they make together, is no token. */
+loam_status lm_tokenizer_spec_add_merge(lm_tokenizer_spec *spec, lm_str left, lm_str right,
+                                        loam_error *err) LM_MUST_USE;
+
+/* The same for "left right", cut at the first space that is not the first byte. */
+loam_status lm_tokenizer_spec_add_spaced_merge(lm_tokenizer_spec *spec, lm_str both, loam_error *err) LM_MUST_USE;
+loam_status lm_tokenizer_spec_add_eos(lm_tokenizer_spec *spec, int32_t id, loam_error *err) LM_MUST_USE; /* once each */
+int32_t lm_tokenizer_spec_find(const lm_tokenizer_spec *spec, lm_str text); /* -1: none */
+
+/* Uses a named pre-tokenization ("gpt-2", "llama-bpe"). LOAM_UNSUPPORTED names those loam knows. */
+loam_status lm_tokenizer_spec_set_pre(lm_tokenizer_spec *spec, lm_str name, loam_error *err) LM_MUST_USE;
+
+/* A copy that lives as long as the spec; ptr NULL when out of memory. */
+lm_str lm_tokenizer_spec_copy(lm_tokenizer_spec *spec, lm_str text);
+
+/* Takes the spec over, on failure too; spec is empty afterwards. LOAM_INVALID for ids out of range. */
+loam_status lm_tokenizer_new(lm_tokenizer_spec *spec, lm_tokenizer **out, loam_error *err) LM_MUST_USE;
+
+/* What a tokenizer was made from. */
+const lm_tokenizer_spec *lm_tokenizer_get_spec(const lm_tokenizer *tokenizer);
+
+/* Byte-level BPE spells every byte as one printable character (Radford et al. 2019, GPT-2). */
+uint32_t lm_bpe_char_of_byte(uint8_t byte);
+int lm_bpe_byte_of_char(uint32_t code_point); /* -1: stands for no byte */
+
+/* "▁", what SentencePiece writes for a space. */
+#define LM_SPM_SPACE "\xe2\x96\x81"
+
+#endif
