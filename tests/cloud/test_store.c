@@ -77,7 +77,7 @@ static void test_full_disk(void **state) {
     if (test_database_is_postgres(*state)) return; /* its own server's disk; the mapping of 53100 is the same code path */
     lm_store *store;
     assert_ok(lm_store_new(test_database_new(*state), &store, &err));
-    assert_ok(lm_store_call(store, set_page_limit, "PRAGMA max_page_count = 60", &err));
+    assert_ok(lm_store_call(store, set_page_limit, "PRAGMA max_page_count = 400", &err));
     int next = 0, n_acknowledged = 0;
     loam_error failure = {0};
     while (lm_store_call(store, fill_rows, &next, &failure) == LOAM_OK) n_acknowledged += 40;
