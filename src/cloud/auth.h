@@ -29,7 +29,7 @@ extern const char *const lm_scope_names[];
 extern const char *const lm_role_names[];
 
 bool lm_role_parse(const char *name, lm_role *out);
-unsigned lm_role_scopes(lm_role role); /* the most a role allows, without the operator's */
+unsigned lm_role_scopes(lm_role role); /* the most a role allows */
 const char *lm_scope_name(lm_scope scope);
 json_t *lm_scopes_json(unsigned scopes) __attribute__((warn_unused_result)); /* array of names */
 unsigned lm_scopes_parse(const json_t *names); /* names the schema has checked */

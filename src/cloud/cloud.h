@@ -35,7 +35,7 @@ struct lm_cloud {
     lm_store *store;
     lm_id_gen ids;
     lm_keyring *keyring;
-    struct lm_price_book *prices; /* present prices in memory */
+    lm_ledger *ledger;
     lm_loop *loops[LM_CLOUD_LOOPS_MAX]; /* loops[0] is the main thread's: timers of services live there */
     lm_http_server *servers[LM_CLOUD_LOOPS_MAX];
     lm_route_vec routes;

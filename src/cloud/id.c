@@ -8,11 +8,12 @@
 #include "base/clock.h"
 #include "base/compiler.h"
 
-static const char alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
+const char lm_base32_digits[33] = "0123456789abcdefghjkmnpqrstvwxyz";
 
 enum { TIME_CHARS = 10, RANDOM_CHARS = 16 };
 
 void lm_id_gen_init(lm_id_gen *gen) {
+    LM_ASSERT(sodium_init() >= 0);
     *gen = (lm_id_gen){.lock = PTHREAD_MUTEX_INITIALIZER};
 }
 
@@ -37,12 +38,12 @@ static void advance(lm_id_gen *gen, int64_t now_ms) {
 }
 
 static void encode(int64_t epoch_ms, const uint8_t random[10], char *out) {
-    for (int i = TIME_CHARS - 1; i >= 0; i--, epoch_ms >>= 5) out[i] = alphabet[epoch_ms & 31];
+    for (int i = TIME_CHARS - 1; i >= 0; i--, epoch_ms >>= 5) out[i] = lm_base32_digits[epoch_ms & 31];
     for (int half = 0; half < 2; half++) { /* 40 bits give 8 characters */
         uint64_t bits = 0;
         for (int i = 0; i < 5; i++) bits = bits << 8 | random[half * 5 + i];
         for (int i = RANDOM_CHARS / 2 - 1; i >= 0; i--, bits >>= 5)
-            out[TIME_CHARS + half * RANDOM_CHARS / 2 + i] = alphabet[bits & 31];
+            out[TIME_CHARS + half * RANDOM_CHARS / 2 + i] = lm_base32_digits[bits & 31];
     }
     out[LM_ID_BODY_LEN] = '\0';
 }
@@ -64,7 +65,7 @@ void lm_id_new(lm_id_gen *gen, const char *prefix, char out[LM_ID_BYTES]) {
 bool lm_id_is(const char *prefix, const char *text) {
     size_t n = strlen(prefix);
     if (!text || strncmp(text, prefix, n) != 0 || text[n] != '_') return false;
-    return strlen(text + n + 1) == LM_ID_BODY_LEN && strspn(text + n + 1, alphabet) == LM_ID_BODY_LEN;
+    return strlen(text + n + 1) == LM_ID_BODY_LEN && strspn(text + n + 1, lm_base32_digits) == LM_ID_BODY_LEN;
 }
 
 int64_t lm_id_epoch_ms(const char *id) {
@@ -72,9 +73,9 @@ int64_t lm_id_epoch_ms(const char *id) {
     if (!body || strlen(body + 1) != LM_ID_BODY_LEN) return 0;
     int64_t epoch_ms = 0;
     for (int i = 0; i < TIME_CHARS; i++) {
-        const char *digit = strchr(alphabet, body[1 + i]);
+        const char *digit = strchr(lm_base32_digits, body[1 + i]);
         if (!digit) return 0;
-        epoch_ms = epoch_ms << 5 | (digit - alphabet);
+        epoch_ms = epoch_ms << 5 | (digit - lm_base32_digits);
     }
     return epoch_ms;
 }

@@ -41,4 +41,7 @@ loam_status lm_keyring_reserve(lm_keyring *keyring, const char *key_id, int64_t 
 /* Gives the reservation back and counts what was really used (0, 0 when nothing was). Once per reservation. */
 void lm_keyring_settle(lm_keyring *keyring, lm_reservation *reservation, int64_t tokens, int64_t micros);
 
+/* What a key has used so far, booked and settled; false when it is not known. */
+bool lm_keyring_spent(lm_keyring *keyring, const char *key_id, int64_t *out_tokens, int64_t *out_micros);
+
 #endif

@@ -12,31 +12,8 @@
 #define LM_CLOUD_LEDGER_H
 
 #include "cloud/db.h"
-#include "cloud/id.h"
-#include "cloud/store.h"
-
-typedef struct lm_cloud lm_cloud;
-
-/* Kinds of usage. */
-#define LM_USAGE_REQUEST "request" /* tokens of one request to an endpoint */
-#define LM_USAGE_RUN "run"         /* a segment of a training run: leased and delivered compute */
-#define LM_USAGE_REPLICA "replica" /* a segment of a replica's life: leased compute */
-#define LM_USAGE_LEASE "lease"     /* capacity leased elsewhere, entered by the operator */
-
-typedef struct lm_usage {
-    const char *reference; /* unique; at most 128 bytes */
-    const char *kind;
-    const char *project_id;
-    const char *key_id;      /* or NULL */
-    const char *model;       /* name for per-model prices; "" when none */
-    const char *endpoint_id; /* or NULL */
-    const char *job_id;      /* or NULL */
-    int64_t start_ms, end_ms;
-    int64_t prompt_tokens, completion_tokens;
-    int64_t flops;      /* delivered */
-    int64_t device_us;
-    int64_t peak_flops; /* leased from start to end, FLOP/s; 0: nothing leased */
-} lm_usage;
+#include "cloud/table/price.h"
+#include "cloud/table/usage.h"
 
 /* What booking did. */
 typedef struct lm_booking {
@@ -44,10 +21,18 @@ typedef struct lm_booking {
     int64_t amount_micros; /* sum of the charges */
 } lm_booking;
 
+typedef struct lm_ledger lm_ledger;
+
+/* `ids` is borrowed. Prices are kept in memory: load reads them at start and after each commit that adds one. */
+loam_status lm_ledger_new(lm_id_gen *ids, lm_ledger **out, loam_error *err) LM_MUST_USE;
+void lm_ledger_free(lm_ledger *ledger);
+loam_status lm_ledger_load(lm_ledger *ledger, lm_db *db, loam_error *err) LM_MUST_USE;
+
 /* Books inside the caller's transaction, on the store's thread. LOAM_INVALID for a record that makes no sense. */
-loam_status lm_ledger_book(lm_db *db, lm_id_gen *ids, const lm_usage *usage, lm_booking *out, loam_error *err) LM_MUST_USE;
+loam_status lm_ledger_book(lm_ledger *ledger, lm_db *db, const lm_usage *usage, lm_booking *out,
+                           loam_error *err) LM_MUST_USE;
 
 /* Worst-case cost of a request of this many tokens at present prices, for reservations. Any thread; no database. */
-int64_t lm_ledger_estimate(lm_cloud *cloud, const char *model, int64_t prompt_tokens, int64_t completion_tokens);
+int64_t lm_ledger_estimate(lm_ledger *ledger, const char *model, int64_t prompt_tokens, int64_t completion_tokens);
 
 #endif

@@ -61,16 +61,17 @@ CREATE TABLE usage_record (
     completion_tokens BIGINT NOT NULL,
     flops BIGINT NOT NULL,
     device_us BIGINT NOT NULL,
-    peak_flops BIGINT NOT NULL
+    peak_flops BIGINT NOT NULL,
+    amount_micros BIGINT NOT NULL
 );
 CREATE INDEX usage_by_time ON usage_record (project_id, start_ms);
+CREATE INDEX usage_by_key ON usage_record (key_id);
 
--- What it costs: one line a price that applied. Quantities are tokens, or peak FLOPS held for from_ms..to_ms.
+-- What it costs: one line a price and month that applied. Quantities are tokens, or peak FLOPS held for from_ms..to_ms.
 CREATE TABLE charge (
     id TEXT PRIMARY KEY,
     usage_id TEXT NOT NULL REFERENCES usage_record (id),
     project_id TEXT NOT NULL,
-    key_id TEXT,
     price_id TEXT NOT NULL REFERENCES price (id),
     model TEXT NOT NULL,
     from_ms BIGINT NOT NULL,
@@ -81,7 +82,6 @@ CREATE TABLE charge (
     currency TEXT NOT NULL
 );
 CREATE INDEX charge_by_time ON charge (project_id, from_ms);
-CREATE INDEX charge_by_key ON charge (key_id);
 
 CREATE TABLE event (
     id TEXT PRIMARY KEY,
@@ -90,7 +90,7 @@ CREATE TABLE event (
     actor TEXT NOT NULL,
     kind TEXT NOT NULL,
     subject TEXT NOT NULL,
-    before_json TEXT,
-    after_json TEXT
+    state_before TEXT,
+    state_after TEXT
 );
 CREATE INDEX event_by_project ON event (project_id, id);
