@@ -1,0 +1,74 @@
+/* The tiny Llama models of tests/golden/llama.py: where they are, and how to open one. */
+#ifndef LM_TESTS_GOLDEN_H
+#define LM_TESTS_GOLDEN_H
+
+#include "testing.h"
+
+#include "backend/cpu/cpu.h"
+#include "base/file.h"
+#include "model/session.h"
+
+enum { GOLDEN_TOKENS = 48, GOLDEN_VOCAB = 32 };
+
+static inline int32_t golden_token(int i) {
+    return (7 * i + 3) % GOLDEN_VOCAB;
+}
+
+/* Path of a file of the fixture, for lm_free. */
+static inline char *golden_path(const char *name, const char *suffix) {
+    char *path = lm_asprintf("%s/%s%s", LM_GOLDEN_DIR, name, suffix);
+    assert_non_null(path);
+    return path;
+}
+
+static inline void golden_copy(const char *from, const char *dir, const char *name) {
+    char *bytes, *to = lm_path_join(dir, name);
+    size_t size;
+    assert_ok(lm_file_read(from, 1 << 20, &bytes, &size, &err));
+    assert_ok(lm_file_write_atomic(to, bytes, size, &err));
+    lm_free(bytes);
+    lm_free(to);
+}
+
+/* A Hugging Face folder of this case in a fresh temporary folder. */
+static inline LM_UNUSED char *golden_folder(const char *name, const char *weights) {
+    char *dir = test_temp_dir(), *config = golden_path(name, ".json"), *tensors = golden_path(weights, ".safetensors");
+    golden_copy(config, dir, "config.json");
+    golden_copy(tensors, dir, "model.safetensors");
+    lm_free(config);
+    lm_free(tensors);
+    return dir;
+}
+
+typedef struct golden_model {
+    lm_device *device;
+    lm_model *model;
+} golden_model;
+
+static inline LM_UNUSED golden_model golden_open(const char *path, int n_threads) {
+    golden_model g;
+    assert_ok(lm_backend_cpu.open(&(lm_device_options){.n_threads = n_threads}, &g.device, &err));
+    assert_ok(lm_model_open(path, g.device, NULL, &g.model, &err));
+    return g;
+}
+
+/* The GGUF file of this case. */
+static inline LM_UNUSED golden_model golden_open_gguf(const char *name, int n_threads) {
+    char *path = golden_path(name, ".gguf");
+    golden_model g = golden_open(path, n_threads);
+    lm_free(path);
+    return g;
+}
+
+static inline LM_UNUSED void golden_close(golden_model *g) {
+    lm_model_free(g->model);
+    lm_device_close(g->device);
+}
+
+static inline LM_UNUSED lm_session *golden_session(const golden_model *g, lm_session_options options) {
+    lm_session *session;
+    assert_ok(lm_session_new(g->model, &options, &session, &err));
+    return session;
+}
+
+#endif
