@@ -352,14 +352,35 @@ const lm_tokenizer_spec *lm_tokenizer_get_spec(const lm_tokenizer *tokenizer) {
 
 /* ------------------------------------------------------------------------------------------------- opening */
 
-static LM_MUST_USE loam_status open_gguf_file(const char *path, lm_tokenizer **out, loam_error *err) {
+static LM_MUST_USE loam_status read_gguf_file(const char *path, lm_tokenizer_spec *out, loam_error *err) {
     lm_gguf *gguf = NULL;
     LM_TRY(lm_gguf_open(path, &gguf, err));
-    loam_status status = lm_tokenizer_open_gguf(gguf, out, err);
+    loam_status status = lm_tokenizer_read_gguf(gguf, out, err);
     lm_gguf_close(gguf);
     return status;
 }
 
+static LM_MUST_USE loam_status read_any(const char *path, lm_tokenizer_spec *out, loam_error *err) {
+    lm_str name = lm_str_of(path);
+    if (lm_file_is_dir(path)) return lm_tokenizer_read_folder(path, out, err);
+    if (lm_str_ends(name, LM_STR(".json")) || lm_str_ends(name, LM_STR(".model")))
+        return lm_tokenizer_read_file(path, out, err);
+    return read_gguf_file(path, out, err);
+}
+
+static LM_MUST_USE loam_status make(lm_tokenizer_spec *spec, const char *path, lm_tokenizer **out, loam_error *err) {
+    loam_status status = lm_tokenizer_new(spec, out, err);
+    return status == LOAM_OK ? LOAM_OK : lm_error_prefix(err, status, "%s", path);
+}
+
 loam_status lm_tokenizer_open(const char *path, lm_tokenizer **out, loam_error *err) {
-    return open_gguf_file(path, out, err);
+    lm_tokenizer_spec spec;
+    LM_TRY(read_any(path, &spec, err));
+    return make(&spec, path, out, err);
+}
+
+loam_status lm_tokenizer_open_gguf(const lm_gguf *gguf, lm_tokenizer **out, loam_error *err) {
+    lm_tokenizer_spec spec;
+    LM_TRY(lm_tokenizer_read_gguf(gguf, &spec, err));
+    return make(&spec, lm_gguf_path(gguf), out, err);
 }

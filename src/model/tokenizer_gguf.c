@@ -133,11 +133,3 @@ loam_status lm_tokenizer_read_gguf(const lm_gguf *gguf, lm_tokenizer_spec *out, 
     lm_tokenizer_spec_deinit(&spec);
     return lm_error_prefix(err, status, "%s", lm_gguf_path(gguf));
 }
-
-loam_status lm_tokenizer_open_gguf(const lm_gguf *gguf, lm_tokenizer **out, loam_error *err) {
-    lm_tokenizer_spec spec;
-    LM_TRY(lm_tokenizer_read_gguf(gguf, &spec, err));
-    loam_status status = lm_tokenizer_new(&spec, out, err);
-    if (status != LOAM_OK) return lm_error_prefix(err, status, "%s", lm_gguf_path(gguf));
-    return LOAM_OK;
-}

@@ -22,4 +22,7 @@ loam_status lm_tokenizer_read_sentencepiece(lm_str bytes, const char *path, lm_t
  * and chat_template.jinja add: special tokens, whether BOS is added, the chat template. */
 loam_status lm_tokenizer_read_folder(const char *dir, lm_tokenizer_spec *out, loam_error *err) LM_MUST_USE;
 
+/* One of the two files alone, told apart by its name's end (.json). */
+loam_status lm_tokenizer_read_file(const char *path, lm_tokenizer_spec *out, loam_error *err) LM_MUST_USE;
+
 #endif

@@ -48,7 +48,7 @@ loam_status lm_tokenizer_spec_add_token(lm_tokenizer_spec *spec, lm_str text, lm
     lm_token token = {.text = lm_tokenizer_spec_copy(spec, text), .type = type, .score = score};
     if (!token.text.ptr || !lm_vec_push(&spec->tokens, token)) return lm_error_no_memory(err, text.len);
     uint64_t there;
-    if (lm_map_get(spec->by_text, text, &there)) return LOAM_OK;
+    if (text.len == 0 || lm_map_get(spec->by_text, text, &there)) return LOAM_OK;
     return lm_map_set(spec->by_text, text, spec->tokens.len - 1) ? LOAM_OK : lm_error_no_memory(err, text.len);
 }
 
