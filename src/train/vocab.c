@@ -1,0 +1,94 @@
+#include "train/vocab.h"
+
+#include "base/mem.h"
+#include "model/tokenizer_spec.h"
+#include "train/bpe_train.h"
+#include "train/texts.h"
+
+enum { N_SPECIAL = 2 };
+
+static const char pre_tokenization[] = "gpt-2";
+
+static loam_status add_words(lm_bpe_words *words, const lm_pretokenizer *pretokenizer, lm_str document,
+                             lm_pretokens *pretokens, loam_error *err) {
+    LM_TRY(lm_pretokenizer_run(pretokenizer, document, pretokens, err));
+    size_t begin = 0;
+    for (size_t i = 0; i < pretokens->ends.len; i++) {
+        size_t end = pretokens->ends.ptr[i];
+        if (!lm_bpe_words_add(words, (lm_str){document.ptr + begin, end - begin})) return lm_error_no_memory(err, end - begin);
+        begin = end;
+    }
+    return LOAM_OK;
+}
+
+static loam_status collect_words(const lm_vocab_options *options, lm_bpe_words *words, loam_error *err) {
+    lm_pretokenizer_patterns patterns;
+    LM_ASSERT(lm_pretokenizer_find(lm_str_of(pre_tokenization), &patterns));
+    lm_pretokenizer *pretokenizer = NULL;
+    LM_TRY(lm_pretokenizer_new(&patterns, &pretokenizer, err));
+    lm_pretokens pretokens = {0};
+    lm_str rest = options->text, document;
+    if (rest.len > LM_VOCAB_SAMPLE_BYTES) rest.len = LM_VOCAB_SAMPLE_BYTES;
+    loam_status status = LOAM_OK;
+    while (status == LOAM_OK && lm_texts_next_document(&rest, options->separator, &document))
+        status = add_words(words, pretokenizer, document, &pretokens, err);
+    lm_pretokens_deinit(&pretokens);
+    lm_pretokenizer_free(pretokenizer);
+    return status;
+}
+
+static loam_status learn(const lm_vocab_options *options, lm_bpe_merges *merges, loam_error *err) {
+    int64_t n_merges = options->vocab_size - LM_BPE_N_BYTES - N_SPECIAL;
+    if (n_merges <= 0) return LOAM_OK;
+    lm_bpe_words *words = lm_bpe_words_new();
+    loam_status status = words ? collect_words(options, words, err) : lm_error_no_memory(err, 0);
+    if (status == LOAM_OK) status = lm_bpe_learn(words, (int32_t)n_merges, merges, err);
+    lm_bpe_words_free(words);
+    return status;
+}
+
+static loam_status add_byte_tokens(lm_tokenizer_spec *spec, loam_error *err) {
+    for (int byte = 0; byte < LM_BPE_N_BYTES; byte++) {
+        uint32_t c = lm_bpe_char_of_byte((uint8_t)byte); /* below U+0200: at most two bytes of UTF-8 */
+        char text[2] = {(char)(c < 0x80 ? c : 0xc0 | c >> 6), (char)(0x80 | (c & 0x3f))};
+        LM_TRY(lm_tokenizer_spec_add_token(spec, (lm_str){text, c < 0x80 ? 1 : 2}, LM_TOKEN_NORMAL, 0, err));
+    }
+    return LOAM_OK;
+}
+
+static loam_status add_merged_token(lm_tokenizer_spec *spec, lm_bpe_merge merge, loam_error *err) {
+    lm_str left = spec->tokens.ptr[merge.left].text, right = spec->tokens.ptr[merge.right].text;
+    lm_buf text;
+    lm_buf_init(&text, LM_TOKEN_MAX_BYTES);
+    lm_buf_append(&text, left.ptr, left.len);
+    lm_buf_append(&text, right.ptr, right.len);
+    loam_status status = lm_buf_status(&text, err);
+    if (status == LOAM_OK) status = lm_tokenizer_spec_add_token(spec, lm_buf_view(&text), LM_TOKEN_NORMAL, 0, err);
+    if (status == LOAM_OK) status = lm_tokenizer_spec_add_merge(spec, left, right, err);
+    lm_buf_deinit(&text);
+    return status;
+}
+
+static loam_status fill_spec(lm_tokenizer_spec *spec, const lm_bpe_merges *merges, bool has_documents, loam_error *err) {
+    LM_TRY(lm_tokenizer_spec_set_pre(spec, lm_str_of(pre_tokenization), err));
+    LM_TRY(add_byte_tokens(spec, err));
+    for (size_t i = 0; i < merges->len; i++) LM_TRY(add_merged_token(spec, merges->ptr[i], err));
+    spec->bos = (int32_t)spec->tokens.len;
+    LM_TRY(lm_tokenizer_spec_add_token(spec, LM_STR("<|bos|>"), LM_TOKEN_CONTROL, 0, err));
+    LM_TRY(lm_tokenizer_spec_add_eos(spec, (int32_t)spec->tokens.len, err));
+    LM_TRY(lm_tokenizer_spec_add_token(spec, LM_STR("<|eos|>"), LM_TOKEN_CONTROL, 0, err));
+    spec->add_bos = has_documents;
+    return LOAM_OK;
+}
+
+loam_status lm_vocab_make(const lm_vocab_options *options, lm_tokenizer **out, loam_error *err) {
+    lm_bpe_merges merges = {0};
+    lm_tokenizer_spec spec = {0};
+    loam_status status = learn(options, &merges, err);
+    if (status == LOAM_OK) status = lm_tokenizer_spec_init(&spec, LM_TOKENIZER_BPE, err);
+    if (status == LOAM_OK) status = fill_spec(&spec, &merges, options->separator.len > 0, err);
+    if (status == LOAM_OK) status = lm_tokenizer_new(&spec, out, err);
+    lm_tokenizer_spec_deinit(&spec);
+    lm_vec_deinit(&merges);
+    return status;
+}
