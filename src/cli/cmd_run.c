@@ -1,0 +1,234 @@
+/* loam run: completes a text with a model, in the terminal. */
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "backend/cpu/cpu.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "cli/command.h"
+#include "model/complete.h"
+#include "model/utf8.h"
+
+enum {
+    EXIT_INTERRUPTED = 130, /* as shells say: 128 + SIGINT */
+    MAX_PROMPT_BYTES = 64 << 20,
+};
+
+typedef struct run_settings {
+    double temperature, top_p, min_p; /* negative: what the model recommends */
+    int64_t top_k;                    /* negative: likewise */
+    double repetition_penalty, frequency_penalty, presence_penalty;
+    int64_t seed; /* negative: random */
+    int64_t max_tokens, context, threads;
+    const char *kv_dtype;
+    bool json, echo, ignore_end;
+} run_settings;
+
+/* What the pieces of the answer go to. */
+typedef struct output {
+    bool json;
+    lm_buf text; /* the whole answer, with json */
+} output;
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal_number) {
+    interrupted = 1;
+}
+
+static void watch_interrupt(void) {
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND}; /* a second one kills */
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+}
+
+static bool on_piece(void *ctx, lm_str text, const lm_sample *sample) {
+    output *out = ctx;
+    if (out->json) {
+        lm_buf_append(&out->text, text.ptr, text.len);
+        return !interrupted && out->text.status == LOAM_OK;
+    }
+    fwrite(text.ptr, 1, text.len, stdout);
+    return fflush(stdout) == 0 && !interrupted;
+}
+
+static lm_sampler_options sampling_of(const run_settings *s, const lm_model *model) {
+    lm_sampler_options o = lm_model_sampling(model);
+    if (s->temperature >= 0) o.temperature = (float)s->temperature;
+    if (s->top_k >= 0) o.top_k = s->top_k;
+    if (s->top_p >= 0) o.top_p = (float)s->top_p;
+    if (s->min_p >= 0) o.min_p = (float)s->min_p;
+    if (s->repetition_penalty > 0) o.repetition_penalty = (float)s->repetition_penalty;
+    o.frequency_penalty = (float)s->frequency_penalty;
+    o.presence_penalty = (float)s->presence_penalty;
+    o.seed = s->seed >= 0 ? (uint64_t)s->seed : lm_rng_os_seed();
+    return o;
+}
+
+/* No longer than prompt and answer can be: a token has at least one byte; BOS and a space may come in front. */
+static int64_t context_for(const run_settings *s, const lm_model *model, lm_str prompt) {
+    int64_t made_for = lm_model_config(model)->hparams.context_len;
+    if (s->context > 0) return s->context;
+    int64_t wanted = s->max_tokens > 0 ? (int64_t)prompt.len + 2 + s->max_tokens : made_for;
+    return wanted < made_for ? wanted : made_for;
+}
+
+static loam_status new_session(const run_settings *s, const lm_model *model, lm_str prompt, lm_session **out,
+                               loam_error *err) {
+    lm_session_options options = {.max_context = context_for(s, model, prompt)};
+    if (!lm_dtype_parse(s->kv_dtype, &options.kv_dtype))
+        return lm_error_set(err, LOAM_INVALID, "unknown element type '%s' for the cache", s->kv_dtype);
+    return lm_session_new(model, &options, out, err);
+}
+
+static double rate(int64_t n, int64_t ns) {
+    return ns > 0 ? (double)n * 1e9 / (double)ns : 0;
+}
+
+static void print_stats(const lm_generate_stats *stats) {
+    if (!isatty(STDERR_FILENO)) return;
+    fprintf(stderr, "\nprompt %lld tokens, %.1f tok/s; answer %lld tokens, %.1f tok/s; %.2f GFLOP/s; ended by %s\n",
+            (long long)stats->n_prompt, rate(stats->n_prompt, stats->prefill_ns), (long long)stats->n_generated,
+            rate(stats->n_generated, stats->decode_ns),
+            rate(stats->flops, stats->prefill_ns + stats->decode_ns) / 1e9, lm_stop_reason_name(stats->reason));
+}
+
+/* JSON text must be UTF-8; a model may generate anything. */
+static json_t *json_text(lm_str text) {
+    lm_buf valid;
+    lm_buf_init(&valid, 3 * text.len + 1);
+    for (size_t at = 0; at < text.len;) {
+        size_t good = lm_utf8_run_bytes(text.ptr + at, text.len - at, true);
+        lm_buf_append(&valid, text.ptr + at, good);
+        at += good;
+        if (at < text.len) {
+            lm_buf_puts(&valid, "\xef\xbf\xbd"); /* U+FFFD */
+            at++;
+        }
+    }
+    json_t *value = json_stringn(lm_buf_cstr(&valid), valid.len);
+    lm_buf_deinit(&valid);
+    return value;
+}
+
+static void print_json(const output *out, const lm_model *model, const lm_generate_stats *stats) {
+    json_t *object = json_pack("{s:s, s:o, s:I, s:I, s:s, s:f, s:f, s:I}", "model", lm_model_name(model), "text",
+                               json_text(lm_buf_view(&out->text)), "prompt_tokens", (json_int_t)stats->n_prompt,
+                               "completion_tokens", (json_int_t)stats->n_generated, "finish_reason",
+                               lm_stop_reason_name(stats->reason), "prompt_tokens_per_s",
+                               rate(stats->n_prompt, stats->prefill_ns), "completion_tokens_per_s",
+                               rate(stats->n_generated, stats->decode_ns), "flops", (json_int_t)stats->flops);
+    json_dumpf(object, stdout, JSON_REAL_PRECISION(6));
+    putchar('\n');
+    json_decref(object);
+}
+
+static loam_status complete(const run_settings *s, const lm_model *model, lm_str prompt, loam_error *err) {
+    lm_session *session;
+    LM_TRY(new_session(s, model, prompt, &session, err));
+    lm_complete_options options = {.generate = {.sampling = sampling_of(s, model), .max_tokens = s->max_tokens,
+                                                .ignore_end = s->ignore_end}};
+    output out = {.json = s->json};
+    lm_buf_init(&out.text, SIZE_MAX / 8);
+    if (s->echo) on_piece(&out, prompt, NULL);
+    lm_generate_stats stats;
+    loam_status status = lm_complete(session, prompt, &options, on_piece, &out, &stats, err);
+    if (status == LOAM_OK && s->json) print_json(&out, model, &stats);
+    if (status == LOAM_OK && !s->json && isatty(STDOUT_FILENO)) putchar('\n');
+    if (status == LOAM_OK) print_stats(&stats);
+    lm_buf_deinit(&out.text);
+    lm_session_free(session);
+    return status;
+}
+
+static loam_status run_model(const run_settings *s, const char *path, lm_str prompt, loam_error *err) {
+    lm_device *device;
+    lm_model *model = NULL;
+    LM_TRY(lm_backend_cpu.open(&(lm_device_options){.n_threads = (int)s->threads}, &device, err));
+    loam_status status = lm_model_open(path, device, NULL, &model, err);
+    if (status == LOAM_OK) status = complete(s, model, prompt, err);
+    lm_model_free(model);
+    lm_device_close(device);
+    return status;
+}
+
+static loam_status read_stdin(lm_buf *text, loam_error *err) {
+    char chunk[1 << 16];
+    size_t n;
+    while ((n = fread(chunk, 1, sizeof chunk, stdin)) > 0) lm_buf_append(text, chunk, n);
+    if (ferror(stdin)) return lm_error_errno(err, "standard input");
+    return lm_buf_status(text, err);
+}
+
+static int run_run(const void *settings_, int n_args, char **args) {
+    const run_settings *settings = settings_;
+    loam_error err = {0};
+    lm_buf input;
+    lm_buf_init(&input, MAX_PROMPT_BYTES);
+    lm_str prompt = lm_str_of(n_args > 1 ? args[1] : "");
+    loam_status status = LOAM_OK;
+    if (lm_str_is(prompt, "-")) {
+        status = read_stdin(&input, &err);
+        prompt = lm_buf_view(&input);
+    }
+    watch_interrupt();
+    if (status == LOAM_OK) status = run_model(settings, args[0], prompt, &err);
+    lm_buf_deinit(&input);
+    if (status != LOAM_OK) return lm_cli_fail(&err);
+    return interrupted ? EXIT_INTERRUPTED : LM_EXIT_OK;
+}
+
+static const run_settings defaults = {
+    .temperature = -1, .top_p = -1, .min_p = -1, .top_k = -1, .seed = -1, .max_tokens = 256, .kv_dtype = "f16",
+};
+
+#define AT(field) LM_OPTION_AT(run_settings, field)
+static const lm_option options[] = {
+    {.name = "temperature", .short_name = 't', .type = LM_OPT_FLOAT, .arg = "T", .offset = AT(temperature), .max = 100,
+     .help = "0 always takes the likeliest token (default: what the model recommends, else 1)"},
+    {.name = "top-k", .type = LM_OPT_INT, .arg = "K", .offset = AT(top_k), .max = 1e9,
+     .help = "choose among the K likeliest tokens; 0: among all (default: the model's)"},
+    {.name = "top-p", .type = LM_OPT_FLOAT, .arg = "P", .offset = AT(top_p), .max = 1,
+     .help = "choose among the likeliest tokens that have this share; 1: all (default: the model's)"},
+    {.name = "min-p", .type = LM_OPT_FLOAT, .arg = "P", .offset = AT(min_p), .max = 1,
+     .help = "leave out tokens less likely than P times the likeliest; 0: none (default: the model's)"},
+    {.name = "repetition-penalty", .type = LM_OPT_FLOAT, .arg = "R", .offset = AT(repetition_penalty), .min = 0.01,
+     .max = 100, .help = "make tokens that were seen less likely; 1: off (default: the model's)"},
+    {.name = "frequency-penalty", .type = LM_OPT_FLOAT, .arg = "F", .offset = AT(frequency_penalty), .min = -100,
+     .max = 100, .help = "taken from a token's logit each time it was generated (default 0)"},
+    {.name = "presence-penalty", .type = LM_OPT_FLOAT, .arg = "F", .offset = AT(presence_penalty), .min = -100, .max = 100,
+     .help = "taken from a token's logit once it was generated (default 0)"},
+    {.name = "seed", .short_name = 's', .type = LM_OPT_INT, .arg = "N", .offset = AT(seed), .max = 9e15,
+     .help = "seed of the random choice, so that it can be repeated (default: another each time)"},
+    {.name = "max-tokens", .short_name = 'n', .type = LM_OPT_INT, .arg = "N", .offset = AT(max_tokens), .max = 1e9,
+     .help = "end after so many tokens; 0: when the context is full (default 256)"},
+    {.name = "context", .type = LM_OPT_INT, .arg = "N", .offset = AT(context), .max = 1e9,
+     .help = "tokens to have room for (default: prompt and answer)"},
+    {.name = "kv-dtype", .type = LM_OPT_STRING, .arg = "TYPE", .offset = AT(kv_dtype),
+     .help = "how keys and values are kept: f32, f16 or bf16 (default f16)"},
+    {.name = "threads", .type = LM_OPT_INT, .arg = "N", .offset = AT(threads), .max = 256, .env = "LOAM_THREADS",
+     .help = "threads to compute with (default: one per usable CPU)"},
+    {.name = "ignore-end", .type = LM_OPT_FLAG, .offset = AT(ignore_end), .help = "go on where the model ends the text"},
+    {.name = "echo", .type = LM_OPT_FLAG, .offset = AT(echo), .help = "print the prompt before the answer"},
+    {.name = "json", .type = LM_OPT_FLAG, .offset = AT(json), .help = "print one JSON object with the text and counts"},
+    LM_OPTIONS_END,
+};
+
+const lm_command lm_cmd_run = {
+    .name = "run",
+    .summary = "complete a text with a model",
+    .usage = "<model> [prompt]",
+    .description = "Completes the prompt and prints the completion, and nothing else, on standard output, as it is generated. "
+                   "The model is a GGUF file or a Hugging Face folder. Without a prompt the model begins a text of its own; "
+                   "a prompt of - is read from standard input. On a terminal, speeds are printed on standard error at the end.",
+    .examples = "loam run model.gguf \"Once upon a time\"\n    go on from here\n"
+                "loam run ./model - --temperature 0 < prompt.txt\n    the likeliest completion of a file\n",
+    .options = options,
+    .min_args = 1,
+    .max_args = 2,
+    .settings_bytes = sizeof(run_settings),
+    .defaults = &defaults,
+    .run = run_run,
+};
