@@ -12,23 +12,76 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "compute/dtype.h"
 #include "compute/numerics.h"
 
 #define LM_ALWAYS_INLINE inline __attribute__((always_inline))
 
+#define LM_JOIN(a, b) a##b
+
 #if defined(__AVX512F__)
-#define LM_ISA(name) name##_avx512
+#define LM_ISA(name) LM_JOIN(name, _avx512)
+#define LM_ISA_NAME "avx512"
+#define LM_ISA_LEVEL LM_CPU_AVX512
 #include "backend/cpu/simd_avx512.h"
 #else
-#define LM_ISA(name) name##_avx2
+#define LM_ISA(name) LM_JOIN(name, _avx2)
+#define LM_ISA_NAME "avx2"
+#define LM_ISA_LEVEL LM_CPU_AVX2
 #include "backend/cpu/simd_avx2.h"
 #endif
+
+/* for each run of at most 16 elements in [begin, end): `at` is its first, `n` how many. */
+#define LM_FOR_LANES(at, n, begin, end)                                                                                \
+    for (int64_t at = (begin), n; n = (end) - at < LM_LANES ? (end) - at : LM_LANES, n > 0; at += LM_LANES)
+
+/* n <= 16 elements from `at` on of f32, bf16 or f16; dtype is a constant where this is inlined. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_load_as(const void *p, int64_t at, int64_t n, const lm_dtype dtype) {
+    if (dtype == LM_F32) return n == LM_LANES ? lm_v16_load((const float *)p + at) : lm_v16_load_n((const float *)p + at, n);
+    const uint16_t *halves = (const uint16_t *)p + at;
+    if (dtype == LM_BF16) return n == LM_LANES ? lm_v16_load_bf16(halves) : lm_v16_load_bf16_n(halves, n);
+    return n == LM_LANES ? lm_v16_load_f16(halves) : lm_v16_load_f16_n(halves, n);
+}
+
+/* Calls fn(..., dtype) with a constant dtype. */
+#define LM_WITH_DTYPE(dtype, fn, ...)                                                                                  \
+    do {                                                                                                               \
+        if ((dtype) == LM_F32) fn(__VA_ARGS__, LM_F32);                                                                \
+        else if ((dtype) == LM_BF16) fn(__VA_ARGS__, LM_BF16);                                                         \
+        else fn(__VA_ARGS__, LM_F16);                                                                                  \
+    } while (0)
+
+/* out[k][i] = rows[at + i * stride + k] for i < n_rows <= 16 (else 0) and k < n_k: 16 x 16 elements are turned over at a time. */
+static LM_ALWAYS_INLINE void lm_v16_columns(const void *rows, int64_t at, int64_t stride, int64_t n_rows, int64_t n_k,
+                                            float *out, const lm_dtype dtype) {
+    LM_FOR_LANES(k, n, 0, n_k) {
+        lm_v16 m[LM_LANES];
+        if (n_rows == LM_LANES && n == LM_LANES) {
+#pragma GCC unroll 16
+            for (int i = 0; i < LM_LANES; i++) m[i] = lm_v16_load_as(rows, at + i * stride + k, LM_LANES, dtype);
+        } else {
+            for (int i = 0; i < LM_LANES; i++)
+                m[i] = i < n_rows ? lm_v16_load_as(rows, at + i * stride + k, n, dtype) : lm_v16_zero();
+        }
+        lm_v16_transpose(m);
+        for (int64_t i = 0; i < n; i++) lm_v16_store(out + (k + i) * LM_LANES, m[i]);
+    }
+}
 
 /* Sum of the lanes in the order of lm_lanes_fold. */
 static LM_ALWAYS_INLINE float lm_v16_fold(lm_v16 x) {
     float lanes[LM_LANES];
     lm_v16_store(lanes, x);
     return lm_lanes_fold(lanes);
+}
+
+/* The largest lane; NaN counts only in lane 0. */
+static LM_ALWAYS_INLINE float lm_v16_max_lane(lm_v16 x) {
+    float lanes[LM_LANES];
+    lm_v16_store(lanes, x);
+    float most = lanes[0];
+    for (int i = 1; i < LM_LANES; i++) most = lanes[i] > most ? lanes[i] : most;
+    return most;
 }
 
 /* lm_exp in every lane, bit for bit. */

@@ -87,6 +87,14 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_if_less(lm_v16 x, lm_v16 y, lm_v16 a, lm_v
                     _mm256_blendv_ps(b.hi, a.hi, _mm256_cmp_ps(x.hi, y.hi, _CMP_LT_OQ))};
 }
 
+/* The first n lanes of a, then those of b. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_first(int64_t n, lm_v16 a, lm_v16 b) {
+    const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    __m256 lo = _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), index));
+    __m256 hi = _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32((int)n - 8), index));
+    return (lm_v16){_mm256_blendv_ps(b.lo, a.lo, lo), _mm256_blendv_ps(b.hi, a.hi, hi)};
+}
+
 static LM_ALWAYS_INLINE __m256 lm_v8_load_bf16(const uint16_t *p) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
 }

@@ -84,6 +84,11 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_if_less(lm_v16 x, lm_v16 y, lm_v16 a, lm_v
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, y, _CMP_LT_OQ), b, a);
 }
 
+/* The first n lanes of a, then those of b. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_first(int64_t n, lm_v16 a, lm_v16 b) {
+    return _mm512_mask_blend_ps(lm_v16_mask(n), b, a);
+}
+
 static LM_ALWAYS_INLINE lm_v16 lm_v16_from_bf16(__m256i x) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16));
 }

@@ -1,0 +1,2 @@
+/* attention.inc on AVX2 with FMA and F16C. */
+#include "backend/cpu/attention.inc"

@@ -1,0 +1,2 @@
+/* attention.inc on AVX-512. */
+#include "backend/cpu/attention.inc"

@@ -1,0 +1,2 @@
+/* elementwise.inc on AVX-512. */
+#include "backend/cpu/elementwise.inc"

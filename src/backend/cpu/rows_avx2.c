@@ -1,0 +1,2 @@
+/* rows.inc on AVX2 with FMA and F16C. */
+#include "backend/cpu/rows.inc"

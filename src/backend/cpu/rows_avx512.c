@@ -1,0 +1,2 @@
+/* rows.inc on AVX-512. */
+#include "backend/cpu/rows.inc"
