@@ -15,7 +15,7 @@ trap finish EXIT
 (cd console && npx --no-install tsc --noEmit) || exit 1
 command -v "${CHROMIUM:-/usr/bin/chromium}" >/dev/null || { echo "no Chromium here"; exit 77; }
 "$loam" corpus --out "$home/corpus" --stories 2000 --seed 7 >/dev/null || exit 1
-sed "s#@DATA@#$home/corpus/train.txt#" tests/e2e/tiny.yaml >"$home/recipe.yaml"
+sed "s#@DATA@#$home/corpus#" tests/e2e/tiny.yaml >"$home/recipe.yaml"
 "$loam" up --home "$home/cloud" --listen 127.0.0.1:0 --port-file "$home/port" >"$home/up.log" 2>&1 &
 cloud=$!
 for _ in $(seq 100); do [ -s "$home/port" ] && break; sleep 0.1; done
