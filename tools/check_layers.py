@@ -17,6 +17,7 @@ MAY_USE = {
     "backend": {"base", "compute"},
     "model": {"base", "compute"},
     "train": {"base", "compute", "model"},
+    "api": {"base", "compute", "backend", "model"},
     "serve": {"base", "net", "compute", "model"},
     "cloud": {"base", "net"},
     "cli": {"base", "net", "compute", "backend", "model", "train", "serve", "cloud"},

@@ -7,6 +7,13 @@
 #ifndef LOAM_STATUS_H
 #define LOAM_STATUS_H
 
+/* What the shared library exports. */
+#if defined(__GNUC__)
+#define LOAM_API __attribute__((visibility("default")))
+#else
+#define LOAM_API
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -34,7 +41,7 @@ typedef struct loam_error {
 } loam_error;
 
 /* Short lower-case name of a status, e.g. "corrupt". Never NULL. Static storage. Any thread. */
-const char *loam_status_name(loam_status status);
+LOAM_API const char *loam_status_name(loam_status status);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,91 @@
+/* loam run as a user meets it: what is on standard output, byte for byte, and how it exits. */
+#include "testing.h"
+
+#include "base/str.h"
+
+/* Standard output of `loam run ARGS` and its exit code. */
+typedef struct result {
+    char text[8192];
+    int code;
+} result;
+
+static result run(const char *args) {
+    result r = {0};
+    char *command = lm_asprintf("%s run %s 2>/dev/null", LM_LOAM, args);
+    FILE *pipe = popen(command, "r");
+    assert_non_null(pipe);
+    r.text[fread(r.text, 1, sizeof r.text - 1, pipe)] = '\0';
+    int status = pclose(pipe);
+    r.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    lm_free(command);
+    return r;
+}
+
+static const char published[] =
+    "Once upon a time, there was a little girl named Lily. She loved to play outside in the park. One day, she saw a big, "
+    "red ball. She wanted to play with it, but it was too high.\nLily's mom said, \"Lily, let's go to the park.\" Lily was "
+    "sad and didn't know what to do. She said, \"I want to play with your ball, but I can't find it.\"\nLily was sad and "
+    "didn't know what to do. She said, \"I'm sorry, Lily. I didn't know what to do.\"\nLily didn't want to help her mom, so "
+    "she said, \"I'm sorry, mom. I didn't know what to do.\" Her mom said, \"Don't worry, Lily. We can help you.";
+
+static char *model_args(const char *file, const char *rest) {
+    const char *data = test_data_dir();
+    if (!data) {
+        print_message("LOAM_TEST_DATA is not set: no stories260K\n");
+        skip();
+    }
+    return lm_asprintf("%s/models/stories260K%s %s", data, file, rest);
+}
+
+static void test_published_text(void **state) {
+    const char *files[] = {"", "/stories260K-f32.gguf"};
+    for (size_t i = 0; i < LM_COUNT_OF(files); i++) {
+        char *args = model_args(files[i], "'' --temperature 0 --max-tokens 256");
+        result r = run(args);
+        assert_int_equal(r.code, 0);
+        assert_string_equal(r.text, published);
+        lm_free(args);
+    }
+}
+
+static void test_prompt_from_standard_input(void **state) {
+    char *args = model_args("", "- --temperature 0 --max-tokens 6 --echo < /dev/null");
+    result r = run(args);
+    assert_int_equal(r.code, 0);
+    assert_int_equal(strncmp(r.text, published, strlen(r.text)), 0);
+    lm_free(args);
+}
+
+static void test_seed_repeats(void **state) {
+    char *args = model_args("", "'Lily' --seed 3 --max-tokens 30 --threads 1"), *other = model_args("", "Lily -s 3 -n 30 --threads 3");
+    assert_string_equal(run(args).text, run(other).text);
+    lm_free(args);
+    lm_free(other);
+}
+
+static void test_json(void **state) {
+    char *args = model_args("", "'' --json --temperature 0 --max-tokens 3");
+    result r = run(args);
+    assert_int_equal(r.code, 0);
+    assert_non_null(strstr(r.text, "\"text\": \"Once upon"));
+    assert_non_null(strstr(r.text, "\"completion_tokens\": 3"));
+    assert_non_null(strstr(r.text, "\"finish_reason\": \"length\""));
+    lm_free(args);
+}
+
+static void test_failures(void **state) {
+    assert_int_equal(run("/nonexistent").code, 1);
+    assert_string_equal(run("/nonexistent").text, "");
+    assert_int_equal(run("").code, 2);
+    assert_int_equal(run("x --temperature hot").code, 2);
+    assert_int_equal(run(LM_GOLDEN_DIR "/plain.gguf hello").code, 1); /* it has no tokenizer */
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_published_text), cmocka_unit_test(test_prompt_from_standard_input),
+        cmocka_unit_test(test_seed_repeats),   cmocka_unit_test(test_json),
+        cmocka_unit_test(test_failures),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
