@@ -21,9 +21,9 @@ static const lm_stored_type stored_types[] = {
     {"F8_E8M0", 1, 1, false, LM_F32},
 };
 
-const char *lm_safetensors_type_of_dtype(lm_dtype dtype) {
+const lm_stored_type *lm_safetensors_type_of_dtype(lm_dtype dtype) {
     for (size_t i = 0; i < LM_COUNT_OF(stored_types); i++) {
-        if (stored_types[i].is_loadable && stored_types[i].dtype == dtype) return stored_types[i].name;
+        if (stored_types[i].is_loadable && stored_types[i].dtype == dtype) return &stored_types[i];
     }
     return NULL;
 }

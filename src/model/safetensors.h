@@ -29,7 +29,7 @@ const lm_stored_tensors *lm_safetensors_tensors(const lm_safetensors *file);
 /* A value of "__metadata__", e.g. "format" -> "pt"; empty when absent. */
 lm_str lm_safetensors_metadata(const lm_safetensors *file, const char *key);
 
-/* The format's spelling of a dtype: "F32"; NULL when it has none (quantized types). */
-const char *lm_safetensors_type_of_dtype(lm_dtype dtype);
+/* The format's row for a dtype; NULL when it has none (quantized types). */
+const lm_stored_type *lm_safetensors_type_of_dtype(lm_dtype dtype);
 
 #endif

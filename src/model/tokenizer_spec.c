@@ -1,6 +1,7 @@
 #include "model/tokenizer_spec.h"
 
 #include "base/mem.h"
+#include "model/utf8.h"
 
 enum { POOL_BYTES = 64 * 1024 };
 
@@ -57,14 +58,16 @@ int32_t lm_tokenizer_spec_find(const lm_tokenizer_spec *spec, lm_str text) {
     return lm_map_get(spec->by_text, text, &id) ? (int32_t)id : -1;
 }
 
+static lm_str join(lm_str left, lm_str right, char both[2 * LM_TOKEN_MAX_BYTES]) {
+    memcpy(both, left.ptr, left.len);
+    memcpy(both + left.len, right.ptr, right.len);
+    return (lm_str){both, left.len + right.len};
+}
+
 loam_status lm_tokenizer_spec_add_merge(lm_tokenizer_spec *spec, lm_str left, lm_str right, loam_error *err) {
     char both[2 * LM_TOKEN_MAX_BYTES];
     lm_token_merge merge = {lm_tokenizer_spec_find(spec, left), lm_tokenizer_spec_find(spec, right), -1};
-    if (merge.left >= 0 && merge.right >= 0) {
-        memcpy(both, left.ptr, left.len);
-        memcpy(both + left.len, right.ptr, right.len);
-        merge.result = lm_tokenizer_spec_find(spec, (lm_str){both, left.len + right.len});
-    }
+    if (merge.left >= 0 && merge.right >= 0) merge.result = lm_tokenizer_spec_find(spec, join(left, right, both));
     if (merge.result < 0)
         return lm_error_set(err, LOAM_INVALID, "merge %zu of '%.*s' and '%.*s' names or makes what is no token",
                             spec->merges.len, (int)(left.len < 100 ? left.len : 100), left.ptr,
@@ -82,6 +85,24 @@ loam_status lm_tokenizer_spec_add_spaced_merge(lm_tokenizer_spec *spec, lm_str b
     size_t left_len = (size_t)(space - both.ptr);
     return lm_tokenizer_spec_add_merge(spec, (lm_str){both.ptr, left_len},
                                        (lm_str){space + 1, both.len - left_len - 1}, err);
+}
+
+loam_status lm_tokenizer_spec_add_bytes(lm_tokenizer_spec *spec, loam_error *err) {
+    for (int byte = 0; byte < 256; byte++) {
+        char text[LM_UTF8_MAX_BYTES];
+        size_t len = lm_utf8_encode(lm_bpe_char_of_byte((uint8_t)byte), text);
+        LM_TRY(lm_tokenizer_spec_add_token(spec, (lm_str){text, len}, LM_TOKEN_NORMAL, 0, err));
+    }
+    return LOAM_OK;
+}
+
+loam_status lm_tokenizer_spec_add_merged(lm_tokenizer_spec *spec, int32_t left, int32_t right, loam_error *err) {
+    LM_ASSERT(left >= 0 && right >= 0 && left < (int32_t)spec->tokens.len && right < (int32_t)spec->tokens.len);
+    char both[2 * LM_TOKEN_MAX_BYTES];
+    lm_token_merge merge = {left, right, (int32_t)spec->tokens.len};
+    lm_str text = join(spec->tokens.ptr[left].text, spec->tokens.ptr[right].text, both);
+    LM_TRY(lm_tokenizer_spec_add_token(spec, text, LM_TOKEN_NORMAL, 0, err));
+    return lm_vec_push(&spec->merges, merge) ? LOAM_OK : lm_error_no_memory(err, sizeof merge);
 }
 
 loam_status lm_tokenizer_spec_add_eos(lm_tokenizer_spec *spec, int32_t id, loam_error *err) {

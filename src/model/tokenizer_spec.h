@@ -78,6 +78,12 @@ loam_status lm_tokenizer_spec_add_merge(lm_tokenizer_spec *spec, lm_str left, lm
 
 /* The same for "left right", cut at the first space that is not the first byte. */
 loam_status lm_tokenizer_spec_add_spaced_merge(lm_tokenizer_spec *spec, lm_str both, loam_error *err) LM_MUST_USE;
+
+/* For trainers of byte-level BPE: the 256 bytes in order as the next tokens; then each merge of two ids makes the next
+ * token and takes the next rank. */
+loam_status lm_tokenizer_spec_add_bytes(lm_tokenizer_spec *spec, loam_error *err) LM_MUST_USE;
+loam_status lm_tokenizer_spec_add_merged(lm_tokenizer_spec *spec, int32_t left, int32_t right,
+                                         loam_error *err) LM_MUST_USE;
 loam_status lm_tokenizer_spec_add_eos(lm_tokenizer_spec *spec, int32_t id, loam_error *err) LM_MUST_USE; /* once each */
 int32_t lm_tokenizer_spec_find(const lm_tokenizer_spec *spec, lm_str text); /* -1: none */
 
