@@ -8,8 +8,8 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "cli/command.h"
+#include "cli/text_io.h"
 #include "model/complete.h"
-#include "model/utf8.h"
 
 enum {
     EXIT_INTERRUPTED = 130, /* as shells say: 128 + SIGINT */
@@ -95,27 +95,9 @@ static void print_stats(const lm_generate_stats *stats) {
             rate(stats->flops, stats->prefill_ns + stats->decode_ns) / 1e9, lm_stop_reason_name(stats->reason));
 }
 
-/* JSON text must be UTF-8; a model may generate anything. */
-static json_t *json_text(lm_str text) {
-    lm_buf valid;
-    lm_buf_init(&valid, 3 * text.len + 1);
-    for (size_t at = 0; at < text.len;) {
-        size_t good = lm_utf8_run_bytes(text.ptr + at, text.len - at, true);
-        lm_buf_append(&valid, text.ptr + at, good);
-        at += good;
-        if (at < text.len) {
-            lm_buf_puts(&valid, "\xef\xbf\xbd"); /* U+FFFD */
-            at++;
-        }
-    }
-    json_t *value = json_stringn(lm_buf_cstr(&valid), valid.len);
-    lm_buf_deinit(&valid);
-    return value;
-}
-
 static void print_json(const output *out, const lm_model *model, const lm_generate_stats *stats) {
     json_t *object = json_pack("{s:s, s:o, s:I, s:I, s:s, s:f, s:f, s:I}", "model", lm_model_name(model), "text",
-                               json_text(lm_buf_view(&out->text)), "prompt_tokens", (json_int_t)stats->n_prompt,
+                               lm_cli_json_text(lm_buf_view(&out->text)), "prompt_tokens", (json_int_t)stats->n_prompt,
                                "completion_tokens", (json_int_t)stats->n_generated, "finish_reason",
                                lm_stop_reason_name(stats->reason), "prompt_tokens_per_s",
                                rate(stats->n_prompt, stats->prefill_ns), "completion_tokens_per_s",
@@ -154,25 +136,13 @@ static loam_status run_model(const run_settings *s, const char *path, lm_str pro
     return status;
 }
 
-static loam_status read_stdin(lm_buf *text, loam_error *err) {
-    char chunk[1 << 16];
-    size_t n;
-    while ((n = fread(chunk, 1, sizeof chunk, stdin)) > 0) lm_buf_append(text, chunk, n);
-    if (ferror(stdin)) return lm_error_errno(err, "standard input");
-    return lm_buf_status(text, err);
-}
-
 static int run_run(const void *settings_, int n_args, char **args) {
     const run_settings *settings = settings_;
     loam_error err = {0};
     lm_buf input;
     lm_buf_init(&input, MAX_PROMPT_BYTES);
-    lm_str prompt = lm_str_of(n_args > 1 ? args[1] : "");
-    loam_status status = LOAM_OK;
-    if (lm_str_is(prompt, "-")) {
-        status = read_stdin(&input, &err);
-        prompt = lm_buf_view(&input);
-    }
+    lm_str prompt;
+    loam_status status = lm_cli_text(n_args > 1 ? args[1] : "", &input, &prompt, &err);
     watch_interrupt();
     if (status == LOAM_OK) status = run_model(settings, args[0], prompt, &err);
     lm_buf_deinit(&input);
