@@ -10,9 +10,10 @@
 
 static const float g_one = 1.0f;
 
-/* d(loss)/d(loss) */
-static lm_tensor *seed(lm_graph *graph) {
-    return lm_graph_weight(graph, &(lm_weight){.name = "one", .dtype = LM_F32, .n_dims = 1, .shape = {1}, .data = &g_one});
+/* d(loss)/d(loss), in the loss's shape. */
+static lm_tensor *seed(lm_graph *graph, const lm_tensor *loss) {
+    lm_weight one = {.name = "one", .dtype = LM_F32, .n_dims = loss->n_dims, .shape = {1, 1, 1, 1}, .data = &g_one};
+    return lm_graph_weight(graph, &one);
 }
 
 lm_tensor *lm_graph_leaf_grad(lm_graph *graph, lm_tensor *tensor) {
@@ -60,7 +61,7 @@ loam_status lm_graph_backward(lm_graph *graph, lm_tensor *loss, loam_error *err)
     int n_nodes = lm_graph_n_nodes(graph);
     lm_tensor **gradients = lm_calloc((size_t)lm_graph_n_tensors(graph), sizeof *gradients);
     if (!gradients) return lm_error_no_memory(err, (size_t)lm_graph_n_tensors(graph) * sizeof *gradients);
-    gradients[lm_tensor_base(loss)->id] = seed(graph);
+    add_gradient(graph, loss, seed(graph, loss), gradients);
     for (int i = n_nodes - 1; i >= 0; i--) node_backward(graph, lm_graph_node(graph, i), gradients);
     lm_free(gradients);
     return lm_graph_status(graph, err);

@@ -1,0 +1,193 @@
+#include "cases.h"
+
+#include "base/compiler.h"
+
+#define ROWS(type, ...) {.dtype = type, .n_dims = 2, .extent = LM_EXTENT_ROWS, .shape = {__VA_ARGS__}}
+#define COLUMN_I32(how, n, below)                                                                                      \
+    {.dtype = LM_I32, .n_dims = 1, .extent = LM_EXTENT_ROWS, .shape = {n}, .fill = how, .limit = below}
+#define COLUMN_F32(how, n) {.dtype = LM_F32, .n_dims = 1, .extent = LM_EXTENT_ROWS, .shape = {n}, .fill = how}
+#define VECTOR(n) {.dtype = LM_F32, .n_dims = 1, .shape = {n}, .role = LM_ROLE_WEIGHT}
+#define MATRIX(type, ...) {.dtype = type, .n_dims = 2, .shape = {__VA_ARGS__}, .role = LM_ROLE_WEIGHT}
+#define STATE(type, ...) {.dtype = type, .n_dims = 2, .shape = {__VA_ARGS__}, .role = LM_ROLE_STATE}
+#define STATE_VECTOR(n) {.dtype = LM_F32, .n_dims = 1, .shape = {n}, .role = LM_ROLE_STATE}
+#define TRAINED(...) {.dtype = LM_F32, .n_dims = 2, .shape = {__VA_ARGS__}, .role = LM_ROLE_STATE, .grad = true}
+#define TRAINED_VECTOR(n) {.dtype = LM_F32, .n_dims = 1, .shape = {n}, .role = LM_ROLE_STATE, .grad = true}
+#define IDS(how, n, below) {.dtype = LM_I32, .n_dims = 1, .shape = {n}, .fill = how, .limit = below}
+#define FREQS(n) {.dtype = LM_F32, .n_dims = 1, .shape = {n}, .role = LM_ROLE_WEIGHT, .fill = FILL_POSITIVE}
+
+#define HEADS(q, kv, dim) .n_heads = q, .n_kv_heads = kv, .head_dim = dim
+#define HEADS_TRAINED(q, kv, dim) HEADS(q, kv, dim), .scale = 0.3f
+
+/* Where x and w are both bf16, kernels may add products in pairs: sums of some hundred products of deviation 1, in f32. */
+#define BF16_PAIRS .atol = 2e-4, .rtol = 2e-5
+
+static const op_case cases[] = {
+    {"add", LM_OP_ADD, {ROWS(LM_F32, 7, 37), ROWS(LM_F32, 7, 37)}, .rows = true},
+    {"add gradient", LM_OP_ADD, {TRAINED(3, 5), TRAINED(3, 5)}},
+
+    {"accumulate", LM_OP_ACCUMULATE, {STATE(LM_F32, 13, 21), MATRIX(LM_F32, 13, 21)}},
+
+    {"cast f32 bf16", LM_OP_CAST, {ROWS(LM_F32, 5, 67)}, {.dtype = LM_BF16}, .rows = true},
+    {"cast f32 f16", LM_OP_CAST, {ROWS(LM_F32, 5, 67)}, {.dtype = LM_F16}, .rows = true},
+    {"cast bf16 f32", LM_OP_CAST, {ROWS(LM_BF16, 5, 67)}, {.dtype = LM_F32}, .rows = true},
+    {"cast f16 f32", LM_OP_CAST, {ROWS(LM_F16, 5, 67)}, {.dtype = LM_F32}, .rows = true},
+    {"cast f32 q8_0", LM_OP_CAST, {ROWS(LM_F32, 5, 96)}, {.dtype = LM_Q8_0}, .rows = true},
+    {"cast q4_0 f32", LM_OP_CAST, {ROWS(LM_Q4_0, 5, 96)}, {.dtype = LM_F32}, .rows = true},
+
+    {"embed f32", LM_OP_EMBED, {MATRIX(LM_F32, 19, 33), COLUMN_I32(FILL_BELOW, 9, 19)}, .rows = true},
+    {"embed bf16", LM_OP_EMBED, {MATRIX(LM_BF16, 19, 33), COLUMN_I32(FILL_BELOW, 9, 19)}, .rows = true},
+    {"embed f16", LM_OP_EMBED, {MATRIX(LM_F16, 19, 33), COLUMN_I32(FILL_BELOW, 9, 19)}, .rows = true},
+    {"embed q8_0", LM_OP_EMBED, {MATRIX(LM_Q8_0, 19, 64), COLUMN_I32(FILL_BELOW, 9, 19)}, .rows = true},
+    {"embed q4_0", LM_OP_EMBED, {MATRIX(LM_Q4_0, 19, 64), COLUMN_I32(FILL_BELOW, 9, 19)}, .rows = true},
+    {"embed gradient", LM_OP_EMBED, {TRAINED(5, 3), IDS(FILL_BELOW, 8, 5)}},
+    {"embed_backward", LM_OP_EMBED_BACKWARD, {ROWS(LM_F32, 9, 37), COLUMN_I32(FILL_BELOW, 9, 5), STATE(LM_F32, 5, 37)}},
+
+    {"gather_rows", LM_OP_GATHER_ROWS, {MATRIX(LM_F32, 7, 21), COLUMN_I32(FILL_BELOW, 4, 7)}, .rows = true},
+
+    {"linear f32", LM_OP_LINEAR, {ROWS(LM_F32, 7, 67), MATRIX(LM_F32, 37, 67)}, .rows = true},
+    {"linear f32 bias", LM_OP_LINEAR, {ROWS(LM_F32, 7, 64), MATRIX(LM_F32, 48, 64), VECTOR(48)}, .rows = true},
+    {"linear f32 wide", LM_OP_LINEAR, {ROWS(LM_F32, 33, 600), MATRIX(LM_F32, 131, 600)}, .rows = true},
+    {"linear f32 one column", LM_OP_LINEAR, {ROWS(LM_F32, 3, 5), MATRIX(LM_F32, 1, 5)}, .rows = true},
+    {"linear bf16 weight", LM_OP_LINEAR, {ROWS(LM_F32, 7, 66), MATRIX(LM_BF16, 37, 66)}, .rows = true},
+    {"linear f16 weight", LM_OP_LINEAR, {ROWS(LM_F32, 7, 66), MATRIX(LM_F16, 37, 66), VECTOR(37)}, .rows = true},
+    {"linear q8_0 weight", LM_OP_LINEAR, {ROWS(LM_F32, 7, 352), MATRIX(LM_Q8_0, 37, 352)}, .rows = true},
+    {"linear q4_0 weight", LM_OP_LINEAR, {ROWS(LM_F32, 7, 352), MATRIX(LM_Q4_0, 37, 352)}, .rows = true},
+    {"linear q8_0 even", LM_OP_LINEAR, {ROWS(LM_F32, 4, 256), MATRIX(LM_Q8_0, 64, 256), VECTOR(64)}, .rows = true},
+    {"linear bf16 bf16", LM_OP_LINEAR, {ROWS(LM_BF16, 7, 266), MATRIX(LM_BF16, 37, 266)}, .rows = true, BF16_PAIRS},
+    {"linear bf16 bf16 odd", LM_OP_LINEAR, {ROWS(LM_BF16, 19, 33), MATRIX(LM_BF16, 16, 33)}, .rows = true, BF16_PAIRS},
+    {"linear bf16 f32", LM_OP_LINEAR, {ROWS(LM_BF16, 5, 40), MATRIX(LM_F32, 24, 40)}, .rows = true},
+    {"linear gradient", LM_OP_LINEAR, {TRAINED(3, 5), TRAINED(4, 5), TRAINED_VECTOR(4)}},
+
+    {"linear_dx f32", LM_OP_LINEAR_DX, {ROWS(LM_F32, 7, 37), MATRIX(LM_F32, 37, 67)}, .rows = true},
+    {"linear_dx f32 wide", LM_OP_LINEAR_DX, {ROWS(LM_F32, 33, 131), MATRIX(LM_F32, 131, 600)}, .rows = true},
+    {"linear_dx bf16", LM_OP_LINEAR_DX, {ROWS(LM_BF16, 7, 66), MATRIX(LM_BF16, 66, 70)}, .rows = true, BF16_PAIRS},
+    {"linear_dx q8_0", LM_OP_LINEAR_DX, {ROWS(LM_F32, 5, 12), MATRIX(LM_Q8_0, 12, 96)}, .rows = true},
+    {"linear_dw f32", LM_OP_LINEAR_DW, {ROWS(LM_F32, 7, 37), ROWS(LM_F32, 7, 67), STATE(LM_F32, 37, 67)}},
+    {"linear_dw f32 fresh", LM_OP_LINEAR_DW, {ROWS(LM_F32, 7, 37), ROWS(LM_F32, 7, 67)}},
+    {"linear_dw f32 wide", LM_OP_LINEAR_DW, {ROWS(LM_F32, 65, 131), ROWS(LM_F32, 65, 300), STATE(LM_F32, 131, 300)}},
+    {"linear_dw bf16", LM_OP_LINEAR_DW, {ROWS(LM_BF16, 66, 37), ROWS(LM_BF16, 66, 70), STATE(LM_F32, 37, 70)}, BF16_PAIRS},
+    {"column_sum", LM_OP_COLUMN_SUM, {ROWS(LM_F32, 7, 37), STATE_VECTOR(37)}},
+    {"column_sum fresh", LM_OP_COLUMN_SUM, {ROWS(LM_F32, 7, 37)}},
+
+    {"rms_norm", LM_OP_RMS_NORM, {ROWS(LM_F32, 7, 69), VECTOR(69)}, {.eps = 1e-5f}, .rows = true},
+    {"rms_norm short", LM_OP_RMS_NORM, {ROWS(LM_F32, 3, 5), VECTOR(5)}, {.eps = 1e-5f}, .rows = true},
+    {"rms_norm gradient", LM_OP_RMS_NORM, {TRAINED(3, 6), TRAINED_VECTOR(6)}, {.eps = 1e-5f}},
+    {"rms_norm_backward",
+     LM_OP_RMS_NORM_BACKWARD,
+     {ROWS(LM_F32, 7, 69), ROWS(LM_F32, 7, 69), VECTOR(69), COLUMN_F32(FILL_POSITIVE, 7), STATE_VECTOR(69)}},
+    {"rms_norm_backward fresh",
+     LM_OP_RMS_NORM_BACKWARD,
+     {ROWS(LM_F32, 7, 48), ROWS(LM_F32, 7, 48), VECTOR(48), COLUMN_F32(FILL_POSITIVE, 7)}},
+
+    {"rope halves",
+     LM_OP_ROPE,
+     {ROWS(LM_F32, 5, 3 * 38), COLUMN_I32(FILL_BELOW, 5, 4000), FREQS(19)},
+     {.n_heads = 3, .head_dim = 38},
+     .rows = true},
+    {"rope interleaved",
+     LM_OP_ROPE,
+     {ROWS(LM_F32, 5, 3 * 64), COLUMN_I32(FILL_BELOW, 5, 4000), FREQS(32)},
+     {.n_heads = 3, .head_dim = 64, .interleaved = true},
+     .rows = true},
+    {"rope partial inverse",
+     LM_OP_ROPE,
+     {ROWS(LM_F32, 5, 2 * 40), COLUMN_I32(FILL_BELOW, 5, 4000), FREQS(16)},
+     {.n_heads = 2, .head_dim = 40, .inverse = true, .scale = 1.25f},
+     .rows = true},
+    {"rope gradient",
+     LM_OP_ROPE,
+     {TRAINED(3, 12), IDS(FILL_BELOW, 3, 50), FREQS(2)},
+     {.n_heads = 2, .head_dim = 6, .scale = 1.5f}},
+    {"rope interleaved gradient",
+     LM_OP_ROPE,
+     {TRAINED(3, 12), IDS(FILL_BELOW, 3, 50), FREQS(3)},
+     {.n_heads = 2, .head_dim = 6, .interleaved = true}},
+
+    {"swiglu", LM_OP_SWIGLU, {ROWS(LM_F32, 7, 37), ROWS(LM_F32, 7, 37)}, .rows = true},
+    {"swiglu gradient", LM_OP_SWIGLU, {TRAINED(3, 5), TRAINED(3, 5)}},
+    {"swiglu_backward", LM_OP_SWIGLU_BACKWARD, {ROWS(LM_F32, 7, 37), ROWS(LM_F32, 7, 37), ROWS(LM_F32, 7, 37)}, .rows = true},
+
+    {"kv_write f32",
+     LM_OP_KV_WRITE,
+     {ROWS(LM_F32, 7, 24), ROWS(LM_F32, 7, 24), STATE(LM_F32, 64, 24), STATE(LM_F32, 64, 24),
+      COLUMN_I32(FILL_DISTINCT, 7, 64)}},
+    {"kv_write f16",
+     LM_OP_KV_WRITE,
+     {ROWS(LM_F32, 7, 24), ROWS(LM_F32, 7, 24), STATE(LM_F16, 64, 24), STATE(LM_F16, 64, 24),
+      COLUMN_I32(FILL_DISTINCT, 7, 64)}},
+    {"kv_write bf16",
+     LM_OP_KV_WRITE,
+     {ROWS(LM_F32, 7, 24), ROWS(LM_F32, 7, 24), STATE(LM_BF16, 64, 24), STATE(LM_BF16, 64, 24),
+      COLUMN_I32(FILL_DISTINCT, 7, 64)}},
+
+#define PAGED(type, q, kv, dim)                                                                                        \
+    ROWS(LM_F32, 9, (q) * (dim)), STATE(type, 320, (kv) * (dim)), STATE(type, 320, (kv) * (dim)),                        \
+        COLUMN_I32(FILL_BELOW, 9, 75), COLUMN_I32(FILL_BELOW, 9, 3),                                                    \
+        {.dtype = LM_I32, .n_dims = 2, .extent = LM_EXTENT_SEQS, .shape = {3, 5}, .fill = FILL_BELOW, .limit = 20}
+    {"attention_paged f32",
+     LM_OP_ATTENTION_PAGED,
+     {PAGED(LM_F32, 4, 2, 24)},
+     {HEADS(4, 2, 24), .block_tokens = 16, .scale = 0.2f},
+     .rows = true},
+    {"attention_paged f32 one head",
+     LM_OP_ATTENTION_PAGED,
+     {PAGED(LM_F32, 1, 1, 64)},
+     {HEADS(1, 1, 64), .block_tokens = 16, .scale = 0.125f},
+     .rows = true},
+    {"attention_paged f16",
+     LM_OP_ATTENTION_PAGED,
+     {PAGED(LM_F16, 6, 2, 16)},
+     {HEADS(6, 2, 16), .block_tokens = 16, .scale = 0.25f},
+     .rows = true},
+    {"attention_paged bf16 odd",
+     LM_OP_ATTENTION_PAGED,
+     {PAGED(LM_BF16, 3, 3, 11)},
+     {HEADS(3, 3, 11), .block_tokens = 16, .scale = 0.3f},
+     .rows = true},
+
+    {"attention",
+     LM_OP_ATTENTION,
+     {ROWS(LM_F32, 42, 4 * 24), ROWS(LM_F32, 42, 2 * 24), ROWS(LM_F32, 42, 2 * 24)},
+     {HEADS(4, 2, 24), .seq_len = 21, .scale = 0.2f}},
+    {"attention short last",
+     LM_OP_ATTENTION,
+     {ROWS(LM_F32, 45, 32), ROWS(LM_F32, 45, 32), ROWS(LM_F32, 45, 32)},
+     {HEADS(1, 1, 32), .seq_len = 32, .scale = 0.2f}},
+    {"attention gradient",
+     LM_OP_ATTENTION,
+     {TRAINED(10, 4 * 3), TRAINED(10, 2 * 3), TRAINED(10, 2 * 3)},
+     {HEADS(4, 2, 3), .seq_len = 5, .scale = 0.5f}},
+    {"attention_backward",
+     LM_OP_ATTENTION_BACKWARD,
+     {ROWS(LM_F32, 42, 4 * 24), ROWS(LM_F32, 42, 4 * 24), ROWS(LM_F32, 42, 2 * 24), ROWS(LM_F32, 42, 2 * 24),
+      ROWS(LM_F32, 42, 4 * 24), {.dtype = LM_F32, .n_dims = 2, .extent = LM_EXTENT_ROWS, .shape = {42, 4}, .fill = FILL_LOG_SUM}},
+     {HEADS(4, 2, 24), .seq_len = 21, .scale = 0.2f}},
+    {"attention_backward short last",
+     LM_OP_ATTENTION_BACKWARD,
+     {ROWS(LM_F32, 45, 32), ROWS(LM_F32, 45, 32), ROWS(LM_F32, 45, 32), ROWS(LM_F32, 45, 32), ROWS(LM_F32, 45, 32),
+      {.dtype = LM_F32, .n_dims = 2, .extent = LM_EXTENT_ROWS, .shape = {45, 1}, .fill = FILL_LOG_SUM}},
+     {HEADS(1, 1, 32), .seq_len = 32, .scale = 0.2f}},
+
+    {"cross_entropy", LM_OP_CROSS_ENTROPY, {ROWS(LM_F32, 7, 101), COLUMN_I32(FILL_TARGETS, 7, 101)}},
+    {"cross_entropy gradient", LM_OP_CROSS_ENTROPY, {TRAINED(4, 7), IDS(FILL_TARGETS, 4, 7)}},
+    {"cross_entropy_backward",
+     LM_OP_CROSS_ENTROPY_BACKWARD,
+     {ROWS(LM_F32, 7, 101), COLUMN_I32(FILL_TARGETS, 7, 101), COLUMN_F32(FILL_LOG_SUM, 7), VECTOR(1)}},
+
+    {"sum_squares", LM_OP_SUM_SQUARES, {MATRIX(LM_F32, 3, 5001)}},
+    {"sum_squares with sum so far", LM_OP_SUM_SQUARES, {MATRIX(LM_F32, 9, 11), VECTOR(1)}},
+
+#define MOMENT {.dtype = LM_F32, .n_dims = 2, .shape = {9, 37}, .role = LM_ROLE_STATE, .fill = FILL_POSITIVE}
+#define SCALARS {.dtype = LM_F32, .n_dims = 1, .shape = {4}, .fill = FILL_POSITIVE}
+#define ADAM .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .weight_decay = 0.1f
+    {"adamw", LM_OP_ADAMW, {STATE(LM_F32, 9, 37), STATE(LM_F32, 9, 37), MOMENT, MOMENT, SCALARS}, {ADAM}},
+    {"adamw bf16 copy",
+     LM_OP_ADAMW,
+     {STATE(LM_F32, 9, 37), STATE(LM_F32, 9, 37), MOMENT, MOMENT, SCALARS, STATE(LM_BF16, 9, 37)},
+     {ADAM}},
+};
+
+const op_case *conformance_cases(int *out_n) {
+    *out_n = (int)LM_COUNT_OF(cases);
+    return cases;
+}
