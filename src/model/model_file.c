@@ -71,6 +71,15 @@ const lm_stored_tensor *lm_model_file_tensor_at(const lm_model_file *file, size_
     return &file->tensors->items.ptr[index];
 }
 
+lm_model_size lm_model_file_size(const lm_model_file *file) {
+    lm_model_size size = {0};
+    for (size_t i = 0; i < file->tensors->items.len; i++) {
+        size.n_params += lm_stored_tensor_n_elems(&file->tensors->items.ptr[i]);
+        size.size_bytes += file->tensors->items.ptr[i].size_bytes;
+    }
+    return size;
+}
+
 const lm_stored_tensor *lm_model_file_find(const lm_model_file *file, const char *name) {
     return lm_stored_tensors_find(file->tensors, name);
 }

@@ -31,6 +31,13 @@ const lm_gguf *lm_model_file_gguf(const lm_model_file *file); /* NULL for a fold
 size_t lm_model_file_n_tensors(const lm_model_file *file);
 const lm_stored_tensor *lm_model_file_tensor_at(const lm_model_file *file, size_t index);
 
+/* Elements, and bytes, of all tensors together. */
+typedef struct lm_model_size {
+    int64_t n_params;
+    size_t size_bytes;
+} lm_model_size;
+lm_model_size lm_model_file_size(const lm_model_file *file);
+
 /* NULL when there is none of that name. */
 const lm_stored_tensor *lm_model_file_find(const lm_model_file *file, const char *name);
 
