@@ -1,0 +1,2 @@
+/* machine.inc on AVX2 with FMA and F16C. */
+#include "backend/cpu/machine.inc"

@@ -1,0 +1,2 @@
+/* machine.inc on AVX-512. */
+#include "backend/cpu/machine.inc"
