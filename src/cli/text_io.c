@@ -22,15 +22,7 @@ loam_status lm_cli_text(const char *argument, lm_buf *storage, lm_str *out, loam
 json_t *lm_cli_json_text(lm_str text) {
     lm_buf valid;
     lm_buf_init(&valid, 3 * text.len + 1);
-    for (size_t at = 0; at < text.len;) {
-        size_t good = lm_utf8_run_bytes(text.ptr + at, text.len - at, true);
-        lm_buf_append(&valid, text.ptr + at, good);
-        at += good;
-        if (at < text.len) {
-            lm_buf_puts(&valid, "\xef\xbf\xbd"); /* U+FFFD */
-            at++;
-        }
-    }
+    lm_utf8_repair(text, &valid);
     json_t *value = json_stringn(lm_buf_cstr(&valid), valid.len);
     lm_buf_deinit(&valid);
     return value;

@@ -71,3 +71,14 @@ size_t lm_utf8_encode(uint32_t code_point, char out[LM_UTF8_MAX_BYTES]) {
     out[0] = (char)(first_bits[n] | code_point);
     return n;
 }
+
+void lm_utf8_repair(lm_str text, lm_buf *out) {
+    for (size_t at = 0; at < text.len;) {
+        size_t good = lm_utf8_run_bytes(text.ptr + at, text.len - at, true);
+        lm_buf_append(out, text.ptr + at, good);
+        at += good;
+        if (at == text.len) break;
+        lm_buf_puts(out, "\xef\xbf\xbd"); /* U+FFFD */
+        at++;
+    }
+}

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/str.h"
+
 enum { LM_UTF8_MAX_BYTES = 4 };
 
 /* Bytes of the valid character that starts at text (n > 0 bytes are there); 0 when none does. */
@@ -22,5 +24,8 @@ uint32_t lm_utf8_decode(const char *text, size_t n);
 
 /* Writes the character and returns its bytes; the code point must be valid. */
 size_t lm_utf8_encode(uint32_t code_point, char out[LM_UTF8_MAX_BYTES]);
+
+/* Appends the text, with U+FFFD for every byte that belongs to no valid character: for JSON, which must be valid. */
+void lm_utf8_repair(lm_str text, lm_buf *out);
 
 #endif
