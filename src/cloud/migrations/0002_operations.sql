@@ -140,8 +140,6 @@ CREATE TABLE replica (
     port BIGINT NOT NULL,
     error TEXT,
     journal_slot BIGINT NOT NULL,
-    metered_ms BIGINT NOT NULL,
-    segments BIGINT NOT NULL,
     created_ms BIGINT NOT NULL,
     ready_ms BIGINT NOT NULL,
     ended_ms BIGINT NOT NULL

@@ -45,6 +45,12 @@ loam_status lm_job_in_state(lm_db *db, const char *state, lm_arena *arena, lm_li
                            out, err);
 }
 
+loam_status lm_job_end(lm_db *db, const char *id, const char *state, const char *version_id, const char *error,
+                       int64_t now_ms, loam_error *err) {
+    return lm_db_exec(db, "UPDATE job SET state = ?, version_id = ?, error = ?, ended_ms = ? WHERE id = ?",
+                      LM_VALUES(lm_text(state), lm_text(version_id), lm_text(error), lm_i64(now_ms), lm_text(id)), NULL, err);
+}
+
 loam_status lm_job_count(lm_db *db, const char *project_id, const char *state, int64_t *out, loam_error *err) {
     if (!project_id)
         return lm_db_number(db, "SELECT COUNT(*) FROM job WHERE state = ?", LM_VALUES(lm_text(state)), out, err);

@@ -1,9 +1,8 @@
 /* Training jobs: what is asked for. Their executions are runs.
  *
- * queued --start--> running --exit 0--> importing --version made--> succeeded
- *   ^                  |--lost, killed, failed with retries left--> queued (after a pause)
- *   |--resume--        |--failed for good--> failed
- * cancel_requested ends any of the first two in cancelled. */
+ *     queued --a run starts--> running --exit 0, model imported--> succeeded
+ *       ^ ^                       |------- cut, or failed with retries left ------> queued, after a pause
+ *       | '-- resume -- failed, cancelled <-- failed for good, or cancel_requested */
 #ifndef LM_CLOUD_TABLE_JOB_H
 #define LM_CLOUD_TABLE_JOB_H
 
@@ -40,6 +39,10 @@ loam_status lm_job_by_id(lm_db *db, const char *id, lm_arena *arena, lm_job *out
 loam_status lm_job_list(lm_db *db, const char *project_id, const lm_page *page, lm_arena *arena, lm_list *out,
                         const char **out_next, loam_error *err) LM_MUST_USE;
 loam_status lm_job_in_state(lm_db *db, const char *state, lm_arena *arena, lm_list *out, loam_error *err) LM_MUST_USE;
+
+/* Finishes a job in "succeeded", "failed" or "cancelled"; version_id and error may be NULL. */
+loam_status lm_job_end(lm_db *db, const char *id, const char *state, const char *version_id, const char *error,
+                       int64_t now_ms, loam_error *err) LM_MUST_USE;
 
 /* Of one project; of all for NULL. */
 loam_status lm_job_count(lm_db *db, const char *project_id, const char *state, int64_t *out, loam_error *err) LM_MUST_USE;

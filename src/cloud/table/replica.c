@@ -12,8 +12,6 @@ static const lm_column columns[] = {
     LM_COLUMN(lm_replica, port, LM_COLUMN_I64, LM_COLUMN_ZERO_NULL),
     LM_COLUMN(lm_replica, error, LM_COLUMN_TEXT, 0),
     LM_COLUMN(lm_replica, journal_slot, LM_COLUMN_I64, LM_COLUMN_HIDDEN),
-    LM_COLUMN(lm_replica, metered_ms, LM_COLUMN_I64, LM_COLUMN_HIDDEN),
-    LM_COLUMN(lm_replica, segments, LM_COLUMN_I64, LM_COLUMN_HIDDEN),
     LM_COLUMN(lm_replica, created_ms, LM_COLUMN_I64, 0),
     LM_COLUMN(lm_replica, ready_ms, LM_COLUMN_I64, LM_COLUMN_ZERO_NULL),
     LM_COLUMN(lm_replica, ended_ms, LM_COLUMN_I64, LM_COLUMN_ZERO_NULL),
@@ -25,6 +23,15 @@ loam_status lm_replica_of_endpoint(lm_db *db, const char *endpoint_id, const lm_
                                    const char **out_next, loam_error *err) {
     return lm_table_page(db, &lm_replica_table, "endpoint_id = ?", LM_VALUES(lm_text(endpoint_id)), page, arena, out,
                          out_next, err);
+}
+
+loam_status lm_replica_by_id(lm_db *db, const char *id, lm_arena *arena, lm_replica *out, loam_error *err) {
+    return lm_table_find(db, &lm_replica_table, "id = ?", LM_VALUES(lm_text(id)), arena, out, err);
+}
+
+loam_status lm_replica_mark_journal(lm_db *db, const char *id, int64_t journal_slot, loam_error *err) {
+    return lm_db_exec(db, "UPDATE replica SET journal_slot = ? WHERE id = ?", LM_VALUES(lm_i64(journal_slot), lm_text(id)),
+                      NULL, err);
 }
 
 loam_status lm_replica_live(lm_db *db, lm_arena *arena, lm_list *out, loam_error *err) {

@@ -17,8 +17,6 @@ typedef struct lm_replica {
     int64_t port;
     const char *error; /* how it ended, if badly */
     int64_t journal_slot; /* records before it are in the ledger */
-    int64_t metered_ms; /* the lease is booked up to here */
-    int64_t segments; /* booked so far */
     int64_t created_ms;
     int64_t ready_ms;
     int64_t ended_ms;
@@ -28,6 +26,11 @@ extern const lm_table lm_replica_table;
 
 loam_status lm_replica_of_endpoint(lm_db *db, const char *endpoint_id, const lm_page *page, lm_arena *arena, lm_list *out,
                                    const char **out_next, loam_error *err) LM_MUST_USE;
+
+loam_status lm_replica_by_id(lm_db *db, const char *id, lm_arena *arena, lm_replica *out, loam_error *err) LM_MUST_USE;
+
+/* Moves journal_slot. LOAM_OK also when the replica is not there any more. */
+loam_status lm_replica_mark_journal(lm_db *db, const char *id, int64_t journal_slot, loam_error *err) LM_MUST_USE;
 
 /* Of all endpoints, those not yet gone. */
 loam_status lm_replica_live(lm_db *db, lm_arena *arena, lm_list *out, loam_error *err) LM_MUST_USE;

@@ -24,6 +24,7 @@ extern const lm_table lm_run_table;
 
 loam_status lm_run_of_job(lm_db *db, const char *job_id, const lm_page *page, lm_arena *arena, lm_list *out,
                           const char **out_next, loam_error *err) LM_MUST_USE;
+loam_status lm_run_by_id(lm_db *db, const char *id, lm_arena *arena, lm_run *out, loam_error *err) LM_MUST_USE;
 loam_status lm_run_in_state(lm_db *db, const char *state, lm_arena *arena, lm_list *out, loam_error *err) LM_MUST_USE;
 
 #endif
