@@ -1,0 +1,27 @@
+/* /v1/completions and /v1/chat/completions: from body to generation, from events to reply or stream. Loop's thread. */
+#ifndef LM_SERVE_COMPLETIONS_H
+#define LM_SERVE_COMPLETIONS_H
+
+#include "base/rng.h"
+#include "net/http_server.h"
+#include "serve/chat.h"
+#include "serve/engine.h"
+#include "serve/metrics.h"
+
+/* What a handler needs; belongs to the server. */
+typedef struct lm_completion_context {
+    lm_engine *engine;
+    const lm_tokenizer *tokenizer;
+    const lm_chat_format *chat_format;
+    lm_sampler_options sampling; /* for what a body leaves out */
+    const char *model_name;      /* that requests must name */
+    lm_metrics *metrics;
+    lm_rng rng;                  /* for ids */
+    bool draining;               /* refuse new requests */
+} lm_completion_context;
+
+/* lm_http_handler; arg is the context. */
+void lm_handle_completions(lm_http_request *request, void *context);
+void lm_handle_chat_completions(lm_http_request *request, void *context);
+
+#endif

@@ -1,0 +1,301 @@
+#include "serve/server.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "serve/api_error.h"
+#include "serve/completions.h"
+#include "serve/json_text.h"
+#include "serve/session_model.h"
+
+enum {
+    DEFAULT_MAX_SEQS = 64,
+    DEFAULT_MAX_WAITING = 256,
+    DEFAULT_MAX_ROWS = 256,
+    DRAIN_CHECK_MS = 20,
+    METRICS_MAX_BYTES = 1 << 20,
+    TOKENIZE_REPLY_MAX_BYTES = 64 << 20,
+};
+
+typedef struct server {
+    const lm_model *model;
+    lm_completion_context completions;
+    lm_metrics metrics;
+    lm_loop *loop;
+    lm_engine_model *engine_model;
+    lm_engine *engine;
+    lm_usage_journal *journal;
+    lm_http_server *http;
+    lm_timer *drain_timer;
+    int64_t created_s;
+    bool quit;
+} server;
+
+/* --- Routes. */
+
+static void handle_health(lm_http_request *request, void *arg) {
+    const server *s = arg;
+    if (s->completions.draining) lm_http_reply(request, 503, "application/json", LM_STR("{\"status\":\"draining\"}"));
+    else lm_http_reply(request, 200, "application/json", LM_STR("{\"status\":\"ok\"}"));
+}
+
+static void handle_metrics(lm_http_request *request, void *arg) {
+    server *s = arg;
+    lm_engine_stats stats = lm_engine_stats_get(s->engine);
+    lm_buf text;
+    lm_buf_init(&text, METRICS_MAX_BYTES);
+    lm_metrics_write(&s->metrics, &stats, &text);
+    lm_http_reply(request, 200, "text/plain; version=0.0.4; charset=utf-8", lm_buf_view(&text));
+    lm_buf_deinit(&text);
+}
+
+static json_t *model_object(const server *s) {
+    return json_pack("{s:s, s:s, s:I, s:s, s:I}", "id", s->completions.model_name, "object", "model", "created",
+                     (json_int_t)s->created_s, "owned_by", "loam", "max_model_len",
+                     (json_int_t)lm_engine_limits(s->engine)->max_context);
+}
+
+static void handle_models(lm_http_request *request, void *arg) {
+    lm_http_reply_json(request, 200, json_pack("{s:s, s:[o]}", "object", "list", "data", model_object(arg)));
+}
+
+static void handle_model(lm_http_request *request, void *arg) {
+    const server *s = arg;
+    const char *name = lm_http_request_param(request, "model");
+    if (strcmp(name, s->completions.model_name) == 0) {
+        lm_http_reply_json(request, 200, model_object(s));
+        return;
+    }
+    lm_api_error error;
+    lm_api_fail(&error, 404, "model_not_found", "the model '%s' does not exist", name);
+    lm_api_error_reply(request, &error);
+}
+
+/* *body is a new reference. */
+static loam_status read_object(lm_http_request *request, json_t **body, lm_api_error *error) {
+    loam_error err = {0};
+    if (lm_json_parse(lm_http_request_body(request), "body", body, &err) != LOAM_OK)
+        return lm_api_invalid(error, "", "%s", err.message);
+    if (json_is_object(*body)) return LOAM_OK;
+    json_decref(*body);
+    return lm_api_invalid(error, "", "the body must be a JSON object");
+}
+
+static loam_status tokenize(server *s, const json_t *body, lm_buf *out, lm_api_error *error) {
+    loam_error err = {0};
+    const lm_tokenizer *tokenizer = s->completions.tokenizer;
+    lm_str text;
+    bool add_bos = lm_tokenizer_adds_bos(tokenizer);
+    if (lm_json_str(body, "body", "prompt", &text, &err) != LOAM_OK)
+        return lm_api_invalid(error, "prompt", "%s", err.message);
+    if (lm_json_bool_or(body, "body", "add_special_tokens", add_bos, &add_bos, &err) != LOAM_OK)
+        return lm_api_invalid(error, "add_special_tokens", "%s", err.message);
+    lm_vec_i32 ids = {0};
+    if (lm_tokenizer_encode(tokenizer, text, (lm_encode_options){.add_bos = add_bos}, &ids, &err) != LOAM_OK) {
+        lm_api_error_from(error, &err);
+        return LOAM_INVALID;
+    }
+    lm_buf_printf(out, "{\"count\":%zu,\"max_model_len\":%lld,\"tokens\":[", ids.len,
+                  (long long)lm_engine_limits(s->engine)->max_context);
+    for (size_t i = 0; i < ids.len; i++) lm_buf_printf(out, i ? ",%d" : "%d", ids.ptr[i]);
+    lm_buf_puts(out, "]}");
+    lm_vec_deinit(&ids);
+    return LOAM_OK;
+}
+
+static loam_status detokenize(server *s, const json_t *body, lm_buf *out, lm_api_error *error) {
+    const json_t *tokens = json_object_get(body, "tokens");
+    int32_t n_vocab = lm_tokenizer_vocab_size(s->completions.tokenizer);
+    loam_error err = {0};
+    if (!json_is_array(tokens)) return lm_api_invalid(error, "tokens", "'tokens' must be a list of token ids");
+    size_t n = json_array_size(tokens);
+    int32_t *ids = lm_calloc(n + 1, sizeof *ids);
+    if (!ids) return lm_api_fail(error, 503, "unavailable", "out of memory");
+    loam_status status = LOAM_OK;
+    for (size_t i = 0; i < n && status == LOAM_OK; i++) {
+        const json_t *value = json_array_get(tokens, i);
+        if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) >= n_vocab)
+            status = lm_api_invalid(error, "tokens", "'tokens': the value at %zu is no token id", i);
+        else ids[i] = (int32_t)json_integer_value(value);
+    }
+    lm_buf text;
+    lm_buf_init(&text, TOKENIZE_REPLY_MAX_BYTES);
+    if (status == LOAM_OK && lm_tokenizer_decode(s->completions.tokenizer, ids, n, &text, &err) != LOAM_OK) {
+        lm_api_error_from(error, &err);
+        status = LOAM_INVALID;
+    }
+    if (status == LOAM_OK) {
+        lm_buf_puts(out, "{\"prompt\":");
+        lm_json_text_write(out, lm_buf_view(&text));
+        lm_buf_putc(out, '}');
+    }
+    lm_buf_deinit(&text);
+    lm_free(ids);
+    return status;
+}
+
+typedef loam_status body_fn(server *s, const json_t *body, lm_buf *out, lm_api_error *error);
+
+/* Reads an object, lets fn write the answer, replies with it or with fn's error. */
+static void answer_object(server *s, lm_http_request *request, body_fn *fn) {
+    json_t *body = NULL;
+    lm_api_error error;
+    lm_buf reply;
+    lm_buf_init(&reply, TOKENIZE_REPLY_MAX_BYTES);
+    loam_status status = read_object(request, &body, &error);
+    if (status == LOAM_OK) {
+        status = fn(s, body, &reply, &error);
+        json_decref(body);
+    }
+    if (status == LOAM_OK && reply.status != LOAM_OK)
+        status = lm_api_fail(&error, 503, "unavailable", "out of memory");
+    if (status == LOAM_OK) lm_http_reply(request, 200, "application/json", lm_buf_view(&reply));
+    else lm_api_error_reply(request, &error);
+    lm_buf_deinit(&reply);
+}
+
+static void handle_tokenize(lm_http_request *request, void *arg) {
+    answer_object(arg, request, tokenize);
+}
+
+static void handle_detokenize(lm_http_request *request, void *arg) {
+    answer_object(arg, request, detokenize);
+}
+
+/* --- Draining. */
+
+static void check_drained(void *arg) {
+    server *s = arg;
+    if (lm_http_server_n_open(s->http) == 0 && lm_engine_n_generations(s->engine) == 0) lm_loop_stop(s->loop);
+}
+
+static void on_stop_signal(void *arg) {
+    server *s = arg;
+    loam_error err = {0};
+    if (s->completions.draining) {
+        s->quit = true;
+        lm_loop_stop(s->loop);
+        return;
+    }
+    lm_log(LM_LOG_INFO, "serve", "draining: %d requests open", lm_http_server_n_open(s->http));
+    s->completions.draining = true;
+    lm_http_server_stop_accepting(s->http);
+    if (lm_timer_new(s->loop, 0, DRAIN_CHECK_MS, check_drained, s, &s->drain_timer, &err) != LOAM_OK) {
+        lm_log_error(LM_LOG_ERROR, "serve", &err);
+        lm_loop_stop(s->loop);
+    }
+}
+
+/* --- Start and end. */
+
+static int64_t or_default(int64_t value, int64_t fallback) {
+    return value > 0 ? value : fallback;
+}
+
+/* All sequences' full context when that fits a quarter of the memory, else as many blocks as do. */
+static int64_t default_blocks(const lm_model *model, const lm_session_options *session) {
+    const lm_hparams *h = &lm_model_config(model)->hparams;
+    int64_t context = session->max_context > 0 ? session->max_context : h->context_len;
+    int64_t per_seq = (context + LM_KV_BLOCK_TOKENS - 1) / LM_KV_BLOCK_TOKENS;
+    size_t elem_bytes = session->kv_dtype == LM_F32 ? 4 : 2;
+    size_t block_bytes = 2 * elem_bytes * LM_KV_BLOCK_TOKENS * (size_t)(h->n_layers * h->n_kv_heads * h->head_dim);
+    size_t memory = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+    int64_t affordable = (int64_t)(memory / 4 / block_bytes);
+    int64_t wanted = per_seq * session->max_seqs;
+    return wanted < affordable ? wanted : affordable > per_seq ? affordable : per_seq;
+}
+
+static loam_status start_engine(server *s, const lm_serve_options *options, loam_error *err) {
+    lm_session_options session = {
+        .max_rows = or_default(options->max_rows, DEFAULT_MAX_ROWS),
+        .max_seqs = or_default(options->max_seqs, DEFAULT_MAX_SEQS),
+        .max_context = options->max_context,
+        .kv_dtype = options->kv_dtype,
+    };
+    if (session.max_rows < session.max_seqs) session.max_rows = session.max_seqs;
+    session.n_blocks = options->n_blocks > 0 ? options->n_blocks : default_blocks(s->model, &session);
+    LM_TRY(lm_session_model_new(s->model, &session, &s->engine_model, err));
+    if (options->journal) LM_TRY(lm_usage_journal_open(options->journal, &s->journal, err));
+    lm_engine_options engine = {
+        .loop = s->loop,
+        .journal = s->journal,
+        .max_waiting = or_default(options->max_waiting, DEFAULT_MAX_WAITING),
+        .prefill_ms = options->prefill_ms,
+    };
+    return lm_engine_new(s->engine_model, &engine, &s->engine, err);
+}
+
+static void fill_context(server *s, const lm_serve_options *options) {
+    const lm_tokenizer *tokenizer = lm_model_tokenizer(s->model);
+    lm_metrics_init(&s->metrics);
+    s->created_s = lm_clock_epoch_ms() / 1000;
+    s->completions = (lm_completion_context){
+        .engine = s->engine,
+        .tokenizer = tokenizer,
+        .chat_format = lm_chat_format_of(lm_tokenizer_chat_template(tokenizer)),
+        .sampling = lm_model_sampling(s->model),
+        .model_name = options->name ? options->name : lm_model_name(s->model),
+        .metrics = &s->metrics,
+    };
+    lm_rng_init(&s->completions.rng, lm_rng_os_seed());
+}
+
+static loam_status write_port_file(const server *s, const char *path, loam_error *err) {
+    char text[16];
+    int len = snprintf(text, sizeof text, "%d", lm_http_server_port(s->http));
+    return path ? lm_file_write_atomic(path, text, (size_t)len, err) : LOAM_OK;
+}
+
+/* The routes are borrowed by the HTTP server, so they live here, for as long as it runs. */
+static loam_status listen_and_run(server *s, const lm_serve_options *options, loam_error *err) {
+    const lm_http_route routes[] = {
+        {"POST", "/v1/completions", lm_handle_completions, &s->completions},
+        {"POST", "/v1/chat/completions", lm_handle_chat_completions, &s->completions},
+        {"GET", "/v1/models", handle_models, s},
+        {"GET", "/v1/models/{model}", handle_model, s},
+        {"POST", "/tokenize", handle_tokenize, s},
+        {"POST", "/detokenize", handle_detokenize, s},
+        {"GET", "/health", handle_health, s},
+        {"GET", "/metrics", handle_metrics, s},
+    };
+    lm_http_server_options http = {.host = options->host ? options->host : "127.0.0.1", .port = options->port,
+                                   .routes = routes, .n_routes = LM_COUNT_OF(routes), .on_error = lm_api_on_http_error};
+    LM_TRY(lm_http_server_new(s->loop, &http, &s->http, err));
+    loam_status status = write_port_file(s, options->port_file, err);
+    if (status == LOAM_OK) {
+        const lm_engine_model *limits = lm_engine_limits(s->engine);
+        lm_log(LM_LOG_INFO, "serve", "model '%s' on http://%s:%d/v1: context %lld, %lld sequences, %lld KV blocks, chat format %s",
+               s->completions.model_name, http.host, lm_http_server_port(s->http), (long long)limits->max_context,
+               (long long)limits->max_seqs, (long long)limits->n_blocks, s->completions.chat_format->name);
+        status = lm_loop_run(s->loop, err);
+    }
+    lm_http_server_free(s->http); /* before the engine: clients still connected let go of their generations */
+    return status;
+}
+
+static loam_status run(server *s, const lm_serve_options *options, loam_error *err) {
+    LM_TRY(lm_loop_new(&s->loop, err));
+    LM_TRY(start_engine(s, options, err));
+    fill_context(s, options);
+    LM_TRY(lm_loop_on_signal(s->loop, SIGTERM, on_stop_signal, s, err));
+    LM_TRY(lm_loop_on_signal(s->loop, SIGINT, on_stop_signal, s, err));
+    LM_TRY(listen_and_run(s, options, err));
+    return s->quit ? lm_error_set(err, LOAM_CANCELLED, "stopped before all requests were answered") : LOAM_OK;
+}
+
+loam_status lm_serve(const lm_model *model, const lm_serve_options *options, loam_error *err) {
+    server s = {.model = model};
+    loam_status status = run(&s, options, err);
+    lm_engine_free(s.engine);
+    lm_session_model_free(s.engine_model);
+    lm_usage_journal_close(s.journal);
+    lm_timer_free(s.drain_timer);
+    lm_loop_free(s.loop);
+    return status;
+}
