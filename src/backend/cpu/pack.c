@@ -9,16 +9,18 @@ typedef struct pack_job {
     char *out;
 } pack_job;
 
-/* Element size_bytes wide, `n_rows` rows of K into one panel whose missing columns are zero already. Sixteen k at a time, so
- * that the panel's lines are written while they are near. */
-static void pack_plain(const char *rows, int64_t n_rows, int64_t k, size_t size_bytes, char *panel) {
-    for (int64_t k0 = 0; k0 < k; k0 += LM_PANEL) {
-        int64_t end = k0 + LM_PANEL < k ? k0 + LM_PANEL : k;
-        for (int64_t i = 0; i < n_rows; i++)
-            for (int64_t j = k0; j < end; j++)
-                memcpy(panel + (size_t)(j * LM_PANEL + i) * size_bytes, rows + (size_t)(i * k + j) * size_bytes, size_bytes);
+/* `n_rows` rows of K elements into one panel whose missing columns are zero already. Sixteen k at a time, so that the panel's
+ * lines are written while they are near. */
+#define PACK_PLAIN(name, type)                                                                     \
+    static void name(const type *rows, int64_t n_rows, int64_t k, type *panel) {                   \
+        for (int64_t k0 = 0; k0 < k; k0 += LM_PANEL) {                                             \
+            int64_t end = k0 + LM_PANEL < k ? k0 + LM_PANEL : k;                                   \
+            for (int64_t i = 0; i < n_rows; i++)                                                   \
+                for (int64_t j = k0; j < end; j++) panel[j * LM_PANEL + i] = rows[i * k + j];      \
+        }                                                                                          \
     }
-}
+PACK_PLAIN(pack_u16, uint16_t)
+PACK_PLAIN(pack_u32, uint32_t)
 
 /* The formats' own blocks (quant/q8_0.c, quant/q4_0.c) as bytes: an f16 scale, then the quants. */
 enum { SCALE_BYTES = 2, Q8_0_BYTES = SCALE_BYTES + LM_QUANT_BLOCK, Q4_0_BYTES = SCALE_BYTES + LM_QUANT_BLOCK / 2 };
@@ -66,8 +68,10 @@ static void pack_share(void *arg, int thread, int n_threads) {
             pack_q8_0(rows, n_rows, k, panel);
         else if (w->dtype == LM_Q4_0)
             pack_q4_0(rows, n_rows, k, panel);
+        else if (w->dtype == LM_F32)
+            pack_u32(rows, n_rows, k, panel);
         else
-            pack_plain(rows, n_rows, k, lm_dtype_get(w->dtype)->block_bytes, panel);
+            pack_u16(rows, n_rows, k, panel);
     }
 }
 
