@@ -47,32 +47,11 @@ static loam_status learn(const lm_vocab_options *options, lm_bpe_merges *merges,
     return status;
 }
 
-static loam_status add_byte_tokens(lm_tokenizer_spec *spec, loam_error *err) {
-    for (int byte = 0; byte < LM_BPE_N_BYTES; byte++) {
-        uint32_t c = lm_bpe_char_of_byte((uint8_t)byte); /* below U+0200: at most two bytes of UTF-8 */
-        char text[2] = {(char)(c < 0x80 ? c : 0xc0 | c >> 6), (char)(0x80 | (c & 0x3f))};
-        LM_TRY(lm_tokenizer_spec_add_token(spec, (lm_str){text, c < 0x80 ? 1 : 2}, LM_TOKEN_NORMAL, 0, err));
-    }
-    return LOAM_OK;
-}
-
-static loam_status add_merged_token(lm_tokenizer_spec *spec, lm_bpe_merge merge, loam_error *err) {
-    lm_str left = spec->tokens.ptr[merge.left].text, right = spec->tokens.ptr[merge.right].text;
-    lm_buf text;
-    lm_buf_init(&text, LM_TOKEN_MAX_BYTES);
-    lm_buf_append(&text, left.ptr, left.len);
-    lm_buf_append(&text, right.ptr, right.len);
-    loam_status status = lm_buf_status(&text, err);
-    if (status == LOAM_OK) status = lm_tokenizer_spec_add_token(spec, lm_buf_view(&text), LM_TOKEN_NORMAL, 0, err);
-    if (status == LOAM_OK) status = lm_tokenizer_spec_add_merge(spec, left, right, err);
-    lm_buf_deinit(&text);
-    return status;
-}
-
 static loam_status fill_spec(lm_tokenizer_spec *spec, const lm_bpe_merges *merges, bool has_documents, loam_error *err) {
     LM_TRY(lm_tokenizer_spec_set_pre(spec, lm_str_of(pre_tokenization), err));
-    LM_TRY(add_byte_tokens(spec, err));
-    for (size_t i = 0; i < merges->len; i++) LM_TRY(add_merged_token(spec, merges->ptr[i], err));
+    LM_TRY(lm_tokenizer_spec_add_bytes(spec, err));
+    for (size_t i = 0; i < merges->len; i++)
+        LM_TRY(lm_tokenizer_spec_add_merged(spec, merges->ptr[i].left, merges->ptr[i].right, err));
     spec->bos = (int32_t)spec->tokens.len;
     LM_TRY(lm_tokenizer_spec_add_token(spec, LM_STR("<|bos|>"), LM_TOKEN_CONTROL, 0, err));
     LM_TRY(lm_tokenizer_spec_add_eos(spec, (int32_t)spec->tokens.len, err));
