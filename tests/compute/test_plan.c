@@ -62,6 +62,19 @@ static void check_tags(const tag_device *d, lm_tensor *tensor) {
         assert_int_equal(tags[i], lm_tensor_base(tensor)->id);
 }
 
+/* An output may lie on an input of its own step only where the op says so, and then exactly. */
+static void check_apart(const lm_node *node) {
+    for (int o = 0; o < node->n_outputs; o++) {
+        for (int i = 0; i < node->n_inputs; i++) {
+            const lm_tensor *out = node->out[o], *in = node->in[i];
+            if (!in || (char *)out->data + lm_tensor_bytes(out) <= (char *)in->data ||
+                (char *)in->data + lm_tensor_bytes(in) <= (char *)out->data)
+                continue;
+            assert_true(o == 0 && (lm_op_get(node->op)->in_place >> i & 1u) && out->data == in->data);
+        }
+    }
+}
+
 static void tag_run(lm_device *device, const lm_step *steps, int n_steps, const int64_t *extents, void *workspace,
                     int64_t *profile_ns) {
     tag_device *d = (tag_device *)device;
@@ -72,6 +85,7 @@ static void tag_run(lm_device *device, const lm_step *steps, int n_steps, const 
         assert_int_equal(node->id, s);
         for (int i = 0; i < node->n_inputs; i++)
             if (node->in[i]) check_tags(d, node->in[i]);
+        check_apart(node);
         for (int i = 0; i < node->n_outputs; i++) write_tags(d, node->out[i]);
         if (profile_ns) profile_ns[s] += s + 1;
     }
