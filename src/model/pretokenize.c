@@ -189,7 +189,6 @@ static LM_MUST_USE loam_status next_match(const matcher *m, const pcre2_code *co
     const PCRE2_SIZE *bounds = pcre2_get_ovector_pointer(m->data);
     *out_start = bounds[0];
     *out_end = bounds[1];
-    if (bounds[0] > bounds[1]) *out_found = false; /* \K in a lookahead: no match one could cut at */
     return LOAM_OK;
 }
 
@@ -202,7 +201,7 @@ static LM_MUST_USE loam_status cut_stretch(const matcher *m, const pcre2_code *c
         bool found = false;
         size_t from = 0, to = 0;
         LM_TRY(next_match(m, code, stretch, at, &found, &from, &to, err));
-        if (!found || from < at) break;
+        if (!found) break;
         if (from > at && !lm_vec_push(&out->next_ends, (uint32_t)(start + from)))
             return lm_error_no_memory(err, out->next_ends.len);
         if (!lm_vec_push(&out->next_ends, (uint32_t)(start + to))) return lm_error_no_memory(err, out->next_ends.len);

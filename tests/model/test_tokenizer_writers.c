@@ -1,0 +1,116 @@
+/* A tokenizer written out and read back is the same tokenizer. */
+#include "testing.h"
+
+#include "base/file.h"
+#include "base/rng.h"
+#include "model/tokenizer_spec.h"
+#include "model/tokenizer_writers.h"
+
+static lm_tokenizer *trained(const char *pre) {
+    lm_tokenizer_spec spec;
+    lm_tokenizer *tokenizer = NULL;
+    assert_ok(lm_tokenizer_spec_init(&spec, LM_TOKENIZER_BPE, &err));
+    assert_ok(lm_tokenizer_spec_add_bytes(&spec, &err));
+    assert_ok(lm_tokenizer_spec_add_merged(&spec, 't', 'h', &err));
+    assert_ok(lm_tokenizer_spec_add_merged(&spec, 256, 'e', &err));
+    assert_ok(lm_tokenizer_spec_add_merged(&spec, ' ', 257, &err));
+    assert_ok(lm_tokenizer_spec_add_merged(&spec, '\n', '\n', &err));
+    assert_ok(lm_tokenizer_spec_add_token(&spec, LM_STR("<|begin|>"), LM_TOKEN_CONTROL, 0, &err));
+    assert_ok(lm_tokenizer_spec_add_token(&spec, LM_STR("<|end|>"), LM_TOKEN_CONTROL, 0, &err));
+    assert_ok(lm_tokenizer_spec_add_token(&spec, LM_STR("h\xc3\xa9"), LM_TOKEN_USER_DEFINED, 0, &err));
+    assert_ok(lm_tokenizer_spec_set_pre(&spec, lm_str_of(pre), &err));
+    spec.bos = 260;
+    spec.add_bos = true;
+    spec.chat_template = lm_tokenizer_spec_copy(&spec, LM_STR("{{ messages }}"));
+    assert_ok(lm_tokenizer_spec_add_eos(&spec, 261, &err));
+    assert_ok(lm_tokenizer_new(&spec, &tokenizer, &err));
+    return tokenizer;
+}
+
+static void check_same(const lm_tokenizer *a, const lm_tokenizer *b) {
+    static const char *const pieces[] = {"the", " the", "then", "\n\n", "<|end|>", "h\xc3\xa9", "12345", "'s", "\xff", " "};
+    lm_encode_options options = {.add_bos = true, .parse_special = true};
+    lm_rng rng;
+    lm_buf text;
+    lm_vec_i32 ids_a = {0}, ids_b = {0};
+    lm_rng_init(&rng, 1);
+    lm_buf_init(&text, 1 << 16);
+    for (int i = 0; i < 300; i++) {
+        lm_buf_reset(&text);
+        ids_a.len = ids_b.len = 0;
+        for (uint64_t n = lm_rng_below(&rng, 10); n > 0; n--) lm_buf_puts(&text, pieces[lm_rng_below(&rng, LM_COUNT_OF(pieces))]);
+        assert_ok(lm_tokenizer_encode(a, lm_buf_view(&text), options, &ids_a, &err));
+        assert_ok(lm_tokenizer_encode(b, lm_buf_view(&text), options, &ids_b, &err));
+        assert_int_equal(ids_a.len, ids_b.len);
+        assert_memory_equal(ids_a.ptr, ids_b.ptr, ids_a.len * sizeof *ids_a.ptr);
+    }
+    lm_vec_deinit(&ids_a);
+    lm_vec_deinit(&ids_b);
+    lm_buf_deinit(&text);
+    assert_int_equal(lm_tokenizer_vocab_size(a), lm_tokenizer_vocab_size(b));
+    assert_int_equal(lm_tokenizer_bos(a), lm_tokenizer_bos(b));
+    assert_int_equal(lm_tokenizer_eos(a), lm_tokenizer_eos(b));
+    assert_int_equal(lm_tokenizer_adds_bos(a), lm_tokenizer_adds_bos(b));
+    assert_true(lm_str_equal(lm_tokenizer_chat_template(a), lm_tokenizer_chat_template(b)));
+    for (int32_t id = 0; id < lm_tokenizer_vocab_size(a); id++) {
+        assert_true(lm_str_equal(lm_tokenizer_token_text(a, id), lm_tokenizer_token_text(b, id)));
+        assert_int_equal(lm_tokenizer_token_type(a, id), lm_tokenizer_token_type(b, id));
+    }
+}
+
+static void test_folder(void **state) {
+    static const char *const pres[] = {"gpt-2", "llama-bpe", "deepseek-llm"};
+    for (size_t i = 0; i < LM_COUNT_OF(pres); i++) {
+        char *dir = test_temp_dir();
+        lm_tokenizer *a = trained(pres[i]), *b = NULL;
+        assert_ok(lm_tokenizer_write_folder(a, dir, 512, &err));
+        assert_ok(lm_tokenizer_open(dir, &b, &err));
+        check_same(a, b);
+        assert_string_equal(lm_tokenizer_get_spec(b)->pre_name, pres[i]);
+        lm_tokenizer_free(a);
+        lm_tokenizer_free(b);
+        assert_ok(lm_file_remove_tree(dir, &err));
+        lm_free(dir);
+    }
+}
+
+static void check_gguf(const lm_tokenizer *a) {
+    char *dir = test_temp_dir(), *path = lm_path_join(dir, "t.gguf");
+    lm_gguf_writer *writer = lm_gguf_writer_new();
+    lm_tokenizer *b = NULL;
+    assert_ok(lm_tokenizer_write_gguf(a, writer, &err));
+    assert_ok(lm_gguf_writer_begin(writer, path, &err));
+    assert_ok(lm_gguf_writer_commit(writer, &err));
+    lm_gguf_writer_free(writer);
+    assert_ok(lm_tokenizer_open(path, &b, &err));
+    check_same(a, b);
+    lm_tokenizer_free(b);
+    assert_ok(lm_file_remove_tree(dir, &err));
+    lm_free(path);
+    lm_free(dir);
+}
+
+static void test_gguf(void **state) {
+    lm_tokenizer *a = trained("qwen2");
+    check_gguf(a);
+    lm_tokenizer_free(a);
+}
+
+static void test_gguf_of_sentencepiece(void **state) {
+    if (!test_data_dir()) skip();
+    char *path = lm_asprintf("%s/models/stories260K/tokenizer.model", test_data_dir());
+    lm_tokenizer *a = NULL;
+    assert_ok(lm_tokenizer_open(path, &a, &err));
+    check_gguf(a);
+    lm_tokenizer_free(a);
+    lm_free(path);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_folder),
+        cmocka_unit_test(test_gguf),
+        cmocka_unit_test(test_gguf_of_sentencepiece),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
