@@ -70,18 +70,25 @@ static LM_ALWAYS_INLINE void lm_v16_columns(const void *rows, int64_t at, int64_
 
 /* Sum of the lanes in the order of lm_lanes_fold. */
 static LM_ALWAYS_INLINE float lm_v16_fold(lm_v16 x) {
-    float lanes[LM_LANES];
-    lm_v16_store(lanes, x);
-    return lm_lanes_fold(lanes);
+    __m256 eight = _mm256_add_ps(lm_v16_low(x), lm_v16_high(x));
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
-/* The largest lane; NaN counts only in lane 0. */
+/* The largest lane; no NaN among them, or all NaN. */
 static LM_ALWAYS_INLINE float lm_v16_max_lane(lm_v16 x) {
-    float lanes[LM_LANES];
-    lm_v16_store(lanes, x);
-    float most = lanes[0];
-    for (int i = 1; i < LM_LANES; i++) most = lanes[i] > most ? lanes[i] : most;
-    return most;
+    __m256 eight = _mm256_max_ps(lm_v16_low(x), lm_v16_high(x));
+    __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+
+/* lm_dot, bit for bit. */
+static LM_ALWAYS_INLINE float lm_v16_dot(const float *a, const float *b, int64_t n) {
+    lm_v16 lanes = lm_v16_zero();
+    LM_FOR_LANES(i, count, 0, n) lanes = lm_v16_fma(lm_v16_load_n(a + i, count), lm_v16_load_n(b + i, count), lanes);
+    return lm_v16_fold(lanes);
 }
 
 /* lm_exp in every lane, bit for bit. */

@@ -60,6 +60,14 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_sqrt(lm_v16 a) {
     return (lm_v16){_mm256_sqrt_ps(a.lo), _mm256_sqrt_ps(a.hi)};
 }
 
+static LM_ALWAYS_INLINE __m256 lm_v16_low(lm_v16 a) {
+    return a.lo;
+}
+
+static LM_ALWAYS_INLINE __m256 lm_v16_high(lm_v16 a) {
+    return a.hi;
+}
+
 /* Nearest integer, halves to even. */
 static LM_ALWAYS_INLINE lm_v16 lm_v16_round(lm_v16 a) {
     return (lm_v16){_mm256_round_ps(a.lo, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC),

@@ -64,6 +64,14 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_min(lm_v16 a, lm_v16 b) {
     return _mm512_min_ps(a, b);
 }
 
+static LM_ALWAYS_INLINE __m256 lm_v16_low(lm_v16 a) {
+    return _mm512_castps512_ps256(a);
+}
+
+static LM_ALWAYS_INLINE __m256 lm_v16_high(lm_v16 a) {
+    return _mm512_extractf32x8_ps(a, 1);
+}
+
 /* Nearest integer, halves to even. */
 static LM_ALWAYS_INLINE lm_v16 lm_v16_round(lm_v16 a) {
     return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
