@@ -1,6 +1,7 @@
 #include "backend/cpu/machine.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/clock.h"
 
@@ -99,6 +100,7 @@ loam_status lm_cpu_read_bandwidth(lm_device *device, size_t size_bytes, double *
     size_t bytes = (size_t)n * (size_t)device->n_threads * sizeof(float);
     void *data;
     LM_TRY(device->backend->alloc(device, bytes, &data, err));
+    memset(data, 1, bytes); /* untouched memory would be one page of zeros, and read from a cache */
     measurement m = {.loops = loops_of(device), .data = data, .n = n};
     *out = (double)bytes / seconds_a_repeat(device, &m);
     device->backend->free(device, data);
