@@ -31,7 +31,7 @@ typedef enum lm_api_shape {
 
 struct lm_api_endpoint {
     const char *method, *path; /* path below /api/v1: "/projects/{id}" */
-    lm_scope scope;            /* the caller's key must have it */
+    unsigned scope;            /* the caller's key must have one of these; LM_SCOPE_NONE: open to everybody */
     const char *id_prefix;     /* kind of the path's {id}; anything else there is 404 */
     const char *summary;
     const lm_schema *request;  /* of the body; NULL: none is read */
@@ -39,7 +39,7 @@ struct lm_api_endpoint {
     const lm_schema *query;    /* NULL: no query parameters */
     lm_api_shape shape;
     int http_status;           /* on success; 0: 200 (204 for LM_API_EMPTY) */
-    bool has_formats;          /* ?format=csv|html may give text instead, see lm_api_text */
+    bool has_texts;            /* ?format=csv|html gives text instead: see content_type in the context */
     lm_api_handler *handler;
 };
 
@@ -50,7 +50,7 @@ typedef struct lm_api_table {
 
 #define LM_API_TABLE(rows) {rows, LM_COUNT_OF(rows)}
 
-enum { LM_API_PARAMS_MAX = 3, LM_API_AFTER_COMMIT_MAX = 4 };
+enum { LM_API_PARAMS_MAX = 3, LM_API_AFTER_COMMIT_MAX = 4, LM_API_PAGE_DEFAULT = 50, LM_API_PAGE_MAX = 500 };
 
 /* One request in a handler. Everything lives until the reply has been sent. */
 struct lm_api_ctx {
@@ -66,6 +66,11 @@ struct lm_api_ctx {
     json_t *reply;
     const char *content_type; /* of text; NULL: the reply is JSON */
     lm_buf text;
+    struct {
+        void (*fn)(lm_cloud *cloud, void *arg);
+        void *arg;
+    } after_commit[LM_API_AFTER_COMMIT_MAX];
+    int n_after_commit;
 };
 
 /* Sets the reply; steals the reference. NULL is LOAM_NO_MEMORY. */
@@ -94,8 +99,14 @@ loam_status lm_api_event(lm_api_ctx *ctx, const char *kind, const char *subject,
  * the arena or longer. At most LM_API_AFTER_COMMIT_MAX a request. */
 void lm_api_after_commit(lm_api_ctx *ctx, void (*fn)(lm_cloud *cloud, void *arg), void *arg);
 
-/* All endpoint tables of api_tables.def; ends with n_rows 0. */
+/* All endpoint tables of api_tables.def, NULL-terminated. */
 extern const lm_api_table *const lm_api_tables[];
+
+/* Fields every row's query has besides its own: ?project= of operators, and the page of lists. */
+extern const lm_schema lm_api_project_query, lm_api_list_query;
+
+/* Kind of the id that a path's parameter must be, or NULL: the row's id_prefix for {id}, "mem" for {member}. */
+const char *lm_api_param_prefix(const lm_api_endpoint *endpoint, const char *param);
 
 /* openapi.json (3.1) of all rows. New reference. */
 json_t *lm_openapi_json(void) LM_MUST_USE;

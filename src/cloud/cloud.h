@@ -7,6 +7,8 @@
 #ifndef LM_CLOUD_CLOUD_H
 #define LM_CLOUD_CLOUD_H
 
+#include <stdatomic.h>
+
 #include "base/vec.h"
 #include "cloud/api.h"
 #include "cloud/id.h"
@@ -36,15 +38,19 @@ struct lm_cloud {
     lm_id_gen ids;
     lm_keyring *keyring;
     lm_ledger *ledger;
+    struct lm_api_server *api;
+    lm_arena arena;               /* for what lives as long as the cloud */
     lm_loop *loops[LM_CLOUD_LOOPS_MAX]; /* loops[0] is the main thread's: timers of services live there */
     lm_http_server *servers[LM_CLOUD_LOOPS_MAX];
     lm_route_vec routes;
     int64_t started_ms;
-    bool stopping;
+    atomic_bool stopping;
     /* Of the services: */
     struct lm_scheduler *scheduler;
     struct lm_replicas *replicas;
     struct lm_gateway *gateway;
+    /* Answers what the HTTP server itself refuses under /v1/, in OpenAI's shape; NULL: in ours. */
+    void (*reply_openai_error)(lm_http_request *request, int http_status, const char *message);
 };
 
 typedef struct lm_cloud_service {
@@ -57,13 +63,15 @@ typedef struct lm_cloud_service {
     void (*metrics)(lm_cloud *cloud, lm_buf *out); /* Prometheus text; any loop; may be NULL */
 } lm_cloud_service;
 
-/* Runs the cloud until SIGTERM or SIGINT: opens the store, makes the first project and key (its secret goes to
- * on_first_key, once in the cloud's life), serves, drains, closes. */
+/* What `loam up` tells its user. */
 typedef struct lm_cloud_hooks {
     void (*on_first_key)(const char *secret, void *arg);
     void (*on_ready)(int port, void *arg);
     void *arg;
 } lm_cloud_hooks;
+
+/* Runs the cloud until SIGTERM or SIGINT: opens the store, makes the first project and its admin key (its secret goes to
+ * on_first_key, once in the cloud's life), serves, drains, closes. LOAM_CONFLICT when another one runs on this home. */
 loam_status lm_cloud_run(const lm_cloud_config *config, const lm_cloud_hooks *hooks, loam_error *err) LM_MUST_USE;
 
 #endif

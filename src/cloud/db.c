@@ -19,6 +19,10 @@ void lm_db_close(lm_db *db) {
     if (db) db->driver->close(db);
 }
 
+loam_status lm_db_claim(lm_db *db, loam_error *err) {
+    return db->driver->claim ? db->driver->claim(db, err) : LOAM_OK;
+}
+
 const char *lm_db_kind(const lm_db *db) {
     return db->driver->kind;
 }

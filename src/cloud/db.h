@@ -63,6 +63,10 @@ loam_status lm_db_open(const char *url, lm_db **out, loam_error *err) LM_MUST_US
 void lm_db_close(lm_db *db);
 const char *lm_db_kind(const lm_db *db); /* "sqlite" or "postgresql" */
 
+/* Claims the database for this process, so that no second cloud works on it; waits a moment for a predecessor to leave.
+ * LOAM_CONFLICT when somebody holds it. Held until closed. SQLite's claim is the folder's lock, see cloud/server.c. */
+loam_status lm_db_claim(lm_db *db, loam_error *err) LM_MUST_USE;
+
 /* Runs a statement that gives no rows. out_changed (rows inserted, updated or deleted) may be NULL. */
 loam_status lm_db_exec(lm_db *db, const char *sql, lm_values values, int64_t *out_changed,
                        loam_error *err) LM_MUST_USE;

@@ -9,6 +9,7 @@ typedef struct lm_db_driver {
     const char *kind;
     loam_status (*open)(const char *url, lm_db **out, loam_error *err);
     void (*close)(lm_db *db);
+    loam_status (*claim)(lm_db *db, loam_error *err); /* NULL: nothing to do */
     loam_status (*query)(lm_db *db, const char *sql, lm_values values, lm_rows *out, loam_error *err);
     bool (*next)(lm_rows *rows);
     void (*end)(lm_rows *rows);

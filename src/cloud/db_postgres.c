@@ -2,6 +2,7 @@
 #include <libpq-fe.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/vec.h"
 #include "cloud/db_backend.h"
@@ -9,6 +10,7 @@
 typedef struct postgres_db {
     lm_db base;
     PGconn *conn;
+    bool claimed; /* a new connection must claim again */
 } postgres_db;
 
 enum { MAX_SQL_BYTES = 1 << 20, STATEMENT_NAME_BYTES = 32 };
@@ -204,6 +206,21 @@ static bool postgres_in_transaction(const lm_db *db) {
     return state == PQTRANS_INTRANS || state == PQTRANS_INERROR || state == PQTRANS_ACTIVE;
 }
 
+/* An advisory lock on the database; it goes with the session, which the server may notice late. */
+static loam_status postgres_claim(lm_db *db, loam_error *err) {
+    enum { TRIES = 50, PAUSE_MS = 100 };
+    for (int i = 0; i < TRIES; i++) {
+        lm_rows rows;
+        LM_TRY(lm_db_query(db, "SELECT CASE WHEN pg_try_advisory_lock(7811341) THEN 1 ELSE 0 END", LM_NO_VALUES, &rows, err));
+        of(db)->claimed = lm_rows_next(&rows) && lm_row_i64(&rows, 0);
+        LM_TRY(lm_rows_end(&rows, err));
+        if (of(db)->claimed) return LOAM_OK;
+        lm_clock_sleep_ms(PAUSE_MS);
+    }
+    lm_error_set(err, LOAM_CONFLICT, "another cloud works on this database");
+    return lm_error_hint(err, LOAM_CONFLICT, "stop the other 'loam up', or give this one a database of its own");
+}
+
 static loam_status postgres_begin(lm_db *db, loam_error *err) {
     loam_status status = PQstatus(of(db)->conn) == CONNECTION_OK ? lm_db_exec(db, "BEGIN", LM_NO_VALUES, NULL, err)
                                                                  : LOAM_UNAVAILABLE;
@@ -211,6 +228,7 @@ static loam_status postgres_begin(lm_db *db, loam_error *err) {
     PQreset(of(db)->conn); /* a server that went away and came back costs nobody an error */
     forget_statements(db);
     if (PQstatus(of(db)->conn) != CONNECTION_OK) return failed(db, NULL, err);
+    if (of(db)->claimed) LM_TRY(postgres_claim(db, err));
     return lm_db_exec(db, "BEGIN", LM_NO_VALUES, NULL, err);
 }
 
@@ -218,6 +236,7 @@ const lm_db_driver lm_db_postgres = {
     .kind = "postgresql",
     .open = postgres_open,
     .close = postgres_close,
+    .claim = postgres_claim,
     .query = postgres_query,
     .next = postgres_next,
     .end = postgres_end,

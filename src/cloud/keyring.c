@@ -10,7 +10,6 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "cloud/secret.h"
-#include "cloud/table/key.h"
 
 /* What the ring knows of one key. */
 typedef struct key_state {
@@ -91,41 +90,35 @@ static void set_standing(key_state *state, const lm_key_standing *standing) {
     state->requests_per_minute = key->requests_per_minute;
 }
 
-typedef struct loading {
-    lm_keyring *keyring;
-    bool complete;
-} loading;
-
 /* A key already known keeps its counts, allowance and reservations: they are ahead of the ledger. */
-static void take_standing(const lm_key_standing *standing, void *arg) {
-    loading *load = arg;
-    pthread_mutex_lock(&load->keyring->lock);
-    bool is_new = !find(load->keyring, standing->key.id);
-    key_state *state = find_or_add(load->keyring, standing->key.id);
-    if (state) {
-        set_standing(state, standing);
-        if (is_new) {
-            state->tokens_used = standing->tokens_used;
-            state->micros_used = standing->micros_used;
-            state->allowance = (double)state->requests_per_minute;
-        }
-    }
-    load->complete = load->complete && state;
-    pthread_mutex_unlock(&load->keyring->lock);
+static bool put_locked(lm_keyring *keyring, const lm_key_standing *standing) {
+    bool is_new = !find(keyring, standing->key.id);
+    key_state *state = find_or_add(keyring, standing->key.id);
+    if (!state) return false;
+    set_standing(state, standing);
+    if (!is_new) return true;
+    state->tokens_used = standing->tokens_used;
+    state->micros_used = standing->micros_used;
+    state->allowance = (double)state->requests_per_minute;
+    return true;
 }
 
-static loam_status load(lm_keyring *keyring, lm_db *db, const char *key_id, loam_error *err) {
-    loading l = {keyring, true};
-    LM_TRY(lm_key_each_standing(db, key_id, take_standing, &l, err));
-    return l.complete ? LOAM_OK : lm_error_no_memory(err, sizeof(key_state));
+loam_status lm_keyring_put(lm_keyring *keyring, const lm_key_standings *standings, loam_error *err) {
+    bool complete = true;
+    pthread_mutex_lock(&keyring->lock);
+    for (size_t i = 0; i < standings->len; i++) complete = put_locked(keyring, &standings->ptr[i]) && complete;
+    pthread_mutex_unlock(&keyring->lock);
+    return complete ? LOAM_OK : lm_error_no_memory(err, sizeof(key_state));
 }
 
 loam_status lm_keyring_load(lm_keyring *keyring, lm_db *db, loam_error *err) {
-    return load(keyring, db, NULL, err);
-}
-
-loam_status lm_keyring_reload_key(lm_keyring *keyring, lm_db *db, const char *key_id, loam_error *err) {
-    return load(keyring, db, key_id, err);
+    lm_arena arena;
+    lm_arena_init(&arena, 0, 0);
+    lm_key_standings standings;
+    loam_status status = lm_key_standings_read(db, NULL, &arena, &standings, err);
+    if (status == LOAM_OK) status = lm_keyring_put(keyring, &standings, err);
+    lm_arena_deinit(&arena);
+    return status;
 }
 
 static loam_status check_valid(const key_state *state, int64_t now_ms, loam_error *err) {

@@ -12,15 +12,18 @@
 
 #include "cloud/auth.h"
 #include "cloud/db.h"
+#include "cloud/table/key.h"
 
 typedef struct lm_keyring lm_keyring;
 
 loam_status lm_keyring_new(lm_keyring **out, loam_error *err) LM_MUST_USE;
 void lm_keyring_free(lm_keyring *keyring);
 
-/* Reads keys, roles and what each has spent. On the store's thread. Also reads one key again after a change. */
+/* Reads all keys, their roles and what each has spent. On the store's thread. */
 loam_status lm_keyring_load(lm_keyring *keyring, lm_db *db, loam_error *err) LM_MUST_USE;
-loam_status lm_keyring_reload_key(lm_keyring *keyring, lm_db *db, const char *key_id, loam_error *err) LM_MUST_USE;
+
+/* Takes over what keys may do now: new keys, and changes of known ones, whose counts and reservations stay. */
+loam_status lm_keyring_put(lm_keyring *keyring, const lm_key_standings *standings, loam_error *err) LM_MUST_USE;
 
 /* Whose secret this is ("loam-sk-..."). LOAM_DENIED for none, wrong, revoked and expired ones; the message says which. */
 loam_status lm_keyring_authenticate(lm_keyring *keyring, const char *secret, int64_t now_ms, lm_caller *out,

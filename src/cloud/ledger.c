@@ -1,6 +1,7 @@
 #include "cloud/ledger.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -140,6 +141,12 @@ loam_status lm_ledger_book(lm_ledger *ledger, lm_db *db, const lm_usage *usage, 
     lm_vec_deinit(&b.charges);
     if (status == LOAM_OK) *out = (lm_booking){.is_new = true, .amount_micros = record.amount_micros};
     return status;
+}
+
+bool lm_ledger_currency(lm_ledger *ledger, char out[LM_CURRENCY_BYTES]) {
+    bool known = lm_price_book_currency(ledger->prices, out);
+    if (!known) snprintf(out, LM_CURRENCY_BYTES, "%s", LM_CURRENCY_DEFAULT);
+    return known;
 }
 
 static int64_t estimate_tokens(lm_ledger *ledger, lm_price_kind kind, const char *model, int64_t tokens) {

@@ -32,6 +32,12 @@ loam_status lm_ledger_load(lm_ledger *ledger, lm_db *db, loam_error *err) LM_MUS
 loam_status lm_ledger_book(lm_ledger *ledger, lm_db *db, const lm_usage *usage, lm_booking *out,
                            loam_error *err) LM_MUST_USE;
 
+enum { LM_CURRENCY_BYTES = 9 };
+#define LM_CURRENCY_DEFAULT "CNY"
+
+/* The currency this cloud counts in, that of its prices; false, and the default, as long as there are none. Any thread. */
+bool lm_ledger_currency(lm_ledger *ledger, char out[LM_CURRENCY_BYTES]);
+
 /* Worst-case cost of a request of this many tokens at present prices, for reservations. Any thread; no database. */
 int64_t lm_ledger_estimate(lm_ledger *ledger, const char *model, int64_t prompt_tokens, int64_t completion_tokens);
 

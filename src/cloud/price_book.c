@@ -130,6 +130,14 @@ bool lm_price_book_at(lm_price_book *book, lm_price_kind kind, const char *model
     return found != NULL;
 }
 
+bool lm_price_book_currency(lm_price_book *book, char out[9]) {
+    pthread_mutex_lock(&book->lock);
+    bool known = book->entries.len > 0;
+    if (known) memcpy(out, book->entries.ptr[0].currency, sizeof book->entries.ptr[0].currency);
+    pthread_mutex_unlock(&book->lock);
+    return known;
+}
+
 loam_status lm_price_charge(const lm_price_entry *price, lm_u128 quantity, int64_t *out_micros, loam_error *err) {
     return lm_money_charge(quantity, price->amount_micros, price->divisor, out_micros, err);
 }

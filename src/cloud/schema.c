@@ -162,8 +162,8 @@ loam_status lm_schema_parse_text(const lm_field *field, const char *text, json_t
     return LOAM_OK;
 }
 
-static json_t *reference(const lm_schema *schema) {
-    return json_pack("{s:s++}", "$ref", "#/components/schemas/", schema->name, "");
+json_t *lm_schema_reference(const lm_schema *schema) {
+    return json_pack("{s:s+}", "$ref", "#/components/schemas/", schema->name);
 }
 
 static json_t *string_json(const lm_field *field) {
@@ -203,7 +203,7 @@ static json_t *typed_json(const lm_field *field, lm_field_type type) {
     case LM_FIELD_NUMBER: return json_pack("{s:s}", "type", "number");
     case LM_FIELD_BOOLEAN: return json_pack("{s:s}", "type", "boolean");
     case LM_FIELD_ARRAY: return array_json(field);
-    case LM_FIELD_OBJECT: return field->schema ? reference(field->schema) : json_pack("{s:s}", "type", "object");
+    case LM_FIELD_OBJECT: return field->schema ? lm_schema_reference(field->schema) : json_pack("{s:s}", "type", "object");
     default: return json_object();
     }
 }

@@ -56,6 +56,7 @@ loam_status lm_schema_parse_text(const lm_field *field, const char *text, json_t
 
 /* JSON Schema (of OpenAPI 3.1) of an object or a field; named schemas inside are referred to. New reference. */
 json_t *lm_schema_json(const lm_schema *schema) LM_MUST_USE;
+json_t *lm_schema_reference(const lm_schema *schema) LM_MUST_USE; /* {"$ref": ...} */
 json_t *lm_field_json(const lm_field *field) LM_MUST_USE;
 
 #endif

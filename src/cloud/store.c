@@ -90,6 +90,7 @@ loam_status lm_store_new(const char *url, lm_store **out, loam_error *err) {
     lm_store *store = lm_calloc(1, sizeof *store);
     if (!store) return lm_error_no_memory(err, sizeof *store);
     loam_status status = lm_db_open(url, &store->db, err);
+    if (status == LOAM_OK) status = lm_db_claim(store->db, err);
     if (status == LOAM_OK) status = lm_migrate(store->db, err);
     if (status == LOAM_OK) status = lm_queue_new(LM_STORE_QUEUE_MAX, &store->queue, err);
     if (status == LOAM_OK) {
@@ -117,6 +118,10 @@ void lm_store_free(lm_store *store) {
 
 const char *lm_store_kind(const lm_store *store) {
     return lm_db_kind(store->db);
+}
+
+lm_db *lm_store_db(lm_store *store) {
+    return store->db;
 }
 
 size_t lm_store_queue_len(const lm_store *store) {

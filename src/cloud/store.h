@@ -43,6 +43,9 @@ loam_status lm_store_submit(lm_store *store, lm_store_job *job, loam_error *err)
 typedef loam_status lm_store_fn(lm_db *db, void *arg, loam_error *err);
 loam_status lm_store_call(lm_store *store, lm_store_fn *fn, void *arg, loam_error *err) LM_MUST_USE;
 
+/* The connection, for code that runs on the store's thread outside of a job: callbacks after a commit. */
+lm_db *lm_store_db(lm_store *store);
+
 /* Waiting jobs, for metrics. */
 size_t lm_store_queue_len(const lm_store *store);
 

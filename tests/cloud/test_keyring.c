@@ -67,7 +67,7 @@ static void test_revoking_takes_effect_at_once(void **state) {
     r.key.secret_hash = hash;
     r.key.revoked_ms = 7;
     assert_ok(lm_table_update(r.db, &lm_key_table, &r.key, &err));
-    assert_ok(lm_keyring_reload_key(r.keyring, r.db, r.key.id, &err));
+    assert_ok(lm_keyring_load(r.keyring, r.db, &err));
     assert_status(LOAM_DENIED, lm_keyring_authenticate(r.keyring, r.secret, 1, &caller, &err));
     close_ring(&r);
 }

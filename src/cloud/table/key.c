@@ -22,6 +22,10 @@ loam_status lm_key_find(lm_db *db, const char *project_id, const char *id, lm_ar
                          out, err);
 }
 
+loam_status lm_key_read(lm_db *db, const char *id, lm_arena *arena, lm_key *out, loam_error *err) {
+    return lm_table_find(db, &lm_key_table, "id = ?", LM_VALUES(lm_text(id)), arena, out, err);
+}
+
 loam_status lm_key_page(lm_db *db, const char *project_id, const lm_page *page, lm_arena *arena, lm_list *out,
                         const char **out_next, loam_error *err) {
     return lm_table_page(db, &lm_key_table, "project_id = ?", LM_VALUES(lm_text(project_id)), page, arena, out, out_next,
@@ -57,21 +61,23 @@ static loam_status read_spent(lm_db *db, lm_key_standing *standing, loam_error *
     return lm_rows_end(&rows, err);
 }
 
-loam_status lm_key_each_standing(lm_db *db, const char *key_id, lm_key_standing_fn *fn, void *arg, loam_error *err) {
-    lm_arena arena;
-    lm_arena_init(&arena, 0, 0);
+loam_status lm_key_standings_read(lm_db *db, const char *key_id, lm_arena *arena, lm_key_standings *out,
+                                  loam_error *err) {
     lm_list keys;
-    loam_status status = key_id ? lm_table_select(db, &lm_key_table, "WHERE id = ?", LM_VALUES(lm_text(key_id)), &arena,
-                                                  &keys, err)
-                                : lm_table_select(db, &lm_key_table, "ORDER BY id", LM_NO_VALUES, &arena, &keys, err);
-    for (size_t i = 0; status == LOAM_OK && i < keys.len; i++) {
-        lm_key_standing standing = {.key = *(lm_key *)lm_list_at(&keys, i)};
-        status = read_surroundings(db, &standing, &arena, err);
-        if (status == LOAM_OK) status = read_spent(db, &standing, err);
-        if (status == LOAM_OK) fn(&standing, arg);
+    if (key_id) {
+        LM_TRY(lm_table_select(db, &lm_key_table, "WHERE id = ?", LM_VALUES(lm_text(key_id)), arena, &keys, err));
+    } else {
+        LM_TRY(lm_table_select(db, &lm_key_table, "ORDER BY id", LM_NO_VALUES, arena, &keys, err));
     }
-    lm_arena_deinit(&arena);
-    return status;
+    lm_key_standing *standings = lm_arena_calloc(arena, keys.len + 1, sizeof *standings);
+    if (!standings) return lm_error_no_memory(err, keys.len * sizeof *standings);
+    for (size_t i = 0; i < keys.len; i++) {
+        standings[i].key = *(lm_key *)lm_list_at(&keys, i);
+        LM_TRY(read_surroundings(db, &standings[i], arena, err));
+        LM_TRY(read_spent(db, &standings[i], err));
+    }
+    *out = (lm_key_standings){standings, keys.len};
+    return LOAM_OK;
 }
 
 loam_status lm_key_revoke_of_member(lm_db *db, const char *member_id, int64_t now_ms, loam_error *err) {

@@ -24,6 +24,8 @@ extern const lm_table lm_key_table;
 
 loam_status lm_key_find(lm_db *db, const char *project_id, const char *id, lm_arena *arena, lm_key *out,
                         loam_error *err) LM_MUST_USE;
+/* Of any project. */
+loam_status lm_key_read(lm_db *db, const char *id, lm_arena *arena, lm_key *out, loam_error *err) LM_MUST_USE;
 loam_status lm_key_page(lm_db *db, const char *project_id, const lm_page *page, lm_arena *arena, lm_list *out,
                         const char **out_next, loam_error *err) LM_MUST_USE;
 
@@ -34,11 +36,14 @@ typedef struct lm_key_standing {
     bool project_archived;
     int64_t tokens_used, micros_used;
 } lm_key_standing;
-typedef void lm_key_standing_fn(const lm_key_standing *standing, void *arg);
+typedef struct lm_key_standings {
+    lm_key_standing *ptr; /* in the arena */
+    size_t len;
+} lm_key_standings;
 
-/* Calls fn for every key, or for the one with this id. */
-loam_status lm_key_each_standing(lm_db *db, const char *key_id, lm_key_standing_fn *fn, void *arg,
-                                 loam_error *err) LM_MUST_USE;
+/* The standing of every key, or of the one with this id. */
+loam_status lm_key_standings_read(lm_db *db, const char *key_id, lm_arena *arena, lm_key_standings *out,
+                                  loam_error *err) LM_MUST_USE;
 
 /* Revokes all keys of a member who leaves. */
 loam_status lm_key_revoke_of_member(lm_db *db, const char *member_id, int64_t now_ms, loam_error *err) LM_MUST_USE;

@@ -50,6 +50,10 @@ loam_status lm_usage_exists(lm_db *db, const char *reference, bool *out, loam_er
     return LOAM_OK;
 }
 
+loam_status lm_usage_find(lm_db *db, const char *reference, lm_arena *arena, lm_usage *out, loam_error *err) {
+    return lm_table_find(db, &lm_usage_table, "reference = ?", LM_VALUES(lm_text(reference)), arena, out, err);
+}
+
 loam_status lm_usage_page(lm_db *db, const char *project_id, const lm_page *page, lm_arena *arena, lm_list *out,
                           const char **out_next, loam_error *err) {
     return lm_table_page(db, &lm_usage_table, "project_id = ?", LM_VALUES(lm_text(project_id)), page, arena, out, out_next,

@@ -49,6 +49,7 @@ typedef struct lm_charge {
 extern const lm_table lm_usage_table, lm_charge_table;
 
 loam_status lm_usage_exists(lm_db *db, const char *reference, bool *out, loam_error *err) LM_MUST_USE;
+loam_status lm_usage_find(lm_db *db, const char *reference, lm_arena *arena, lm_usage *out, loam_error *err) LM_MUST_USE;
 loam_status lm_usage_page(lm_db *db, const char *project_id, const lm_page *page, lm_arena *arena, lm_list *out,
                           const char **out_next, loam_error *err) LM_MUST_USE;
 
