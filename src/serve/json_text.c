@@ -17,14 +17,10 @@ static void write_ascii(lm_buf *out, char c) {
 void lm_json_text_write(lm_buf *out, lm_str text) {
     lm_buf_putc(out, '"');
     for (size_t i = 0; i < text.len;) {
-        if ((unsigned char)text.ptr[i] < 0x80) {
-            write_ascii(out, text.ptr[i++]);
-            continue;
-        }
-        size_t n = lm_utf8_char_bytes(text.ptr + i, text.len - i);
-        if (n > 0) lm_buf_append(out, text.ptr + i, n);
-        else lm_buf_puts(out, "\xef\xbf\xbd");
-        i += n > 0 ? n : 1;
+        size_t begin = i;
+        while (i < text.len && (unsigned char)text.ptr[i] >= 0x80) i++;
+        if (i > begin) lm_utf8_repair((lm_str){text.ptr + begin, i - begin}, out);
+        else write_ascii(out, text.ptr[i++]);
     }
     lm_buf_putc(out, '"');
 }
