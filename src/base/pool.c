@@ -31,6 +31,7 @@ struct lm_pool {
     LM_ALIGNED(64) _Atomic uint32_t n_done;     /* workers finished with this run */
     LM_ALIGNED(64) _Atomic uint32_t n_arrived;  /* threads at the barrier */
     LM_ALIGNED(64) _Atomic uint32_t phase;      /* a barrier opens when it grows */
+    LM_ALIGNED(64) _Atomic uint32_t n_sleeping; /* threads in a futex or on the way into one */
     pool_worker *workers;                       /* [n_threads - 1] */
 };
 
@@ -50,18 +51,24 @@ static inline void cpu_relax(void) {
 #endif
 }
 
-/* Waits until *word differs from `old`; returns the new value. */
-static uint32_t wait_change(const lm_pool *pool, _Atomic uint32_t *word, uint32_t old) {
+/* Waits until *word differs from `old`; returns the new value. Nobody sleeps unseen: a sleeper counts itself and then reads
+ * the word, a waker changes the word and then reads the count, all in one order. */
+static uint32_t wait_change(lm_pool *pool, _Atomic uint32_t *word, uint32_t old) {
     for (int i = 0; pool->spin && i < POOL_SPINS; i++) {
         uint32_t now = atomic_load_explicit(word, memory_order_acquire);
         if (now != old) return now;
         cpu_relax();
     }
-    for (;;) {
-        uint32_t now = atomic_load_explicit(word, memory_order_acquire);
-        if (now != old) return now;
-        futex_wait(word, old);
-    }
+    atomic_fetch_add(&pool->n_sleeping, 1);
+    uint32_t now;
+    while ((now = atomic_load(word)) == old) futex_wait(word, old);
+    atomic_fetch_sub(&pool->n_sleeping, 1);
+    return now;
+}
+
+/* After *word was changed: a system call only where somebody sleeps. */
+static void wake_sleepers(lm_pool *pool, _Atomic uint32_t *word) {
+    if (atomic_load(&pool->n_sleeping) > 0) futex_wake_all(word);
 }
 
 static void *worker_main(void *arg) {
@@ -72,8 +79,8 @@ static void *worker_main(void *arg) {
         generation = wait_change(pool, &pool->generation, generation);
         if (pool->stop) return NULL;
         pool->fn(pool->arg, worker->thread, pool->n_threads);
-        uint32_t done = atomic_fetch_add_explicit(&pool->n_done, 1, memory_order_acq_rel) + 1;
-        if (done == (uint32_t)pool->n_threads - 1) futex_wake_all(&pool->n_done);
+        uint32_t done = atomic_fetch_add(&pool->n_done, 1) + 1;
+        if (done == (uint32_t)pool->n_threads - 1) wake_sleepers(pool, &pool->n_done);
     }
 }
 
@@ -130,8 +137,8 @@ void lm_pool_run(lm_pool *pool, lm_pool_fn *fn, void *arg) {
     pool->fn = fn;
     pool->arg = arg;
     atomic_store_explicit(&pool->n_done, 0, memory_order_relaxed);
-    atomic_fetch_add_explicit(&pool->generation, 1, memory_order_release);
-    futex_wake_all(&pool->generation);
+    atomic_fetch_add(&pool->generation, 1);
+    wake_sleepers(pool, &pool->generation);
     fn(arg, 0, pool->n_threads);
     for (uint32_t done = atomic_load_explicit(&pool->n_done, memory_order_acquire); done != n_workers;)
         done = wait_change(pool, &pool->n_done, done);
@@ -146,8 +153,8 @@ void lm_pool_barrier(lm_pool *pool) {
         return;
     }
     atomic_store_explicit(&pool->n_arrived, 0, memory_order_relaxed);
-    atomic_store_explicit(&pool->phase, phase + 1, memory_order_release);
-    futex_wake_all(&pool->phase);
+    atomic_store(&pool->phase, phase + 1);
+    wake_sleepers(pool, &pool->phase);
 }
 
 /* CPUs the cgroup (v2) quota allows, rounded up; INT_MAX when there is none. */

@@ -103,22 +103,41 @@ static void barrier(void *device) {
     lm_pool_barrier(((lm_cpu_device *)device)->pool);
 }
 
-/* Every thread walks all steps; a step begins when all threads have ended the one before. */
+static void no_barrier(void *device) {}
+
+/* Whether a step is so short that sharing it would take longer than doing it. */
+static bool is_small(const run_job *job, int step, int n_threads) {
+    enum { SMALL_CYCLES = 4000, FLOPS_A_CYCLE = 32, BYTES_A_CYCLE = 16 };
+    if (n_threads == 1 || step >= job->n_steps) return false;
+    lm_cost cost = lm_node_cost(job->steps[step].node, job->extents);
+    return cost.flops / FLOPS_A_CYCLE + cost.bytes / BYTES_A_CYCLE < SMALL_CYCLES;
+}
+
+static void run_step(const run_job *job, int step, bool alone, int thread, int n_threads) {
+    if (alone && thread != 0) return;
+    job->steps[step].kernel->run(&(lm_kernel_args){
+        .node = job->steps[step].node,
+        .extents = job->extents,
+        .thread = thread,
+        .n_threads = alone ? 1 : n_threads,
+        .workspace = job->workspace,
+        .barrier = alone ? no_barrier : barrier,
+        .device = job->device,
+    });
+}
+
+/* Every thread walks all steps; a step begins when all threads have ended the one before. Small steps are the first thread's
+ * alone, and between two of them nobody waits. */
 static void run_steps(void *arg, int thread, int n_threads) {
     const run_job *job = arg;
     bool timed = job->profile_ns && thread == 0;
     int64_t begin_ns = timed ? lm_clock_mono_ns() : 0;
+    bool small = is_small(job, 0, n_threads);
     for (int i = 0; i < job->n_steps; i++) {
-        job->steps[i].kernel->run(&(lm_kernel_args){
-            .node = job->steps[i].node,
-            .extents = job->extents,
-            .thread = thread,
-            .n_threads = n_threads,
-            .workspace = job->workspace,
-            .barrier = barrier,
-            .device = job->device,
-        });
-        lm_pool_barrier(job->device->pool);
+        run_step(job, i, small, thread, n_threads);
+        bool next_small = is_small(job, i + 1, n_threads);
+        if (!small || !next_small) lm_pool_barrier(job->device->pool);
+        small = next_small;
         if (!timed) continue;
         int64_t now_ns = lm_clock_mono_ns();
         job->profile_ns[i] += now_ns - begin_ns;
