@@ -104,7 +104,25 @@ static const lm_command ops_command = {
     .options = options, .max_args = 1, .settings_bytes = sizeof(bench_settings), .defaults = &defaults, .run = bench_ops,
 };
 
-static const lm_command *const subcommands[] = {&machine_command, &ops_command, NULL};
+static const lm_option model_options[] = {
+    {"prompt-tokens", 'p', LM_OPT_INT, "N", "tokens of the prompt (default 512)",
+     LM_OPTION_AT(bench_settings, prompt_tokens), 1, 1 << 20, NULL},
+    {"answer-tokens", 'n', LM_OPT_INT, "N", "tokens of each answer (default 128)",
+     LM_OPTION_AT(bench_settings, answer_tokens), 1, 1 << 20, NULL},
+    BENCH_OPTIONS, LM_OPTIONS_END,
+};
+
+static const lm_command model_command = {
+    .name = "model",
+    .summary = "time prompts and answers of a model",
+    .usage = "<model>",
+    .description = "Times one prompt, then 1, 4 and 16 answers to it at once, and holds them against the nearer of the machine's "
+                   "limits: its arithmetic, or reading all weights once a step.",
+    .options = model_options, .min_args = 1, .max_args = 1, .settings_bytes = sizeof(bench_settings),
+    .defaults = &defaults, .run = bench_model,
+};
+
+static const lm_command *const subcommands[] = {&machine_command, &ops_command, &model_command, NULL};
 
 const lm_command lm_cmd_bench = {
     .name = "bench",
