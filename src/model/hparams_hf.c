@@ -26,6 +26,16 @@ static LM_MUST_USE loam_status read_sizes(const json_t *config, const char *path
     return lm_json_f64_or(config, path, "rms_norm_eps", 1e-6, &h->rms_norm_eps, err);
 }
 
+/* Models with a sliding window (Mistral) attend as all others do within its length; loam runs them no further. */
+static LM_MUST_USE loam_status limit_to_window(const json_t *config, const char *path, lm_hparams *h, loam_error *err) {
+    int64_t window;
+    bool use_window;
+    LM_TRY(lm_json_i64_or(config, path, "sliding_window", h->context_len, &window, err));
+    LM_TRY(lm_json_bool_or(config, path, "use_sliding_window", true, &use_window, err));
+    if (use_window && window < h->context_len) h->context_len = window;
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status read_scaling(const json_t *scaling, const char *path, lm_rope_scaling *out,
                                             loam_error *err) {
     lm_str kind;
@@ -76,6 +86,7 @@ loam_status lm_hparams_from_config(const json_t *config, const char *path, lm_hp
     LM_TRY(copy_text(config, path, "model_type", LM_STR(""), h.architecture, sizeof h.architecture, err));
     LM_TRY(copy_text(config, path, "hidden_act", LM_STR("silu"), h.hidden_act, sizeof h.hidden_act, err));
     LM_TRY(read_sizes(config, path, &h, err));
+    LM_TRY(limit_to_window(config, path, &h, err));
     LM_TRY(read_rope(config, path, &h, err));
     LM_TRY(lm_json_bool_or(config, path, "tie_word_embeddings", false, &h.tied_embeddings, err));
     LM_TRY(lm_json_bool_or(config, path, "attention_bias", false, &h.attention_bias, err));

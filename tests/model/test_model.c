@@ -61,6 +61,23 @@ static void test_refusals_say_why(void **state) {
     }
 }
 
+/* Within its window a sliding-window model is like any other: that is how far it is run. */
+static void test_sliding_window_limits_the_context(void **state) {
+    char *dir = golden_folder("plain", "plain"), *path = lm_path_join(dir, "config.json"), *text;
+    size_t size;
+    assert_ok(lm_file_read(path, 1 << 16, &text, &size, &err));
+    char *windowed = lm_asprintf("{\"sliding_window\": 32,%s", text + 1);
+    assert_ok(lm_file_write_atomic(path, windowed, strlen(windowed), &err));
+    golden_model g = golden_open(dir, 1);
+    assert_int_equal(lm_model_config(g.model)->hparams.context_len, 32);
+    golden_close(&g);
+    assert_ok(lm_file_remove_tree(dir, &err));
+    lm_free(windowed);
+    lm_free(text);
+    lm_free(path);
+    lm_free(dir);
+}
+
 static void test_unknown_architecture_hints_at_known_ones(void **state) {
     loam_error error = open_changed("\"model_type\": \"llama\"", "\"model_type\": \"mamba\"", NULL);
     assert_non_null(strstr(error.hint, "llama"));
@@ -158,6 +175,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refusals_say_why),
         cmocka_unit_test(test_unknown_architecture_hints_at_known_ones),
+        cmocka_unit_test(test_sliding_window_limits_the_context),
         cmocka_unit_test(test_check_finds_nan),
         cmocka_unit_test(test_recommended_sampling),
         cmocka_unit_test(test_packing_changes_no_bit),
