@@ -24,11 +24,6 @@ void lm_rates_update(lm_replicas *replicas) {
     int64_t now_ns = lm_clock_mono_ns();
     pthread_mutex_lock(&replicas->rate_lock);
     for (size_t i = 0; i < replicas->workers.len; i++) update_worker(&replicas->workers.ptr[i], now_ns);
-    if (now_ns >= replicas->point_due_ns) {
-        lm_rate_point point = {.t_ms = lm_clock_epoch_ms(), .tokens_per_s = total(replicas)};
-        replicas->points[replicas->n_points++ % LM_RATE_POINTS] = point;
-        replicas->point_due_ns = now_ns + (int64_t)LM_RATE_POINT_MS * 1000000;
-    }
     pthread_mutex_unlock(&replicas->rate_lock);
 }
 
@@ -41,12 +36,4 @@ double lm_replicas_rate(lm_replicas *replicas, const char *replica_id) {
     }
     pthread_mutex_unlock(&replicas->rate_lock);
     return rate;
-}
-
-int lm_replicas_series(lm_replicas *replicas, lm_rate_point out[LM_RATE_POINTS]) {
-    pthread_mutex_lock(&replicas->rate_lock);
-    int64_t n = replicas->n_points < LM_RATE_POINTS ? replicas->n_points : LM_RATE_POINTS;
-    for (int64_t i = 0; i < n; i++) out[i] = replicas->points[(replicas->n_points - n + i) % LM_RATE_POINTS];
-    pthread_mutex_unlock(&replicas->rate_lock);
-    return (int)n;
 }

@@ -196,10 +196,10 @@ static int64_t wanted_of(const lm_replicas_look *look, const lm_endpoint *endpoi
     if (activity.last_used_ms > memory->last_used_ms) memory->last_used_ms = activity.last_used_ms;
     if (endpoint->created_ms > memory->last_used_ms) memory->last_used_ms = endpoint->created_ms;
     lm_scale_input input = {.min_replicas = endpoint->min_replicas, .max_replicas = endpoint->max_replicas,
-                            .idle_timeout_ms = endpoint->idle_timeout_ms, .deleted = endpoint->deleted, .n_live = c->n_live,
+                            .idle_timeout_ms = endpoint->idle_timeout_ms, .deleted = endpoint->deleted || atomic_load(&look->replicas->draining), .n_live = c->n_live,
                             .n_active = activity.n_active, .n_waiting = activity.n_waiting,
                             .last_used_ms = memory->last_used_ms, .now_ms = lm_clock_epoch_ms()};
-    if (c->n_outdated > 0 && !endpoint->deleted && input.min_replicas == 0) input.min_replicas = 1; /* its successor first */
+    if (c->n_outdated > 0 && !input.deleted && input.min_replicas == 0) input.min_replicas = 1; /* its successor first */
     return lm_scale_wanted(&input);
 }
 
@@ -215,7 +215,7 @@ static loam_status adjust(lm_replicas_look *look, lm_endpoint *endpoint, bool *o
         *out_again = true;
         return add_replica(look, endpoint, err);
     }
-    if (c.n_outdated > 0 && (c.n_ready > 0 || endpoint->deleted)) return lm_worker_stop(replicas, c.outdated, err);
+    if (c.n_outdated > 0 && (c.n_ready > 0 || wanted == 0)) return lm_worker_stop(replicas, c.outdated, err);
     if (c.n_live > wanted) return lm_worker_stop(replicas, c.spare, err);
     return LOAM_OK;
 }
@@ -234,6 +234,7 @@ static loam_status look_once(lm_replicas *replicas, bool *out_again, loam_error 
     lm_rates_update(replicas);
     if (replicas->options.reservations) lm_reservations_expire(replicas->options.reservations, lm_clock_epoch_ms());
     replicas->busy = look.endpoints.len + look.live.len > 0;
+    if (atomic_load(&replicas->draining)) atomic_store(&replicas->drained, look.live.len == 0);
     return LOAM_OK;
 }
 
@@ -284,6 +285,15 @@ static loam_status sweep_folders(lm_replicas *replicas, loam_error *err) {
 
 void lm_replicas_wake(lm_replicas *replicas) {
     lm_ticker_wake(replicas->ticker);
+}
+
+void lm_replicas_drain(lm_replicas *replicas) {
+    atomic_store(&replicas->draining, true);
+    lm_replicas_wake(replicas);
+}
+
+bool lm_replicas_drained(const lm_replicas *replicas) {
+    return atomic_load(&replicas->drained);
 }
 
 loam_status lm_replicas_new(const lm_replicas_options *options, lm_replicas **out, loam_error *err) {

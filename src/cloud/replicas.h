@@ -41,23 +41,17 @@ typedef struct lm_replicas_options {
 /* Looks once before it returns, so that the router knows what there is. */
 loam_status lm_replicas_new(const lm_replicas_options *options, lm_replicas **out, loam_error *err) LM_MUST_USE;
 
-/* Workers go on; the next manager finds them. */
+/* Workers that still run go on; the next manager finds them. */
 void lm_replicas_free(lm_replicas *replicas);
 
 /* An endpoint was made or changed, or somebody waits for one. */
 void lm_replicas_wake(lm_replicas *replicas);
 
-enum { LM_RATE_POINTS = 120, LM_RATE_POINT_MS = 1000 };
-
-typedef struct lm_rate_point {
-    int64_t t_ms;
-    double tokens_per_s;
-} lm_rate_point;
+/* The cloud stops: all workers are asked to finish what they have and end; none is started. Drained when none is left. */
+void lm_replicas_drain(lm_replicas *replicas);
+bool lm_replicas_drained(const lm_replicas *replicas);
 
 /* Tokens a second lately; of one replica, or of all for NULL. */
 double lm_replicas_rate(lm_replicas *replicas, const char *replica_id);
-
-/* The last LM_RATE_POINTS seconds, oldest first; returns their number. */
-int lm_replicas_series(lm_replicas *replicas, lm_rate_point out[LM_RATE_POINTS]);
 
 #endif

@@ -3,6 +3,7 @@
 #define LM_CLOUD_REPLICAS_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/arena.h"
 #include "base/vec.h"
@@ -42,10 +43,8 @@ struct lm_replicas {
     int64_t started_ms;
     bool busy;              /* there are endpoints or replicas: look every period */
     uint64_t published;     /* hash of what the router was told */
-    pthread_mutex_t rate_lock; /* guards the three below and the workers' rates and ids as others read them */
-    lm_rate_point points[LM_RATE_POINTS];
-    int64_t n_points;
-    int64_t point_due_ns;
+    atomic_bool draining, drained;
+    pthread_mutex_t rate_lock; /* guards the workers' rates and ids as others read them */
 };
 
 /* Everything about the replicas at one moment. Borrowed from the look's arena. */

@@ -56,7 +56,11 @@ static void forget(lm_scheduler *scheduler, const lm_followed *followed) {
 
 /* ---- one run ---------------------------------------------------------------------------------------------------------------- */
 
-/* A cancelled job's trainer is asked to stop, and after a while made to. */
+static bool must_stop(const lm_run_view *view) {
+    return view->job.cancel_requested || atomic_load(&view->scheduler->draining);
+}
+
+/* The trainer is asked to stop, and after a while made to. */
 static loam_status ask_to_stop(lm_run_view *view, const char *state_dir, loam_error *err) {
     int64_t now_ns = lm_clock_mono_ns();
     lm_executor *executor = view->scheduler->options.executor;
@@ -92,7 +96,7 @@ static loam_status look_after(lm_run_view *view, loam_error *err) {
             status = launch(view, &info, err);
         } else if (info.state == LM_PROCESS_RUNNING) {
             status = lm_run_meter(view, err);
-            if (status == LOAM_OK && view->job.cancel_requested) status = ask_to_stop(view, state_dir, err);
+            if (status == LOAM_OK && must_stop(view)) status = ask_to_stop(view, state_dir, err);
         } else {
             status = finish(view, &info, NULL, err);
         }
@@ -149,7 +153,8 @@ static loam_status begin_in_store(lm_db *db, void *arg, loam_error *err) {
 static loam_status begin_next(look *l, bool *out_begun, loam_error *err) {
     const lm_job *job = next_job(l);
     *out_begun = false;
-    if (!job || (int64_t)l->runs.len >= l->pool.max_runs) return LOAM_OK;
+    bool room = (int64_t)l->runs.len < l->pool.max_runs && !atomic_load(&l->scheduler->draining);
+    if (!job || !room) return LOAM_OK;
     beginning b = {.scheduler = l->scheduler, .job_id = job->id, .pool = &l->pool};
     LM_TRY(lm_store_call(l->scheduler->options.store, begin_in_store, &b, err));
     *out_begun = b.begun;
@@ -164,6 +169,7 @@ static loam_status look_once(lm_scheduler *scheduler, bool *out_again, loam_erro
     lm_arena_reset(&scheduler->arena);
     LM_TRY(lm_store_call(scheduler->options.store, load_look, &l, err));
     scheduler->waiting = l.runs.len + l.queued.len > 0;
+    if (atomic_load(&scheduler->draining)) atomic_store(&scheduler->drained, l.runs.len == 0);
     for (size_t i = 0; i < l.runs.len; i++) {
         loam_error failure = {0};
         lm_run_view view = {.scheduler = scheduler, .run = *(const lm_run *)lm_list_at(&l.runs, i), .job = l.jobs[i],
@@ -185,6 +191,15 @@ static void tick(void *arg, bool woken) {
         scheduler->waiting = true;
         break;
     }
+}
+
+void lm_scheduler_drain(lm_scheduler *scheduler) {
+    atomic_store(&scheduler->draining, true);
+    lm_scheduler_wake(scheduler);
+}
+
+bool lm_scheduler_drained(const lm_scheduler *scheduler) {
+    return atomic_load(&scheduler->drained);
 }
 
 void lm_scheduler_wake(lm_scheduler *scheduler) {

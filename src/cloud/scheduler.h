@@ -34,8 +34,13 @@ typedef struct lm_scheduler_options {
 
 loam_status lm_scheduler_new(const lm_scheduler_options *options, lm_scheduler **out, loam_error *err) LM_MUST_USE;
 
-/* Trainers go on; the next scheduler finds them. */
+/* Trainers that still run go on; the next scheduler finds them. */
 void lm_scheduler_free(lm_scheduler *scheduler);
+
+/* The cloud stops: trainers are asked to stop at a checkpoint, their jobs wait in the queue; none is started. Drained when no
+ * trainer is left. Any thread. */
+void lm_scheduler_drain(lm_scheduler *scheduler);
+bool lm_scheduler_drained(const lm_scheduler *scheduler);
 
 /* A job was submitted or changed. Any thread. */
 void lm_scheduler_wake(lm_scheduler *scheduler);

@@ -2,6 +2,8 @@
 #ifndef LM_CLOUD_SCHEDULER_INTERNAL_H
 #define LM_CLOUD_SCHEDULER_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "base/arena.h"
 #include "base/vec.h"
 #include "cloud/scheduler.h"
@@ -24,6 +26,7 @@ struct lm_scheduler {
     lm_ticker *ticker;
     lm_arena arena; /* of one look */
     LM_VEC(lm_followed) followed;
+    atomic_bool draining, drained;
     bool waiting;   /* something is queued or runs: look every period, not only when woken */
 };
 

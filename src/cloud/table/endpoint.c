@@ -27,6 +27,12 @@ loam_status lm_endpoint_list(lm_db *db, const char *project_id, const lm_page *p
                          arena, out, out_next, err);
 }
 
+loam_status lm_endpoint_by_name(lm_db *db, const char *project_id, const char *name, lm_arena *arena, lm_endpoint *out,
+                                loam_error *err) {
+    return lm_table_find(db, &lm_endpoint_table, "project_id = ? AND name = ?", LM_VALUES(lm_text(project_id), lm_text(name)),
+                         arena, out, err);
+}
+
 loam_status lm_endpoint_all(lm_db *db, lm_arena *arena, lm_list *out, loam_error *err) {
     return lm_table_select(db, &lm_endpoint_table, "ORDER BY id", LM_NO_VALUES, arena, out, err);
 }

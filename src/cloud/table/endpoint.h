@@ -23,6 +23,10 @@ loam_status lm_endpoint_get(lm_db *db, const char *project_id, const char *id, l
                             loam_error *err) LM_MUST_USE;
 loam_status lm_endpoint_list(lm_db *db, const char *project_id, const lm_page *page, lm_arena *arena, lm_list *out,
                              const char **out_next, loam_error *err) LM_MUST_USE;
+/* Also one that is being removed. */
+loam_status lm_endpoint_by_name(lm_db *db, const char *project_id, const char *name, lm_arena *arena, lm_endpoint *out,
+                                loam_error *err) LM_MUST_USE;
+
 /* Of all projects, deleted ones too. */
 loam_status lm_endpoint_all(lm_db *db, lm_arena *arena, lm_list *out, loam_error *err) LM_MUST_USE;
 

@@ -51,11 +51,12 @@ loam_status lm_job_end(lm_db *db, const char *id, const char *state, const char 
                       LM_VALUES(lm_text(state), lm_text(version_id), lm_text(error), lm_i64(now_ms), lm_text(id)), NULL, err);
 }
 
-loam_status lm_job_count(lm_db *db, const char *project_id, const char *state, int64_t *out, loam_error *err) {
-    if (!project_id)
-        return lm_db_number(db, "SELECT COUNT(*) FROM job WHERE state = ?", LM_VALUES(lm_text(state)), out, err);
-    return lm_db_number(db, "SELECT COUNT(*) FROM job WHERE project_id = ? AND state = ?",
-                        LM_VALUES(lm_text(project_id), lm_text(state)), out, err);
+loam_status lm_job_needs_dataset(lm_db *db, const char *dataset_id, bool *out, loam_error *err) {
+    int64_t n;
+    LM_TRY(lm_db_number(db, "SELECT COUNT(*) FROM job WHERE dataset_id = ? AND state IN ('queued', 'running')",
+                        LM_VALUES(lm_text(dataset_id)), &n, err));
+    *out = n > 0;
+    return LOAM_OK;
 }
 
 loam_status lm_job_share_ms(lm_db *db, const char *project_id, int64_t since_ms, int64_t now_ms, int64_t *out,

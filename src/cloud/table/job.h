@@ -44,8 +44,8 @@ loam_status lm_job_in_state(lm_db *db, const char *state, lm_arena *arena, lm_li
 loam_status lm_job_end(lm_db *db, const char *id, const char *state, const char *version_id, const char *error,
                        int64_t now_ms, loam_error *err) LM_MUST_USE;
 
-/* Of one project; of all for NULL. */
-loam_status lm_job_count(lm_db *db, const char *project_id, const char *state, int64_t *out, loam_error *err) LM_MUST_USE;
+/* Do jobs that are queued or running need this dataset? */
+loam_status lm_job_needs_dataset(lm_db *db, const char *dataset_id, bool *out, loam_error *err) LM_MUST_USE;
 
 /* Milliseconds that runs of the project have held compute since a moment: the measure of fair share. */
 loam_status lm_job_share_ms(lm_db *db, const char *project_id, int64_t since_ms, int64_t now_ms, int64_t *out,

@@ -21,8 +21,13 @@ const lm_table lm_replica_table = LM_TABLE("replica", lm_replica, columns);
 
 loam_status lm_replica_of_endpoint(lm_db *db, const char *endpoint_id, const lm_page *page, lm_arena *arena, lm_list *out,
                                    const char **out_next, loam_error *err) {
-    return lm_table_page(db, &lm_replica_table, "endpoint_id = ?", LM_VALUES(lm_text(endpoint_id)), page, arena, out,
+    return lm_table_page(db, &lm_replica_table, "endpoint_id = ? AND state <> 'gone'", LM_VALUES(lm_text(endpoint_id)), page, arena, out,
                          out_next, err);
+}
+
+loam_status lm_replica_last_failed(lm_db *db, const char *endpoint_id, lm_arena *arena, lm_replica *out, loam_error *err) {
+    return lm_table_find(db, &lm_replica_table, "endpoint_id = ? AND error IS NOT NULL ORDER BY id DESC",
+                         LM_VALUES(lm_text(endpoint_id)), arena, out, err);
 }
 
 loam_status lm_replica_by_id(lm_db *db, const char *id, lm_arena *arena, lm_replica *out, loam_error *err) {

@@ -24,8 +24,13 @@ typedef struct lm_replica {
 
 extern const lm_table lm_replica_table;
 
+/* Those not gone. */
 loam_status lm_replica_of_endpoint(lm_db *db, const char *endpoint_id, const lm_page *page, lm_arena *arena, lm_list *out,
                                    const char **out_next, loam_error *err) LM_MUST_USE;
+
+/* The newest replica of an endpoint that ended badly. LOAM_NOT_FOUND when none did. */
+loam_status lm_replica_last_failed(lm_db *db, const char *endpoint_id, lm_arena *arena, lm_replica *out,
+                                   loam_error *err) LM_MUST_USE;
 
 loam_status lm_replica_by_id(lm_db *db, const char *id, lm_arena *arena, lm_replica *out, loam_error *err) LM_MUST_USE;
 
