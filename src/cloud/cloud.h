@@ -46,6 +46,10 @@ struct lm_cloud {
     int64_t started_ms;
     atomic_bool stopping;
     /* Of the services: */
+    struct lm_registry *registry;
+    struct lm_executor *executor;
+    struct lm_router *router;
+    struct lm_reservations *reservations;
     struct lm_scheduler *scheduler;
     struct lm_replicas *replicas;
     struct lm_gateway *gateway;

@@ -1,8 +1,8 @@
 /* The services that run things, as `loam up` assembles them: pools and registry, gateway, replicas, scheduler. Each starts
  * with what those before it have made. */
-#include "cloud/operations.h"
-
 #include "base/clock.h"
+#include "cloud/cloud.h"
+#include "cloud/executor.h"
 #include "cloud/gateway.h"
 #include "cloud/pools.h"
 #include "cloud/registry.h"
@@ -81,7 +81,13 @@ static loam_status add_routes(lm_cloud *cloud, loam_error *err) {
     return LOAM_OK;
 }
 
+/* What the HTTP server itself refuses under /v1/. */
+static void reply_refusal(lm_http_request *request, int http_status, const char *message) {
+    lm_gateway_reply_error(request, http_status, "invalid_request_error", NULL, message);
+}
+
 static loam_status start_gateway(lm_cloud *cloud, loam_error *err) {
+    cloud->reply_openai_error = reply_refusal;
     LM_TRY(lm_router_new(&cloud->router, err));
     LM_TRY(lm_reservations_new(cloud->keyring, &cloud->reservations, err));
     lm_gateway_options options = {
