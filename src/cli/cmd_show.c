@@ -1,14 +1,16 @@
 /* loam show: what a model's files say about it, without loading it. */
 #include <stdio.h>
 
+#include "backend/cpu/cpu.h"
 #include "base/mem.h"
 #include "cli/command.h"
 #include "cli/text_io.h"
+#include "model/model.h"
 #include "model/model_file.h"
 #include "model/tokenizer.h"
 
 typedef struct show_settings {
-    bool tensors, json;
+    bool tensors, json, check;
 } show_settings;
 
 /* Everything the two ways of printing look at. */
@@ -192,18 +194,35 @@ static void show(const show_settings *settings, const lm_model_file *file) {
     lm_tokenizer_free(tokenizer);
 }
 
-static int run_show(const void *settings, int n_args, char **args) {
+/* Opens the model as running it would, and reads every weight. */
+static loam_status check(const char *path, loam_error *err) {
+    lm_device *device;
+    lm_model *model = NULL;
+    LM_TRY(lm_backend_cpu.open(&(lm_device_options){0}, &device, err));
+    loam_status status = lm_model_open(path, device, &(lm_model_options){.no_pack = true, .check_weights = true}, &model, err);
+    lm_model_free(model);
+    lm_device_close(device);
+    return status;
+}
+
+static int run_show(const void *settings_, int n_args, char **args) {
+    const show_settings *settings = settings_;
     loam_error err = {0};
     lm_model_file *file = NULL;
     if (lm_model_file_open(args[0], &file, &err) != LOAM_OK) return lm_cli_fail(&err);
     show(settings, file);
     lm_model_file_close(file);
+    if (!settings->check) return LM_EXIT_OK;
+    if (check(args[0], &err) != LOAM_OK) return lm_cli_fail(&err);
+    if (!settings->json) printf("checked       every tensor has its place and shape, and all weights are finite\n");
     return LM_EXIT_OK;
 }
 
 static const lm_option options[] = {
     {.name = "tensors", .type = LM_OPT_FLAG, .help = "list every tensor with its type, shape and size",
      .offset = LM_OPTION_AT(show_settings, tensors)},
+    {.name = "check", .type = LM_OPT_FLAG, .help = "also read all weights: exit with 1 on NaN, infinity or a wrong shape",
+     .offset = LM_OPTION_AT(show_settings, check)},
     {.name = "json", .type = LM_OPT_FLAG, .help = "print a JSON object", .offset = LM_OPTION_AT(show_settings, json)},
     LM_OPTIONS_END,
 };
@@ -212,7 +231,7 @@ const lm_command lm_cmd_show = {
     .name = "show",
     .summary = "show a model's architecture, sizes, types, tokenizer and memory",
     .usage = "<model>",
-    .description = "The model is a GGUF file or a Hugging Face folder. Its files are checked whole, but no weights are read.",
+    .description = "The model is a GGUF file or a Hugging Face folder. Its files are checked whole, but without --check no weights are read.",
     .examples = "loam show model.gguf --tensors\n"
                 "    what is in a file, tensor by tensor\n",
     .options = options,
