@@ -3,7 +3,7 @@
 set -eu
 
 kind=${1:-build}
-packages="gcc make pkg-config meson ninja-build libevent-dev libcurl4-openssl-dev libjansson-dev libcyaml-dev
+packages="gcc make pkg-config meson ninja-build libevent-dev libcurl4-openssl-dev libjansson-dev libcyaml-dev libyaml-dev
  libsqlite3-dev libpq-dev libpcre2-dev libutf8proc-dev libsodium-dev libssl-dev libcmocka-dev"
 command -v npm >/dev/null 2>&1 || packages="$packages nodejs npm"
 if [ "$kind" = check ]; then
