@@ -1,0 +1,109 @@
+"""Makes the seeds in corpus/ for GGUF, safetensors, tokenizer.json and SentencePiece: small valid files.
+
+    make_model_seeds.py    (in this folder; needs nothing but Python)
+"""
+import json
+import pathlib
+import struct
+
+CORPUS = pathlib.Path(__file__).parent / "corpus"
+SPACE = "\u2581"
+
+
+def text(value):
+    data = value.encode()
+    return struct.pack("<Q", len(data)) + data
+
+
+def strings(values):
+    return struct.pack("<IIQ", 9, 8, len(values)) + b"".join(map(text, values))
+
+
+def numbers(type, format, values):
+    return struct.pack("<IIQ", 9, type, len(values)) + struct.pack(f"<{len(values)}{format}", *values)
+
+
+def gguf(values, tensors):
+    out = struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(values))
+    out += b"".join(text(key) + value for key, value in values.items())
+    data = b""
+    for name, (type, dims, size) in tensors.items():
+        out += text(name) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, type, len(data))
+        data += bytes(size + -size % 32)
+    return out + bytes(-len(out) % 32) + data
+
+
+def u32(value):
+    return struct.pack("<II", 4, value)
+
+
+def gguf_seeds():
+    sizes = {"block_count": 1, "embedding_length": 8, "attention.head_count": 2, "feed_forward_length": 16,
+             "context_length": 32}
+    model = {"general.architecture": struct.pack("<I", 8) + text("llama")}
+    model |= {"llama." + key: u32(value) for key, value in sizes.items()}
+    kind = "tokenizer.ggml."
+    spm = {kind + "model": struct.pack("<I", 8) + text("llama"),
+           kind + "tokens": strings(["<unk>", "<s>", "</s>", "<0x41>", SPACE, "a", SPACE + "a"]),
+           kind + "scores": numbers(6, "f", [0, 0, 0, 0, -1, -2, -3]),
+           kind + "token_type": numbers(5, "i", [2, 3, 3, 6, 1, 1, 1]), kind + "bos_token_id": u32(1)}
+    bpe = {kind + "model": struct.pack("<I", 8) + text("gpt2"), kind + "pre": struct.pack("<I", 8) + text("gpt-2"),
+           kind + "tokens": strings(["a", "b", "ab"]), kind + "merges": strings(["a b"])}
+    yield "model", gguf(model | spm, {"token_embd.weight": (0, [8, 7], 224), "q": (8, [32], 34)})
+    yield "tokenizer", gguf(bpe, {})
+
+
+def safetensors_seeds():
+    header = {"__metadata__": {"format": "pt"}, "a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
+              "b": {"dtype": "BF16", "shape": [2], "data_offsets": [24, 28]}}
+    data = json.dumps(header).encode()
+    yield "two", struct.pack("<Q", len(data)) + data + bytes(28)
+
+
+def json_seeds():
+    split = {"type": "Split", "pattern": {"Regex": r"\p{N}{1,3}| ?\p{L}+|\s+(?!\S)"}, "behavior": "Isolated", "invert": False}
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}
+    template = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}]}
+    yield "bpe", {"added_tokens": [{"id": 3, "content": "<s>", "special": True, "lstrip": True}],
+                  "normalizer": {"type": "NFC"}, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, byte_level]},
+                  "post_processor": template, "model": {"type": "BPE", "ignore_merges": True, "unk_token": None,
+                                                        "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]}}
+    steps = [{"type": "Prepend", "prepend": SPACE}, {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}]
+    yield "spm", {"normalizer": {"type": "Sequence", "normalizers": steps},
+                  "model": {"type": "BPE", "byte_fallback": True, "unk_token": "<unk>", "merges": [[SPACE, "a"]],
+                            "vocab": {"<unk>": 0, "<0x41>": 1, SPACE: 2, "a": 3, SPACE + "a": 4}}}
+    yield "metaspace", {"pre_tokenizer": {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "first", "split": False},
+                        "model": {"vocab": {"a": 0}, "merges": []}}
+
+
+def field(number, data):
+    return bytes([number << 3 | 2, len(data)]) + data
+
+
+def sentencepiece_seeds():
+    pieces = [("<unk>", 0, 2), ("<s>", 0, 3), ("</s>", 0, 3), ("<0x41>", 0, 6), (SPACE, -1, 1), ("a", -2, 1), (SPACE + "a", -3, 1)]
+    out = b""
+    for piece, score, type in pieces:
+        out += field(1, field(1, piece.encode()) + b"\x15" + struct.pack("<f", score) + bytes([3 << 3, type]))
+    yield "bpe", out + field(2, b"\x18\x02\x98\x02\x01") + field(3, field(1, b"identity") + b"\x20\x00")
+
+
+def write(folder, name, data):
+    path = CORPUS / folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def main():
+    for name, data in gguf_seeds():
+        write("gguf", name, data)
+    for name, data in safetensors_seeds():
+        write("safetensors", name, data)
+    for name, data in json_seeds():
+        write("tokenizer_json", name, json.dumps(data, ensure_ascii=False).encode())
+    for name, data in sentencepiece_seeds():
+        write("tokenizer_sentencepiece", name, data)
+
+
+if __name__ == "__main__":
+    main()
