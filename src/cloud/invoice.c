@@ -167,8 +167,8 @@ static void put_html_line(lm_buf *out, const lm_invoice_line *line) {
     enum { DAY_LEN = 10 };
     lm_clock_format(line->sum.from_ms, from);
     lm_clock_format(line->sum.to_ms, to);
-    lm_money_format(line->sum.amount_micros, NULL, amount);
-    lm_money_format(line->price.amount_micros, NULL, price);
+    lm_money_format_full(line->sum.amount_micros, amount);
+    lm_money_format_full(line->price.amount_micros, price);
     lm_buf_puts(out, "<tr><td>");
     put_html(out, line->description);
     lm_buf_printf(out, "</td><td>%.*s – %.*s</td><td class=\"n\">%s%s</td><td class=\"n\">%s<br><small>%s</small></td>"

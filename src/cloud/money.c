@@ -50,29 +50,28 @@ loam_status lm_money_charge(lm_u128 quantity, int64_t price_micros, lm_u128 divi
     return LOAM_OK;
 }
 
-/* Digits in groups of three. */
-static void group_digits(uint64_t whole, char *out, size_t size) {
+static uint64_t magnitude(int64_t number) {
+    return number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+}
+
+void lm_i64_format_grouped(int64_t number, char out[LM_MONEY_TEXT_BYTES]) {
     char digits[24];
-    int n = snprintf(digits, sizeof digits, "%" PRIu64, whole);
-    size_t used = 0;
-    for (int i = 0; i < n && used + 2 < size; i++) {
+    int n = snprintf(digits, sizeof digits, "%" PRIu64, magnitude(number)), used = 0;
+    if (number < 0) out[used++] = '-';
+    for (int i = 0; i < n; i++) {
         if (i > 0 && (n - i) % 3 == 0) out[used++] = ',';
         out[used++] = digits[i];
     }
     out[used] = '\0';
 }
 
-static uint64_t magnitude(int64_t micros) {
-    return micros < 0 ? 0 - (uint64_t)micros : (uint64_t)micros;
-}
-
 void lm_money_format(int64_t micros, const char *currency, char out[LM_MONEY_TEXT_BYTES]) {
     enum { MICROS_PER_CENT = LM_MICROS / 100 };
     uint64_t size = magnitude(micros);
     uint64_t cents = (uint64_t)round_half_even(size / MICROS_PER_CENT, size % MICROS_PER_CENT, MICROS_PER_CENT);
-    char whole[32];
-    group_digits(cents / 100, whole, sizeof whole);
-    snprintf(out, LM_MONEY_TEXT_BYTES, "%s%s.%02d%s%.8s", micros < 0 && cents ? "-" : "", whole, (int)(cents % 100),
+    char whole[LM_MONEY_TEXT_BYTES];
+    lm_i64_format_grouped((int64_t)(cents / 100), whole);
+    snprintf(out, LM_MONEY_TEXT_BYTES, "%s%.32s.%02d%s%.8s", micros < 0 && cents ? "-" : "", whole, (int)(cents % 100),
              currency ? " " : "", currency ? currency : "");
 }
 
@@ -80,6 +79,12 @@ void lm_money_format_exact(int64_t micros, char out[LM_MONEY_TEXT_BYTES]) {
     uint64_t size = magnitude(micros);
     snprintf(out, LM_MONEY_TEXT_BYTES, "%s%" PRIu64 ".%06d", micros < 0 ? "-" : "", size / LM_MICROS,
              (int)(size % LM_MICROS));
+}
+
+void lm_money_format_full(int64_t micros, char out[LM_MONEY_TEXT_BYTES]) {
+    lm_money_format_exact(micros, out);
+    size_t len = strlen(out), shortest = (size_t)(strchr(out, '.') - out) + strlen(".00");
+    while (len > shortest && out[len - 1] == '0') out[--len] = '\0';
 }
 
 /* Adds one decimal digit; false on overflow. */

@@ -20,8 +20,14 @@ loam_status lm_money_charge(lm_u128 quantity, int64_t price_micros, lm_u128 divi
 /* "63,863.01 CNY": rounded half to even to two places, for people. With currency NULL: the number alone. */
 void lm_money_format(int64_t micros, const char *currency, char out[LM_MONEY_TEXT_BYTES]);
 
+/* "-12,345,678": digits in groups of three. */
+void lm_i64_format_grouped(int64_t number, char out[LM_MONEY_TEXT_BYTES]);
+
 /* "63863.013698": all six places, for machines (CSV). */
 void lm_money_format_exact(int64_t micros, char out[LM_MONEY_TEXT_BYTES]);
+
+/* "63863.013698", "120000.00": all the places it has, at least two, so that what is added up adds up. */
+void lm_money_format_full(int64_t micros, char out[LM_MONEY_TEXT_BYTES]);
 
 /* "120000", "0.5", "1,250.25": at most six places after the point. LOAM_INVALID otherwise. */
 loam_status lm_money_parse(const char *text, int64_t *out_micros, loam_error *err) LM_MUST_USE;

@@ -38,6 +38,12 @@ static void test_texts(void **state) {
     assert_string_equal(text, "-9,223,372,036,854.78");
     lm_money_format_exact(-1234567, text);
     assert_string_equal(text, "-1.234567");
+    lm_money_format_full(-1230000, text);
+    assert_string_equal(text, "-1.23");
+    lm_money_format_full(63863013698, text);
+    assert_string_equal(text, "63863.013698");
+    lm_i64_format_grouped(INT64_MIN, text);
+    assert_string_equal(text, "-9,223,372,036,854,775,808");
     lm_u128_format_scaled((lm_u128)5 * 1000000000000000000, 3600000000000000000, 4, text);
     assert_string_equal(text, "1.3888");
 }
