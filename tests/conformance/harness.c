@@ -2,6 +2,7 @@
 
 #include "harness.h"
 
+#include "backend/cpu/cpu.h"
 #include "base/clock.h"
 #include "base/rng.h"
 #include "compute/ops/rules.h"
@@ -148,11 +149,35 @@ static void *new_workspace(const bench *b, lm_device *device, const lm_kernel *k
     return workspace;
 }
 
+typedef struct direct_run {
+    const bench *b;
+    const lm_kernel *kernel;
+    const int64_t *extents;
+    void *workspace;
+    lm_pool *pool;
+} direct_run;
+
+static void meet(void *pool) {
+    lm_pool_barrier(pool);
+}
+
+static void run_share(void *arg, int thread, int n_threads) {
+    const direct_run *run = arg;
+    run->kernel->run(&(lm_kernel_args){.node = run->b->node, .extents = run->extents, .thread = thread, .n_threads = n_threads,
+                                       .workspace = run->workspace, .barrier = meet, .device = run->pool});
+}
+
+/* Around the device's own run, which gives steps as short as these to one thread. */
+static void run_shared(const bench *b, lm_device *device, const lm_kernel *kernel, const int64_t *extents, void *workspace) {
+    direct_run run = {b, kernel, extents, workspace, lm_cpu_of(device)->pool};
+    lm_pool_run(run.pool, run_share, &run);
+}
+
 void bench_run(const bench *b, lm_device *device, const lm_kernel *kernel, const run_options *options, result *out) {
     *out = (result){0};
     bind(b, options, out);
     void *workspace = new_workspace(b, device, kernel);
-    device->backend->run(device, &(lm_step){b->node, kernel}, 1, options->extents, workspace, NULL);
+    run_shared(b, device, kernel, options->extents, workspace);
     if (workspace) device->backend->free(device, workspace);
     check_untouched(b, options, out);
 }
@@ -170,7 +195,7 @@ int64_t bench_time_ns(const bench *b, lm_device *device, const lm_kernel *kernel
     void *workspace = new_workspace(b, device, kernel);
     for (int i = 0; i < 20; i++) {
         int64_t begin_ns = lm_clock_mono_ns();
-        device->backend->run(device, &(lm_step){b->node, kernel}, 1, extents, workspace, NULL);
+        run_shared(b, device, kernel, extents, workspace);
         int64_t took_ns = lm_clock_mono_ns() - begin_ns;
         if (took_ns < best_ns) best_ns = took_ns;
     }
