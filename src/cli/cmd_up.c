@@ -12,7 +12,7 @@
 #include "cloud/cloud.h"
 
 typedef struct up_settings {
-    const char *listen, *home, *database, *port_file, *log_level;
+    const char *listen, *home, *database, *port_file, *log_level, *program;
     int64_t threads;
     double peak_tflops;
     bool log_json;
@@ -74,6 +74,7 @@ static loam_status run(const up_settings *settings, const char *home, loam_error
     ssize_t len = readlink("/proc/self/exe", program, sizeof program - 1);
     if (len < 0) return lm_error_errno(err, "/proc/self/exe");
     program[len] = '\0';
+    if (settings->program) snprintf(program, sizeof program, "%s", settings->program);
     lm_cloud_hooks hooks = {.on_first_key = on_first_key, .on_ready = on_ready, .arg = host};
     return lm_cloud_run(&config, &hooks, err);
 }
@@ -107,6 +108,8 @@ static const lm_option options[] = {
      .help = "threads that take requests (default: one per CPU, at most 4)"},
     {.name = "peak-tflops", .type = LM_OPT_FLOAT, .arg = "X", .offset = AT(peak_tflops), .max = 9e6,
      .help = "peak of this machine, in TFLOPS, by which leased compute is counted (default: measured)"},
+    {.name = "program", .type = LM_OPT_STRING, .arg = "FILE", .offset = AT(program),
+     .help = "program started to train, serve and supervise (default: this one)"},
     {.name = "port-file", .type = LM_OPT_STRING, .arg = "FILE", .offset = AT(port_file),
      .help = "write the port to this file once requests are taken"},
     {.name = "log", .type = LM_OPT_STRING, .arg = "LEVEL", .offset = AT(log_level), .env = "LOAM_LOG",

@@ -169,9 +169,8 @@ static void end_answer(answer *a) {
         lm_http_stream_send_event(a->request, LM_STR("[DONE]"));
         lm_http_stream_end(a->request);
     } else {
-        int len = snprintf(text, sizeof text, "{\"object\":\"text_completion\",\"usage\":{\"prompt_tokens\":%lld,"
-                           "\"completion_tokens\":%lld}}", (long long)a->record.prompt_tokens,
-                           (long long)a->record.completion_tokens);
+        int len = snprintf(text, sizeof text, "{\"id\":\"%s\",\"usage\":{\"prompt_tokens\":%lld,\"completion_tokens\":%lld}}",
+                           a->record.request_id, (long long)a->record.prompt_tokens, (long long)a->record.completion_tokens);
         lm_http_reply(a->request, 200, "application/json", (lm_str){text, (size_t)len});
     }
     finish_record(a);
