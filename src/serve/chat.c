@@ -94,7 +94,7 @@ static const lm_chat_format PLAIN = {"plain", NULL, NULL, "\nuser:", write_plain
 
 const lm_chat_format *lm_chat_format_of(lm_str chat_template) {
     for (size_t i = 0; i < LM_COUNT_OF(FORMATS); i++)
-        if (memmem(chat_template.ptr, chat_template.len, FORMATS[i].landmark, strlen(FORMATS[i].landmark)))
+        if (chat_template.len && memmem(chat_template.ptr, chat_template.len, FORMATS[i].landmark, strlen(FORMATS[i].landmark)))
             return &FORMATS[i];
     return &PLAIN;
 }
