@@ -120,6 +120,52 @@ static void test_contributions_add(void **state) {
     lm_plan_free(plan);
 }
 
+typedef struct product {
+    float x[6], x_grad[6], w[8], w_grad[8];
+    uint16_t w_rounded[8];
+} product;
+
+enum product_kind { ALL_F32, CAST_BOTH, BF16_COPY };
+
+/* loss = cross_entropy(x w^T) and its gradients; in bf16 by casting both, or with a rounded copy of w that shares w's gradient,
+ * as a trainer with f32 master weights has it. */
+static void run_product(fixture *f, enum product_kind kind, product *p) {
+    lm_graph *graph;
+    lm_plan *plan;
+    int64_t x_shape[] = {3, 2}, w_shape[] = {4, 2};
+    for (int i = 0; i < 8; i++) p->w_rounded[i] = lm_f32_to_bf16(p->w[i]);
+    assert_ok(lm_graph_new(&graph, &err));
+    lm_tensor *x_grad = lm_graph_state(graph, "x.grad", LM_F32, 2, x_shape, p->x_grad, NULL);
+    lm_tensor *w_grad = lm_graph_state(graph, "w.grad", LM_F32, 2, w_shape, p->w_grad, NULL);
+    lm_tensor *x = lm_graph_state(graph, "x", LM_F32, 2, x_shape, p->x, x_grad);
+    lm_tensor *w = kind == BF16_COPY ? lm_graph_state(graph, "w", LM_BF16, 2, w_shape, p->w_rounded, w_grad)
+                                     : lm_graph_state(graph, "w", LM_F32, 2, w_shape, p->w, w_grad);
+    lm_op_args cast_x = {.in = {x}, .attrs.dtype = LM_BF16}, cast_w = {.in = {w}, .attrs.dtype = LM_BF16};
+    if (kind != ALL_F32) x = lm_graph_op(graph, LM_OP_CAST, &cast_x);
+    if (kind == CAST_BOTH) w = lm_graph_op(graph, LM_OP_CAST, &cast_w);
+    lm_tensor *logits = lm_graph_op(graph, LM_OP_LINEAR, &(lm_op_args){.in = {x, w}});
+    lm_tensor *targets = lm_graph_input(graph, "targets", LM_I32, LM_EXTENT_FIXED, 1, (int64_t[]){3});
+    lm_tensor *loss = lm_graph_op(graph, LM_OP_CROSS_ENTROPY, &(lm_op_args){.in = {logits, targets}});
+    assert_ok(lm_graph_backward(graph, loss, &err));
+    assert_ok(lm_plan_new(graph, f->device, &plan, &err));
+    memcpy(targets->data, (int32_t[]){3, 0, -1}, 3 * sizeof(int32_t));
+    lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){0});
+    lm_plan_free(plan);
+    lm_graph_free(graph);
+}
+
+static void test_bf16_gradients(void **state) {
+    product exact = {.x = {1, -2, 0.3f, 0.7f, 5, 6}, .w = {0.1f, -0.2f, 0.9f, 1.1f, -0.6f, 0.3f, 0.5f, 0.45f}};
+    product cast = exact, copy = exact;
+    run_product(*state, ALL_F32, &exact);
+    run_product(*state, CAST_BOTH, &cast);
+    run_product(*state, BF16_COPY, &copy);
+    for (int i = 0; i < 8; i++) assert_close(cast.w_grad[i], exact.w_grad[i], 4e-3, 1e-2); /* bf16 has 8 bits */
+    for (int i = 0; i < 6; i++) assert_close(cast.x_grad[i], exact.x_grad[i], 4e-3, 1e-2);
+    assert_memory_equal(cast.w_grad, copy.w_grad, sizeof copy.w_grad);
+    assert_memory_equal(cast.x_grad, copy.x_grad, sizeof copy.x_grad);
+}
+
 static void test_backward_refuses(void **state) {
     fixture *f = *state;
     lm_tensor *x = input(f->graph, 4, 6);
@@ -164,6 +210,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_output_overflow, setup, teardown),
         cmocka_unit_test_setup_teardown(test_views_share, setup, teardown),
         cmocka_unit_test_setup_teardown(test_contributions_add, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bf16_gradients, setup, teardown),
         cmocka_unit_test_setup_teardown(test_backward_refuses, setup, teardown),
         cmocka_unit_test_setup_teardown(test_gradient_of_other_shape, setup, teardown),
         cmocka_unit_test_setup_teardown(test_out_of_memory, setup, teardown),

@@ -10,6 +10,7 @@ typedef enum fill {
     FILL_LOG_SUM,  /* uniform in [4, 5): as a log of a sum of exponentials of normal numbers */
     FILL_BELOW,    /* i32 uniform in [0, limit) */
     FILL_TARGETS,  /* i32 uniform in [-1, limit) */
+    FILL_RAMP,     /* i32 limit, limit + 1, ... */
     FILL_DISTINCT, /* i32, distinct, in [0, limit); every fifth -1 */
 } fill;
 

@@ -21,6 +21,8 @@ static void fill_i32(lm_rng *rng, const case_input *in, int32_t *dst, int64_t n)
     for (int64_t i = 0; i < n; i++) {
         if (in->fill == FILL_TARGETS)
             dst[i] = (int32_t)lm_rng_below(rng, (uint64_t)in->limit + 1) - 1;
+        else if (in->fill == FILL_RAMP)
+            dst[i] = in->limit + (int32_t)i;
         else if (in->fill == FILL_DISTINCT)
             dst[i] = i % 5 == 4 ? -1 : (int32_t)((i * 37 + 11) % in->limit);
         else
@@ -101,7 +103,8 @@ void bench_extents(const bench *b, int64_t extents[LM_N_EXTENTS]) {
     memset(extents, 0, LM_N_EXTENTS * sizeof *extents);
     for (int i = 0; i < LM_MAX_INPUTS; i++)
         if (b->c->in[i].n_dims) extents[b->c->in[i].extent] = b->c->in[i].shape[0];
-    extents[LM_EXTENT_CONTEXT] = extents[LM_EXTENT_ROWS];
+    const int32_t *row_pos = b->c->op == LM_OP_ATTENTION_PAGED ? b->pristine[3] : NULL;
+    for (int64_t r = 0; row_pos && r < extents[LM_EXTENT_ROWS]; r++) extents[LM_EXTENT_CONTEXT] += row_pos[r] + 1;
 }
 
 static uint8_t *guarded(size_t size) {
