@@ -21,6 +21,13 @@ cloud=$!
 for _ in $(seq 100); do [ -s "$home/port" ] && break; sleep 0.1; done
 key=$(grep -o 'loam-sk-[A-Za-z0-9_-]*' "$home/up.log" | head -n 1)
 [ -n "$key" ] || { cat "$home/up.log"; exit 1; }
+price() { # KIND UNIT MICROS
+    curl -fsS -H "Authorization: Bearer $key" -H 'Content-Type: application/json' "http://127.0.0.1:$(cat "$home/port")/api/v1/prices" \
+        -d "{\"kind\":\"$1\",\"unit\":\"$2\",\"amount_micros\":$3,\"currency\":\"CNY\"}" >/dev/null || exit 1
+}
+price input_tokens million_tokens 2000000
+price output_tokens million_tokens 8000000
+price ph_leased p_hour 15000000
 (cd console && node e2e/console.mjs "http://127.0.0.1:$(cat "$home/port")" "$key" "$home/recipe.yaml" "$shots")
 code=$?
 [ $code = 0 ] || tail -n 20 "$home/up.log"

@@ -30,4 +30,10 @@ export function duration(ms: number | undefined | null): string {
   return s < 120 ? `${s} s` : s < 7200 ? `${Math.round(s / 60)} min` : `${(s / 3600).toFixed(1)} h`;
 }
 
+// P·hours: a small machine's are far below one, so three significant digits instead of fixed places.
+export function pHours(n: number | undefined): string {
+  if (n === undefined) return "–";
+  return n === 0 ? "0" : n >= 0.001 ? n.toLocaleString(undefined, { maximumFractionDigits: 3 }) : n.toExponential(2);
+}
+
 export const decimal = (n: number | undefined, digits: number) => n === undefined ? "–" : n.toFixed(digits);

@@ -18,15 +18,15 @@ const zh: Record<string, string> = {
   "Versions": "版本", "Version": "版本", "Size": "大小", "Digest": "摘要", "Lineage": "来源", "Deploy": "部署", "Import": "导入",
   "Path on the server": "服务器上的路径", "No models yet.": "暂无模型。", "Job": "作业", "Dataset": "数据集", "Replicas": "副本",
   "Latency": "延迟", "Throughput": "吞吐", "Idle timeout": "空闲超时", "Delete": "删除", "No endpoints yet.": "暂无推理服务。", "Port": "端口",
-  "Process": "进程", "Restarts": "重启次数", "Day": "日期", "Key": "密钥", "Group by": "分组", "Input tokens": "输入词元",
+  "Process": "进程", "Tokens used": "已用词元", "none: the recipe names its own path": "不选：由配方指定路径", "Day": "日期", "Key": "密钥", "Group by": "分组", "Input tokens": "输入词元",
   "Output tokens": "输出词元", "Requests": "请求数", "Compute": "算力", "Amount": "金额", "Invoices": "账单", "Month": "月份", "Total": "合计",
   "Print": "打印", "No usage yet.": "暂无用量。", "No invoices yet.": "暂无账单。", "New key": "新建密钥", "Create": "创建", "Role": "角色",
   "Expires": "过期时间", "never": "永不", "Revoke": "吊销", "revoked": "已吊销", "Token budget": "词元预算", "Requests per minute": "每分钟请求数",
   "Copy this key now: it is not shown again.": "请立即复制密钥：之后不再显示。", "Copy": "复制", "Copied": "已复制", "Time": "时间",
   "Kind": "类型", "Subject": "对象", "Actor": "操作者", "Detail": "详情", "No events yet.": "暂无事件。", "Older": "更早", "Loading…": "加载中…",
   "Try again": "重试", "empty: no limit": "留空：不限", "Last": "最近", "Minimum replicas": "最少副本", "Maximum replicas": "最多副本",
-  "Description": "说明", "Quantity": "数量", "Skip to content": "跳到正文", "Details": "详情",
-  "queued ": "排队", "running": "运行中", "succeeded": "成功", "failed": "失败", "cancelled": "已取消", "ready": "就绪",
+  "Description": "说明", "Quantity": "数量", "Unit price": "单价", "Skip to content": "跳到正文", "Details": "详情",
+  "running": "运行中", "succeeded": "成功", "failed": "失败", "cancelled": "已取消", "ready": "就绪",
   "starting": "启动中", "stopped": "已停止", "idle": "空闲",
 };
 

@@ -17,30 +17,31 @@ export interface Metric {
 export interface Run { id: string; epoch: number; state: string; started_ms?: number; ended_ms?: number; exit_code?: number }
 export interface Lineage { job_id?: string; dataset_id?: string; recipe_digest?: string }
 export interface Version {
-  id: string; version: number; digest: string; size_bytes: number; created_ms: number; lineage?: Lineage;
+  id: string; version: number; state: string; digest: string; size_bytes: number; created_ms: number; lineage?: Lineage;
   files?: { path: string; size_bytes: number }[];
 }
 export interface Model { id: string; name: string; created_ms: number; latest_version?: number }
 export interface Endpoint {
   id: string; name: string; model?: string; version_id?: string; state: string; min_replicas: number; max_replicas: number;
-  idle_timeout_ms: number; ready_replicas?: number;
+  idle_timeout_ms: number; ready_replicas?: number; last_error?: string | null;
 }
 export interface Replica {
-  id: string; state: string; pid?: number; port?: number; tokens_per_s?: number; latency_p50_ms?: number; restarts?: number;
+  id: string; state: string; pid?: number; port?: number; tokens_per_s?: number; latency_p50_ms?: number; error?: string | null;
 }
 export interface Key {
   id: string; name: string; role: string; scopes: string[]; created_ms: number; expires_ms?: number | null;
   revoked_ms?: number | null; token_budget?: number | null; money_budget_micros?: number | null;
-  requests_per_minute?: number | null; secret?: string;
+  requests_per_minute?: number | null; tokens_used?: number; secret?: string;
 }
 export interface UsageRow {
   group: string; input_tokens: number; output_tokens: number; requests: number; flops: number; device_ms: number;
-  amount_micros: number;
+  amount_micros: number; currency: string; ph_leased: number; ph_delivered: number;
 }
+export interface Dataset { id: string; name: string; state: string }
 export interface Invoice {
   id: string; month: string; currency: string; total_micros: number; state?: string;
-  lines?: { description: string; quantity: string; unit?: string; amount_micros: number }[];
+  lines?: { description: string; quantity: string; unit: string; unit_price_micros: number; amount_micros: number }[];
 }
 export interface AuditEvent {
-  id: string; at_ms: number; kind: string; subject: string; actor: string; detail?: unknown;
+  id: string; at_ms: number; kind: string; subject: string; actor: string; state_before?: unknown; state_after?: unknown;
 }

@@ -16,6 +16,7 @@ function EndpointPage({ id }: { id: string }) {
   return <>
     <p><a href="#/endpoints">← {t("Endpoints")}</a></p>
     <ErrorLine error={error ?? remove.error} />
+    {endpoint?.last_error && <p class="error">{endpoint.last_error}</p>}
     <Card title={endpoint?.name} actions={<>
       {endpoint && <Badge state={endpoint.state} />}
       <a class="button" href="#/playground">{t("Playground")}</a>
@@ -30,10 +31,9 @@ function EndpointPage({ id }: { id: string }) {
     </Card>
     <Card title={t("Replicas")}><Table rows={replicas?.data} empty="–" columns={[
       { head: "id", cell: r => <code>{r.id}</code> },
-      { head: t("State"), cell: r => <Badge state={r.state} /> },
+      { head: t("State"), cell: r => <span title={r.error ?? undefined}><Badge state={r.state} /></span> },
       { head: t("Process"), cell: r => r.pid ?? "–", numeric: true },
       { head: t("Port"), cell: r => r.port ?? "–", numeric: true },
-      { head: t("Restarts"), cell: r => r.restarts ?? 0, numeric: true },
       { head: `${t("Latency")} p50`, cell: r => r.latency_p50_ms == null ? "–" : `${decimal(r.latency_p50_ms, 1)} ms`, numeric: true },
       { head: t("Tokens per second"), cell: r => decimal(r.tokens_per_s, 1), numeric: true },
     ]} /></Card>

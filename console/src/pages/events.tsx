@@ -18,8 +18,8 @@ export function EventsPage() {
       { head: t("Kind"), cell: e => <code>{e.kind}</code> },
       { head: t("Subject"), cell: e => <code>{e.subject}</code> },
       { head: t("Actor"), cell: e => <code>{e.actor}</code> },
-      { head: t("Detail"), cell: e => e.detail ? <details><summary>{t("Details")}</summary>
-        <pre>{JSON.stringify(e.detail, null, 2)}</pre></details> : "" },
+      { head: t("Detail"), cell: e => <details><summary>{t("Details")}</summary>
+        <pre>{JSON.stringify({ before: e.state_before ?? undefined, after: e.state_after ?? undefined }, null, 2)}</pre></details> },
     ]} />
     {data?.next && <button onClick={() => setAfter(data.next!)}>{t("Older")}</button>}
   </Card>;

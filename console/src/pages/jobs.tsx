@@ -6,7 +6,7 @@ import { useAction, usePoll } from "../hooks";
 import { decimal, duration, time } from "../format";
 import { useT } from "../i18n";
 import { Badge, Card, Chart, Dialog, ErrorLine, Field, Input, Stat, Table } from "../ui";
-import type { Job, Metric, Run } from "../types";
+import type { Dataset, Job, Metric, Run } from "../types";
 
 const POLL_MS = 1500;
 
@@ -15,8 +15,10 @@ function NewJob(props: { onClose: () => void }) {
   const [name, setName] = useState("");
   const [model, setModel] = useState("");
   const [recipe, setRecipe] = useState("");
+  const [dataset, setDataset] = useState("");
+  const { data: datasets } = usePoll<List<Dataset>>("/datasets");
   const { run, busy, error } = useAction(async () => {
-    const job = await post<Job>("/jobs", { name, recipe, ...(model ? { model_name: model } : {}) });
+    const job = await post<Job>("/jobs", { name, recipe, ...(model ? { model_name: model } : {}), ...(dataset ? { dataset_id: dataset } : {}) });
     props.onClose();
     location.hash = `#/jobs/${job.id}`;
   });
@@ -24,6 +26,9 @@ function NewJob(props: { onClose: () => void }) {
     <form onSubmit={e => { e.preventDefault(); run(); }}>
       <Input label={t("Name")} value={name} onValue={setName} required />
       <Input label={t("Model name")} value={model} onValue={setModel} />
+      <Field label={t("Dataset")} hint={t("none: the recipe names its own path")}>
+        <select value={dataset} onChange={e => setDataset(e.currentTarget.value)}><option value="">–</option>
+          {datasets?.data.map(d => <option value={d.id}>{d.name}</option>)}</select></Field>
       <Field label={t("Recipe (YAML)")}><textarea class="code" rows={14} required value={recipe}
         onInput={e => setRecipe(e.currentTarget.value)} /></Field>
       <ErrorLine error={error} />
@@ -82,8 +87,8 @@ function Curves(props: { rows: Metric[]; theme: string }) {
 
 function JobLog(props: { id: string; live: boolean }) {
   const t = useT();
-  const { data } = usePoll<List<string | { line: string }>>(`/jobs/${props.id}/logs`, props.live ? 3000 : 0);
-  const lines = (data?.data ?? []).map(l => typeof l === "string" ? l : l.line);
+  const { data } = usePoll<List<{ line: string }>>(`/jobs/${props.id}/logs`, props.live ? 3000 : 0);
+  const lines = (data?.data ?? []).map(l => l.line);
   return <Card title={t("Log")}><pre class="log" tabIndex={0}>{lines.slice(-500).join("\n")}</pre></Card>;
 }
 

@@ -48,6 +48,7 @@ export function KeysPage() {
     <Table rows={data?.data} empty="–" columns={[
       { head: t("Name"), cell: k => k.name },
       { head: t("Role"), cell: k => k.role },
+      { head: t("Tokens used"), cell: k => count(k.tokens_used), numeric: true },
       { head: t("Token budget"), cell: k => count(k.token_budget), numeric: true },
       { head: t("Requests per minute"), cell: k => count(k.requests_per_minute), numeric: true },
       { head: t("Created"), cell: k => time(k.created_ms) },

@@ -5,7 +5,7 @@ import type { PageProps } from "../main";
 import { useAction, usePoll } from "../hooks";
 import { scaled, time } from "../format";
 import { useT } from "../i18n";
-import { Card, Dialog, ErrorLine, Input, Table } from "../ui";
+import { Badge, Card, Dialog, ErrorLine, Input, Table } from "../ui";
 import type { Endpoint, Model, Version } from "../types";
 
 function Import(props: { onClose: () => void }) {
@@ -56,6 +56,7 @@ function ModelPage({ id }: { id: string }) {
     <ErrorLine error={error} />
     <Card title={model?.name}><Table rows={versions?.data} empty="–" columns={[
       { head: t("Version"), cell: v => v.version, numeric: true },
+      { head: t("State"), cell: v => <Badge state={v.state} /> },
       { head: t("Digest"), cell: v => <code title={v.digest}>{v.digest.slice(0, 12)}</code> },
       { head: t("Size"), cell: v => scaled(v.size_bytes, "B"), numeric: true },
       { head: t("Created"), cell: v => time(v.created_ms) },

@@ -1,7 +1,7 @@
 // Overview: what runs now, what was used this month, and the live throughput.
 import type { PageProps } from "../main";
 import { usePoll } from "../hooks";
-import { decimal, money } from "../format";
+import { decimal, money, pHours } from "../format";
 import { useT } from "../i18n";
 import { Card, Chart, ErrorLine, Stat } from "../ui";
 import type { Overview } from "../types";
@@ -17,8 +17,8 @@ export function OverviewPage({ theme }: PageProps) {
       <Stat label={t("Tokens per second")} value={decimal(data?.tokens_per_s, 1)} />
       <Stat label={t("Running jobs")} value={String(data?.running_jobs ?? "–")} note={data ? `${data.queued_jobs} ${t("queued")}` : undefined} />
       <Stat label={t("Endpoints")} value={String(data?.endpoints ?? "–")} />
-      <Stat label={t("P·hours leased")} value={decimal(data?.ph_leased, 6)} />
-      <Stat label={t("P·hours delivered")} value={decimal(data?.ph_delivered, 6)} note={used} />
+      <Stat label={t("P·hours leased")} value={pHours(data?.ph_leased)} />
+      <Stat label={t("P·hours delivered")} value={pHours(data?.ph_delivered)} note={used} />
       <Stat label={t("Spend this month")} value={money(data?.spend_micros, data?.currency ?? "")} />
     </div>
     <Card title={t("Live throughput")}>

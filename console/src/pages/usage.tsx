@@ -2,12 +2,13 @@
 import { useState } from "preact/hooks";
 import { text, type List } from "../api";
 import { useAction, usePoll } from "../hooks";
-import { count, duration, money, scaled } from "../format";
+import { count, duration, money, pHours, scaled } from "../format";
 import { useT } from "../i18n";
 import { Card, ErrorLine, Field, Table } from "../ui";
-import type { Invoice, Overview, UsageRow } from "../types";
+import type { Invoice, UsageRow } from "../types";
 
 const DAY_MS = 86_400_000;
+const UNIT_NAMES: Record<string, string> = { million_tokens: "1M", p_hour: "P·h", p_year: "P·a" };
 
 async function download(invoice: Invoice, format: "csv" | "html") {
   const body = await text(`/invoices/${invoice.id}?format=${format}`);
@@ -26,7 +27,8 @@ function InvoiceLines(props: { id: string }) {
     <ErrorLine error={error} />
     <Table rows={data?.lines} empty="–" columns={[
       { head: t("Description"), cell: l => l.description },
-      { head: t("Quantity"), cell: l => `${l.quantity} ${l.unit ?? ""}`, numeric: true },
+      { head: t("Quantity"), cell: l => `${l.quantity} ${l.unit === "million_tokens" ? t("tokens") : "P·h"}`, numeric: true },
+      { head: t("Unit price"), cell: l => `${money(l.unit_price_micros, data?.currency ?? "")} / ${UNIT_NAMES[l.unit]}`, numeric: true },
       { head: t("Amount"), cell: l => money(l.amount_micros, data?.currency ?? ""), numeric: true },
     ]} />
   </>;
@@ -58,7 +60,6 @@ export function UsagePage() {
   const [days, setDays] = useState("30");
   const from = Math.floor((Date.now() - Number(days) * DAY_MS) / DAY_MS) * DAY_MS;
   const { data, error } = usePoll<List<UsageRow>>(`/usage?group_by=${group}&from_ms=${from}`, 5000);
-  const { data: overview } = usePoll<Overview>("/overview");
   const heads: Record<string, string> = { day: t("Day"), model: t("Model"), key: t("Key") };
   return <>
     <Card actions={<>
@@ -75,7 +76,8 @@ export function UsagePage() {
         { head: t("Output tokens"), cell: r => count(r.output_tokens), numeric: true },
         { head: t("Compute"), cell: r => scaled(r.flops, "FLOP"), numeric: true },
         { head: t("Time"), cell: r => duration(r.device_ms), numeric: true },
-        { head: t("Amount"), cell: r => money(r.amount_micros, overview?.currency ?? ""), numeric: true },
+        { head: t("P·hours leased"), cell: r => pHours(r.ph_leased), numeric: true },
+        { head: t("Amount"), cell: r => money(r.amount_micros, r.currency), numeric: true },
       ]} />
     </Card>
     <Invoices />
