@@ -1,6 +1,10 @@
 #include "model/merge.h"
 
+#include <math.h>
+
 #include "base/mem.h"
+
+enum { SHORT_SYMBOLS = 32 }; /* up to here, looking at all pairs for the cheapest is faster than a heap */
 
 /* ------------------------------------------------------------------------------------------------- table */
 
@@ -132,26 +136,58 @@ static bool is_current(const lm_merger *merger, const lm_merge_candidate *candid
     return left->len > 0 && right->len > 0 && left->len + right->len == candidate->len;
 }
 
-static void join(lm_merger *merger, const lm_merge_candidate *candidate) {
-    lm_symbol *left = &merger->symbols.ptr[candidate->left], *right = &merger->symbols.ptr[candidate->right];
-    left->len = candidate->len;
-    left->id = candidate->result;
+/* Joins a symbol with its next. */
+static void join(lm_merger *merger, int32_t index, int32_t result) {
+    lm_symbol *left = &merger->symbols.ptr[index], *right = &merger->symbols.ptr[left->next];
+    left->len += right->len;
+    left->id = result;
     left->next = right->next;
-    if (right->next >= 0) merger->symbols.ptr[right->next].prev = candidate->left;
+    if (right->next >= 0) merger->symbols.ptr[right->next].prev = index;
     right->len = 0;
 }
 
-bool lm_merger_run(lm_merger *merger, lm_merge_rule rule, const void *context) {
+/* What joining a symbol with its next costs; infinite when they may not. */
+static double price(const lm_merger *merger, int32_t index, lm_merge_rule rule, const void *context,
+                    int32_t *out_result) {
+    const lm_symbol *left = &merger->symbols.ptr[index];
+    double cost;
+    if (left->next < 0 || !rule(context, left, &merger->symbols.ptr[left->next], &cost, out_result)) return INFINITY;
+    return cost;
+}
+
+static void run_short(lm_merger *merger, lm_merge_rule rule, const void *context) {
+    const lm_symbol *symbols = merger->symbols.ptr;
+    double costs[SHORT_SYMBOLS];
+    int32_t results[SHORT_SYMBOLS];
+    for (int32_t i = 0; i < (int32_t)merger->symbols.len; i++) costs[i] = price(merger, i, rule, context, &results[i]);
+    for (;;) {
+        int32_t best = 0;
+        for (int32_t i = 0; i >= 0; i = symbols[i].next) best = costs[i] < costs[best] ? i : best;
+        if (costs[best] == INFINITY) return;
+        join(merger, best, results[best]);
+        costs[best] = price(merger, best, rule, context, &results[best]);
+        int32_t prev = symbols[best].prev;
+        if (prev >= 0) costs[prev] = price(merger, prev, rule, context, &results[prev]);
+    }
+}
+
+static bool run_long(lm_merger *merger, lm_merge_rule rule, const void *context) {
     for (size_t i = 1; i < merger->symbols.len; i++) {
         if (!consider(merger, (int32_t)i - 1, (int32_t)i, rule, context)) return false;
     }
     while (merger->heap.len > 0) {
         lm_merge_candidate best = heap_pop(merger);
         if (!is_current(merger, &best)) continue;
-        join(merger, &best);
+        join(merger, best.left, best.result);
         const lm_symbol *made = &merger->symbols.ptr[best.left];
         if (!consider(merger, made->prev, best.left, rule, context)) return false;
         if (!consider(merger, best.left, merger->symbols.ptr[best.left].next, rule, context)) return false;
     }
+    return true;
+}
+
+bool lm_merger_run(lm_merger *merger, lm_merge_rule rule, const void *context) {
+    if (merger->symbols.len > SHORT_SYMBOLS) return run_long(merger, rule, context);
+    if (merger->symbols.len > 1) run_short(merger, rule, context);
     return true;
 }

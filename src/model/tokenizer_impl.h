@@ -44,6 +44,7 @@ struct lm_tokenizer {
     lm_merge_table *merges;   /* NULL: by scores */
     lm_map *pieces;           /* SPM by scores: text to id of tokens that merging may make */
     size_t max_piece_bytes;   /* longest of pieces */
+    bool words_apart;         /* no piece has a space behind another character: words merge on their own */
     lm_map *whole;            /* BPE that ignores merges: bytes to id */
     lm_pretokenizer *pretokenizer; /* BPE */
 };

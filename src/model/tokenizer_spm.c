@@ -21,9 +21,23 @@ static bool may_be_made(lm_token_type type) {
     return type == LM_TOKEN_NORMAL || type == LM_TOKEN_USER_DEFINED;
 }
 
+/* Where the first word of escaped text ends: before a space that does not follow another one. */
+static size_t word_bytes(lm_str text) {
+    const lm_str space = LM_STR(LM_SPM_SPACE);
+    bool after_space = true;
+    for (size_t at = 0; at < text.len;) {
+        bool is_space = lm_str_starts((lm_str){text.ptr + at, text.len - at}, space);
+        if (is_space && !after_space) return at;
+        after_space = is_space;
+        at += is_space ? space.len : 1;
+    }
+    return text.len;
+}
+
 static LM_MUST_USE loam_status prepare(lm_tokenizer *tokenizer, loam_error *err) {
     const lm_tokenizer_spec *spec = &tokenizer->spec;
     tokenizer->pieces = lm_map_new();
+    tokenizer->words_apart = true;
     if (!tokenizer->pieces) return lm_error_no_memory(err, sizeof(void *));
     for (size_t id = 0; id < spec->tokens.len; id++) {
         const lm_token *token = &spec->tokens.ptr[id];
@@ -32,6 +46,7 @@ static LM_MUST_USE loam_status prepare(lm_tokenizer *tokenizer, loam_error *err)
         if (lm_map_get(tokenizer->pieces, token->text, &there)) continue;
         if (!lm_map_set(tokenizer->pieces, token->text, id)) return lm_error_no_memory(err, token->text.len);
         if (token->text.len > tokenizer->max_piece_bytes) tokenizer->max_piece_bytes = token->text.len;
+        if (word_bytes(token->text) < token->text.len) tokenizer->words_apart = false;
     }
     return LOAM_OK;
 }
@@ -106,30 +121,39 @@ static LM_MUST_USE bool emit_unknown(const lm_tokenizer *tokenizer, lm_str text,
     return true;
 }
 
-static LM_MUST_USE bool emit(const lm_tokenizer *tokenizer, const char *text, const lm_merger *merger,
+/* *unknown: whether the last symbol had no token, from word to word. */
+static LM_MUST_USE bool emit(const lm_tokenizer *tokenizer, const char *text, const lm_merger *merger, bool *unknown,
                              lm_vec_i32 *ids) {
-    bool after_unknown = false;
     for (int32_t i = merger->symbols.len ? 0 : -1; i >= 0; i = merger->symbols.ptr[i].next) {
         const lm_symbol *symbol = &merger->symbols.ptr[i];
         lm_str piece = {text + symbol->start, symbol->len};
-        if (symbol->id >= 0 ? !lm_vec_push(ids, symbol->id) : !emit_unknown(tokenizer, piece, after_unknown, ids))
+        if (symbol->id >= 0 ? !lm_vec_push(ids, symbol->id) : !emit_unknown(tokenizer, piece, *unknown, ids))
             return false;
-        after_unknown = symbol->id < 0;
+        *unknown = symbol->id < 0;
     }
     return true;
+}
+
+static LM_MUST_USE bool encode_word(const lm_tokenizer *tokenizer, lm_str word, lm_merger *merger, bool *unknown,
+                                    lm_vec_i32 *ids) {
+    score_rule by_score = {tokenizer, word.ptr};
+    lm_merge_rule rule = tokenizer->merges ? lm_merge_by_table : merge_by_score;
+    const void *context = tokenizer->merges ? (const void *)tokenizer->merges : &by_score;
+    return push_characters(tokenizer, word, merger) && lm_merger_run(merger, rule, context) &&
+           emit(tokenizer, word.ptr, merger, unknown, ids);
 }
 
 static LM_MUST_USE loam_status encode(const lm_tokenizer *tokenizer, lm_str text, bool is_first,
                                       lm_encode_scratch *scratch, lm_vec_i32 *ids, loam_error *err) {
     escape(tokenizer, text, is_first, &scratch->text);
     LM_TRY(lm_buf_status(&scratch->text, err));
-    lm_str escaped = lm_buf_view(&scratch->text);
-    score_rule by_score = {tokenizer, escaped.ptr};
-    lm_merge_rule rule = tokenizer->merges ? lm_merge_by_table : merge_by_score;
-    const void *context = tokenizer->merges ? (const void *)tokenizer->merges : &by_score;
-    if (!push_characters(tokenizer, escaped, &scratch->merger) || !lm_merger_run(&scratch->merger, rule, context) ||
-        !emit(tokenizer, escaped.ptr, &scratch->merger, ids))
-        return lm_error_no_memory(err, escaped.len * sizeof(lm_symbol));
+    lm_str rest = lm_buf_view(&scratch->text);
+    for (bool unknown = false; rest.len > 0;) {
+        size_t n = tokenizer->words_apart ? word_bytes(rest) : rest.len;
+        if (!encode_word(tokenizer, (lm_str){rest.ptr, n}, &scratch->merger, &unknown, ids))
+            return lm_error_no_memory(err, n * sizeof(lm_symbol));
+        rest = (lm_str){rest.ptr + n, rest.len - n};
+    }
     return LOAM_OK;
 }
 
