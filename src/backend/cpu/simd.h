@@ -31,9 +31,13 @@
 #include "backend/cpu/simd_avx2.h"
 #endif
 
-/* for each run of at most 16 elements in [begin, end): `at` is its first, `n` how many. */
+/* for each run of at most 16 elements in [begin, end): `at` is its first, `n` how many. The body is there twice, once for
+ * n = 16 as a constant, which then needs no masks, and once for what is left. */
 #define LM_FOR_LANES(at, n, begin, end)                                                                                \
-    for (int64_t at = (begin), n; n = (end) - at < LM_LANES ? (end) - at : LM_LANES, n > 0; at += LM_LANES)
+    _Pragma("GCC unroll 2") for (int lm_rest = 0; lm_rest < 2; lm_rest++)                                              \
+        for (int64_t at = lm_rest ? (end) - ((end) - (begin)) % LM_LANES : (begin),                                    \
+                     n = lm_rest ? (end) - at : LM_LANES;                                                              \
+             n > 0 && at + n <= (end); at += LM_LANES)
 
 /* n <= 16 elements from `at` on of f32, bf16 or f16; dtype is a constant where this is inlined. */
 static LM_ALWAYS_INLINE lm_v16 lm_v16_load_as(const void *p, int64_t at, int64_t n, const lm_dtype dtype) {

@@ -68,6 +68,26 @@ static LM_ALWAYS_INLINE __m256 lm_v16_high(lm_v16 a) {
     return a.hi;
 }
 
+static LM_ALWAYS_INLINE __m128 lm_v8_fold_four(__m256 a, __m256 b, __m256 c, __m256 d) {
+    __m128 e = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    __m128 f = _mm_add_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1));
+    __m128 g = _mm_add_ps(_mm256_castps256_ps128(c), _mm256_extractf128_ps(c, 1));
+    __m128 h = _mm_add_ps(_mm256_castps256_ps128(d), _mm256_extractf128_ps(d, 1));
+    __m128 ef = _mm_add_ps(_mm_movelh_ps(e, f), _mm_movehl_ps(f, e));
+    __m128 gh = _mm_add_ps(_mm_movelh_ps(g, h), _mm_movehl_ps(h, g));
+    return _mm_add_ps(_mm_shuffle_ps(ef, gh, 0x88), _mm_shuffle_ps(ef, gh, 0xdd));
+}
+
+/* Lane i of the result is the fold of m[i] (lm_v16_fold): each step adds halves of two vectors at once. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_fold_each(const lm_v16 m[16]) {
+    __m256 eight[16];
+    for (int i = 0; i < 16; i++) eight[i] = _mm256_add_ps(m[i].lo, m[i].hi);
+    __m128 four[4];
+    for (int i = 0; i < 4; i++)
+        four[i] = lm_v8_fold_four(eight[4 * i], eight[4 * i + 1], eight[4 * i + 2], eight[4 * i + 3]);
+    return (lm_v16){_mm256_set_m128(four[1], four[0]), _mm256_set_m128(four[3], four[2])};
+}
+
 /* Nearest integer, halves to even. */
 static LM_ALWAYS_INLINE lm_v16 lm_v16_round(lm_v16 a) {
     return (lm_v16){_mm256_round_ps(a.lo, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC),

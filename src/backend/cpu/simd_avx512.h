@@ -21,6 +21,7 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_load(const float *p) {
 }
 
 static LM_ALWAYS_INLINE lm_v16 lm_v16_load_n(const float *p, int64_t n) {
+    if (n == LM_LANES) return lm_v16_load(p);
     return _mm512_maskz_loadu_ps(lm_v16_mask(n), p);
 }
 
@@ -29,7 +30,10 @@ static LM_ALWAYS_INLINE void lm_v16_store(float *p, lm_v16 x) {
 }
 
 static LM_ALWAYS_INLINE void lm_v16_store_n(float *p, lm_v16 x, int64_t n) {
-    _mm512_mask_storeu_ps(p, lm_v16_mask(n), x);
+    if (n == LM_LANES)
+        lm_v16_store(p, x);
+    else
+        _mm512_mask_storeu_ps(p, lm_v16_mask(n), x);
 }
 
 static LM_ALWAYS_INLINE lm_v16 lm_v16_fma(lm_v16 a, lm_v16 b, lm_v16 c) {
@@ -70,6 +74,24 @@ static LM_ALWAYS_INLINE __m256 lm_v16_low(lm_v16 a) {
 
 static LM_ALWAYS_INLINE __m256 lm_v16_high(lm_v16 a) {
     return _mm512_extractf32x8_ps(a, 1);
+}
+
+/* Lane i of the result is the fold of m[i] (lm_v16_fold): each step adds halves of two vectors at once. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_fold_each(const lm_v16 m[16]) {
+    __m512 four[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        __m512 a = _mm512_add_ps(_mm512_shuffle_f32x4(m[i], m[4 + i], 0x44), _mm512_shuffle_f32x4(m[i], m[4 + i], 0xee));
+        __m512 b = _mm512_add_ps(_mm512_shuffle_f32x4(m[8 + i], m[12 + i], 0x44), _mm512_shuffle_f32x4(m[8 + i], m[12 + i], 0xee));
+        four[i] = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
+    }
+    __m512 two[2];
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; i++) {
+        __m512d a = _mm512_castps_pd(four[2 * i]), b = _mm512_castps_pd(four[2 * i + 1]);
+        two[i] = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
+    }
+    return _mm512_add_ps(_mm512_shuffle_ps(two[0], two[1], 0x88), _mm512_shuffle_ps(two[0], two[1], 0xdd));
 }
 
 /* Nearest integer, halves to even. */
