@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 
-enum { QUANTITY_PLACES = 6 };
+enum { QUANTITY_PLACES = 12 };
 #define FLOPS_MS_PER_PH ((lm_u128)1000000000000000 * 3600000)
 
 const char *const lm_invoice_state_names[] = {"open", "closed", NULL};

@@ -17,7 +17,7 @@ typedef struct lm_invoice_line {
     lm_price price;
     lm_charge_sum sum;
     const char *description;            /* "output tokens, tiny-stories" */
-    char quantity[LM_MONEY_TEXT_BYTES]; /* tokens, or P·h with six places */
+    char quantity[LM_MONEY_TEXT_BYTES]; /* tokens, or P·h with twelve places */
 } lm_invoice_line;
 
 typedef struct lm_invoice {
