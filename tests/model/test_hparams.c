@@ -1,0 +1,151 @@
+#include "testing.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "model/gguf_writer.h"
+#include "model/hparams.h"
+
+#define SIZES                                                                                                          \
+    "\"model_type\":\"llama\",\"num_hidden_layers\":2,\"hidden_size\":64,\"num_attention_heads\":8,"                   \
+    "\"intermediate_size\":96,\"vocab_size\":100,\"max_position_embeddings\":256"
+
+static loam_status read_config(const char *text, lm_hparams *out, loam_error *err) {
+    json_t *config = NULL;
+    LM_TRY(lm_json_parse(lm_str_of(text), "config.json", &config, err));
+    loam_status status = lm_hparams_from_config(config, "config.json", out, err);
+    json_decref(config);
+    return status;
+}
+
+static void check_refused(const char *text, loam_status want, const char *what) {
+    lm_hparams h;
+    loam_error err = {0};
+    loam_status status = read_config(text, &h, &err);
+    if (status != want || !strstr(err.message, what))
+        fail_msg("%s: got '%s' (%s), wanted '%s' with '%s'", text, loam_status_name(status), err.message,
+                 loam_status_name(want), what);
+}
+
+static void test_defaults_of_a_config(void **state) {
+    lm_hparams h;
+    assert_ok(read_config("{" SIZES "}", &h, &err));
+    assert_int_equal(h.n_kv_heads, 8);
+    assert_int_equal(h.head_dim, 8);
+    assert_int_equal(h.rope_dim, 8);
+    assert_close(h.rope_theta, 10000, 0, 0);
+    assert_close(h.rms_norm_eps, 1e-6, 0, 0);
+    assert_string_equal(h.hidden_act, "silu");
+    assert_false(h.tied_embeddings);
+    assert_int_equal(h.rope_layout, LM_ROPE_HALF_SPLIT);
+    assert_int_equal(h.rope_scaling.kind, LM_ROPE_SCALING_NONE);
+    assert_close(h.rope_scaling.factor, 1, 0, 0);
+}
+
+static void test_both_spellings_of_rope(void **state) {
+    static const char *const texts[] = {
+        "{" SIZES ",\"rope_theta\":500000.0,\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,"
+        "\"high_freq_factor\":4.0,\"original_max_position_embeddings\":128}}",
+        "{" SIZES ",\"rope_parameters\":{\"rope_theta\":500000.0,\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,"
+        "\"high_freq_factor\":4.0,\"original_max_position_embeddings\":128}}",
+    };
+    for (size_t i = 0; i < LM_COUNT_OF(texts); i++) {
+        lm_hparams h;
+        assert_ok(read_config(texts[i], &h, &err));
+        assert_close(h.rope_theta, 500000, 0, 0);
+        assert_int_equal(h.rope_scaling.kind, LM_ROPE_SCALING_LLAMA3);
+        assert_close(h.rope_scaling.factor, 8, 0, 0);
+        assert_close(h.rope_scaling.high_freq_factor, 4, 0, 0);
+        assert_int_equal(h.rope_scaling.original_context_len, 128);
+    }
+}
+
+static void test_other_scalings(void **state) {
+    lm_hparams h;
+    assert_ok(read_config("{" SIZES ",\"rope_scaling\":null}", &h, &err));
+    assert_int_equal(h.rope_scaling.kind, LM_ROPE_SCALING_NONE);
+    assert_ok(read_config("{" SIZES ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":4}}", &h, &err));
+    assert_int_equal(h.rope_scaling.kind, LM_ROPE_SCALING_LINEAR);
+    assert_ok(read_config("{" SIZES ",\"rope_scaling\":{\"rope_type\":\"default\"}}", &h, &err));
+    assert_int_equal(h.rope_scaling.kind, LM_ROPE_SCALING_NONE);
+    assert_ok(read_config("{" SIZES ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4}}", &h, &err));
+    assert_close(h.rope_scaling.beta_fast, 32, 0, 0);
+    check_refused("{" SIZES ",\"rope_scaling\":{\"type\":\"longrope\"}}", LOAM_UNSUPPORTED, "rope scaling 'longrope'");
+    check_refused("{" SIZES ",\"rope_scaling\":7}", LOAM_INVALID, "must be an object");
+    check_refused("{" SIZES ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":0}}", LOAM_INVALID, "scaling factor 0");
+    check_refused("{" SIZES ",\"rope_scaling\":{\"type\":\"llama3\",\"factor\":8}}", LOAM_INVALID, "original_max_position");
+}
+
+static void test_configs_that_make_no_sense(void **state) {
+    check_refused("[]", LOAM_INVALID, "not a JSON object");
+    check_refused("{}", LOAM_INVALID, "'model_type'");
+    check_refused("{\"model_type\":\"llama\"}", LOAM_INVALID, "'num_hidden_layers' is missing");
+    check_refused("{" SIZES ",\"head_dim\":\"8\"}", LOAM_INVALID, "'head_dim' must be an integer");
+    check_refused("{" SIZES ",\"head_dim\":7}", LOAM_INVALID, "rotary width 7 is odd");
+    check_refused("{" SIZES ",\"num_key_value_heads\":3}", LOAM_INVALID, "8 heads cannot share 3");
+    check_refused("{" SIZES ",\"num_key_value_heads\":0}", LOAM_INVALID, "key-value heads 0");
+    check_refused("{" SIZES ",\"rms_norm_eps\":-1}", LOAM_INVALID, "epsilon -1 is not positive");
+    check_refused("{" SIZES ",\"rope_theta\":0}", LOAM_INVALID, "rope theta 0");
+    check_refused("{" SIZES ",\"partial_rotary_factor\":2}", LOAM_INVALID, "partial_rotary_factor");
+    check_refused("{\"model_type\":\"llama\",\"num_hidden_layers\":9223372036854775807,\"hidden_size\":64,"
+                  "\"num_attention_heads\":0,\"intermediate_size\":96,\"vocab_size\":100,\"max_position_embeddings\":9}",
+                  LOAM_INVALID, "number of layers 9223372036854775807");
+}
+
+/* A GGUF file of the llama family with rope_freqs of n elements (0: without), kept in *path. */
+static lm_gguf *write_gguf(const char *path, int64_t n_freqs, const char *scaling) {
+    static const struct {
+        const char *key;
+        uint32_t value;
+    } sizes[] = {{"llama.block_count", 2},          {"llama.embedding_length", 64}, {"llama.attention.head_count", 8},
+                 {"llama.feed_forward_length", 96}, {"llama.context_length", 256},  {"llama.vocab_size", 100}};
+    const float freqs[8] = {1, 2, 3, 4};
+    lm_gguf_writer *writer = lm_gguf_writer_new();
+    lm_gguf *gguf = NULL;
+    lm_gguf_writer_add_str(writer, "general.architecture", LM_STR("llama"));
+    for (size_t i = 0; i < LM_COUNT_OF(sizes); i++) lm_gguf_writer_add_u32(writer, sizes[i].key, sizes[i].value);
+    if (scaling) {
+        lm_gguf_writer_add_str(writer, "llama.rope.scaling.type", lm_str_of(scaling));
+        lm_gguf_writer_add_f32(writer, "llama.rope.scaling.factor", 4);
+    }
+    if (n_freqs) assert_ok(lm_gguf_writer_add_tensor(writer, "rope_freqs.weight", LM_F32, 1, &n_freqs, &err));
+    assert_ok(lm_gguf_writer_begin(writer, path, &err));
+    assert_ok(lm_gguf_writer_write(writer, freqs, (size_t)n_freqs * sizeof *freqs, &err));
+    assert_ok(lm_gguf_writer_commit(writer, &err));
+    lm_gguf_writer_free(writer);
+    assert_ok(lm_gguf_open(path, &gguf, &err));
+    return gguf;
+}
+
+static void test_gguf(void **state) {
+    char *dir = test_temp_dir(), *path = lm_path_join(dir, "x.gguf");
+    lm_hparams h;
+    lm_gguf *gguf = write_gguf(path, 4, "yarn");
+    assert_ok(lm_hparams_from_gguf(gguf, &h, &err));
+    assert_int_equal(h.rope_layout, LM_ROPE_INTERLEAVED);
+    assert_int_equal(h.rope_scaling.kind, LM_ROPE_SCALING_YARN);
+    assert_close(h.rope_scaling.factor, 4, 0, 0);
+    assert_non_null(h.rope_freq_factors);
+    assert_true(h.rope_freq_factors[3] == 4);
+    assert_true(h.tied_embeddings);
+    lm_gguf_close(gguf);
+    gguf = write_gguf(path, 5, NULL);
+    assert_status(LOAM_INVALID, lm_hparams_from_gguf(gguf, &h, &err));
+    lm_gguf_close(gguf);
+    gguf = write_gguf(path, 0, "longrope");
+    assert_status(LOAM_UNSUPPORTED, lm_hparams_from_gguf(gguf, &h, &err));
+    lm_gguf_close(gguf);
+    assert_ok(lm_file_remove_tree(dir, &err));
+    lm_free(path);
+    lm_free(dir);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults_of_a_config),
+        cmocka_unit_test(test_both_spellings_of_rope),
+        cmocka_unit_test(test_other_scalings),
+        cmocka_unit_test(test_configs_that_make_no_sense),
+        cmocka_unit_test(test_gguf),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
