@@ -275,14 +275,15 @@ static void on_request(lm_http_request *request, void *arg) {
     call->ctx = (lm_api_ctx){.cloud = route->server->cloud, .arena = &call->arena, .endpoint = route->endpoint};
     lm_buf_init(&call->ctx.text, TEXT_MAX_BYTES);
     int refused = authorize(call);
-    if (!refused) {
-        call->status = read_request(call, &call->error);
-        if (call->status == LOAM_OK) {
-            lm_http_request_on_close(request, on_close, call);
-            call->status = lm_store_submit(call->server->cloud->store, &call->job, &call->error);
-            if (call->status == LOAM_OK) return; /* the store has it now */
-        }
+    loam_status status = refused ? LOAM_DENIED : read_request(call, &call->error);
+    if (status == LOAM_OK) {
+        loam_error err = {0};
+        lm_http_request_on_close(request, on_close, call);
+        status = lm_store_submit(call->server->cloud->store, &call->job, &err);
+        if (status == LOAM_OK) return; /* the call is the store's now, and may be over already */
+        call->error = err;
     }
+    call->status = status;
     finish(call, refused);
 }
 
