@@ -23,6 +23,7 @@
 #include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/loop_internal.h"
@@ -58,6 +59,8 @@ struct lm_http_request {
     struct evkeyvalq query; /* parsed on first use */
     bool query_parsed;
     bool answered; /* the handler has sent all it will */
+    size_t n_queued;     /* bytes not taken by the client after the last send of a stream */
+    int64_t progress_ns; /* when the client was last seen taking some */
     void (*on_close)(lm_http_request *request, void *arg);
     void *on_close_arg;
 };
@@ -444,11 +447,23 @@ void lm_http_stream_begin(lm_http_request *request, int http_status, const char 
     evhttp_send_reply_start(request->raw, http_status, phrase_of(http_status));
 }
 
+/* The library's write timeout begins anew with every send, so a client that takes nothing of a busy stream is found here:
+ * its connection is shut down, and on_close follows. */
+static void drop_if_stalled(lm_http_request *request) {
+    size_t n_queued = lm_http_stream_queued_bytes(request);
+    int64_t now_ns = lm_clock_mono_ns();
+    if (n_queued == 0 || n_queued < request->n_queued || request->progress_ns == 0) request->progress_ns = now_ns;
+    if (now_ns - request->progress_ns > request->server->options.timeout_ms * 1000000)
+        shutdown(bufferevent_getfd(request_bufferevent(request)), SHUT_RDWR);
+}
+
 static void send_pieces(lm_http_request *request, const lm_str *pieces, int n) {
     LM_ASSERT(!request->answered);
     struct evbuffer *chunk = request->server->chunk;
+    drop_if_stalled(request);
     for (int i = 0; i < n; i++) evbuffer_add(chunk, pieces[i].ptr, pieces[i].len);
     evhttp_send_reply_chunk(request->raw, chunk);
+    request->n_queued = lm_http_stream_queued_bytes(request);
 }
 
 void lm_http_stream_send(lm_http_request *request, lm_str bytes) {

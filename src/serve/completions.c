@@ -13,6 +13,7 @@
 enum {
     CHOICE_TEXT_MAX_BYTES = 64 << 20,
     REPLY_MAX_BYTES = 256 << 20,
+    QUEUED_MAX_BYTES = 8 << 20, /* of a stream that its client does not take */
     CLIENT_LEFT = 499,
 };
 
@@ -338,6 +339,11 @@ static void on_generation_event(lm_generation *generation, const lm_generation_e
     }
     if (c->request.stream) stream_event(c, s, event);
     else collect_event(s, event);
+    if (c->streaming && lm_http_stream_queued_bytes(c->http) > QUEUED_MAX_BYTES) {
+        loam_error err = {.status = LOAM_LIMIT, .message = "the client does not take its stream"};
+        end_failed(c, &err, event->last);
+        return;
+    }
     if (!event->last) return;
     c->context->metrics->prompt_tokens += c->usage.prompt_tokens;
     count(c, 200);

@@ -61,10 +61,22 @@ static void begin_endless(lm_http_request *request, void *arg) {
     assert_ok(lm_timer_new(lm_http_request_loop(request), 1, 2, endless_tick, request, &g_stream_timer, &err));
 }
 
+static void flood_tick(void *arg) {
+    static const char zeros[64 << 10];
+    lm_http_stream_send(arg, (lm_str){zeros, sizeof zeros});
+}
+
+static void begin_flood(lm_http_request *request, void *arg) {
+    lm_http_request_on_close(request, endless_closed, NULL);
+    lm_http_stream_begin(request, 200, "text/plain");
+    assert_ok(lm_timer_new(lm_http_request_loop(request), 1, 1, flood_tick, request, &g_stream_timer, &err));
+}
+
 static const lm_http_route ROUTES[] = {
     {"GET", "/echo", reply_echo, NULL},        {"POST", "/echo", reply_echo, NULL},
     {"GET", "/items/{id}", reply_echo, NULL},  {"GET", "/wait", never_reply, NULL},
     {"GET", "/stream", begin_stream, NULL},    {"GET", "/endless", begin_endless, NULL},
+    {"GET", "/flood", begin_flood, NULL},
 };
 
 static net_fixture g_fixture;
@@ -181,6 +193,14 @@ static void test_silent_clients_are_dropped(void **state) {
     close(half);
 }
 
+/* A client that does not read is dropped, however busy we are writing to it. */
+static void test_clients_that_do_not_read_are_dropped(void **state) {
+    int fd = raw_connect(g_fixture.port);
+    raw_send(fd, "GET /flood HTTP/1.1\r\nHost: h\r\n\r\n");
+    wait_for_count(&g_closed, 1);
+    close(fd);
+}
+
 static void test_waiting_requests_are_not_dropped(void **state) {
     int fd = raw_connect(g_fixture.port);
     raw_send(fd, "GET /wait HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -239,7 +259,7 @@ int main(void) {
         TEST(test_request_parts), TEST(test_refusals), TEST(test_size_limits), TEST(test_keep_alive_and_pipelining),
         TEST(test_stream_outlives_the_timeout), TEST(test_client_leaves_before_the_reply),
         TEST(test_client_leaves_mid_stream), TEST(test_silent_clients_are_dropped),
-        TEST(test_waiting_requests_are_not_dropped), TEST(test_many_connections), TEST(test_draining),
+        TEST(test_clients_that_do_not_read_are_dropped), TEST(test_waiting_requests_are_not_dropped), TEST(test_many_connections), TEST(test_draining),
         TEST(test_port_in_use)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
