@@ -53,6 +53,27 @@ def gguf_seeds():
     yield "tokenizer", gguf(bpe, {})
 
 
+def model_seeds():
+    """Whole models of one layer, with all weights 0: f32 with a tied head, and q8_0 with biases and a stretched rope."""
+    for name, (type, dim, blocks, size) in {"f32": (0, 8, 1, 4), "q8_0": (8, 32, 32, 34)}.items():
+        sizes = {"block_count": 1, "embedding_length": dim, "attention.head_count": 2, "attention.head_count_kv": 1,
+                 "feed_forward_length": dim, "context_length": 32, "vocab_size": 4}
+        values = {"general.architecture": struct.pack("<I", 8) + text("llama")}
+        values |= {"llama." + key: u32(value) for key, value in sizes.items()}
+        shapes = {"attn_q": dim, "attn_k": dim // 2, "attn_v": dim // 2, "attn_output": dim, "ffn_gate": dim,
+                  "ffn_up": dim, "ffn_down": dim}
+        matrices = {f"blk.0.{part}.weight": rows for part, rows in shapes.items()} | {"token_embd.weight": 4}
+        vectors = {"blk.0.attn_norm.weight": dim, "blk.0.ffn_norm.weight": dim, "output_norm.weight": dim}
+        if type == 8:
+            values["llama.rope.scaling.type"] = struct.pack("<I", 8) + text("yarn")
+            values["llama.rope.scaling.factor"] = struct.pack("<If", 6, 4)
+            matrices["output.weight"] = 4
+            vectors |= {f"blk.0.attn_{part}.bias": shapes[f"attn_{part}"] for part in "qkv"}
+        tensors = {key: (type, [dim, rows], rows * dim // blocks * size) for key, rows in matrices.items()}
+        tensors |= {key: (0, [n], 4 * n) for key, n in vectors.items()}
+        yield name, gguf(values, tensors)
+
+
 def safetensors_seeds():
     header = {"__metadata__": {"format": "pt"}, "a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
               "b": {"dtype": "BF16", "shape": [2], "data_offsets": [24, 28]}}
@@ -97,6 +118,8 @@ def write(folder, name, data):
 def main():
     for name, data in gguf_seeds():
         write("gguf", name, data)
+    for name, data in model_seeds():
+        write("model", name, data)
     for name, data in safetensors_seeds():
         write("safetensors", name, data)
     for name, data in json_seeds():
