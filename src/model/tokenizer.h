@@ -1,9 +1,10 @@
 /* Text to token ids and back. Immutable after open; any thread; models and sessions share it.
  *
  * Kinds: SentencePiece BPE (scores or ranked merges, byte fallback) and byte-level BPE. Bytes that are not valid
- * UTF-8 are accepted. Byte-level BPE gives every input back exactly; SentencePiece does too wherever its vocabulary
- * has all 256 byte tokens, except that it may put one space in front (`adds space prefix`), which lm_tokenizer_decode
- * takes away again.
+ * UTF-8 are accepted. Byte-level BPE gives every input back exactly. SentencePiece does too wherever its vocabulary has
+ * all 256 byte tokens, but for two things it cannot tell apart: U+2581, its spelling of a space, comes back as a space;
+ * and where it puts a space in front only if there is none (Metaspace), a leading space is lost. The space that it put
+ * in front itself is taken away again by lm_tokenizer_decode. Normal forms (NFC), where a tokenizer has one, stay.
  */
 #ifndef LM_MODEL_TOKENIZER_H
 #define LM_MODEL_TOKENIZER_H
@@ -41,7 +42,7 @@ typedef struct lm_encode_options {
 loam_status lm_tokenizer_encode(const lm_tokenizer *tokenizer, lm_str text, lm_encode_options options, lm_vec_i32 *ids,
                                 loam_error *err) LM_MUST_USE;
 
-/* The bytes one token stands for in running text; empty for control tokens and ids out of range. Borrowed. */
+/* The bytes one token stands for in running text; empty for control and unknown tokens and ids out of range. Borrowed. */
 lm_str lm_tokenizer_token_bytes(const lm_tokenizer *tokenizer, int32_t id);
 
 /* The token as the vocabulary spells it ("▁the", "<0x0A>", "Ġthe"); empty for ids out of range. Borrowed. */
@@ -49,7 +50,7 @@ lm_str lm_tokenizer_token_text(const lm_tokenizer *tokenizer, int32_t id);
 lm_token_type lm_tokenizer_token_type(const lm_tokenizer *tokenizer, int32_t id); /* UNUSED when out of range */
 int32_t lm_tokenizer_find(const lm_tokenizer *tokenizer, lm_str token_text);      /* -1 when there is none */
 
-/* Appends the text of ids[0..n); control tokens give nothing. A space that encode put in front is taken away. */
+/* Appends the text of ids[0..n); control and unknown tokens give nothing. A space that encode put in front is taken away. */
 loam_status lm_tokenizer_decode(const lm_tokenizer *tokenizer, const int32_t *ids, size_t n, lm_buf *out,
                                 loam_error *err) LM_MUST_USE;
 

@@ -1,4 +1,4 @@
-#include "testing.h"
+#include "hostile.h"
 
 #include "base/file.h"
 #include "base/str.h"
@@ -40,21 +40,17 @@ static void pad(lm_buf *out, size_t alignment) {
     while (out->len % alignment) lm_buf_putc(out, 0);
 }
 
-/* Opens exactly the bytes, in a block of exactly that size, so that the sanitizer sees one byte too many. */
-static loam_status open_copy(const lm_buf *bytes, size_t size, loam_error *err) {
-    char *copy = lm_alloc(size);
-    memcpy(copy, bytes->ptr, size);
+static loam_status open_one(const void *bytes, size_t size, loam_error *err) {
     lm_gguf *gguf = NULL;
-    loam_status status = lm_gguf_open_bytes("x.gguf", copy, size, &gguf, err);
+    loam_status status = lm_gguf_open_bytes("x.gguf", bytes, size, &gguf, err);
     lm_gguf_close(gguf);
-    lm_free(copy);
     return status;
 }
 
 /* Refused with this status, and a message that has `what` in it. Frees the bytes. */
 static void check_refused(lm_buf *bytes, loam_status want, const char *what) {
     loam_error err = {0};
-    loam_status status = open_copy(bytes, bytes->len, &err);
+    loam_status status = open_exactly(open_one, bytes, bytes->len, &err);
     if (status != want || !strstr(err.message, what) || strncmp(err.message, "x.gguf: ", 8) != 0)
         fail_msg("got '%s' (%s), wanted '%s' with '%s'", loam_status_name(status), err.message, loam_status_name(want), what);
     lm_buf_deinit(bytes);
@@ -110,25 +106,13 @@ static void test_reads_what_is_there(void **state) {
 
 static void test_truncated_at_every_byte(void **state) {
     lm_buf b = valid_file();
-    loam_error err = {0};
-    assert_int_equal(open_copy(&b, b.len, &err), LOAM_OK);
-    for (size_t n = 0; n < b.len; n++) assert_int_equal(open_copy(&b, n, &err), LOAM_CORRUPT);
+    check_every_cut(open_one, &b, LOAM_CORRUPT, LOAM_CORRUPT);
     lm_buf_deinit(&b);
 }
 
-/* Whatever one byte becomes: opened or refused, never read outside. */
-static void test_any_byte_changed(void **state) {
+static void test_any_bit_flipped(void **state) {
     lm_buf b = valid_file();
-    for (size_t i = 0; i < b.len; i++) {
-        char old = b.ptr[i];
-        for (int bit = 0; bit < 8; bit++) {
-            loam_error err = {0};
-            b.ptr[i] = (char)(old ^ 1 << bit);
-            loam_status status = open_copy(&b, b.len, &err);
-            assert_true(status == LOAM_OK || err.message[0]);
-        }
-        b.ptr[i] = old;
-    }
+    check_every_flip(open_one, &b);
     lm_buf_deinit(&b);
 }
 
@@ -139,7 +123,7 @@ static void test_versions(void **state) {
     put_header(&b, 0x03000000, 0, 0);
     check_refused(&b, LOAM_UNSUPPORTED, "big-endian");
     put_header(&b, 2, 0, 0);
-    assert_ok(open_copy(&b, b.len, &err));
+    assert_ok(open_exactly(open_one, &b, b.len, &err));
     memcpy(b.ptr, "GGML", 4);
     check_refused(&b, LOAM_CORRUPT, "not a GGUF file");
 }
@@ -262,7 +246,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reads_what_is_there),
         cmocka_unit_test(test_truncated_at_every_byte),
-        cmocka_unit_test(test_any_byte_changed),
+        cmocka_unit_test(test_any_bit_flipped),
         cmocka_unit_test(test_versions),
         cmocka_unit_test(test_hostile_counts),
         cmocka_unit_test(test_nested_arrays_are_bounded),

@@ -1,4 +1,4 @@
-#include "testing.h"
+#include "hostile.h"
 
 #include "base/file.h"
 #include "base/str.h"
@@ -16,21 +16,17 @@ static lm_buf file_of(const char *header, size_t n_data) {
     return b;
 }
 
-/* In a block of exactly that size, so that the sanitizer sees one byte too many. */
-static loam_status open_copy(const lm_buf *bytes, size_t size, loam_error *err) {
-    char *copy = lm_alloc(size);
-    memcpy(copy, bytes->ptr, size);
+static loam_status open_one(const void *bytes, size_t size, loam_error *err) {
     lm_safetensors *file = NULL;
-    loam_status status = lm_safetensors_open_bytes("x.safetensors", copy, size, &file, err);
+    loam_status status = lm_safetensors_open_bytes("x.safetensors", bytes, size, &file, err);
     lm_safetensors_close(file);
-    lm_free(copy);
     return status;
 }
 
 static void check_refused(const char *header, size_t n_data, loam_status want, const char *what) {
     lm_buf b = file_of(header, n_data);
     loam_error err = {0};
-    loam_status status = open_copy(&b, b.len, &err);
+    loam_status status = open_exactly(open_one, &b, b.len, &err);
     if (status != want || err.status != want || !strstr(err.message, what))
         fail_msg("%s: got '%s' (%s), wanted '%s' with '%s'", header, loam_status_name(status), err.message,
                  loam_status_name(want), what);
@@ -61,24 +57,13 @@ static void test_reads_what_is_there(void **state) {
 
 static void test_truncated_at_every_byte(void **state) {
     lm_buf b = file_of(TWO_TENSORS, 28);
-    loam_error err = {0};
-    assert_int_equal(open_copy(&b, b.len, &err), LOAM_OK);
-    for (size_t n = 0; n < b.len; n++) assert_int_equal(open_copy(&b, n, &err), LOAM_CORRUPT);
+    check_every_cut(open_one, &b, LOAM_CORRUPT, LOAM_CORRUPT);
     lm_buf_deinit(&b);
 }
 
-static void test_any_byte_changed(void **state) {
+static void test_any_bit_flipped(void **state) {
     lm_buf b = file_of(TWO_TENSORS, 28);
-    for (size_t i = 0; i < b.len; i++) {
-        char old = b.ptr[i];
-        for (int bit = 0; bit < 8; bit++) {
-            loam_error err = {0};
-            b.ptr[i] = (char)(old ^ 1 << bit);
-            loam_status status = open_copy(&b, b.len, &err);
-            assert_true(status == LOAM_OK || err.message[0]);
-        }
-        b.ptr[i] = old;
-    }
+    check_every_flip(open_one, &b);
     lm_buf_deinit(&b);
 }
 
@@ -88,7 +73,7 @@ static void test_oversized_header(void **state) {
     for (size_t i = 0; i < LM_COUNT_OF(sizes); i++) {
         loam_error err = {0};
         memcpy(b.ptr, &sizes[i], sizeof sizes[i]);
-        assert_int_equal(open_copy(&b, b.len, &err), LOAM_CORRUPT);
+        assert_int_equal(open_exactly(open_one, &b, b.len, &err), LOAM_CORRUPT);
         assert_non_null(strstr(err.message, "the header claims"));
     }
     lm_buf_deinit(&b);
@@ -185,7 +170,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reads_what_is_there),
         cmocka_unit_test(test_truncated_at_every_byte),
-        cmocka_unit_test(test_any_byte_changed),
+        cmocka_unit_test(test_any_bit_flipped),
         cmocka_unit_test(test_oversized_header),
         cmocka_unit_test(test_hostile_headers),
         cmocka_unit_test(test_shards),
