@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "base/file.h"
@@ -170,6 +171,31 @@ static void test_sigkill_loses_nothing(void **state) {
     assert_true(seen > acknowledged);
 }
 
+/* No room for a second chunk: the append fails, what is there stays readable and updatable, and it goes on later. */
+static void test_full_disk(void **state) {
+    struct rlimit old, tight;
+    lm_usage_journal *journal;
+    lm_usage_record out[8], record = record_of(1024);
+    int64_t slot, cursor = 1020, n;
+    assert_ok(lm_usage_journal_open(g_path, &journal, &err));
+    append_n(journal, 0, 1024);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    tight = (struct rlimit){600 << 10, old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    loam_status status = lm_usage_journal_append(journal, &record, &slot, NULL);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_int_equal(status, LOAM_IO);
+    record = record_of(1023);
+    record.finished = 1;
+    lm_usage_journal_update(journal, 1023, &record);
+    append_n(journal, 1024, 1);
+    assert_ok(lm_usage_journal_read(g_path, &cursor, out, 8, &n, &err));
+    assert_int_equal(n, 5);
+    assert_int_equal(out[3].finished, 1);
+    lm_usage_journal_close(journal);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_append_update_read, setup, teardown),
@@ -177,6 +203,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_one_writer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_torn_records, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cut_and_foreign_files, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sigkill_loses_nothing, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

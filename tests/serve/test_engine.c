@@ -1,5 +1,8 @@
 #include "fake_model.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 #include "base/file.h"
 #include "serve/engine.h"
 
@@ -283,11 +286,43 @@ static void test_usage_journal(void **state) {
     lm_free(dir);
 }
 
+/* A request whose use cannot be written down is not admitted. */
+static void test_full_disk_refuses_requests(void **state) {
+    static answer a;
+    a = (answer){0};
+    char *dir = test_temp_dir(), *path = lm_path_join(dir, "usage");
+    lm_usage_journal *journal;
+    lm_usage_record record = {.request_id = "old"};
+    int64_t slot;
+    assert_ok(lm_usage_journal_open(path, &journal, &err));
+    for (int i = 0; i < 1024; i++) assert_ok(lm_usage_journal_append(journal, &record, &slot, &err));
+    start_engine(4, 100, 4, journal);
+    struct rlimit old, tight;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    tight = (struct rlimit){600 << 10, old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    lm_generation_prompt prompt = prompt_of(1, 3);
+    lm_generation_options options = options_of(&prompt, &a, 10);
+    submit(&options);
+    run_all();
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_int_equal(a.finish, LM_FINISH_FAILED);
+    assert_non_null(strstr(a.error, "usage"));
+    assert_int_equal(atomic_load(&g_fake.n_steps), 0);
+    stop_engine();
+    lm_usage_journal_close(journal);
+    assert_ok(lm_file_remove_tree(dir, &err));
+    lm_free(path);
+    lm_free(dir);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_alone_and_in_company), cmocka_unit_test(test_preempted_sequences_say_the_same),
         cmocka_unit_test(test_choices_share_their_prompt), cmocka_unit_test(test_full_queue),
         cmocka_unit_test(test_cancel_frees_blocks), cmocka_unit_test(test_stop_strings_and_logprobs),
-        cmocka_unit_test(test_a_failing_step_fails_its_requests), cmocka_unit_test(test_usage_journal)};
+        cmocka_unit_test(test_a_failing_step_fails_its_requests), cmocka_unit_test(test_usage_journal),
+        cmocka_unit_test(test_full_disk_refuses_requests)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
