@@ -16,7 +16,7 @@ import gguf
 import numpy as np
 import torch
 from safetensors.numpy import save_file
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 OUT = pathlib.Path(__file__).resolve().parent / "llama"
@@ -36,6 +36,8 @@ CASES = {  # name: (weights, configuration); rope in both of its spellings
     "dynamic": ("plain", dict(PLAIN, rope_theta=100.0, max_position_embeddings=16,
                               rope_scaling=dict(rope_type="dynamic", factor=2.0))),
     "llama3": ("plain", dict(PLAIN, rope_theta=100.0, rope_scaling=LLAMA3)),
+    "mistral": ("plain", dict(PLAIN, architectures=["MistralForCausalLM"], model_type="mistral", rope_theta=1000.0,
+                              sliding_window=None)),
     "yarn": ("plain", dict(PLAIN, rope_parameters=dict(YARN, rope_theta=100.0))),
 }
 TABLES = {  # name: (head_dim, context, configuration's rope_parameters, length of the sequence)
@@ -124,14 +126,14 @@ def write_case(name, weights, config, state):
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
     shutil.copy(OUT / f"{weights}.safetensors", folder / "model.safetensors")
-    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
     with torch.no_grad():
         logits = model(torch.tensor([tokens()])).logits[0].numpy()
     shutil.rmtree(folder)
     (OUT / f"{name}.json").write_text(json.dumps(config, indent=1) + "\n")
     assert logits.shape == (N_TOKENS, N_VOCAB)
     logits.astype("<f4").tofile(OUT / f"{name}.logits")
-    if name not in ("dynamic", "linear"):
+    if name not in ("dynamic", "linear", "mistral"):
         write_gguf(OUT / f"{name}.gguf", config, model, state)
     print(f"{name}: logits from {logits.min():.2f} to {logits.max():.2f}")
 

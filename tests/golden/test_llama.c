@@ -12,6 +12,7 @@ typedef struct golden_case {
 static const golden_case cases[] = {
     {"plain", "plain", true},    {"biased", "biased", true}, {"linear", "plain", false},
     {"dynamic", "plain", false}, {"llama3", "plain", true},  {"yarn", "plain", true},
+    {"mistral", "plain", false},
 };
 
 static void check_row(const float *logits, const float *expected, const char *name, int position) {
