@@ -8,10 +8,11 @@
  *     loam_generate_options options = LOAM_GENERATE_DEFAULTS;
  *     if (loam_generate(session, "Once upon a time", &options, print, NULL, NULL, &err)) return fail(&err);
  *
- * A model is immutable and shared by its sessions; a session is one sequence of tokens with its keys and values. Calls on a
- * model and its sessions must come one at a time (from any threads); open the file twice to compute at the same time.
- * Results do not depend on the number of threads. Errors: see loam/status.h. Text is UTF-8; bytes that are not are kept.
- * Option structs may be NULL for the defaults, and grow at the end in later versions: zero what you do not set.
+ * A model is immutable and shared by its sessions; a session is one sequence of tokens with its keys and values.
+ * Calls on a model and its sessions must come one at a time (from any threads); open the file twice to compute at the
+ * same time. Results do not depend on the number of threads. Errors: see loam/status.h. Text is UTF-8; bytes that are
+ * not are kept. Option structs may be NULL for the defaults, and grow at the end in later versions: zero what you do
+ * not set.
  */
 #ifndef LOAM_LOAM_H
 #define LOAM_LOAM_H
@@ -88,8 +89,8 @@ LOAM_API void loam_session_free(loam_session *session); /* NULL is fine */
 LOAM_API int64_t loam_session_length(const loam_session *session);              /* tokens so far */
 LOAM_API void loam_session_truncate(loam_session *session, int64_t n_tokens);   /* forgets all behind the first n_tokens */
 
-/* Appends tokens. *out_logits (may be NULL) becomes the model's logits [n_vocab] for what follows the last of them, valid
- * until the session's next call. LOAM_LIMIT: they do not fit, and the session is as before. */
+/* Appends tokens. *out_logits (may be NULL) becomes the model's logits [n_vocab] for what follows the last of them,
+ * valid until the session's next call. LOAM_LIMIT: they do not fit, and the session is as before. */
 LOAM_API loam_status loam_session_append(loam_session *session, const int32_t *tokens, size_t n,
                                          const float **out_logits, loam_error *err);
 
@@ -118,8 +119,8 @@ typedef struct loam_generate_result {
 /* Gets the answer piece by piece, in whole characters; anything but 0 ends the generation. */
 typedef int loam_text_fn(void *ctx, const char *text, size_t len);
 
-/* Completes a prompt in a sequence of its own; what was appended to the session stays as it is but takes room. An empty
- * prompt begins a text. result may be NULL. */
+/* Completes a prompt in a sequence of its own; what was appended to the session stays as it is but takes room. An
+ * empty prompt begins a text. result may be NULL. */
 LOAM_API loam_status loam_generate(loam_session *session, const char *prompt, const loam_generate_options *options,
                                    loam_text_fn *fn, void *ctx, loam_generate_result *result, loam_error *err);
 

@@ -1,3 +1,5 @@
+/* The Llama family's forward pass: blocks of pre-norm attention (arXiv:1706.03762, grouped-query arXiv:2305.13245) and gated
+ * MLP (arXiv:2002.05202), options by feature. The contract stands in arch.h. */
 #include "model/arch.h"
 
 /* The builder's tools: graph, config and inputs at hand, and the ops that need no attributes by name. */
