@@ -14,8 +14,8 @@ loam_status lm_choice_init(lm_choice *choice, const lm_engine_model *model, cons
     };
     model->ops->detokenize_begin(model, &choice->detokenizer, options->at_start);
     lm_stop_matcher_init(&choice->stop, options->stop);
-    if (!lm_vec_reserve(&choice->tokens, (size_t)options->n_prompt + 1))
-        return lm_error_no_memory(err, (size_t)options->n_prompt * sizeof(int32_t));
+    size_t most = (size_t)(options->n_prompt + options->max_tokens); /* now, so that no step allocates */
+    if (!lm_vec_reserve(&choice->tokens, most)) return lm_error_no_memory(err, most * sizeof(int32_t));
     memcpy(choice->tokens.ptr, options->prompt, (size_t)options->n_prompt * sizeof(int32_t));
     choice->tokens.len = (size_t)options->n_prompt;
     choice->sched.n_tokens = options->n_prompt;

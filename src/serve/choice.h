@@ -57,7 +57,7 @@ struct lm_choice {
 typedef struct lm_choice_options {
     const int32_t *prompt; /* [n_prompt], copied */
     int64_t n_prompt;
-    int64_t max_tokens;
+    int64_t max_tokens;    /* bounded by the context: so many are allocated for */
     bool ignore_end;
     int32_t extra_end;
     bool at_start;         /* the answer is a text of its own: a leading space of the tokenizer's making is dropped */

@@ -28,7 +28,7 @@ struct lm_engine {
     pthread_cond_t wake;  /* there is intake, a free batch, or the end */
     LM_VEC(lm_choice *) intake;
     int64_t n_unfinished; /* sequences submitted and not finished */
-    lm_event_batch *free_batches;
+    lm_event_batch *free_batches, **free_end; /* a queue, so that all are soon warm */
     bool stopping; /* ... to here */
 
     /* engine's thread */
@@ -39,7 +39,9 @@ struct lm_engine {
     lm_sample *samples;   /* [max_seqs] */
     loam_error *errors;   /* [max_seqs] */
     int64_t n_sampled;
-    double ns_per_row;    /* moving average, 0: unknown */
+    int64_t n_prefill;    /* rows of the step that are not a decoding sequence's */
+    double decode_ns;     /* moving averages, 0: unknown: a step without prompts, */
+    double prefill_row_ns; /* and what one row of a prompt adds to it */
     lm_buf scratch;
     lm_engine_stats stats;
 
@@ -49,6 +51,20 @@ struct lm_engine {
     lm_engine_stats seen_stats;
     lm_event_batch batches[N_BATCHES]; /* storage; see free_batches */
 };
+
+/* With the lock held. */
+static void give_back_batch(lm_engine *engine, lm_event_batch *batch) {
+    batch->next = NULL;
+    *engine->free_end = batch;
+    engine->free_end = &batch->next;
+}
+
+static lm_event_batch *take_batch(lm_engine *engine) {
+    lm_event_batch *batch = engine->free_batches;
+    engine->free_batches = batch->next;
+    if (!engine->free_batches) engine->free_end = &engine->free_batches;
+    return batch;
+}
 
 /* --- Loop's thread: delivery. */
 
@@ -81,8 +97,7 @@ static void deliver_batch(void *arg) {
     batch->samples.len = 0;
     lm_buf_reset(&batch->text);
     pthread_mutex_lock(&engine->lock);
-    batch->next = engine->free_batches;
-    engine->free_batches = batch;
+    give_back_batch(engine, batch);
     pthread_cond_signal(&engine->wake);
     pthread_mutex_unlock(&engine->lock);
 }
@@ -120,9 +135,8 @@ static lm_event_batch *next_work(lm_engine *engine) {
     pthread_mutex_lock(&engine->lock);
     while (!engine->stopping && ((engine->intake.len == 0 && engine->choices.len == 0) || !engine->free_batches))
         pthread_cond_wait(&engine->wake, &engine->lock);
-    lm_event_batch *batch = engine->stopping ? NULL : engine->free_batches;
+    lm_event_batch *batch = engine->stopping ? NULL : take_batch(engine);
     if (batch) {
-        engine->free_batches = batch->next;
         for (size_t i = 0; i < engine->intake.len; i++) {
             bool room = lm_vec_push(&engine->choices, engine->intake.ptr[i]) && lm_vec_reserve(&engine->sched, engine->choices.len);
             LM_ASSERT(room); /* a pointer for each of a bounded number of sequences */
@@ -230,7 +244,7 @@ static void plan(lm_engine *engine) {
     const lm_engine_model *model = engine->model;
     int64_t prefill_ms = engine->options.prefill_ms ? engine->options.prefill_ms : PREFILL_MS;
     int64_t max_prefill = model->max_rows;
-    if (engine->ns_per_row > 0) max_prefill = (int64_t)((double)prefill_ms * 1e6 / engine->ns_per_row);
+    if (engine->prefill_row_ns > 0) max_prefill = (int64_t)((double)prefill_ms * 1e6 / engine->prefill_row_ns);
     if (max_prefill < PREFILL_MIN_ROWS) max_prefill = PREFILL_MIN_ROWS;
     lm_sched_limits limits = {
         .max_rows = model->max_rows,
@@ -291,7 +305,7 @@ static void prepare_choice(lm_engine *engine, lm_event_batch *batch, lm_choice *
 /* Rows of the step, and in `sampled` the choices that get logits. */
 static int64_t collect_rows(lm_engine *engine, lm_event_batch *batch) {
     int64_t n_rows = 0;
-    engine->n_sampled = 0;
+    engine->n_sampled = engine->n_prefill = 0;
     for (size_t i = 0; i < engine->choices.len; i++)
         if (engine->choices.ptr[i]->finish == LM_FINISH_NONE && engine->choices.ptr[i]->sched.preempt)
             prepare_choice(engine, batch, engine->choices.ptr[i]); /* first: others take its blocks */
@@ -301,6 +315,7 @@ static int64_t collect_rows(lm_engine *engine, lm_event_batch *batch) {
         prepare_choice(engine, batch, choice);
         if (choice->finish != LM_FINISH_NONE || !choice->sched.active || choice->sched.n_rows == 0) continue;
         int64_t end = choice->sched.n_computed + choice->sched.n_rows;
+        if (choice->sched.n_tokens - choice->sched.n_computed > 1) engine->n_prefill += choice->sched.n_rows;
         for (int64_t at = choice->sched.n_computed; at < end; at++) {
             bool last = at + 1 == choice->sched.n_tokens;
             engine->rows[n_rows++] = (lm_step_row){choice->tokens.ptr[at], choice->seq, last};
@@ -369,9 +384,19 @@ static void fail_step(lm_engine *engine, lm_event_batch *batch, const loam_error
     }
 }
 
+static void average(double *mean, double now) {
+    *mean = *mean > 0 ? 0.8 * *mean + 0.2 * now : now;
+}
+
+/* A step costs what reading the weights costs, whoever is in it, and a little for every row: only the latter is a
+ * prompt's doing. */
 static void measure(lm_engine *engine, int64_t step_ns, int64_t n_rows) {
-    double now = (double)step_ns / (double)n_rows;
-    engine->ns_per_row = engine->ns_per_row > 0 ? 0.8 * engine->ns_per_row + 0.2 * now : now;
+    if (engine->n_prefill == 0) {
+        average(&engine->decode_ns, (double)step_ns);
+    } else {
+        double extra_ns = (double)step_ns - (engine->n_prefill < n_rows ? engine->decode_ns : 0);
+        if (extra_ns > 0) average(&engine->prefill_row_ns, extra_ns / (double)engine->n_prefill);
+    }
     engine->stats.n_steps++;
     engine->stats.n_rows += n_rows;
     engine->stats.step_ns += step_ns;
@@ -438,11 +463,11 @@ loam_status lm_engine_new(lm_engine_model *model, const lm_engine_options *optio
     pthread_mutex_init(&engine->lock, NULL);
     pthread_cond_init(&engine->wake, NULL);
     lm_buf_init(&engine->scratch, SCRATCH_MAX_BYTES);
+    engine->free_end = &engine->free_batches;
     for (int i = 0; i < N_BATCHES; i++) {
-        lm_event_batch *batch = &engine->batches[i];
-        *batch = (lm_event_batch){.engine = engine, .next = engine->free_batches};
-        lm_buf_init(&batch->text, BATCH_TEXT_MAX_BYTES);
-        engine->free_batches = batch;
+        engine->batches[i].engine = engine;
+        lm_buf_init(&engine->batches[i].text, BATCH_TEXT_MAX_BYTES);
+        give_back_batch(engine, &engine->batches[i]);
     }
     forget_finished(engine); /* first figures for the metrics */
     engine->seen_stats = engine->stats;

@@ -194,6 +194,29 @@ static void test_cancel_frees_blocks(void **state) {
     stop_engine();
 }
 
+static uint64_t g_n_allocs;
+
+static void count_allocs(lm_generation *generation, const lm_generation_event *event, void *arg) {
+    if (event->n_generated == 40) g_n_allocs = lm_mem_n_allocs();
+    if (event->n_generated == 90) g_n_allocs = lm_mem_n_allocs() - g_n_allocs;
+    on_event(generation, event, arg);
+}
+
+static void test_a_warm_engine_allocates_nothing(void **state) {
+    static answer a;
+    a = (answer){0};
+    start_engine(4, 100, 4, NULL);
+    g_fake.never_end = true;
+    lm_generation_prompt prompt = prompt_of(1, 20);
+    lm_generation_options options = options_of(&prompt, &a, 100);
+    options.on_event = count_allocs;
+    submit(&options);
+    run_all();
+    assert_int_equal(a.n_tokens, 100);
+    assert_int_equal(g_n_allocs, 0);
+    stop_engine();
+}
+
 static void test_stop_strings_and_logprobs(void **state) {
     static answer a;
     char expected[FAKE_CONTEXT];
@@ -321,7 +344,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_alone_and_in_company), cmocka_unit_test(test_preempted_sequences_say_the_same),
         cmocka_unit_test(test_choices_share_their_prompt), cmocka_unit_test(test_full_queue),
-        cmocka_unit_test(test_cancel_frees_blocks), cmocka_unit_test(test_stop_strings_and_logprobs),
+        cmocka_unit_test(test_cancel_frees_blocks), cmocka_unit_test(test_a_warm_engine_allocates_nothing), cmocka_unit_test(test_stop_strings_and_logprobs),
         cmocka_unit_test(test_a_failing_step_fails_its_requests), cmocka_unit_test(test_usage_journal),
         cmocka_unit_test(test_full_disk_refuses_requests)};
     return cmocka_run_group_tests(tests, NULL, NULL);
