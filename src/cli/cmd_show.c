@@ -45,15 +45,15 @@ static json_t *tensors_json(const lm_model_file *file) {
 }
 
 static json_t *hparams_json(const lm_hparams *h) {
-    json_t *rope = json_pack("{s:f, s:I, s:s, s:s, s:f}", "theta", h->rope_theta, "dim", (json_int_t)h->rope_dim, "layout",
-                             h->rope_layout == LM_ROPE_INTERLEAVED ? "interleaved" : "half-split", "scaling",
+    json_t *rope = json_pack("{s:f, s:I, s:s, s:s, s:f}", "theta", h->rope_theta, "dim", (json_int_t)h->rope_dim,
+                             "layout", h->rope_layout == LM_ROPE_INTERLEAVED ? "interleaved" : "half-split", "scaling",
                              lm_rope_scaling_name(h->rope_scaling.kind), "scaling_factor", h->rope_scaling.factor);
     return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:b, s:b, s:b, s:o}", "n_layers",
-                     (json_int_t)h->n_layers, "dim", (json_int_t)h->dim, "n_heads", (json_int_t)h->n_heads, "n_kv_heads",
-                     (json_int_t)h->n_kv_heads, "head_dim", (json_int_t)h->head_dim, "ffn_dim", (json_int_t)h->ffn_dim,
-                     "vocab_size", (json_int_t)h->vocab_size, "context_len", (json_int_t)h->context_len, "rms_norm_eps",
-                     h->rms_norm_eps, "tied_embeddings", h->tied_embeddings, "attention_bias", h->attention_bias,
-                     "mlp_bias", h->mlp_bias, "rope", rope);
+                     (json_int_t)h->n_layers, "dim", (json_int_t)h->dim, "n_heads", (json_int_t)h->n_heads,
+                     "n_kv_heads", (json_int_t)h->n_kv_heads, "head_dim", (json_int_t)h->head_dim, "ffn_dim",
+                     (json_int_t)h->ffn_dim, "vocab_size", (json_int_t)h->vocab_size, "context_len",
+                     (json_int_t)h->context_len, "rms_norm_eps", h->rms_norm_eps, "tied_embeddings", h->tied_embeddings,
+                     "attention_bias", h->attention_bias, "mlp_bias", h->mlp_bias, "rope", rope);
 }
 
 static json_t *tokenizer_json(const model_facts *facts) {
@@ -199,7 +199,8 @@ static loam_status check(const char *path, loam_error *err) {
     lm_device *device;
     lm_model *model = NULL;
     LM_TRY(lm_backend_cpu.open(&(lm_device_options){0}, &device, err));
-    loam_status status = lm_model_open(path, device, &(lm_model_options){.no_pack = true, .check_weights = true}, &model, err);
+    loam_status status =
+        lm_model_open(path, device, &(lm_model_options){.no_pack = true, .check_weights = true}, &model, err);
     lm_model_free(model);
     lm_device_close(device);
     return status;
@@ -219,9 +220,13 @@ static int run_show(const void *settings_, int n_args, char **args) {
 }
 
 static const lm_option options[] = {
-    {.name = "tensors", .type = LM_OPT_FLAG, .help = "list every tensor with its type, shape and size",
+    {.name = "tensors",
+     .type = LM_OPT_FLAG,
+     .help = "list every tensor with its type, shape and size",
      .offset = LM_OPTION_AT(show_settings, tensors)},
-    {.name = "check", .type = LM_OPT_FLAG, .help = "also read all weights: exit with 1 on NaN, infinity or a wrong shape",
+    {.name = "check",
+     .type = LM_OPT_FLAG,
+     .help = "also read all weights: exit with 1 on NaN, infinity or a wrong shape",
      .offset = LM_OPTION_AT(show_settings, check)},
     {.name = "json", .type = LM_OPT_FLAG, .help = "print a JSON object", .offset = LM_OPTION_AT(show_settings, json)},
     LM_OPTIONS_END,
@@ -231,7 +236,8 @@ const lm_command lm_cmd_show = {
     .name = "show",
     .summary = "show a model's architecture, sizes, types, tokenizer and memory",
     .usage = "<model>",
-    .description = "The model is a GGUF file or a Hugging Face folder. Its files are checked whole, but without --check no weights are read.",
+    .description = "The model is a GGUF file or a Hugging Face folder. Its files are checked whole, but without "
+                   "--check no weights are read.",
     .examples = "loam show model.gguf --tensors\n"
                 "    what is in a file, tensor by tensor\n",
     .options = options,

@@ -24,7 +24,8 @@ static loam_status parse_ids(lm_str text, lm_vec_i32 *out, loam_error *err) {
         at = end + 1;
         if (word.len == 0) continue;
         if (!lm_str_to_u64(word, &id) || id > INT32_MAX)
-            return lm_error_set(err, LOAM_INVALID, "'%.*s' is no token id", (int)(word.len < 40 ? word.len : 40), word.ptr);
+            return lm_error_set(err, LOAM_INVALID, "'%.*s' is no token id", (int)(word.len < 40 ? word.len : 40),
+                                word.ptr);
         if (!lm_vec_push(out, (int32_t)id)) return lm_error_no_memory(err, sizeof id);
     }
     return LOAM_OK;
@@ -112,8 +113,9 @@ const lm_command lm_cmd_tokenize = {
     .name = "tokenize",
     .summary = "turn text into a model's token ids, or back",
     .usage = "<model> [text]",
-    .description = "The model is a GGUF file, a Hugging Face folder, a tokenizer.json or a tokenizer.model. Without a text, "
-                   "or with '-', standard input is read. Ids are printed on one line.",
+    .description =
+        "The model is a GGUF file, a Hugging Face folder, a tokenizer.json or a tokenizer.model. Without a text, "
+        "or with '-', standard input is read. Ids are printed on one line.",
     .examples = "loam tokenize model.gguf 'Once upon a time'\n"
                 "    print the ids of a text\n"
                 "loam tokenize model.gguf --decode '1 403 407'\n"

@@ -262,8 +262,9 @@ static LM_MUST_USE loam_status place_tensors(lm_gguf *gguf, const header *in, si
     for (size_t i = 0; i < gguf->tensors.items.len; i++) {
         lm_stored_tensor *tensor = &gguf->tensors.items.ptr[i];
         if (offsets[i] > data_bytes || tensor->size_bytes > data_bytes - offsets[i]) {
-            lm_error_set(err, LOAM_CORRUPT, "tensor '%s' of %zu bytes starts at byte %llu, the file has %zu", tensor->name,
-                         tensor->size_bytes, (unsigned long long)offsets[i] + header_bytes + padding, file);
+            lm_error_set(err, LOAM_CORRUPT, "tensor '%s' of %zu bytes starts at byte %llu, the file has %zu",
+                         tensor->name, tensor->size_bytes, (unsigned long long)offsets[i] + header_bytes + padding,
+                         file);
             return lm_error_hint(err, LOAM_CORRUPT, "the file is incomplete or damaged; fetch it again");
         }
         tensor->data = data + offsets[i];

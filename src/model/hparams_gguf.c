@@ -60,8 +60,8 @@ static LM_MUST_USE loam_status read_scaling(const lm_gguf *gguf, lm_hparams *h, 
     lm_str kind;
     double old_linear; /* how the factor was written before scaling had kinds */
     LM_TRY(read_f64_or(gguf, h, "rope.scale_linear", 1, &old_linear, err));
-    LM_TRY(lm_gguf_str_or(gguf, full_key(h, "rope.scaling.type", key), old_linear == 1 ? LM_STR("none") : LM_STR("linear"),
-                          &kind, err));
+    LM_TRY(lm_gguf_str_or(gguf, full_key(h, "rope.scaling.type", key),
+                          old_linear == 1 ? LM_STR("none") : LM_STR("linear"), &kind, err));
     LM_TRY(lm_rope_scaling_parse(kind, lm_gguf_path(gguf), &scaling->kind, err));
     LM_TRY(read_f64_or(gguf, h, "rope.scaling.factor", old_linear, &scaling->factor, err));
     LM_TRY(read_i64_or(gguf, h, "rope.scaling.original_context_length", 0, &scaling->original_context_len, err));

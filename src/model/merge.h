@@ -1,6 +1,6 @@
 /* The merge loop of byte-pair encoding: joins neighbours, cheapest pair first, leftmost on equal cost, until no rule
- * applies. A heap over a linked list of symbols: O(n log n), whatever the text; few symbols are searched instead. Source:
- * Sennrich et al., arXiv:1508.07909.
+ * applies. A heap over a linked list of symbols: O(n log n), whatever the text; few symbols are searched instead.
+ * Source: Sennrich et al., arXiv:1508.07909.
  */
 #ifndef LM_MODEL_MERGE_H
 #define LM_MODEL_MERGE_H

@@ -65,7 +65,8 @@ const char *lm_pretokenizer_name_of(const lm_pretokenizer_patterns *patterns) {
 /* ------------------------------------------------------------------------------------------------- compiling */
 
 /* PCRE2's \s has U+180E besides Unicode's White_Space; the engines these patterns were written for do not. */
-#define WHITE_SPACE "\\x09-\\x0d\\x20\\x85\\xa0\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
+#define WHITE_SPACE                                                                                                    \
+    "\\x09-\\x0d\\x20\\x85\\xa0\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
 
 /* Spells \s and \S out. In a class only \s is replaced. */
 static void spell_white_space(lm_str pattern, lm_buf *out) {

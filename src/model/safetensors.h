@@ -1,9 +1,9 @@
 /* safetensors: the reader of one file. Source: the format description in the safetensors repository (README).
  *
  * The file is mapped and its header checked whole when it is opened: header size, shapes, types, and data offsets that
- * cover the data section without gap or overlap. Immutable after open: any thread. Everything handed out is borrowed and
- * lives until close. Tensors whose elements the file does not align (an odd header, by writers that do not pad it) are
- * copied, so that all are aligned in memory.
+ * cover the data section without gap or overlap. Immutable after open: any thread. Everything handed out is borrowed
+ * and lives until close. Tensors whose elements the file does not align (an odd header, by writers that do not pad it)
+ * are copied, so that all are aligned in memory.
  */
 #ifndef LM_MODEL_SAFETENSORS_H
 #define LM_MODEL_SAFETENSORS_H

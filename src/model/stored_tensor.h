@@ -49,7 +49,8 @@ loam_status lm_stored_tensors_add(lm_stored_tensors *set, lm_str name, const lm_
 /* NULL when there is none. */
 const lm_stored_tensor *lm_stored_tensors_find(const lm_stored_tensors *set, const char *name);
 
-/* LOAM_CORRUPT when two tensors share a byte; with `no_gaps`, also when bytes between `start` and `end` belong to none. */
+/* LOAM_CORRUPT when two tensors share a byte; with `no_gaps`, also when bytes between `start` and `end` belong to none.
+ */
 loam_status lm_stored_tensors_check_layout(const lm_stored_tensors *set, const void *start, const void *end,
                                            bool no_gaps, loam_error *err) LM_MUST_USE;
 

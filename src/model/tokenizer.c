@@ -217,7 +217,8 @@ static LM_MUST_USE loam_status normalize(lm_normal_form form, lm_str text, lm_bu
         n = lm_utf8_run_bytes(text.ptr + at, text.len - at, true);
         if (n == 0) continue;
         utf8proc_uint8_t *normal = NULL;
-        utf8proc_ssize_t len = utf8proc_map((const utf8proc_uint8_t *)text.ptr + at, (utf8proc_ssize_t)n, &normal, options);
+        utf8proc_ssize_t len =
+            utf8proc_map((const utf8proc_uint8_t *)text.ptr + at, (utf8proc_ssize_t)n, &normal, options);
         if (len < 0) return lm_error_no_memory(err, n);
         lm_buf_append(out, normal, (size_t)len);
         free(normal); /* utf8proc's own allocation */
@@ -251,7 +252,8 @@ static LM_MUST_USE loam_status encode_all(const lm_tokenizer *tokenizer, lm_str 
         LM_TRY(encode_section(tokenizer, section, is_first, scratch, ids, err));
         if (special && !lm_vec_push(ids, id)) return lm_error_no_memory(err, sizeof id);
         text = (lm_str){text.ptr + at + len, text.len - at - len};
-        while (special && special->rstrip && text.len && is_blank(text.ptr[0])) text = (lm_str){text.ptr + 1, text.len - 1};
+        while (special && special->rstrip && text.len && is_blank(text.ptr[0]))
+            text = (lm_str){text.ptr + 1, text.len - 1};
     }
     return LOAM_OK;
 }

@@ -42,7 +42,8 @@ typedef struct lm_encode_options {
 loam_status lm_tokenizer_encode(const lm_tokenizer *tokenizer, lm_str text, lm_encode_options options, lm_vec_i32 *ids,
                                 loam_error *err) LM_MUST_USE;
 
-/* The bytes one token stands for in running text; empty for control and unknown tokens and ids out of range. Borrowed. */
+/* The bytes one token stands for in running text; empty for control and unknown tokens and ids out of range. Borrowed.
+ */
 lm_str lm_tokenizer_token_bytes(const lm_tokenizer *tokenizer, int32_t id);
 
 /* The token as the vocabulary spells it ("▁the", "<0x0A>", "Ġthe"); empty for ids out of range. Borrowed. */
@@ -50,7 +51,8 @@ lm_str lm_tokenizer_token_text(const lm_tokenizer *tokenizer, int32_t id);
 lm_token_type lm_tokenizer_token_type(const lm_tokenizer *tokenizer, int32_t id); /* UNUSED when out of range */
 int32_t lm_tokenizer_find(const lm_tokenizer *tokenizer, lm_str token_text);      /* -1 when there is none */
 
-/* Appends the text of ids[0..n); control and unknown tokens give nothing. A space that encode put in front is taken away. */
+/* Appends the text of ids[0..n); control and unknown tokens give nothing. A space that encode put in front is taken
+ * away. */
 loam_status lm_tokenizer_decode(const lm_tokenizer *tokenizer, const int32_t *ids, size_t n, lm_buf *out,
                                 loam_error *err) LM_MUST_USE;
 

@@ -132,7 +132,8 @@ static LM_MUST_USE loam_status read_metaspace(json_reader *in, const json_t *ste
     LM_TRY(lm_json_str_or(step, in->path, "replacement", SPM_SPACE, &replacement, err));
     LM_TRY(lm_json_bool_or(step, in->path, "split", true, &splits, err));
     LM_TRY(lm_json_bool_or(step, in->path, "add_prefix_space", true, &adds_space, err));
-    LM_TRY(lm_json_str_or(step, in->path, "prepend_scheme", adds_space ? LM_STR("always") : LM_STR("never"), &scheme, err));
+    LM_TRY(lm_json_str_or(step, in->path, "prepend_scheme", adds_space ? LM_STR("always") : LM_STR("never"), &scheme,
+                          err));
     if (!lm_str_equal(replacement, SPM_SPACE)) return unsupported(in, "a space spelled", replacement, err);
     if (splits) return unsupported(in, "pre-tokenizer", LM_STR("Metaspace with split"), err);
     in->spells_spaces = true;
@@ -217,7 +218,8 @@ static LM_MUST_USE loam_status list_added(const json_reader *in, const json_t *a
         const json_t *entry = json_array_get(added, i);
         listed_token token = {0};
         bool is_special = false, single_word = false;
-        if (!json_is_object(entry)) return lm_error_set(err, LOAM_INVALID, "%s: added token %zu is no object", in->path, i);
+        if (!json_is_object(entry))
+            return lm_error_set(err, LOAM_INVALID, "%s: added token %zu is no object", in->path, i);
         LM_TRY(lm_json_str(entry, in->path, "content", &token.text, err));
         LM_TRY(lm_json_bool_or(entry, in->path, "special", false, &is_special, err));
         LM_TRY(lm_json_bool_or(entry, in->path, "lstrip", false, &token.lstrip, err));
@@ -274,7 +276,8 @@ static LM_MUST_USE loam_status read_merges(json_reader *in, const json_t *model,
     const json_t *merges = json_object_get(model, "merges");
     if (!json_is_array(merges)) return lm_error_set(err, LOAM_INVALID, "%s: 'model.merges' must be an array", in->path);
     for (size_t i = 0; i < json_array_size(merges); i++) {
-        const json_t *merge = json_array_get(merges, i), *left = json_array_get(merge, 0), *right = json_array_get(merge, 1);
+        const json_t *merge = json_array_get(merges, i), *left = json_array_get(merge, 0),
+                     *right = json_array_get(merge, 1);
         if (json_is_string(merge)) {
             lm_str both = {json_string_value(merge), json_string_length(merge)};
             LM_TRY(lm_tokenizer_spec_add_spaced_merge(in->spec, both, err));
@@ -298,8 +301,9 @@ static LM_MUST_USE loam_status read_unk(json_reader *in, const json_t *model, lo
 
 static LM_MUST_USE loam_status choose_kind(json_reader *in, loam_error *err) {
     if (in->is_byte_level == in->spells_spaces)
-        return unsupported(in, "a BPE pipeline that is", in->is_byte_level ? LM_STR("byte-level and SentencePiece at once")
-                                                                           : LM_STR("neither byte-level nor SentencePiece"),
+        return unsupported(in, "a BPE pipeline that is",
+                           in->is_byte_level ? LM_STR("byte-level and SentencePiece at once")
+                                             : LM_STR("neither byte-level nor SentencePiece"),
                            err);
     in->spec->kind = in->is_byte_level ? LM_TOKENIZER_BPE : LM_TOKENIZER_SPM;
     const char *name = in->is_byte_level ? lm_pretokenizer_name_of(&in->spec->patterns) : NULL;

@@ -115,7 +115,8 @@ loam_status lm_tokenizer_spec_add_eos(lm_tokenizer_spec *spec, int32_t id, loam_
 loam_status lm_tokenizer_spec_set_pre(lm_tokenizer_spec *spec, lm_str name, loam_error *err) {
     lm_pretokenizer_patterns patterns;
     if (!lm_pretokenizer_find(name, &patterns)) {
-        lm_error_set(err, LOAM_UNSUPPORTED, "pre-tokenization '%.*s'", (int)(name.len < 100 ? name.len : 100), name.ptr);
+        lm_error_set(err, LOAM_UNSUPPORTED, "pre-tokenization '%.*s'", (int)(name.len < 100 ? name.len : 100),
+                     name.ptr);
         return lm_error_hint(err, LOAM_UNSUPPORTED, "loam knows %s", lm_pretokenizer_known_names());
     }
     memcpy(spec->pre_name, name.ptr, name.len); /* known names fit */

@@ -134,7 +134,8 @@ static json_t *config_document(const lm_tokenizer *tokenizer, int64_t context_le
 static LM_MUST_USE loam_status write_document(json_t *document, const char *dir, const char *name, loam_error *err) {
     char *path = lm_path_join(dir, name), *text = document ? json_dumps(document, JSON_INDENT(1)) : NULL;
     json_decref(document);
-    loam_status status = path && text ? lm_file_write_atomic(path, text, strlen(text), err) : lm_error_no_memory(err, 1);
+    loam_status status =
+        path && text ? lm_file_write_atomic(path, text, strlen(text), err) : lm_error_no_memory(err, 1);
     free(text); /* jansson's own allocation */
     lm_free(path);
     return status;

@@ -40,7 +40,8 @@ static void test_encode(void **state) {
     check(run("Once upon", "tokenize", STORIES "/tokenizer.model", "--no-bos"), 0, "403 407\n");
     check(run("", "tokenize", "vocab/gpt-2.gguf", "'<|endoftext|>' --special"), 0, "50256\n");
     check(run("", "tokenize", STORIES, "'h\xc3\xa9' --json --no-bos"), 0,
-          "{\"text\": \"h\xc3\xa9\", \"n_tokens\": 2, \"ids\": [270, 485], \"tokens\": [\"\xe2\x96\x81h\", \"\xc3\xa9\"]}\n");
+          "{\"text\": \"h\xc3\xa9\", \"n_tokens\": 2, \"ids\": [270, 485], \"tokens\": [\"\xe2\x96\x81h\", "
+          "\"\xc3\xa9\"]}\n");
 }
 
 static void test_decode(void **state) {

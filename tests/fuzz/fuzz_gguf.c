@@ -21,7 +21,8 @@ static void read_all(const lm_gguf *gguf) {
         size_t cursor = 0;
         lm_str text;
         if (value->type != LM_GGUF_ARRAY || value->array.type != LM_GGUF_STRING) continue;
-        while (lm_gguf_array_next_str(&value->array, &cursor, &text)) sum += text.len ? (uint8_t)text.ptr[text.len - 1] : 0;
+        while (lm_gguf_array_next_str(&value->array, &cursor, &text))
+            sum += text.len ? (uint8_t)text.ptr[text.len - 1] : 0;
     }
 }
 

@@ -21,7 +21,8 @@ static inline LM_UNUSED loam_status open_exactly(hostile_open open, const lm_buf
 }
 
 /* Whole it opens; cut anywhere it is refused with one of two statuses (the same twice, if there is but one). */
-static inline LM_UNUSED void check_every_cut(hostile_open open, const lm_buf *bytes, loam_status one, loam_status other) {
+static inline LM_UNUSED void check_every_cut(hostile_open open, const lm_buf *bytes, loam_status one,
+                                             loam_status other) {
     loam_error err = {0};
     assert_int_equal(open_exactly(open, bytes, bytes->len, &err), LOAM_OK);
     for (size_t n = 0; n < bytes->len; n++) {

@@ -52,7 +52,8 @@ static void check_refused(lm_buf *bytes, loam_status want, const char *what) {
     loam_error err = {0};
     loam_status status = open_exactly(open_one, bytes, bytes->len, &err);
     if (status != want || !strstr(err.message, what) || strncmp(err.message, "x.gguf: ", 8) != 0)
-        fail_msg("got '%s' (%s), wanted '%s' with '%s'", loam_status_name(status), err.message, loam_status_name(want), what);
+        fail_msg("got '%s' (%s), wanted '%s' with '%s'", loam_status_name(status), err.message, loam_status_name(want),
+                 what);
     lm_buf_deinit(bytes);
 }
 

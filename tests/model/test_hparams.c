@@ -43,9 +43,11 @@ static void test_defaults_of_a_config(void **state) {
 
 static void test_both_spellings_of_rope(void **state) {
     static const char *const texts[] = {
-        "{" SIZES ",\"rope_theta\":500000.0,\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,"
+        "{" SIZES
+        ",\"rope_theta\":500000.0,\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,"
         "\"high_freq_factor\":4.0,\"original_max_position_embeddings\":128}}",
-        "{" SIZES ",\"rope_parameters\":{\"rope_theta\":500000.0,\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,"
+        "{" SIZES
+        ",\"rope_parameters\":{\"rope_theta\":500000.0,\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,"
         "\"high_freq_factor\":4.0,\"original_max_position_embeddings\":128}}",
     };
     for (size_t i = 0; i < LM_COUNT_OF(texts); i++) {
@@ -72,7 +74,8 @@ static void test_other_scalings(void **state) {
     check_refused("{" SIZES ",\"rope_scaling\":{\"type\":\"longrope\"}}", LOAM_UNSUPPORTED, "rope scaling 'longrope'");
     check_refused("{" SIZES ",\"rope_scaling\":7}", LOAM_INVALID, "must be an object");
     check_refused("{" SIZES ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":0}}", LOAM_INVALID, "scaling factor 0");
-    check_refused("{" SIZES ",\"rope_scaling\":{\"type\":\"llama3\",\"factor\":8}}", LOAM_INVALID, "original_max_position");
+    check_refused("{" SIZES ",\"rope_scaling\":{\"type\":\"llama3\",\"factor\":8}}", LOAM_INVALID,
+                  "original_max_position");
 }
 
 static void test_configs_that_make_no_sense(void **state) {
@@ -86,9 +89,10 @@ static void test_configs_that_make_no_sense(void **state) {
     check_refused("{" SIZES ",\"rms_norm_eps\":-1}", LOAM_INVALID, "epsilon -1 is not positive");
     check_refused("{" SIZES ",\"rope_theta\":0}", LOAM_INVALID, "rope theta 0");
     check_refused("{" SIZES ",\"partial_rotary_factor\":2}", LOAM_INVALID, "partial_rotary_factor");
-    check_refused("{\"model_type\":\"llama\",\"num_hidden_layers\":9223372036854775807,\"hidden_size\":64,"
-                  "\"num_attention_heads\":0,\"intermediate_size\":96,\"vocab_size\":100,\"max_position_embeddings\":9}",
-                  LOAM_INVALID, "number of layers 9223372036854775807");
+    check_refused(
+        "{\"model_type\":\"llama\",\"num_hidden_layers\":9223372036854775807,\"hidden_size\":64,"
+        "\"num_attention_heads\":0,\"intermediate_size\":96,\"vocab_size\":100,\"max_position_embeddings\":9}",
+        LOAM_INVALID, "number of layers 9223372036854775807");
 }
 
 /* A GGUF file of the llama family with rope_freqs of n elements (0: without), kept in *path. */

@@ -27,7 +27,8 @@ static lm_merge_table *random_table(lm_rng *rng) {
     for (int32_t i = 0; i < N_MERGES; i++) {
         int32_t left = (int32_t)lm_rng_below(rng, (uint64_t)(N_LETTERS + i)), rank, result;
         int32_t right = (int32_t)lm_rng_below(rng, (uint64_t)(N_LETTERS + i));
-        if (!lm_merge_table_get(table, left, right, &rank, &result)) lm_merge_table_add(table, left, right, N_LETTERS + i);
+        if (!lm_merge_table_get(table, left, right, &rank, &result))
+            lm_merge_table_add(table, left, right, N_LETTERS + i);
     }
     return table;
 }

@@ -34,7 +34,7 @@ static void check_refused(const char *header, size_t n_data, loam_status want, c
 }
 
 #define TWO_TENSORS                                                                                                    \
-    "{\"__metadata__\":{\"format\":\"pt\"},\"b\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[24,28]},"          \
+    "{\"__metadata__\":{\"format\":\"pt\"},\"b\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[24,28]},"         \
     "\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}}"
 
 static void test_reads_what_is_there(void **state) {
@@ -88,18 +88,24 @@ static void test_hostile_headers(void **state) {
     check_refused(ONE("\"shape\":[1],\"data_offsets\":[0,4]"), 4, LOAM_CORRUPT, "'dtype' is missing");
     check_refused(ONE("\"dtype\":\"F4\",\"shape\":[1],\"data_offsets\":[0,4]"), 4, LOAM_UNSUPPORTED, "'F4'");
     check_refused(ONE("\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]"), 4, LOAM_CORRUPT, "too large");
-    check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1.5],\"data_offsets\":[0,4]"), 4, LOAM_CORRUPT, "must hold integers");
+    check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1.5],\"data_offsets\":[0,4]"), 4, LOAM_CORRUPT,
+                  "must hold integers");
     check_refused(ONE("\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,4]"), 4, LOAM_CORRUPT,
                   "[4294967296, 4294967296] is too large");
-    check_refused(ONE("\"dtype\":\"F64\",\"shape\":[2305843009213693952],\"data_offsets\":[0,4]"), 4, LOAM_CORRUPT, "too large");
-    check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,4]"), 4, LOAM_UNSUPPORTED, "9 dimensions");
-    check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,8]"), 8, LOAM_CORRUPT, "takes 4 bytes, its range has 8");
+    check_refused(ONE("\"dtype\":\"F64\",\"shape\":[2305843009213693952],\"data_offsets\":[0,4]"), 4, LOAM_CORRUPT,
+                  "too large");
+    check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,4]"), 4, LOAM_UNSUPPORTED,
+                  "9 dimensions");
+    check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,8]"), 8, LOAM_CORRUPT,
+                  "takes 4 bytes, its range has 8");
     check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,0]"), 4, LOAM_CORRUPT, "no range");
     check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[-4,0]"), 4, LOAM_CORRUPT, "no range");
-    check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]"), 3, LOAM_CORRUPT, "ends at byte 4 of the data, the file has 3");
+    check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]"), 3, LOAM_CORRUPT,
+                  "ends at byte 4 of the data, the file has 3");
     check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]"), 4, LOAM_CORRUPT, "two integers");
     check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]"), 5, LOAM_CORRUPT, "1 bytes at the end");
-    check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]"), 8, LOAM_CORRUPT, "4 bytes before tensor 'w'");
+    check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]"), 8, LOAM_CORRUPT,
+                  "4 bytes before tensor 'w'");
 #undef ONE
     check_refused("{\"v\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
                   "\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}",
@@ -152,7 +158,8 @@ static void test_shards(void **state) {
     check_index_refused(dir, "{\"weight_map\":{\"b\":\"m-1.safetensors\"}}", "tensor 'b' in m-1.safetensors");
     check_index_refused(dir, "{\"weight_map\":{\"a\":\"m-3.safetensors\"}}", "m-3.safetensors");
     write_one(dir, "m-2.safetensors", "a", 2);
-    check_index_refused(dir, "{\"weight_map\":{\"a\":\"m-1.safetensors\",\"b\":\"m-2.safetensors\"}}", "'a' is there twice");
+    check_index_refused(dir, "{\"weight_map\":{\"a\":\"m-1.safetensors\",\"b\":\"m-2.safetensors\"}}",
+                        "'a' is there twice");
     assert_ok(lm_file_remove_tree(dir, &err));
     lm_free(dir);
 }

@@ -41,8 +41,22 @@ static void test_every_source_agrees(void **state) {
 
 /* Random characters of all lengths, spaces, and bytes that are no UTF-8. */
 static void random_text(lm_rng *rng, lm_buf *out) {
-    static const char *const pieces[] = {"a",  "the",      " ",          "  ",       "\n",       "\t ", "'s", "\xc3\xa9", "12345",
-                                         "!?", "\xf0\x9f\xa6\x99", "\xe4\xbd\xa0", "\xe2\x96\x81", "\xff", "\xe2\x96", "\xc0"};
+    static const char *const pieces[] = {"a",
+                                         "the",
+                                         " ",
+                                         "  ",
+                                         "\n",
+                                         "\t ",
+                                         "'s",
+                                         "\xc3\xa9",
+                                         "12345",
+                                         "!?",
+                                         "\xf0\x9f\xa6\x99",
+                                         "\xe4\xbd\xa0",
+                                         "\xe2\x96\x81",
+                                         "\xff",
+                                         "\xe2\x96",
+                                         "\xc0"};
     lm_buf_reset(out);
     for (uint64_t n = lm_rng_below(rng, 24); n > 0; n--) {
         if (lm_rng_below(rng, 6) == 0) {

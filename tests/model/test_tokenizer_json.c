@@ -38,12 +38,13 @@ static void check_refused(const char *text, loam_status want, const char *what) 
 }
 
 static void test_byte_level(void **state) {
-    lm_tokenizer *tokenizer = open_text(
-        "{\"added_tokens\":[{\"id\":5,\"content\":\"<s>\",\"special\":true},"
-        "{\"id\":6,\"content\":\"<mask>\",\"special\":true,\"lstrip\":true,\"rstrip\":true},"
-        "{\"id\":9,\"content\":\"abab\",\"special\":false}]," BYTE_LEVEL ","
-        "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\",\"type_id\":0}},"
-        "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}]}," BPE_MODEL(SMALL_VOCAB, SMALL_MERGES) "}");
+    lm_tokenizer *tokenizer =
+        open_text("{\"added_tokens\":[{\"id\":5,\"content\":\"<s>\",\"special\":true},"
+                  "{\"id\":6,\"content\":\"<mask>\",\"special\":true,\"lstrip\":true,\"rstrip\":true},"
+                  "{\"id\":9,\"content\":\"abab\",\"special\":false}]," BYTE_LEVEL ","
+                  "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\","
+                  "\"type_id\":0}},"
+                  "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}]}," BPE_MODEL(SMALL_VOCAB, SMALL_MERGES) "}");
     lm_encode_options plain = {0}, special = {.parse_special = true}, bos = {.add_bos = true};
     assert_string_equal(lm_tokenizer_kind(tokenizer), "bpe");
     assert_int_equal(lm_tokenizer_vocab_size(tokenizer), 10); /* ids 7 and 8 are holes */
@@ -60,12 +61,15 @@ static void test_byte_level(void **state) {
 static void test_sentencepiece_spellings(void **state) {
     static const char *const prefixes[] = {
         SPM_NORMALIZER,
-        "\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"\xe2\x96\x81\",\"prepend_scheme\":\"first\",\"split\":false}",
+        "\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"\xe2\x96\x81\",\"prepend_scheme\":\"first\","
+        "\"split\":false}",
     };
     for (size_t i = 0; i < LM_COUNT_OF(prefixes); i++) {
-        char *text = lm_asprintf("{%s,\"model\":{\"byte_fallback\":true,\"unk_token\":\"<unk>\",\"vocab\":{\"<unk>\":0,\"<0xC3>\":1,"
-                                 "\"<0xA9>\":2,\"\xe2\x96\x81\":3,\"a\":4,\"\xe2\x96\x81" "a\":5},\"merges\":[\"\xe2\x96\x81 a\"]}}",
-                                 prefixes[i]);
+        char *text = lm_asprintf(
+            "{%s,\"model\":{\"byte_fallback\":true,\"unk_token\":\"<unk>\",\"vocab\":{\"<unk>\":0,\"<0xC3>\":1,"
+            "\"<0xA9>\":2,\"\xe2\x96\x81\":3,\"a\":4,\"\xe2\x96\x81"
+            "a\":5},\"merges\":[\"\xe2\x96\x81 a\"]}}",
+            prefixes[i]);
         lm_tokenizer *tokenizer = open_text(text);
         assert_string_equal(lm_tokenizer_kind(tokenizer), "spm");
         check_ids(tokenizer, "a\xc3\xa9 a", (lm_encode_options){0}, 4, (int32_t[]){5, 1, 2, 5});
@@ -84,8 +88,8 @@ static void test_what_would_be_ignored_is_refused(void **state) {
                   LOAM_UNSUPPORTED, "behavior 'Removed'");
     check_refused(WITH("\"pre_tokenizer\":null"), LOAM_UNSUPPORTED, "neither byte-level nor SentencePiece");
     check_refused(WITH(BYTE_LEVEL "," SPM_NORMALIZER), LOAM_UNSUPPORTED, "at once");
-    check_refused(WITH(BYTE_LEVEL ",\"added_tokens\":[{\"id\":5,\"content\":\"x\",\"single_word\":true}]"), LOAM_UNSUPPORTED,
-                  "whole words");
+    check_refused(WITH(BYTE_LEVEL ",\"added_tokens\":[{\"id\":5,\"content\":\"x\",\"single_word\":true}]"),
+                  LOAM_UNSUPPORTED, "whole words");
     check_refused("{\"model\":{\"type\":\"WordPiece\"}}", LOAM_UNSUPPORTED, "'WordPiece'");
     check_refused("{\"model\":{\"type\":\"BPE\",\"end_of_word_suffix\":\"</w>\"}}", LOAM_UNSUPPORTED, "'</w>'");
 }
@@ -107,7 +111,8 @@ static void test_hostile_documents(void **state) {
     check_refused("{" BYTE_LEVEL ",\"added_tokens\":7," BPE_MODEL("{}", "[]") "}", LOAM_INVALID, "'added_tokens'");
     check_refused("{" BYTE_LEVEL ",\"added_tokens\":[7]," BPE_MODEL("{}", "[]") "}", LOAM_INVALID, "added token 0");
     check_refused("{\"normalizer\":7," BPE_MODEL("{}", "[]") "}", LOAM_INVALID, "a step is no object");
-    check_refused("{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Sequence\",\"normalizers\":[]}]}," BPE_MODEL("{}", "[]") "}",
+    check_refused("{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Sequence\",\"normalizers\":[]}]}"
+                  "," BPE_MODEL("{}", "[]") "}",
                   LOAM_UNSUPPORTED, "'Sequence'");
 }
 
@@ -134,7 +139,8 @@ static void test_hostile_patterns(void **state) {
     char text[64];
     memset(text, 'a', sizeof text);
     text[sizeof text - 1] = 'b';
-    assert_status(LOAM_LIMIT, lm_tokenizer_encode(tokenizer, (lm_str){text, sizeof text}, (lm_encode_options){0}, &ids, &err));
+    assert_status(LOAM_LIMIT,
+                  lm_tokenizer_encode(tokenizer, (lm_str){text, sizeof text}, (lm_encode_options){0}, &ids, &err));
     assert_int_equal(ids.len, 0);
     lm_vec_deinit(&ids);
     lm_tokenizer_free(tokenizer);

@@ -28,7 +28,8 @@ static lm_tokenizer *trained(const char *pre) {
 }
 
 static void check_same(const lm_tokenizer *a, const lm_tokenizer *b) {
-    static const char *const pieces[] = {"the", " the", "then", "\n\n", "<|end|>", "h\xc3\xa9", "12345", "'s", "\xff", " "};
+    static const char *const pieces[] = {"the",       " the",  "then", "\n\n", "<|end|>",
+                                         "h\xc3\xa9", "12345", "'s",   "\xff", " "};
     lm_encode_options options = {.add_bos = true, .parse_special = true};
     lm_rng rng;
     lm_buf text;
@@ -38,7 +39,8 @@ static void check_same(const lm_tokenizer *a, const lm_tokenizer *b) {
     for (int i = 0; i < 300; i++) {
         lm_buf_reset(&text);
         ids_a.len = ids_b.len = 0;
-        for (uint64_t n = lm_rng_below(&rng, 10); n > 0; n--) lm_buf_puts(&text, pieces[lm_rng_below(&rng, LM_COUNT_OF(pieces))]);
+        for (uint64_t n = lm_rng_below(&rng, 10); n > 0; n--)
+            lm_buf_puts(&text, pieces[lm_rng_below(&rng, LM_COUNT_OF(pieces))]);
         assert_ok(lm_tokenizer_encode(a, lm_buf_view(&text), options, &ids_a, &err));
         assert_ok(lm_tokenizer_encode(b, lm_buf_view(&text), options, &ids_b, &err));
         assert_int_equal(ids_a.len, ids_b.len);

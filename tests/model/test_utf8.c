@@ -14,14 +14,27 @@ static void test_every_character(void **state) {
         if (lm_utf8_char_bytes(text, n) != n || lm_utf8_decode(text, n) != code_point)
             fail_msg("U+%04X does not come back", code_point);
         for (size_t cut = 1; cut < n; cut++) {
-            if (lm_utf8_char_bytes(text, cut) != 0 || !lm_utf8_is_cut(text, cut)) fail_msg("U+%04X cut at %zu", code_point, cut);
+            if (lm_utf8_char_bytes(text, cut) != 0 || !lm_utf8_is_cut(text, cut))
+                fail_msg("U+%04X cut at %zu", code_point, cut);
         }
     }
 }
 
 static void test_what_is_no_character(void **state) {
-    static const char *const broken[] = {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf",
-                                         "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "\xc3" "a", "\xe2\x96" "a"};
+    static const char *const broken[] = {"\x80",
+                                         "\xbf",
+                                         "\xc0\x80",
+                                         "\xc1\xbf",
+                                         "\xe0\x9f\xbf",
+                                         "\xed\xa0\x80",
+                                         "\xf0\x8f\xbf\xbf",
+                                         "\xf4\x90\x80\x80",
+                                         "\xf5\x80\x80\x80",
+                                         "\xff",
+                                         "\xc3"
+                                         "a",
+                                         "\xe2\x96"
+                                         "a"};
     for (size_t i = 0; i < LM_COUNT_OF(broken); i++) {
         size_t n = strlen(broken[i]);
         assert_int_equal(lm_utf8_char_bytes(broken[i], n), 0);
