@@ -42,4 +42,17 @@ static inline LM_UNUSED void check_every_flip(hostile_open open, lm_buf *bytes) 
     }
 }
 
+/* With the n-th allocation failing, for every n until it opens: refused for want of memory, nothing leaked. */
+static inline LM_UNUSED void check_every_missing_allocation(hostile_open open, const lm_buf *bytes) {
+    uint64_t n = 1;
+    for (loam_status status = LOAM_NO_MEMORY; status != LOAM_OK; n++) {
+        loam_error err = {0};
+        lm_mem_fail_after(n);
+        status = open(bytes->ptr, bytes->len, &err);
+        lm_mem_fail_after(0);
+        if (status != LOAM_OK && status != LOAM_NO_MEMORY) fail_msg("allocation %d: %s", (int)n, err.message);
+    }
+    assert_true(n > 4);
+}
+
 #endif

@@ -117,6 +117,12 @@ static void test_any_bit_flipped(void **state) {
     lm_buf_deinit(&b);
 }
 
+static void test_missing_memory(void **state) {
+    lm_buf b = valid_file();
+    check_every_missing_allocation(open_one, &b);
+    lm_buf_deinit(&b);
+}
+
 static void test_versions(void **state) {
     lm_buf b;
     put_header(&b, 1, 0, 0);
@@ -248,6 +254,7 @@ int main(void) {
         cmocka_unit_test(test_reads_what_is_there),
         cmocka_unit_test(test_truncated_at_every_byte),
         cmocka_unit_test(test_any_bit_flipped),
+        cmocka_unit_test(test_missing_memory),
         cmocka_unit_test(test_versions),
         cmocka_unit_test(test_hostile_counts),
         cmocka_unit_test(test_nested_arrays_are_bounded),

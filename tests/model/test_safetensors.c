@@ -67,6 +67,12 @@ static void test_any_bit_flipped(void **state) {
     lm_buf_deinit(&b);
 }
 
+static void test_missing_memory(void **state) {
+    lm_buf b = file_of(TWO_TENSORS, 28);
+    check_every_missing_allocation(open_one, &b);
+    lm_buf_deinit(&b);
+}
+
 static void test_oversized_header(void **state) {
     lm_buf b = file_of("{}", 0);
     const uint64_t sizes[] = {3, LM_SAFETENSORS_MAX_HEADER_BYTES + 1, UINT64_MAX, UINT64_MAX - 7};
@@ -178,6 +184,7 @@ int main(void) {
         cmocka_unit_test(test_reads_what_is_there),
         cmocka_unit_test(test_truncated_at_every_byte),
         cmocka_unit_test(test_any_bit_flipped),
+        cmocka_unit_test(test_missing_memory),
         cmocka_unit_test(test_oversized_header),
         cmocka_unit_test(test_hostile_headers),
         cmocka_unit_test(test_shards),

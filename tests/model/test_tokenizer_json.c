@@ -1,4 +1,4 @@
-#include "testing.h"
+#include "hostile.h"
 
 #include "model/tokenizer_readers.h"
 
@@ -125,6 +125,29 @@ static void test_deep_nesting(void **state) {
     lm_free(text);
 }
 
+static loam_status open_one(const void *bytes, size_t size, loam_error *err) {
+    lm_tokenizer_spec spec;
+    lm_tokenizer *tokenizer = NULL;
+    LM_TRY(lm_tokenizer_read_json((lm_str){bytes, size}, "t.json", &spec, err));
+    LM_TRY(lm_tokenizer_new(&spec, &tokenizer, err));
+    lm_tokenizer_free(tokenizer);
+    return LOAM_OK;
+}
+
+static void test_missing_memory(void **state) {
+    static const char *const texts[] = {
+        "{" BYTE_LEVEL "," BPE_MODEL(SMALL_VOCAB, SMALL_MERGES) "}",
+        "{" SPM_NORMALIZER "," BPE_MODEL("{\"a\":0}", "[]") "}",
+    };
+    for (size_t i = 0; i < LM_COUNT_OF(texts); i++) {
+        lm_buf b;
+        lm_buf_init(&b, 1 << 16);
+        lm_buf_puts(&b, texts[i]);
+        check_every_missing_allocation(open_one, &b);
+        lm_buf_deinit(&b);
+    }
+}
+
 /* A pattern that backtracks without end is stopped, and one that does not compile refused. */
 static void test_hostile_patterns(void **state) {
 #define SPLIT(regex)                                                                                                   \
@@ -156,6 +179,7 @@ int main(void) {
         cmocka_unit_test(test_what_would_be_ignored_is_refused),
         cmocka_unit_test(test_hostile_documents),
         cmocka_unit_test(test_deep_nesting),
+        cmocka_unit_test(test_missing_memory),
         cmocka_unit_test(test_hostile_patterns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

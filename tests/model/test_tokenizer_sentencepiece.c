@@ -112,6 +112,12 @@ static void test_any_bit_flipped(void **state) {
     lm_buf_deinit(&b);
 }
 
+static void test_missing_memory(void **state) {
+    lm_buf b = model_of(2, false);
+    check_every_missing_allocation(open_one, &b);
+    lm_buf_deinit(&b);
+}
+
 static void test_endless_numbers(void **state) {
     loam_error err = {0};
     lm_buf b;
@@ -131,6 +137,7 @@ int main(void) {
         cmocka_unit_test(test_other_models_are_refused),
         cmocka_unit_test(test_truncated_at_every_byte),
         cmocka_unit_test(test_any_bit_flipped),
+        cmocka_unit_test(test_missing_memory),
         cmocka_unit_test(test_endless_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
