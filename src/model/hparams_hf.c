@@ -75,7 +75,8 @@ static LM_MUST_USE loam_status read_rope(const json_t *config, const char *path,
     if (!(rotary_share > 0 && rotary_share <= 1))
         return lm_error_set(err, LOAM_INVALID, "%s: 'partial_rotary_factor' %g is not above 0 and at most 1", path,
                             rotary_share);
-    h->rope_dim = (int64_t)((double)h->head_dim * rotary_share);
+    double rope_dim = (double)h->head_dim * rotary_share;
+    h->rope_dim = rope_dim >= 0 && rope_dim <= INT32_MAX ? (int64_t)rope_dim : 0; /* head_dim itself is checked later */
     LM_TRY(read_scaling(json_is_null(scaling) ? NULL : scaling, path, &h->rope_scaling, err));
     return check_llama3(&h->rope_scaling, path, err);
 }

@@ -15,8 +15,8 @@
 
 typedef struct lm_tokenizer lm_tokenizer;
 
-typedef enum lm_token_type {
-    LM_TOKEN_NORMAL,
+typedef enum lm_token_type { /* SentencePiece's numbers, which GGUF took over */
+    LM_TOKEN_NORMAL = 1,
     LM_TOKEN_UNKNOWN,
     LM_TOKEN_CONTROL,      /* <s>, <|im_end|>: never text; matched in input only with parse_special */
     LM_TOKEN_USER_DEFINED, /* added token that is text: matched whole before anything else */

@@ -34,15 +34,6 @@ static LM_MUST_USE loam_status find_model(const lm_gguf *gguf, size_t *out_index
     return lm_error_hint(err, LOAM_UNSUPPORTED, "loam knows 'llama' (SentencePiece BPE) and 'gpt2' (byte-level BPE)");
 }
 
-static LM_MUST_USE loam_status token_type_of(int32_t number, lm_token_type *out, loam_error *err) {
-    static const lm_token_type types[] = {LM_TOKEN_NORMAL,       LM_TOKEN_NORMAL, LM_TOKEN_UNKNOWN, LM_TOKEN_CONTROL,
-                                          LM_TOKEN_USER_DEFINED, LM_TOKEN_UNUSED, LM_TOKEN_BYTE};
-    if (number < 0 || (size_t)number >= LM_COUNT_OF(types))
-        return lm_error_set(err, LOAM_INVALID, "token type %d is not from 0 to 6", number);
-    *out = types[number];
-    return LOAM_OK;
-}
-
 static LM_MUST_USE loam_status read_tokens(const lm_gguf *gguf, lm_tokenizer_spec *spec, loam_error *err) {
     lm_gguf_array tokens = {0}, types = {0}, scores = {0};
     LM_TRY(lm_gguf_array_or_empty(gguf, "tokenizer.ggml.tokens", LM_GGUF_STRING, &tokens, err));
@@ -55,7 +46,7 @@ static LM_MUST_USE loam_status read_tokens(const lm_gguf *gguf, lm_tokenizer_spe
     lm_str text;
     for (size_t i = 0; lm_gguf_array_next_str(&tokens, &cursor, &text); i++) {
         lm_token_type type = LM_TOKEN_NORMAL;
-        if (types.n) LM_TRY(token_type_of(lm_gguf_array_i32(&types, i), &type, err));
+        if (types.n) LM_TRY(lm_token_type_of(lm_gguf_array_i32(&types, i), &type, err));
         LM_TRY(lm_tokenizer_spec_add_token(spec, text, type, scores.n ? lm_gguf_array_f32(&scores, i) : 0, err));
     }
     return LOAM_OK;

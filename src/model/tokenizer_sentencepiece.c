@@ -93,23 +93,19 @@ static LM_MUST_USE loam_status malformed(const char *what, loam_error *err) {
 }
 
 static LM_MUST_USE loam_status read_piece(lm_str in, lm_tokenizer_spec *spec, loam_error *err) {
-    static const lm_token_type types[] = {LM_TOKEN_NORMAL,       LM_TOKEN_NORMAL, LM_TOKEN_UNKNOWN, LM_TOKEN_CONTROL,
-                                          LM_TOKEN_USER_DEFINED, LM_TOKEN_UNUSED, LM_TOKEN_BYTE};
     lm_str text = {"", 0};
     float score = 0;
-    uint64_t type = 1;
+    lm_token_type type = LM_TOKEN_NORMAL;
     while (in.len > 0) {
         wire_field field;
         if (!take_field(&in, &field)) return malformed("a piece", err);
         if (field.number == PIECE_TEXT && field.type == WIRE_BYTES) text = field.bytes;
         if (field.number == PIECE_SCORE && field.type == WIRE_FIXED32) memcpy(&score, &field.varint, sizeof score);
-        if (field.number == PIECE_TYPE && field.type == WIRE_VARINT) type = field.varint;
+        if (field.number == PIECE_TYPE && field.type == WIRE_VARINT)
+            LM_TRY(lm_token_type_of((int64_t)field.varint, &type, err));
     }
-    if (type >= LM_COUNT_OF(types))
-        return lm_error_set(err, LOAM_CORRUPT, "piece %zu has the unknown type %llu", spec->tokens.len,
-                            (unsigned long long)type);
     if (score != score) return lm_error_set(err, LOAM_CORRUPT, "piece %zu has no number as score", spec->tokens.len);
-    return lm_tokenizer_spec_add_token(spec, text, types[type], score, err);
+    return lm_tokenizer_spec_add_token(spec, text, type, score, err);
 }
 
 static LM_MUST_USE loam_status read_trainer(lm_str in, model_settings *out, loam_error *err) {

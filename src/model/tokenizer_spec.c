@@ -5,6 +5,13 @@
 
 enum { POOL_BYTES = 64 * 1024 };
 
+loam_status lm_token_type_of(int64_t number, lm_token_type *out, loam_error *err) {
+    if (number < 0 || number > LM_TOKEN_BYTE)
+        return lm_error_set(err, LOAM_CORRUPT, "token type %lld is not from 0 to %d", (long long)number, LM_TOKEN_BYTE);
+    *out = number ? (lm_token_type)number : LM_TOKEN_NORMAL;
+    return LOAM_OK;
+}
+
 loam_status lm_tokenizer_spec_init(lm_tokenizer_spec *spec, lm_tokenizer_kind_id kind, loam_error *err) {
     *spec = (lm_tokenizer_spec){.kind = kind, .bos = -1, .unk = -1, .pad = -1};
     lm_arena_init(&spec->arena, 0, 0);

@@ -16,6 +16,9 @@ enum {
     LM_VOCAB_MAX_TOKENS = 1 << 24,
 };
 
+/* A token type by its number in files; 0 (undefined) is normal. LOAM_CORRUPT for any other. */
+loam_status lm_token_type_of(int64_t number, lm_token_type *out, loam_error *err) LM_MUST_USE;
+
 typedef enum lm_tokenizer_kind_id {
 #define LM_TOKENIZER_KIND(id, name) LM_TOKENIZER_##id,
 #include "model/tokenizer_kinds.def"

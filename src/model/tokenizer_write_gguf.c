@@ -2,17 +2,6 @@
 #include "model/tokenizer_spec.h"
 #include "model/tokenizer_writers.h"
 
-static int32_t type_number(lm_token_type type) {
-    switch (type) {
-    case LM_TOKEN_UNKNOWN: return 2;
-    case LM_TOKEN_CONTROL: return 3;
-    case LM_TOKEN_USER_DEFINED: return 4;
-    case LM_TOKEN_UNUSED: return 5;
-    case LM_TOKEN_BYTE: return 6;
-    default: return 1;
-    }
-}
-
 static LM_MUST_USE loam_status check_sayable(const lm_tokenizer_spec *spec, loam_error *err) {
     const char *what = NULL;
     if (spec->normal_form != LM_NORMAL_FORM_NONE) what = "a normal form";
@@ -27,7 +16,7 @@ static void add_tokens(const lm_tokenizer_spec *spec, lm_gguf_writer *writer) {
     lm_gguf_writer_open_array(writer, "tokenizer.ggml.tokens", LM_GGUF_STRING, n);
     for (size_t i = 0; i < n; i++) lm_gguf_writer_push_str(writer, spec->tokens.ptr[i].text);
     lm_gguf_writer_open_array(writer, "tokenizer.ggml.token_type", LM_GGUF_I32, n);
-    for (size_t i = 0; i < n; i++) lm_gguf_writer_push_i32(writer, type_number(spec->tokens.ptr[i].type));
+    for (size_t i = 0; i < n; i++) lm_gguf_writer_push_i32(writer, (int32_t)spec->tokens.ptr[i].type);
     if (spec->kind != LM_TOKENIZER_SPM) return;
     lm_gguf_writer_open_array(writer, "tokenizer.ggml.scores", LM_GGUF_F32, n);
     for (size_t i = 0; i < n; i++) lm_gguf_writer_push_f32(writer, spec->tokens.ptr[i].score);
