@@ -1,0 +1,93 @@
+/* loam dataset: texts that jobs of the cloud train on. */
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "cli/command.h"
+#include "cli/rest_wait.h"
+
+typedef struct dataset_settings {
+    lm_rest rest;
+    bool no_wait;
+} dataset_settings;
+
+static const lm_print_column columns[] = {
+    {"id", "id", LM_CELL_TEXT},
+    {"name", "name", LM_CELL_TEXT},
+    {"state", "state", LM_CELL_TEXT},
+    {"size", "size_bytes", LM_CELL_BYTES},
+    {"digest", "digest", LM_CELL_TEXT},
+    {"created", "created_ms", LM_CELL_TIME},
+    {"error", "error", LM_CELL_TEXT},
+    {NULL},
+};
+
+static int run_list(const void *settings, int n_args, char **args) {
+    return lm_rest_print_list(&((const dataset_settings *)settings)->rest, "/datasets", 0, columns);
+}
+
+static int on_dataset(const void *settings_, const char *method, const char *name) {
+    const lm_rest *rest = &((const dataset_settings *)settings_)->rest;
+    loam_error err = {0};
+    char id[LM_REST_ID_BYTES], path[LM_REST_ID_BYTES + 16];
+    if (lm_rest_find(rest, "/datasets", "ds", name, id, &err) != LOAM_OK) return lm_cli_fail(&err);
+    snprintf(path, sizeof path, "/datasets/%s", id);
+    return lm_rest_print_object(rest, method, path, NULL, columns);
+}
+
+static int run_show(const void *settings, int n_args, char **args) {
+    return on_dataset(settings, "GET", args[0]);
+}
+
+static int run_delete(const void *settings, int n_args, char **args) {
+    return on_dataset(settings, "DELETE", args[0]);
+}
+
+static loam_status create(const dataset_settings *settings, const char *name, const char *source, loam_error *err) {
+    char *source_path, path[LM_REST_ID_BYTES + 16];
+    json_t *made = NULL, *ready = NULL;
+    LM_TRY(lm_cli_real_path(source, &source_path, err));
+    json_t *body = json_pack("{s:s, s:s}", "name", name, "path", source_path);
+    loam_status status = lm_rest_call(&settings->rest, "POST", "/datasets", body, &made, err);
+    json_decref(body);
+    lm_free(source_path);
+    LM_TRY(status);
+    const char *id = json_string_value(json_object_get(made, "id"));
+    snprintf(path, sizeof path, "/datasets/%s", id ? id : "");
+    if (!settings->no_wait) status = lm_rest_wait_import(&settings->rest, path, &ready, err);
+    if (status == LOAM_OK) lm_rest_print(&settings->rest, ready ? ready : made, columns);
+    json_decref(ready);
+    json_decref(made);
+    return status;
+}
+
+static int run_create(const void *settings, int n_args, char **args) {
+    loam_error err = {0};
+    return create(settings, args[0], args[1], &err) == LOAM_OK ? LM_EXIT_OK : lm_cli_fail(&err);
+}
+
+static const lm_option plain_options[] = {LM_REST_OPTIONS(dataset_settings), LM_OPTIONS_END};
+static const lm_option create_options[] = {
+    {.name = "no-wait", .type = LM_OPT_FLAG, .offset = LM_OPTION_AT(dataset_settings, no_wait),
+     .help = "do not wait until it is imported"},
+    LM_REST_OPTIONS(dataset_settings), LM_OPTIONS_END,
+};
+static const dataset_settings defaults = {.rest = LM_REST_DEFAULTS};
+
+#define DATASET_COMMAND(id, text_name, text_summary, text_usage, option_table, n, function)                                  \
+    static const lm_command id = {.name = text_name, .summary = text_summary, .usage = text_usage, .options = option_table,  \
+                                  .min_args = n, .max_args = n, .settings_bytes = sizeof(dataset_settings),                  \
+                                  .defaults = &defaults, .run = function}
+
+DATASET_COMMAND(list_command, "list", "list the project's datasets", NULL, plain_options, 0, run_list);
+DATASET_COMMAND(show_command, "show", "show a dataset", "<dataset>", plain_options, 1, run_show);
+DATASET_COMMAND(create_command, "create", "import a file or folder as a dataset", "<name> <path>", create_options, 2, run_create);
+DATASET_COMMAND(delete_command, "delete", "delete a dataset", "<dataset>", plain_options, 1, run_delete);
+
+static const lm_command *const subcommands[] = {&list_command, &show_command, &create_command, &delete_command, NULL};
+
+const lm_command lm_cmd_dataset = {
+    .name = "dataset",
+    .summary = "texts of the cloud to train on",
+    .usage = "<subcommand>",
+    .subcommands = subcommands,
+};

@@ -1,0 +1,121 @@
+/* loam model: the registry of models and their versions. */
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "cli/command.h"
+#include "cli/rest_wait.h"
+
+typedef struct model_settings {
+    lm_rest rest;
+    bool no_wait;
+} model_settings;
+
+static const lm_print_column list_columns[] = {
+    {"id", "id", LM_CELL_TEXT},
+    {"name", "name", LM_CELL_TEXT},
+    {"version", "latest_version", LM_CELL_TEXT},
+    {"created", "created_ms", LM_CELL_TIME},
+    {NULL},
+};
+static const lm_print_column version_columns[] = {
+    {"id", "id", LM_CELL_TEXT},
+    {"version", "version", LM_CELL_TEXT},
+    {"state", "state", LM_CELL_TEXT},
+    {"size", "size_bytes", LM_CELL_BYTES},
+    {"digest", "digest", LM_CELL_TEXT},
+    {"job", "lineage.job_id", LM_CELL_TEXT},
+    {"dataset", "lineage.dataset_id", LM_CELL_TEXT},
+    {"recipe", "lineage.recipe_digest", LM_CELL_TEXT},
+    {"created", "created_ms", LM_CELL_TIME},
+    {"error", "error", LM_CELL_TEXT},
+    {NULL},
+};
+
+static int run_list(const void *settings, int n_args, char **args) {
+    return lm_rest_print_list(&((const model_settings *)settings)->rest, "/models", 0, list_columns);
+}
+
+static loam_status find_model(const lm_rest *rest, const char *name, const char *tail, char *path, size_t size,
+                              loam_error *err) {
+    char id[LM_REST_ID_BYTES];
+    LM_TRY(lm_rest_find(rest, "/models", "mod", name, id, err));
+    snprintf(path, size, "/models/%s%s", id, tail);
+    return LOAM_OK;
+}
+
+/* Its versions, the newest last, with what each was made from. */
+static loam_status show(const lm_rest *rest, const char *name, loam_error *err) {
+    char path[LM_REST_ID_BYTES + 32];
+    json_t *versions;
+    LM_TRY(find_model(rest, name, "/versions", path, sizeof path, err));
+    LM_TRY(lm_rest_list(rest, path, 0, &versions, err));
+    if (rest->json || json_array_size(versions) != 1) lm_rest_print(rest, versions, version_columns);
+    else lm_rest_print(rest, json_array_get(versions, 0), version_columns);
+    json_decref(versions);
+    return LOAM_OK;
+}
+
+static int run_show(const void *settings, int n_args, char **args) {
+    loam_error err = {0};
+    return show(&((const model_settings *)settings)->rest, args[0], &err) == LOAM_OK ? LM_EXIT_OK : lm_cli_fail(&err);
+}
+
+static loam_status create(const model_settings *settings, const char *name, const char *source, loam_error *err) {
+    char *path, version_path[LM_REST_ID_BYTES + 16];
+    json_t *model = NULL, *version = NULL;
+    LM_TRY(lm_cli_real_path(source, &path, err));
+    json_t *body = json_pack("{s:s, s:s}", "name", name, "path", path);
+    loam_status status = lm_rest_call(&settings->rest, "POST", "/models", body, &model, err);
+    json_decref(body);
+    lm_free(path);
+    LM_TRY(status);
+    const char *id = json_string_value(json_object_get(json_object_get(model, "version"), "id"));
+    snprintf(version_path, sizeof version_path, "/versions/%s", id ? id : "");
+    status = settings->no_wait ? lm_rest_call(&settings->rest, "GET", version_path, NULL, &version, err)
+                               : lm_rest_wait_import(&settings->rest, version_path, &version, err);
+    if (status == LOAM_OK) lm_rest_print(&settings->rest, version, version_columns);
+    json_decref(version);
+    json_decref(model);
+    return status;
+}
+
+static int run_create(const void *settings, int n_args, char **args) {
+    loam_error err = {0};
+    return create(settings, args[0], args[1], &err) == LOAM_OK ? LM_EXIT_OK : lm_cli_fail(&err);
+}
+
+static int run_delete(const void *settings_, int n_args, char **args) {
+    const lm_rest *rest = &((const model_settings *)settings_)->rest;
+    loam_error err = {0};
+    char path[LM_REST_ID_BYTES + 16];
+    if (find_model(rest, args[0], "", path, sizeof path, &err) != LOAM_OK) return lm_cli_fail(&err);
+    return lm_rest_print_object(rest, "DELETE", path, NULL, list_columns);
+}
+
+static const lm_option plain_options[] = {LM_REST_OPTIONS(model_settings), LM_OPTIONS_END};
+static const lm_option create_options[] = {
+    {.name = "no-wait", .type = LM_OPT_FLAG, .offset = LM_OPTION_AT(model_settings, no_wait),
+     .help = "do not wait until it is imported"},
+    LM_REST_OPTIONS(model_settings), LM_OPTIONS_END,
+};
+static const model_settings defaults = {.rest = LM_REST_DEFAULTS};
+
+#define MODEL_COMMAND(id, text_name, text_summary, text_usage, option_table, n, function)                                    \
+    static const lm_command id = {.name = text_name, .summary = text_summary, .usage = text_usage, .options = option_table,  \
+                                  .min_args = n, .max_args = n, .settings_bytes = sizeof(model_settings),                    \
+                                  .defaults = &defaults, .run = function}
+
+MODEL_COMMAND(list_command, "list", "list the project's models", NULL, plain_options, 0, run_list);
+MODEL_COMMAND(show_command, "show", "show a model's versions and where they come from", "<model>", plain_options, 1, run_show);
+MODEL_COMMAND(create_command, "create", "import a file or folder as a model, or as its next version", "<name> <path>",
+              create_options, 2, run_create);
+MODEL_COMMAND(delete_command, "delete", "delete a model with its versions", "<model>", plain_options, 1, run_delete);
+
+static const lm_command *const subcommands[] = {&list_command, &show_command, &create_command, &delete_command, NULL};
+
+const lm_command lm_cmd_model = {
+    .name = "model",
+    .summary = "models of the cloud and their versions",
+    .usage = "<subcommand>",
+    .subcommands = subcommands,
+};
