@@ -224,6 +224,16 @@ static void dispatch(lm_http_request *request) {
     lm_buf_deinit(&allow);
 }
 
+/* evhttp reads bodies of POST, PUT and PATCH only. Any other's would be taken for the next request of the connection, so
+ * that ends with this answer. */
+static void mind_unread_body(lm_http_request *request) {
+    enum evhttp_cmd_type type = evhttp_request_get_command(request->raw);
+    if (type == EVHTTP_REQ_POST || type == EVHTTP_REQ_PUT || type == EVHTTP_REQ_PATCH) return;
+    const char *length = lm_http_request_header(request, "Content-Length");
+    if ((length && strcmp(length, "0") != 0) || lm_http_request_header(request, "Transfer-Encoding"))
+        lm_http_reply_header(request, "Connection", "close");
+}
+
 static void handle_request(struct evhttp_request *raw, void *arg) {
     lm_http_server *server = arg;
     lm_http_request *request = lm_calloc(1, sizeof *request);
@@ -237,6 +247,7 @@ static void handle_request(struct evhttp_request *raw, void *arg) {
     evhttp_request_set_on_complete_cb(raw, on_complete, request);
     evhttp_connection_set_closecb(evhttp_request_get_connection(raw), connection_closed, request);
     watch_for_close(request);
+    mind_unread_body(request);
     dispatch(request);
 }
 

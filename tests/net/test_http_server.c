@@ -147,6 +147,12 @@ static void test_keep_alive_and_pipelining(void **state) {
     close(fd);
 }
 
+/* The body of a DELETE is not read; taken for the next request it would spoil the connection. */
+static void test_an_unread_body_ends_the_connection(void **state) {
+    expect("DELETE /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}", NULL, " 405 ", "Connection: close");
+    expect("BREW /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}", NULL, " 405 ", "Connection: close");
+}
+
 static void test_stream_outlives_the_timeout(void **state) {
     int fd = raw_connect(g_fixture.port);
     raw_send(fd, "GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -257,6 +263,7 @@ static void test_port_in_use(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_request_parts), TEST(test_refusals), TEST(test_size_limits), TEST(test_keep_alive_and_pipelining),
+        TEST(test_an_unread_body_ends_the_connection),
         TEST(test_stream_outlives_the_timeout), TEST(test_client_leaves_before_the_reply),
         TEST(test_client_leaves_mid_stream), TEST(test_silent_clients_are_dropped),
         TEST(test_clients_that_do_not_read_are_dropped), TEST(test_waiting_requests_are_not_dropped), TEST(test_many_connections), TEST(test_draining),
