@@ -4,7 +4,8 @@
  * inside a transaction, with plain synchronous calls -> commit -> loop thread: the reply. So a reply says what is durable.
  * Handlers must be short (see cloud/store.h); effects outside the database are registered with lm_api_after_commit.
  *
- * Errors become {"error":{"code","message","hint"}}: LOAM_INVALID 400, no or a bad key 401, LOAM_DENIED 403,
+ * Errors become {"error":{"code","message","hint"}}: LOAM_INVALID 400 by the schemas and 422
+ * by a handler, no or a bad key 401, LOAM_DENIED 403,
  * LOAM_NOT_FOUND 404 (another project's thing is not found), LOAM_CONFLICT 409, LOAM_LIMIT 429, LOAM_UNAVAILABLE 503,
  * LOAM_IO 507, anything else 500. Adding an endpoint: one row and its handler in a file api_x.c, whose table is listed in
  * api_tables.def, and an API case.

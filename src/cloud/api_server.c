@@ -40,12 +40,13 @@ typedef struct api_call {
     loam_error error;
 } api_call;
 
+/* Of what a handler answered: the request fits its schema, so LOAM_INVALID is about how its parts go together. */
 static int http_status_of(loam_status status) {
     switch (status) {
     case LOAM_OK: return 200;
     case LOAM_INVALID:
     case LOAM_CORRUPT:
-    case LOAM_UNSUPPORTED: return 400;
+    case LOAM_UNSUPPORTED: return 422;
     case LOAM_DENIED: return 403;
     case LOAM_NOT_FOUND: return 404;
     case LOAM_CONFLICT: return 409;
@@ -66,6 +67,7 @@ static const char *code_of(int http_status) {
     case 405: return "method_not_allowed";
     case 409: return "conflict";
     case 413: return "too_large";
+    case 422: return "unprocessable";
     case 429: return "limit";
     case 503: return "unavailable";
     case 507: return "storage";
@@ -73,11 +75,23 @@ static const char *code_of(int http_status) {
     }
 }
 
+/* Messages may end within a character, or name bytes that are no text: those become question marks. */
+static json_t *text_json(const char *text) {
+    json_t *string = json_string(text);
+    char clean[sizeof(((loam_error *)0)->message)];
+    if (string) return string;
+    snprintf(clean, sizeof clean, "%s", text);
+    for (char *c = clean; *c; c++) {
+        if ((unsigned char)*c >= 0x80) *c = '?';
+    }
+    return json_string(clean);
+}
+
 void lm_api_reply_error(lm_http_request *request, int http_status, const char *code, const char *message, const char *hint) {
     if (http_status == 401) lm_http_reply_header(request, "WWW-Authenticate", "Bearer");
     lm_http_reply_json(request, http_status,
-                       json_pack("{s:{s:s, s:s, s:s}}", "error", "code", code ? code : code_of(http_status), "message",
-                                 message, "hint", hint ? hint : ""));
+                       json_pack("{s:{s:s, s:o, s:o}}", "error", "code", code ? code : code_of(http_status), "message",
+                                 text_json(message), "hint", text_json(hint ? hint : "")));
 }
 
 static void count_reply(lm_api_server *server, int http_status) {
@@ -216,6 +230,8 @@ static loam_status read_query_fields(api_call *call, const lm_schema *schema, lo
 
 static loam_status read_query(api_call *call, loam_error *err) {
     const lm_api_endpoint *endpoint = call->ctx.endpoint;
+    if (strstr(lm_http_request_target(call->request), "%00")) /* decoded, it would end its value */
+        return lm_error_set(err, LOAM_INVALID, "the query holds a NUL character");
     call->query = json_object();
     if (!call->query) return lm_error_no_memory(err, 0);
     LM_TRY(read_query_fields(call, endpoint->query, err));
@@ -230,6 +246,7 @@ static loam_status read_body(api_call *call, loam_error *err) {
     lm_str text = lm_http_request_body(call->request);
     if (text.len == 0) return lm_error_set(err, LOAM_INVALID, "the request has no body");
     LM_TRY(lm_json_parse(text, "body", &call->body, err));
+    LM_TRY(lm_json_whole_numbers(call->body, err));
     return lm_schema_check(schema, call->body, "body", err);
 }
 
@@ -284,7 +301,7 @@ static void on_request(lm_http_request *request, void *arg) {
         call->error = err;
     }
     call->status = status;
-    finish(call, refused);
+    finish(call, refused ? refused : status == LOAM_INVALID ? 400 : 0);
 }
 
 static loam_status add_route(lm_api_server *server, const lm_api_endpoint *endpoint, loam_error *err) {

@@ -54,6 +54,7 @@ static const failure failures[] = {
     {403, "The key lacks the scope"},
     {404, "There is no such thing in this project"},
     {409, "The present state does not allow it"},
+    {422, "The request's parts do not go together; the message says which"},
     {429, "The key has made too many requests; Retry-After says when to go on"},
     {503, "The store cannot answer now"},
     {507, "The disk is full"},

@@ -1,6 +1,8 @@
 #include "cloud/schema.h"
 
 #include <inttypes.h>
+#include <math.h>
+#include <regex.h>
 #include <stdio.h>
 
 #include "cloud/id.h"
@@ -47,12 +49,24 @@ static loam_status check_choice(const lm_field *field, const char *text, const c
     return lm_error_hint(err, LOAM_INVALID, "use one of: %s", list);
 }
 
+static loam_status check_pattern(const lm_field *field, const char *text, const char *path, loam_error *err) {
+    regex_t expression;
+    int code = regcomp(&expression, field->pattern, REG_EXTENDED | REG_NOSUB);
+    LM_ASSERT(code == 0 || code == REG_ESPACE);
+    if (code != 0) return lm_error_no_memory(err, 0);
+    bool fits = regexec(&expression, text, 0, NULL, 0) == 0;
+    regfree(&expression);
+    if (fits) return LOAM_OK;
+    return lm_error_set(err, LOAM_INVALID, "%s: '%.*s' does not fit %s", path, TEXT_SHOWN_MAX, text, field->pattern);
+}
+
 static loam_status check_string(const lm_field *field, const char *text, const char *path, loam_error *err) {
     if (field->choices) return check_choice(field, text, path, err);
     if (field->id_prefix && !lm_id_is(field->id_prefix, text))
         return lm_error_set(err, LOAM_INVALID, "%s: '%.*s' is not an id like %s_...", path, TEXT_SHOWN_MAX, text,
                             field->id_prefix);
     if (field->id_prefix) return LOAM_OK;
+    if (field->pattern) return check_pattern(field, text, path, err);
     return check_range(field, (int64_t)n_characters(text), path, " characters", err);
 }
 
@@ -137,6 +151,31 @@ loam_status lm_schema_check(const lm_schema *schema, const json_t *value, const 
     return LOAM_OK;
 }
 
+/* The integer that a real number is, or NULL. */
+static json_t *whole(const json_t *value) {
+    double number = json_real_value(value);
+    bool is_whole = json_is_real(value) && number == trunc(number) && fabs(number) <= (double)safe_integer_max;
+    return is_whole ? json_integer((json_int_t)number) : NULL;
+}
+
+loam_status lm_json_whole_numbers(json_t *value, loam_error *err) {
+    const char *name;
+    json_t *item, *integer;
+    void *next;
+    size_t i;
+    json_object_foreach_safe(value, next, name, item) {
+        LM_TRY(lm_json_whole_numbers(item, err));
+        integer = whole(item);
+        if (integer && json_object_set_new(value, name, integer) != 0) return lm_error_no_memory(err, 0);
+    }
+    json_array_foreach(value, i, item) {
+        LM_TRY(lm_json_whole_numbers(item, err));
+        integer = whole(item);
+        if (integer && json_array_set_new(value, i, integer) != 0) return lm_error_no_memory(err, 0);
+    }
+    return LOAM_OK;
+}
+
 static json_t *parse_scalar(lm_field_type type, const char *text) {
     int64_t integer;
     double number;
@@ -175,8 +214,11 @@ static json_t *string_json(const lm_field *field) {
     } else if (field->id_prefix) {
         json_object_set_new(object, "pattern",
                             json_sprintf("^%s_[0-9a-hjkmnp-tv-z]{%d}$", field->id_prefix, LM_ID_BODY_LEN));
+    } else if (field->pattern) {
+        json_object_set_new(object, "pattern", json_string(field->pattern));
     } else {
         range r = range_of(field);
+        json_object_set_new(object, "pattern", json_string("^[^\\x00]*$")); /* databases keep no NUL */
         if (r.min > 0) json_object_set_new(object, "minLength", json_integer(r.min));
         json_object_set_new(object, "maxLength", json_integer(r.max));
     }

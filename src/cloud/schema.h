@@ -35,6 +35,7 @@ typedef struct lm_field {
     int64_t min, max;           /* integers: the value; strings: characters; arrays: items. Both 0: 0 to a default */
     const char *const *choices; /* strings: NULL-terminated list of what is allowed */
     const char *id_prefix;      /* strings: an id of this kind */
+    const char *pattern;        /* strings: an expression that POSIX (extended) and JSON Schema read alike */
     lm_field_type items;
     const lm_schema *schema;
     const char *help;
@@ -47,6 +48,9 @@ struct lm_schema {
 };
 
 #define LM_SCHEMA(name, fields) {name, fields, LM_COUNT_OF(fields)}
+
+/* Makes integers of all numbers like 5.0, as JSON Schema sees them. In place. */
+loam_status lm_json_whole_numbers(json_t *value, loam_error *err) LM_MUST_USE;
 
 /* `path` is how errors call the object ("body"). LOAM_INVALID. */
 loam_status lm_schema_check(const lm_schema *schema, const json_t *value, const char *path, loam_error *err) LM_MUST_USE;
