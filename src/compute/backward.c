@@ -12,25 +12,33 @@ static const float g_one = 1.0f;
 
 /* d(loss)/d(loss), in the loss's shape. */
 static lm_tensor *seed(lm_graph *graph, const lm_tensor *loss) {
-    lm_weight one = {.name = "one", .dtype = LM_F32, .n_dims = loss->n_dims, .shape = {1, 1, 1, 1}, .data = &g_one};
+    lm_weight one = {.name = "one",
+                     .dtype = LM_F32,
+                     .n_dims = loss->n_dims,
+                     .shape = {1, 1, 1, 1},
+                     .data = &g_one};
     return lm_graph_weight(graph, &one);
 }
 
 lm_tensor *lm_graph_leaf_grad(lm_graph *graph, lm_tensor *tensor) {
     lm_tensor *base = lm_tensor_base(tensor);
     if (!base->grad) return NULL;
-    return tensor == base ? base->grad : lm_graph_reshape(graph, base->grad, tensor->n_dims, tensor->shape);
+    return tensor == base ? base->grad
+                          : lm_graph_reshape(graph, base->grad, tensor->n_dims, tensor->shape);
 }
 
 /* Adds a contribution to the gradient of `x`. */
-static void add_gradient(lm_graph *graph, lm_tensor *x, lm_tensor *gradient, lm_tensor **gradients) {
+static void add_gradient(lm_graph *graph, lm_tensor *x, lm_tensor *gradient,
+                         lm_tensor **gradients) {
     lm_tensor *base = lm_tensor_base(x);
-    if (gradient && base != x) gradient = lm_graph_reshape(graph, gradient, base->n_dims, base->shape);
+    if (gradient && base != x)
+        gradient = lm_graph_reshape(graph, gradient, base->n_dims, base->shape);
     if (!gradient) return;
     if (base->grad)
         lm_graph_op(graph, LM_OP_ACCUMULATE, &(lm_op_args){.in = {base->grad, gradient}});
     else if (gradients[base->id])
-        gradients[base->id] = lm_graph_op(graph, LM_OP_ADD, &(lm_op_args){.in = {gradients[base->id], gradient}});
+        gradients[base->id] =
+            lm_graph_op(graph, LM_OP_ADD, &(lm_op_args){.in = {gradients[base->id], gradient}});
     else
         gradients[base->id] = gradient;
 }
@@ -46,21 +54,25 @@ static void node_backward(lm_graph *graph, const lm_node *node, lm_tensor **grad
     if (!reached) return;
     const lm_op *op = lm_op_get(node->op);
     if (!op->backward) {
-        lm_graph_fail(graph, LOAM_UNSUPPORTED, "%s has no gradient, and a trained parameter depends on it", op->name);
+        lm_graph_fail(graph, LOAM_UNSUPPORTED,
+                      "%s has no gradient, and a trained parameter depends on it", op->name);
         return;
     }
     op->backward(graph, node, d_out, d_in);
     for (int i = 0; i < node->n_inputs; i++)
-        if (d_in[i] && node->in[i]->requires_grad) add_gradient(graph, node->in[i], d_in[i], gradients);
+        if (d_in[i] && node->in[i]->requires_grad)
+            add_gradient(graph, node->in[i], d_in[i], gradients);
 }
 
 loam_status lm_graph_backward(lm_graph *graph, lm_tensor *loss, loam_error *err) {
     LM_TRY(lm_graph_status(graph, err));
     if (!loss || loss->dtype != LM_F32 || lm_tensor_n_elems(loss) != 1 || !loss->requires_grad)
-        return lm_error_set(err, LOAM_INVALID, "the loss must be one f32 element that depends on a trained state");
+        return lm_error_set(err, LOAM_INVALID,
+                            "the loss must be one f32 element that depends on a trained state");
     int n_nodes = lm_graph_n_nodes(graph);
     lm_tensor **gradients = lm_calloc((size_t)lm_graph_n_tensors(graph), sizeof *gradients);
-    if (!gradients) return lm_error_no_memory(err, (size_t)lm_graph_n_tensors(graph) * sizeof *gradients);
+    if (!gradients)
+        return lm_error_no_memory(err, (size_t)lm_graph_n_tensors(graph) * sizeof *gradients);
     add_gradient(graph, loss, seed(graph, loss), gradients);
     for (int i = n_nodes - 1; i >= 0; i--) node_backward(graph, lm_graph_node(graph, i), gradients);
     lm_free(gradients);

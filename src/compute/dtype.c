@@ -74,7 +74,8 @@ static float f32_of_bits(uint32_t bits) {
 }
 
 float lm_f16_to_f32(uint16_t x) {
-    uint32_t sign = (uint32_t)(x & 0x8000u) << 16, exponent = (x >> 10) & 31u, mantissa = x & 0x3ffu;
+    uint32_t sign = (uint32_t)(x & 0x8000u) << 16, exponent = (x >> 10) & 31u,
+             mantissa = x & 0x3ffu;
     if (exponent == 31) return f32_of_bits(sign | 0x7f800000u | mantissa << 13);
     if (exponent > 0) return f32_of_bits(sign | (exponent + 112) << 23 | mantissa << 13);
     float tiny = (float)mantissa * 0x1p-24f; /* zero and subnormals, exactly */
@@ -87,7 +88,8 @@ uint16_t lm_f32_to_f16(float x) {
     uint16_t sign = (uint16_t)(bits >> 16 & 0x8000u);
     bits &= 0x7fffffffu;
     if (bits > 0x7f800000u) return (uint16_t)(sign | 0x7e00u | (bits >> 13 & 0x3ffu));
-    if (bits >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u); /* 65520 and more round to infinity */
+    if (bits >= 0x477ff000u)
+        return (uint16_t)(sign | 0x7c00u); /* 65520 and more round to infinity */
     if (bits < 0x38800000u) {
         /* Below the smallest normal: adding 0.5 puts the last bit of the result at 2^-24 and rounds to even. */
         float shifted = f32_of_bits(bits) + 0.5f;

@@ -50,7 +50,8 @@ void *lm_graph_fail(lm_graph *graph, loam_status status, const char *fmt, ...) {
 }
 
 static void *fail_no_memory(lm_graph *graph) {
-    return lm_graph_fail(graph, LOAM_NO_MEMORY, "out of memory while building a graph of %zu nodes", graph->nodes.len);
+    return lm_graph_fail(graph, LOAM_NO_MEMORY, "out of memory while building a graph of %zu nodes",
+                         graph->nodes.len);
 }
 
 static bool failed(const lm_graph *graph) {
@@ -68,8 +69,8 @@ static lm_tensor *new_tensor(lm_graph *graph, const char *name, lm_role role) {
     return tensor;
 }
 
-static lm_tensor *new_shaped(lm_graph *graph, const char *name, lm_role role, lm_dtype dtype, int n_dims,
-                             const int64_t *shape) {
+static lm_tensor *new_shaped(lm_graph *graph, const char *name, lm_role role, lm_dtype dtype,
+                             int n_dims, const int64_t *shape) {
     if (failed(graph)) return NULL;
     if (lm_shape_check(name, dtype, n_dims, shape, &graph->error) != LOAM_OK) return NULL;
     lm_tensor *tensor = new_tensor(graph, name, role);
@@ -80,31 +81,34 @@ static lm_tensor *new_shaped(lm_graph *graph, const char *name, lm_role role, lm
     return tensor;
 }
 
-lm_tensor *lm_graph_input(lm_graph *graph, const char *name, lm_dtype dtype, lm_extent extent, int n_dims,
-                          const int64_t *shape) {
+lm_tensor *lm_graph_input(lm_graph *graph, const char *name, lm_dtype dtype, lm_extent extent,
+                          int n_dims, const int64_t *shape) {
     lm_tensor *tensor = new_shaped(graph, name, LM_ROLE_INPUT, dtype, n_dims, shape);
     if (tensor) tensor->extent = extent;
     return tensor;
 }
 
 lm_tensor *lm_graph_weight(lm_graph *graph, const lm_weight *weight) {
-    lm_tensor *tensor = new_shaped(graph, weight->name, LM_ROLE_WEIGHT, weight->dtype, weight->n_dims, weight->shape);
+    lm_tensor *tensor = new_shaped(graph, weight->name, LM_ROLE_WEIGHT, weight->dtype,
+                                   weight->n_dims, weight->shape);
     if (!tensor) return NULL;
     tensor->layout = weight->layout;
     tensor->data = (void *)weight->data;
     return tensor;
 }
 
-lm_tensor *lm_graph_state(lm_graph *graph, const char *name, lm_dtype dtype, int n_dims, const int64_t *shape,
-                          void *data, lm_tensor *grad) {
+lm_tensor *lm_graph_state(lm_graph *graph, const char *name, lm_dtype dtype, int n_dims,
+                          const int64_t *shape, void *data, lm_tensor *grad) {
     lm_tensor *tensor = new_shaped(graph, name, LM_ROLE_STATE, dtype, n_dims, shape);
     if (!tensor) return NULL;
     tensor->data = data;
     tensor->grad = grad;
     tensor->requires_grad = grad != NULL;
-    if (grad && (grad->role != LM_ROLE_STATE || grad->dtype != LM_F32 || !lm_tensor_same_shape(grad, tensor))) {
+    if (grad && (grad->role != LM_ROLE_STATE || grad->dtype != LM_F32 ||
+                 !lm_tensor_same_shape(grad, tensor))) {
         char text[LM_TENSOR_TEXT_BYTES], grad_text[LM_TENSOR_TEXT_BYTES];
-        return lm_graph_fail(graph, LOAM_INVALID, "the gradient of %s must be an f32 state of its shape, not %s",
+        return lm_graph_fail(graph, LOAM_INVALID,
+                             "the gradient of %s must be an f32 state of its shape, not %s",
                              lm_tensor_text(tensor, text), lm_tensor_text(grad, grad_text));
     }
     return tensor;
@@ -122,7 +126,8 @@ static bool take_inputs(lm_graph *graph, const lm_op *op, const lm_op_args *args
         return false;
     }
     if (node->n_inputs <= op->max_inputs) return true;
-    lm_graph_fail(graph, LOAM_INVALID, "%s: takes at most %d inputs, not %d", op->name, op->max_inputs, node->n_inputs);
+    lm_graph_fail(graph, LOAM_INVALID, "%s: takes at most %d inputs, not %d", op->name,
+                  op->max_inputs, node->n_inputs);
     return false;
 }
 
@@ -130,7 +135,8 @@ static bool take_inputs(lm_graph *graph, const lm_op *op, const lm_op_args *args
 static bool make_outputs(lm_graph *graph, const lm_op *op, lm_node *node) {
     size_t first = graph->tensors.len;
     bool requires_grad = false;
-    for (int i = 0; i < node->n_inputs; i++) requires_grad |= node->in[i] && node->in[i]->requires_grad;
+    for (int i = 0; i < node->n_inputs; i++)
+        requires_grad |= node->in[i] && node->in[i]->requires_grad;
     for (int i = 0; i < op->n_outputs; i++) {
         node->out[i] = new_tensor(graph, "", LM_ROLE_VALUE);
         if (!node->out[i]) return false;
@@ -140,7 +146,8 @@ static bool make_outputs(lm_graph *graph, const lm_op *op, lm_node *node) {
     if (op->shape(node, node->out, &graph->error) != LOAM_OK) return false;
     while (node->n_outputs < op->n_outputs && node->out[node->n_outputs]->n_dims > 0) {
         const lm_tensor *out = node->out[node->n_outputs++];
-        if (lm_shape_check(op->name, out->dtype, out->n_dims, out->shape, &graph->error) != LOAM_OK) return false;
+        if (lm_shape_check(op->name, out->dtype, out->n_dims, out->shape, &graph->error) != LOAM_OK)
+            return false;
     }
     for (int i = node->n_outputs; i < op->n_outputs; i++) node->out[i] = NULL;
     graph->tensors.len = first + (size_t)node->n_outputs;
@@ -175,9 +182,11 @@ lm_tensor *lm_graph_reshape(lm_graph *graph, lm_tensor *x, int n_dims, const int
     lm_tensor *view = new_shaped(graph, x->name, x->role, x->dtype, n_dims, shape);
     if (!view) return NULL;
     bool same_rows = x->extent == LM_EXTENT_FIXED || shape[0] == x->shape[0];
-    if (!same_rows || lm_tensor_n_elems(view) != lm_tensor_n_elems(x) || x->layout != LM_LAYOUT_ROWS) {
+    if (!same_rows || lm_tensor_n_elems(view) != lm_tensor_n_elems(x) ||
+        x->layout != LM_LAYOUT_ROWS) {
         char from[LM_TENSOR_TEXT_BYTES], to[LM_TENSOR_TEXT_BYTES];
-        return lm_graph_fail(graph, LOAM_INVALID, "cannot view %s as %s", lm_tensor_text(x, from), lm_tensor_text(view, to));
+        return lm_graph_fail(graph, LOAM_INVALID, "cannot view %s as %s", lm_tensor_text(x, from),
+                             lm_tensor_text(view, to));
     }
     view->extent = x->extent;
     view->view_of = lm_tensor_base(x);

@@ -22,8 +22,8 @@ enum { PLACE_ALIGNMENT = 64 };
 
 /* Where a tensor's bytes are; one a tensor, by its id. */
 typedef struct place {
-    lm_tensor *owner;  /* NULL until resolved */
-    int first, last;   /* of an owner: the steps it lives in, inclusive */
+    lm_tensor *owner;          /* NULL until resolved */
+    int first, last;           /* of an owner: the steps it lives in, inclusive */
     size_t offset, size_bytes; /* of an owner in the arena; 0 bytes: has its own storage */
 } place;
 
@@ -67,18 +67,27 @@ static bool can_take_over(const place *places, const lm_node *node, int i) {
     const lm_tensor *in = node->in[i], *out = node->out[0];
     if (!(lm_op_get(node->op)->in_place >> i & 1u) || !in || out->alias) return false;
     lm_tensor *owner = owner_of(places, in);
-    if (has_own_storage(owner) || owner->role == LM_ROLE_INPUT || places[owner->id].last != node->id) return false;
-    if (in->dtype != out->dtype || in->extent != out->extent || lm_tensor_bytes(in) != lm_tensor_bytes(out)) return false;
+    if (has_own_storage(owner) || owner->role == LM_ROLE_INPUT ||
+        places[owner->id].last != node->id)
+        return false;
+    if (in->dtype != out->dtype || in->extent != out->extent ||
+        lm_tensor_bytes(in) != lm_tensor_bytes(out))
+        return false;
     /* Another input in the same storage must be one that may be overwritten as well. */
     for (int j = 0; j < node->n_inputs; j++) {
-        if (node->in[j] && owner_of(places, node->in[j]) == owner && !(lm_op_get(node->op)->in_place >> j & 1u)) return false;
+        if (node->in[j] && owner_of(places, node->in[j]) == owner &&
+            !(lm_op_get(node->op)->in_place >> j & 1u))
+            return false;
     }
     return true;
 }
 
-static void resolve_output(place *places, const lm_node *node, int i, const int *last_read, int n_steps) {
+static void resolve_output(place *places, const lm_node *node, int i, const int *last_read,
+                           int n_steps) {
     lm_tensor *out = node->out[i];
-    int last = out->is_output ? n_steps : last_read[out->id] > node->id ? last_read[out->id] : node->id;
+    int last = out->is_output                  ? n_steps
+               : last_read[out->id] > node->id ? last_read[out->id]
+                                               : node->id;
     lm_tensor *owner = out->alias ? owner_of(places, out->alias) : NULL;
     for (int k = 0; i == 0 && !owner && k < node->n_inputs; k++)
         if (can_take_over(places, node, k)) owner = owner_of(places, node->in[k]);
@@ -86,7 +95,8 @@ static void resolve_output(place *places, const lm_node *node, int i, const int 
         join(places, out, owner, last);
         return;
     }
-    places[out->id] = (place){.owner = out, .first = node->id, .last = last, .size_bytes = lm_tensor_bytes(out)};
+    places[out->id] =
+        (place){.owner = out, .first = node->id, .last = last, .size_bytes = lm_tensor_bytes(out)};
 }
 
 /* Views' reads are reads of what they view: afterwards last_read of a base covers its views. */
@@ -128,11 +138,6 @@ static size_t align_up(size_t size_bytes) {
     return (size_bytes + PLACE_ALIGNMENT - 1) / PLACE_ALIGNMENT * PLACE_ALIGNMENT;
 }
 
-static int by_offset(const void *a, const void *b) {
-    const place *x = *(place *const *)a, *y = *(place *const *)b;
-    return x->offset < y->offset ? -1 : x->offset > y->offset;
-}
-
 /* Lowest offset for `p` among the n placed before it, which are in order of offset. */
 static size_t lowest_fit(const place *p, place *const *placed, int n) {
     size_t at = 0;
@@ -147,23 +152,26 @@ static size_t lowest_fit(const place *p, place *const *placed, int n) {
 }
 
 /* Gives every owner its offset; *out_bytes is the arena's size. order: room for n_tensors pointers. */
-static loam_status place_all(place *places, int n_tensors, place **order, size_t *out_bytes, loam_error *err) {
+static loam_status place_all(place *places, int n_tensors, place **order, size_t *out_bytes,
+                             loam_error *err) {
     int n = 0;
     size_t total = 0;
     for (int i = 0; i < n_tensors; i++) {
         if (places[i].size_bytes == 0) continue;
         order[n++] = &places[i];
         if (!lm_checked_add_size(total, places[i].size_bytes, &total) || total > SIZE_MAX / 4)
-            return lm_error_set(err, LOAM_LIMIT, "the graph's values together do not fit in any memory");
+            return lm_error_set(err, LOAM_LIMIT,
+                                "the graph's values together do not fit in any memory");
     }
     qsort(order, (size_t)n, sizeof *order, by_size);
     size_t arena_bytes = 0;
     for (int i = 0; i < n; i++) {
         place *p = order[i];
         p->offset = lowest_fit(p, order, i);
-        if (p->offset + align_up(p->size_bytes) > arena_bytes) arena_bytes = p->offset + align_up(p->size_bytes);
+        if (p->offset + align_up(p->size_bytes) > arena_bytes)
+            arena_bytes = p->offset + align_up(p->size_bytes);
         int at = i;
-        for (; at > 0 && by_offset(&p, &order[at - 1]) < 0; at--) order[at] = order[at - 1];
+        for (; at > 0 && order[at - 1]->offset > p->offset; at--) order[at] = order[at - 1];
         order[at] = p;
     }
     *out_bytes = arena_bytes;
@@ -210,10 +218,11 @@ static loam_status choose_kernels(lm_plan *plan, loam_error *err) {
         const lm_node *node = lm_graph_node(plan->graph, i);
         const lm_kernel *kernel = backend->select(plan->device, node);
         if (!kernel)
-            return lm_error_set(err, LOAM_UNSUPPORTED, "the %s backend has no kernel for %s", backend->name,
-                                lm_op_get(node->op)->name);
+            return lm_error_set(err, LOAM_UNSUPPORTED, "the %s backend has no kernel for %s",
+                                backend->name, lm_op_get(node->op)->name);
         plan->steps[i] = (lm_step){node, kernel};
-        size_t size_bytes = kernel->workspace_bytes ? kernel->workspace_bytes(plan->device, node) : 0;
+        size_t size_bytes =
+            kernel->workspace_bytes ? kernel->workspace_bytes(plan->device, node) : 0;
         if (size_bytes > workspace_bytes) workspace_bytes = size_bytes;
     }
     if (workspace_bytes == 0) return LOAM_OK;
@@ -224,7 +233,8 @@ static void find_capacities(lm_plan *plan) {
     for (int e = 0; e < LM_N_EXTENTS; e++) plan->capacity[e] = INT64_MAX;
     for (int i = 0; i < lm_graph_n_tensors(plan->graph); i++) {
         const lm_tensor *tensor = lm_graph_tensor(plan->graph, i);
-        if (tensor->shape[0] < plan->capacity[tensor->extent]) plan->capacity[tensor->extent] = tensor->shape[0];
+        if (tensor->shape[0] < plan->capacity[tensor->extent])
+            plan->capacity[tensor->extent] = tensor->shape[0];
     }
 }
 
@@ -236,7 +246,9 @@ loam_status lm_plan_new(lm_graph *graph, lm_device *device, lm_plan **out, loam_
     plan->device = device;
     plan->n_steps = lm_graph_n_nodes(graph);
     plan->steps = lm_calloc((size_t)plan->n_steps, sizeof *plan->steps);
-    loam_status status = plan->steps ? LOAM_OK : lm_error_no_memory(err, (size_t)plan->n_steps * sizeof *plan->steps);
+    loam_status status = plan->steps
+                             ? LOAM_OK
+                             : lm_error_no_memory(err, (size_t)plan->n_steps * sizeof *plan->steps);
     if (status == LOAM_OK) status = lay_out(plan, err);
     if (status == LOAM_OK) status = choose_kernels(plan, err);
     if (status != LOAM_OK) {
@@ -260,7 +272,8 @@ void lm_plan_free(lm_plan *plan) {
 void lm_plan_run(lm_plan *plan, const int64_t *extents) {
     for (int e = LM_EXTENT_FIXED + 1; e < LM_N_EXTENTS; e++)
         LM_ASSERT(extents[e] >= 0 && extents[e] <= plan->capacity[e]);
-    plan->device->backend->run(plan->device, plan->steps, plan->n_steps, extents, plan->workspace, plan->profile_ns);
+    plan->device->backend->run(plan->device, plan->steps, plan->n_steps, extents, plan->workspace,
+                               plan->profile_ns);
 }
 
 lm_cost lm_plan_cost(const lm_plan *plan, const int64_t *extents) {
@@ -282,8 +295,10 @@ size_t lm_plan_arena_bytes(const lm_plan *plan) {
 }
 
 loam_status lm_plan_profile_start(lm_plan *plan, loam_error *err) {
-    if (!plan->profile_ns) plan->profile_ns = lm_calloc((size_t)plan->n_steps, sizeof *plan->profile_ns);
-    if (!plan->profile_ns) return lm_error_no_memory(err, (size_t)plan->n_steps * sizeof *plan->profile_ns);
+    if (!plan->profile_ns)
+        plan->profile_ns = lm_calloc((size_t)plan->n_steps, sizeof *plan->profile_ns);
+    if (!plan->profile_ns)
+        return lm_error_no_memory(err, (size_t)plan->n_steps * sizeof *plan->profile_ns);
     memset(plan->profile_ns, 0, (size_t)plan->n_steps * sizeof *plan->profile_ns);
     return LOAM_OK;
 }

@@ -19,7 +19,8 @@ static LM_PRINTF(4, 5) void append(char *buf, size_t size, size_t *at, const cha
 static const char *shape_text(const char *name, lm_dtype dtype, int n_dims, const int64_t *shape,
                               char buf[LM_TENSOR_TEXT_BYTES]) {
     size_t at = 0;
-    append(buf, LM_TENSOR_TEXT_BYTES, &at, "%s%s%s [", name, *name ? " " : "", lm_dtype_get(dtype)->name);
+    append(buf, LM_TENSOR_TEXT_BYTES, &at, "%s%s%s [", name, *name ? " " : "",
+           lm_dtype_get(dtype)->name);
     for (int i = 0; i < n_dims && i < LM_MAX_DIMS; i++)
         append(buf, LM_TENSOR_TEXT_BYTES, &at, "%s%" PRId64, i ? ", " : "", shape[i]);
     append(buf, LM_TENSOR_TEXT_BYTES, &at, "]");
@@ -30,10 +31,12 @@ const char *lm_tensor_text(const lm_tensor *tensor, char buf[LM_TENSOR_TEXT_BYTE
     return shape_text(tensor->name, tensor->dtype, tensor->n_dims, tensor->shape, buf);
 }
 
-loam_status lm_shape_check(const char *name, lm_dtype dtype, int n_dims, const int64_t *shape, loam_error *err) {
+loam_status lm_shape_check(const char *name, lm_dtype dtype, int n_dims, const int64_t *shape,
+                           loam_error *err) {
     char text[LM_TENSOR_TEXT_BYTES];
     if (n_dims < 1 || n_dims > LM_MAX_DIMS)
-        return lm_error_set(err, LOAM_INVALID, "tensor '%s' has %d dimensions, not 1 to %d", name, n_dims, LM_MAX_DIMS);
+        return lm_error_set(err, LOAM_INVALID, "tensor '%s' has %d dimensions, not 1 to %d", name,
+                            n_dims, LM_MAX_DIMS);
     const lm_dtype_info *info = lm_dtype_get(dtype);
     /* Every type takes at most 4 bytes an element, so this bound keeps the bytes in range too. */
     int64_t n_elems = 4;
@@ -43,7 +46,9 @@ loam_status lm_shape_check(const char *name, lm_dtype dtype, int n_dims, const i
                                 shape_text("", dtype, n_dims, shape, text));
     }
     if (shape[n_dims - 1] % info->block_elems != 0)
-        return lm_error_set(err, LOAM_INVALID, "tensor '%s' has rows of %" PRId64 " elements, %s wants multiples of %" PRId64,
+        return lm_error_set(err, LOAM_INVALID,
+                            "tensor '%s' has rows of %" PRId64
+                            " elements, %s wants multiples of %" PRId64,
                             name, shape[n_dims - 1], info->name, info->block_elems);
     return LOAM_OK;
 }

@@ -23,8 +23,8 @@ static void test_f16_round_trip(void **state) {
         }
         int exponent = (int)(x >> 10 & 31u);
         float wanted = exponent == 31 ? INFINITY
-                       : exponent ? ldexpf(1.0f + (float)(x & 0x3ffu) / 1024.0f, exponent - 15)
-                                  : ldexpf((float)(x & 0x3ffu), -24);
+                       : exponent     ? ldexpf(1.0f + (float)(x & 0x3ffu) / 1024.0f, exponent - 15)
+                                      : ldexpf((float)(x & 0x3ffu), -24);
         assert_int_equal(bits_of(f), bits_of(x & 0x8000u ? -wanted : wanted));
         assert_int_equal(lm_f32_to_f16(f), x);
     }
@@ -34,7 +34,8 @@ static void test_f16_round_trip(void **state) {
 static void test_f16_rounding(void **state) {
     for (uint32_t x = 0; x < 0x7c00u; x++) {
         float low = lm_f16_to_f32((uint16_t)x);
-        float high = x == 0x7bffu ? 65536.0f : lm_f16_to_f32((uint16_t)(x + 1)), middle = (low + high) / 2.0f;
+        float high = x == 0x7bffu ? 65536.0f : lm_f16_to_f32((uint16_t)(x + 1)),
+              middle = (low + high) / 2.0f;
         assert_int_equal(lm_f32_to_f16(middle), x & 1u ? x + 1 : x);
         assert_int_equal(lm_f32_to_f16(nextafterf(middle, 0.0f)), x);
         assert_int_equal(lm_f32_to_f16(-nextafterf(middle, INFINITY)), 0x8000u | (x + 1));
@@ -50,7 +51,8 @@ static void test_bf16(void **state) {
         else
             assert_int_equal(lm_f32_to_bf16(f), x);
     }
-    assert_int_equal(lm_f32_to_bf16(1.00390625f), 0x3f80u); /* 1 + 2^-8 lies in the middle: down to even */
+    assert_int_equal(lm_f32_to_bf16(1.00390625f),
+                     0x3f80u); /* 1 + 2^-8 lies in the middle: down to even */
     assert_int_equal(lm_f32_to_bf16(1.01171875f), 0x3f82u); /* 1 + 3 * 2^-8: up to even */
 }
 
@@ -87,8 +89,9 @@ static void test_table(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_f16_round_trip), cmocka_unit_test(test_f16_rounding), cmocka_unit_test(test_bf16),
-        cmocka_unit_test(test_quantization),   cmocka_unit_test(test_table),
+        cmocka_unit_test(test_f16_round_trip), cmocka_unit_test(test_f16_rounding),
+        cmocka_unit_test(test_bf16),           cmocka_unit_test(test_quantization),
+        cmocka_unit_test(test_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

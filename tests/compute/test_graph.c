@@ -33,13 +33,15 @@ static lm_tensor *input(lm_graph *graph, int64_t rows, int64_t columns) {
 
 static void test_first_error_stays(void **state) {
     lm_graph *graph = ((fixture *)*state)->graph;
-    lm_tensor *x = input(graph, 3, 8), *w = lm_graph_input(graph, "w", LM_F32, LM_EXTENT_FIXED, 2, (int64_t[]){4, 9});
+    lm_tensor *x = input(graph, 3, 8),
+              *w = lm_graph_input(graph, "w", LM_F32, LM_EXTENT_FIXED, 2, (int64_t[]){4, 9});
     assert_null(lm_graph_op(graph, LM_OP_LINEAR, &(lm_op_args){.in = {x, w}}));
     assert_null(lm_graph_op(graph, LM_OP_ADD, &(lm_op_args){.in = {NULL, NULL}}));
     loam_error first = {0};
     assert_int_equal(lm_graph_status(graph, &first), LOAM_INVALID);
-    assert_string_equal(first.message, "linear wants x [R, K] f32|bf16, w [N, K] and, if any, bias [N] f32; "
-                                     "got x f32 [3, 8], w f32 [4, 9]");
+    assert_string_equal(first.message,
+                        "linear wants x [R, K] f32|bf16, w [N, K] and, if any, bias [N] f32; "
+                        "got x f32 [3, 8], w f32 [4, 9]");
     lm_plan *plan;
     assert_status(LOAM_INVALID, lm_plan_new(graph, ((fixture *)*state)->device, &plan, &err));
 }
@@ -54,7 +56,8 @@ static void test_missing_and_surplus_inputs(void **state) {
 }
 
 static void test_impossible_shapes(void **state) {
-    static const int64_t shapes[][2] = {{0, 4}, {4, -1}, {INT64_MAX / 2, 2}, {INT64_C(1) << 40, INT64_C(1) << 40}};
+    static const int64_t shapes[][2] = {
+        {0, 4}, {4, -1}, {INT64_MAX / 2, 2}, {INT64_C(1) << 40, INT64_C(1) << 40}};
     for (size_t i = 0; i < LM_COUNT_OF(shapes); i++) {
         assert_status(LOAM_INVALID, lm_shape_check("t", LM_F32, 2, shapes[i], &err));
         lm_graph *graph;
@@ -72,7 +75,8 @@ static void test_impossible_shapes(void **state) {
 static void test_output_overflow(void **state) {
     lm_graph *graph = ((fixture *)*state)->graph;
     lm_tensor *x = input(graph, INT64_C(1) << 40, 1);
-    lm_tensor *w = lm_graph_input(graph, "w", LM_F32, LM_EXTENT_FIXED, 2, (int64_t[]){INT64_C(1) << 40, 1});
+    lm_tensor *w =
+        lm_graph_input(graph, "w", LM_F32, LM_EXTENT_FIXED, 2, (int64_t[]){INT64_C(1) << 40, 1});
     assert_null(lm_graph_op(graph, LM_OP_LINEAR, &(lm_op_args){.in = {x, w}}));
     assert_status(LOAM_INVALID, lm_graph_status(graph, &err));
 }
@@ -81,7 +85,8 @@ static void test_views_share(void **state) {
     fixture *f = *state;
     lm_tensor *x = input(f->graph, 4, 6);
     lm_tensor *sum = lm_graph_op(f->graph, LM_OP_ADD, &(lm_op_args){.in = {x, x}});
-    lm_tensor *view = lm_graph_reshape(f->graph, lm_graph_reshape(f->graph, sum, 3, (int64_t[]){4, 2, 3}), 2, (int64_t[]){4, 6});
+    lm_tensor *view = lm_graph_reshape(
+        f->graph, lm_graph_reshape(f->graph, sum, 3, (int64_t[]){4, 2, 3}), 2, (int64_t[]){4, 6});
     lm_tensor *y = lm_graph_op(f->graph, LM_OP_ADD, &(lm_op_args){.in = {view, x}});
     lm_graph_output(f->graph, y);
     lm_plan *plan;
@@ -99,13 +104,16 @@ static void test_views_share(void **state) {
 static void test_contributions_add(void **state) {
     fixture *f = *state;
     float p_data[4] = {0.5f, -1.0f, 0.25f, 2.0f}, grad_data[4] = {0};
-    lm_tensor *grad = lm_graph_state(f->graph, "p.grad", LM_F32, 2, (int64_t[]){2, 2}, grad_data, NULL);
+    lm_tensor *grad =
+        lm_graph_state(f->graph, "p.grad", LM_F32, 2, (int64_t[]){2, 2}, grad_data, NULL);
     lm_tensor *p = lm_graph_state(f->graph, "p", LM_F32, 2, (int64_t[]){2, 2}, p_data, grad);
-    lm_tensor *targets = lm_graph_input(f->graph, "targets", LM_I32, LM_EXTENT_FIXED, 1, (int64_t[]){1});
+    lm_tensor *targets =
+        lm_graph_input(f->graph, "targets", LM_I32, LM_EXTENT_FIXED, 1, (int64_t[]){1});
     lm_tensor *row = lm_graph_reshape(f->graph, p, 2, (int64_t[]){1, 4});
     lm_tensor *twice = lm_graph_op(f->graph, LM_OP_ADD, &(lm_op_args){.in = {row, row}});
     lm_tensor *logits = lm_graph_op(f->graph, LM_OP_ADD, &(lm_op_args){.in = {twice, row}});
-    lm_tensor *loss = lm_graph_op(f->graph, LM_OP_CROSS_ENTROPY, &(lm_op_args){.in = {logits, targets}});
+    lm_tensor *loss =
+        lm_graph_op(f->graph, LM_OP_CROSS_ENTROPY, &(lm_op_args){.in = {logits, targets}});
     lm_graph_output(f->graph, loss);
     assert_ok(lm_graph_backward(f->graph, loss, &err));
     lm_plan *plan;
@@ -114,9 +122,11 @@ static void test_contributions_add(void **state) {
     lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){0});
     double sum = 0, e[4];
     for (int i = 0; i < 4; i++) sum += e[i] = exp(3.0 * (double)p_data[i]);
-    for (int i = 0; i < 4; i++) assert_close(grad_data[i], 3.0 * (e[i] / sum - (i == 2)), 1e-6, 1e-5);
+    for (int i = 0; i < 4; i++)
+        assert_close(grad_data[i], 3.0 * (e[i] / sum - (i == 2)), 1e-6, 1e-5);
     lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){0});
-    for (int i = 0; i < 4; i++) assert_close(grad_data[i], 6.0 * (e[i] / sum - (i == 2)), 1e-6, 1e-5);
+    for (int i = 0; i < 4; i++)
+        assert_close(grad_data[i], 6.0 * (e[i] / sum - (i == 2)), 1e-6, 1e-5);
     lm_plan_free(plan);
 }
 
@@ -138,14 +148,18 @@ static void run_product(fixture *f, enum product_kind kind, product *p) {
     lm_tensor *x_grad = lm_graph_state(graph, "x.grad", LM_F32, 2, x_shape, p->x_grad, NULL);
     lm_tensor *w_grad = lm_graph_state(graph, "w.grad", LM_F32, 2, w_shape, p->w_grad, NULL);
     lm_tensor *x = lm_graph_state(graph, "x", LM_F32, 2, x_shape, p->x, x_grad);
-    lm_tensor *w = kind == BF16_COPY ? lm_graph_state(graph, "w", LM_BF16, 2, w_shape, p->w_rounded, w_grad)
-                                     : lm_graph_state(graph, "w", LM_F32, 2, w_shape, p->w, w_grad);
-    lm_op_args cast_x = {.in = {x}, .attrs.dtype = LM_BF16}, cast_w = {.in = {w}, .attrs.dtype = LM_BF16};
+    lm_tensor *w = kind == BF16_COPY
+                       ? lm_graph_state(graph, "w", LM_BF16, 2, w_shape, p->w_rounded, w_grad)
+                       : lm_graph_state(graph, "w", LM_F32, 2, w_shape, p->w, w_grad);
+    lm_op_args cast_x = {.in = {x}, .attrs.dtype = LM_BF16},
+               cast_w = {.in = {w}, .attrs.dtype = LM_BF16};
     if (kind != ALL_F32) x = lm_graph_op(graph, LM_OP_CAST, &cast_x);
     if (kind == CAST_BOTH) w = lm_graph_op(graph, LM_OP_CAST, &cast_w);
     lm_tensor *logits = lm_graph_op(graph, LM_OP_LINEAR, &(lm_op_args){.in = {x, w}});
-    lm_tensor *targets = lm_graph_input(graph, "targets", LM_I32, LM_EXTENT_FIXED, 1, (int64_t[]){3});
-    lm_tensor *loss = lm_graph_op(graph, LM_OP_CROSS_ENTROPY, &(lm_op_args){.in = {logits, targets}});
+    lm_tensor *targets =
+        lm_graph_input(graph, "targets", LM_I32, LM_EXTENT_FIXED, 1, (int64_t[]){3});
+    lm_tensor *loss =
+        lm_graph_op(graph, LM_OP_CROSS_ENTROPY, &(lm_op_args){.in = {logits, targets}});
     assert_ok(lm_graph_backward(graph, loss, &err));
     assert_ok(lm_plan_new(graph, f->device, &plan, &err));
     memcpy(targets->data, (int32_t[]){3, 0, -1}, 3 * sizeof(int32_t));
@@ -155,12 +169,14 @@ static void run_product(fixture *f, enum product_kind kind, product *p) {
 }
 
 static void test_bf16_gradients(void **state) {
-    product exact = {.x = {1, -2, 0.3f, 0.7f, 5, 6}, .w = {0.1f, -0.2f, 0.9f, 1.1f, -0.6f, 0.3f, 0.5f, 0.45f}};
+    product exact = {.x = {1, -2, 0.3f, 0.7f, 5, 6},
+                     .w = {0.1f, -0.2f, 0.9f, 1.1f, -0.6f, 0.3f, 0.5f, 0.45f}};
     product cast = exact, copy = exact;
     run_product(*state, ALL_F32, &exact);
     run_product(*state, CAST_BOTH, &cast);
     run_product(*state, BF16_COPY, &copy);
-    for (int i = 0; i < 8; i++) assert_close(cast.w_grad[i], exact.w_grad[i], 4e-3, 1e-2); /* bf16 has 8 bits */
+    for (int i = 0; i < 8; i++)
+        assert_close(cast.w_grad[i], exact.w_grad[i], 4e-3, 1e-2); /* bf16 has 8 bits */
     for (int i = 0; i < 6; i++) assert_close(cast.x_grad[i], exact.x_grad[i], 4e-3, 1e-2);
     assert_memory_equal(cast.w_grad, copy.w_grad, sizeof copy.w_grad);
     assert_memory_equal(cast.x_grad, copy.x_grad, sizeof copy.x_grad);
@@ -172,7 +188,8 @@ static void test_backward_refuses(void **state) {
     assert_status(LOAM_INVALID, lm_graph_backward(f->graph, x, &err));
     lm_tensor *grad = lm_graph_state(f->graph, "p.grad", LM_F32, 2, (int64_t[]){1, 1}, NULL, NULL);
     lm_tensor *p = lm_graph_state(f->graph, "p", LM_F32, 2, (int64_t[]){1, 1}, NULL, grad);
-    lm_tensor *index = lm_graph_input(f->graph, "index", LM_I32, LM_EXTENT_FIXED, 1, (int64_t[]){1});
+    lm_tensor *index =
+        lm_graph_input(f->graph, "index", LM_I32, LM_EXTENT_FIXED, 1, (int64_t[]){1});
     lm_tensor *y = lm_graph_op(f->graph, LM_OP_GATHER_ROWS, &(lm_op_args){.in = {p, index}});
     assert_status(LOAM_UNSUPPORTED, lm_graph_backward(f->graph, y, &err));
 }

@@ -6,7 +6,8 @@
 static void test_exp_error(void **state) {
     double worst = 0;
     for (float x = -87.3f; x < 88.3f; x += 0.00137f) {
-        double exact = exp((double)x), spacing = (double)(nextafterf((float)exact, INFINITY) - (float)exact);
+        double exact = exp((double)x),
+               spacing = (double)(nextafterf((float)exact, INFINITY) - (float)exact);
         double error = fabs((double)lm_exp(x) - exact) / spacing;
         if (error > worst) worst = error;
     }
@@ -19,7 +20,8 @@ static void test_exp_ends(void **state) {
     assert_true(lm_exp(-INFINITY) == 0.0f);
     assert_true(isinf(lm_exp(88.4f)) && isinf(lm_exp(INFINITY)));
     assert_true(isnan(lm_exp(NAN)));
-    assert_true(lm_sigmoid(-INFINITY) == 0.0f && lm_sigmoid(INFINITY) == 1.0f && lm_sigmoid(0.0f) == 0.5f);
+    assert_true(lm_sigmoid(-INFINITY) == 0.0f && lm_sigmoid(INFINITY) == 1.0f &&
+                lm_sigmoid(0.0f) == 0.5f);
 }
 
 /* Lane 3 alone meets 2^24, where adding 1 to a float is lost; any other order would lose or keep others. */

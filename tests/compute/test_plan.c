@@ -53,7 +53,8 @@ static int *tags_of(const tag_device *d, const lm_tensor *tensor) {
 
 static void write_tags(tag_device *d, lm_tensor *tensor) {
     int *tags = tags_of(d, tensor);
-    for (int64_t i = 0; tags && i < lm_tensor_n_elems(tensor); i++) tags[i] = lm_tensor_base(tensor)->id;
+    for (int64_t i = 0; tags && i < lm_tensor_n_elems(tensor); i++)
+        tags[i] = lm_tensor_base(tensor)->id;
 }
 
 static void check_tags(const tag_device *d, lm_tensor *tensor) {
@@ -70,13 +71,14 @@ static void check_apart(const lm_node *node) {
             if (!in || (char *)out->data + lm_tensor_bytes(out) <= (char *)in->data ||
                 (char *)in->data + lm_tensor_bytes(in) <= (char *)out->data)
                 continue;
-            assert_true(o == 0 && (lm_op_get(node->op)->in_place >> i & 1u) && out->data == in->data);
+            assert_true(o == 0 && (lm_op_get(node->op)->in_place >> i & 1u) &&
+                        out->data == in->data);
         }
     }
 }
 
-static void tag_run(lm_device *device, const lm_step *steps, int n_steps, const int64_t *extents, void *workspace,
-                    int64_t *profile_ns) {
+static void tag_run(lm_device *device, const lm_step *steps, int n_steps, const int64_t *extents,
+                    void *workspace, int64_t *profile_ns) {
     tag_device *d = (tag_device *)device;
     d->n_runs++;
     d->n_steps = n_steps;
@@ -92,7 +94,11 @@ static void tag_run(lm_device *device, const lm_step *steps, int n_steps, const 
 }
 
 static const lm_backend tag_backend = {
-    .name = "tag", .alloc = tag_alloc, .free = tag_free, .select = tag_select, .run = tag_run,
+    .name = "tag",
+    .alloc = tag_alloc,
+    .free = tag_free,
+    .select = tag_select,
+    .run = tag_run,
 };
 
 static tag_device new_device(void) {
@@ -111,14 +117,21 @@ static lm_graph *random_graph(lm_rng *rng, const lm_weight *w, const lm_weight *
         values[n] = lm_graph_input(graph, "x", LM_F32, LM_EXTENT_ROWS, 2, (int64_t[]){4, WIDTH});
     lm_tensor *weight = lm_graph_weight(graph, w), *scales = lm_graph_weight(graph, scale);
     while (n < target) {
-        lm_tensor *a = values[lm_rng_below(rng, (uint64_t)n)], *b = values[lm_rng_below(rng, (uint64_t)n)];
+        lm_tensor *a = values[lm_rng_below(rng, (uint64_t)n)],
+                  *b = values[lm_rng_below(rng, (uint64_t)n)];
         switch (lm_rng_below(rng, 5)) {
         case 0: values[n] = lm_graph_op(graph, LM_OP_ADD, &(lm_op_args){.in = {a, b}}); break;
         case 1: values[n] = lm_graph_op(graph, LM_OP_SWIGLU, &(lm_op_args){.in = {a, b}}); break;
-        case 2: values[n] = lm_graph_op(graph, LM_OP_LINEAR, &(lm_op_args){.in = {a, weight}}); break;
-        case 3: values[n] = lm_graph_op(graph, LM_OP_RMS_NORM, &(lm_op_args){.in = {a, scales}}); break;
+        case 2:
+            values[n] = lm_graph_op(graph, LM_OP_LINEAR, &(lm_op_args){.in = {a, weight}});
+            break;
+        case 3:
+            values[n] = lm_graph_op(graph, LM_OP_RMS_NORM, &(lm_op_args){.in = {a, scales}});
+            break;
         default:
-            values[n] = lm_graph_reshape(graph, lm_graph_reshape(graph, a, 3, (int64_t[]){4, 2, WIDTH / 2}), 2, (int64_t[]){4, WIDTH});
+            values[n] =
+                lm_graph_reshape(graph, lm_graph_reshape(graph, a, 3, (int64_t[]){4, 2, WIDTH / 2}),
+                                 2, (int64_t[]){4, WIDTH});
         }
         if (lm_rng_below(rng, 5) == 0) lm_graph_output(graph, values[n]);
         n++;
@@ -127,7 +140,8 @@ static lm_graph *random_graph(lm_rng *rng, const lm_weight *w, const lm_weight *
     return graph;
 }
 
-static void check_random_graph(lm_rng *rng, const lm_weight *w, const lm_weight *scale, size_t *sum, size_t *arena) {
+static void check_random_graph(lm_rng *rng, const lm_weight *w, const lm_weight *scale, size_t *sum,
+                               size_t *arena) {
     lm_graph *graph = random_graph(rng, w, scale);
     tag_device device = new_device();
     lm_plan *plan;
@@ -154,20 +168,25 @@ static void check_random_graph(lm_rng *rng, const lm_weight *w, const lm_weight 
 
 static void test_needed_values_keep(void **state) {
     static const float data[WIDTH * WIDTH];
-    lm_weight w = {.name = "w", .dtype = LM_F32, .n_dims = 2, .shape = {WIDTH, WIDTH}, .data = data};
-    lm_weight scale = {.name = "scale", .dtype = LM_F32, .n_dims = 1, .shape = {WIDTH}, .data = data};
+    lm_weight w = {
+        .name = "w", .dtype = LM_F32, .n_dims = 2, .shape = {WIDTH, WIDTH}, .data = data};
+    lm_weight scale = {
+        .name = "scale", .dtype = LM_F32, .n_dims = 1, .shape = {WIDTH}, .data = data};
     lm_rng rng;
     lm_rng_init(&rng, 3);
     size_t sum = 0, arena = 0;
     for (int i = 0; i < 300; i++) check_random_graph(&rng, &w, &scale, &sum, &arena);
-    assert_true(arena < sum * 2 / 3); /* sharing does happen, though a fifth of the values are kept to the end */
+    assert_true(arena <
+                sum * 2 /
+                    3); /* sharing does happen, though a fifth of the values are kept to the end */
 }
 
 /* A chain of elementwise ops works in one place. */
 static void test_chain_in_place(void **state) {
     lm_graph *graph;
     assert_ok(lm_graph_new(&graph, &err));
-    lm_tensor *x = lm_graph_input(graph, "x", LM_F32, LM_EXTENT_FIXED, 1, (int64_t[]){1024}), *y = x;
+    lm_tensor *x = lm_graph_input(graph, "x", LM_F32, LM_EXTENT_FIXED, 1, (int64_t[]){1024}),
+              *y = x;
     for (int i = 0; i < 10; i++) y = lm_graph_op(graph, LM_OP_ADD, &(lm_op_args){.in = {y, x}});
     lm_graph_output(graph, y);
     tag_device device = new_device();
@@ -231,7 +250,8 @@ static void test_values_too_large_together(void **state) {
     lm_graph *graph;
     assert_ok(lm_graph_new(&graph, &err));
     for (int i = 0; i < 4; i++) {
-        lm_tensor *x = lm_graph_input(graph, "x", LM_F32, LM_EXTENT_FIXED, 1, (int64_t[]){INT64_MAX / 4});
+        lm_tensor *x =
+            lm_graph_input(graph, "x", LM_F32, LM_EXTENT_FIXED, 1, (int64_t[]){INT64_MAX / 4});
         lm_graph_output(graph, lm_graph_op(graph, LM_OP_ADD, &(lm_op_args){.in = {x, x}}));
     }
     tag_device device = new_device();
@@ -247,7 +267,8 @@ static void test_run_allocates_nothing(void **state) {
     lm_plan *plan;
     assert_ok(lm_plan_new(graph, device, &plan, &err));
     uint64_t before = lm_mem_n_allocs();
-    for (int64_t rows = 0; rows <= 4; rows++) lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = rows});
+    for (int64_t rows = 0; rows <= 4; rows++)
+        lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = rows});
     assert_int_equal(lm_mem_n_allocs(), before);
     lm_plan_free(plan);
     lm_graph_free(graph);

@@ -33,10 +33,12 @@ static void *zeros(int64_t n) {
 }
 
 static lm_tensor *make_input(gradient_test *t, const case_input *in) {
-    if (!in->grad) return lm_graph_input(t->graph, "x", in->dtype, LM_EXTENT_FIXED, in->n_dims, in->shape);
+    if (!in->grad)
+        return lm_graph_input(t->graph, "x", in->dtype, LM_EXTENT_FIXED, in->n_dims, in->shape);
     int64_t n = 1;
     for (int i = 0; i < in->n_dims; i++) n *= in->shape[i];
-    lm_tensor *grad = lm_graph_state(t->graph, "grad", LM_F32, in->n_dims, in->shape, zeros(n), NULL);
+    lm_tensor *grad =
+        lm_graph_state(t->graph, "grad", LM_F32, in->n_dims, in->shape, zeros(n), NULL);
     return lm_graph_state(t->graph, "param", LM_F32, in->n_dims, in->shape, zeros(n), grad);
 }
 
@@ -44,8 +46,10 @@ static lm_tensor *make_input(gradient_test *t, const case_input *in) {
 static lm_tensor *weighted_sum(gradient_test *t) {
     t->n_out = lm_tensor_n_elems(t->out);
     t->weights = zeros(t->n_out);
-    lm_tensor *c = lm_graph_weight(t->graph, &(lm_weight){.name = "c", .dtype = LM_F32, .n_dims = 2,
-                                                          .shape = {1, t->n_out}, .data = t->weights});
+    lm_tensor *c = lm_graph_weight(
+        t->graph,
+        &(lm_weight){
+            .name = "c", .dtype = LM_F32, .n_dims = 2, .shape = {1, t->n_out}, .data = t->weights});
     lm_tensor *row = lm_graph_reshape(t->graph, t->out, 2, (int64_t[]){1, t->n_out});
     lm_tensor *loss = lm_graph_op(t->graph, LM_OP_LINEAR, &(lm_op_args){.in = {row, c}});
     return lm_graph_reshape(t->graph, loss, 1, (int64_t[]){1});
@@ -59,9 +63,11 @@ static void fill_inputs(gradient_test *t) {
         const case_input *in = &t->c->in[i];
         for (int64_t k = 0; t->in[i] && k < lm_tensor_n_elems(t->in[i]); k++) {
             if (in->dtype == LM_I32)
-                ((int32_t *)t->in[i]->data)[k] = (int32_t)lm_rng_below(&rng, (uint64_t)in->limit) - (in->fill == FILL_TARGETS && k == 1);
+                ((int32_t *)t->in[i]->data)[k] = (int32_t)lm_rng_below(&rng, (uint64_t)in->limit) -
+                                                 (in->fill == FILL_TARGETS && k == 1);
             else
-                ((float *)t->in[i]->data)[k] = in->fill == FILL_POSITIVE ? 0.1f + lm_rng_f32(&rng) : lm_rng_normal(&rng);
+                ((float *)t->in[i]->data)[k] =
+                    in->fill == FILL_POSITIVE ? 0.1f + lm_rng_f32(&rng) : lm_rng_normal(&rng);
         }
     }
 }
@@ -69,7 +75,8 @@ static void fill_inputs(gradient_test *t) {
 static double loss_of(gradient_test *t) {
     lm_plan_run(t->plan, (int64_t[LM_N_EXTENTS]){0});
     double sum = 0.0;
-    for (int64_t i = 0; i < t->n_out; i++) sum += (double)t->weights[i] * (double)((float *)t->out->data)[i];
+    for (int64_t i = 0; i < t->n_out; i++)
+        sum += (double)t->weights[i] * (double)((float *)t->out->data)[i];
     return sum;
 }
 

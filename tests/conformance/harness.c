@@ -54,7 +54,8 @@ static void *fill_input(lm_rng *rng, const case_input *in) {
 
 static lm_weight weight_of(const bench *b, int i) {
     const case_input *in = &b->c->in[i];
-    lm_weight weight = {.name = "w", .dtype = in->dtype, .n_dims = in->n_dims, .data = b->pristine[i]};
+    lm_weight weight = {
+        .name = "w", .dtype = in->dtype, .n_dims = in->n_dims, .data = b->pristine[i]};
     memcpy(weight.shape, in->shape, sizeof weight.shape);
     return weight;
 }
@@ -66,7 +67,8 @@ static lm_tensor *tensor_of(const bench *b, int i) {
         return lm_graph_weight(b->graph, i == 1 && b->packed.data ? &b->packed : &weight);
     }
     if (in->role == LM_ROLE_STATE)
-        return lm_graph_state(b->graph, "s", in->dtype, in->n_dims, in->shape, b->pristine[i], NULL);
+        return lm_graph_state(b->graph, "s", in->dtype, in->n_dims, in->shape, b->pristine[i],
+                              NULL);
     lm_tensor *tensor = lm_graph_input(b->graph, "x", in->dtype, in->extent, in->n_dims, in->shape);
     if (tensor) tensor->data = b->pristine[i];
     return tensor;
@@ -82,7 +84,8 @@ bool bench_init(bench *b, const op_case *c, lm_device *packer) {
     bool constant_matrix = c->op == LM_OP_LINEAR && c->in[1].role == LM_ROLE_WEIGHT;
     if (packer) {
         lm_weight weight = weight_of(b, 1);
-        if (!constant_matrix || packer->backend->pack(packer, &weight, &b->packed, NULL) != LOAM_OK) return false;
+        if (!constant_matrix || packer->backend->pack(packer, &weight, &b->packed, NULL) != LOAM_OK)
+            return false;
     }
     lm_op_args args = {.attrs = c->attrs};
     for (int i = 0; i < LM_MAX_INPUTS; i++)
@@ -104,7 +107,8 @@ void bench_extents(const bench *b, int64_t extents[LM_N_EXTENTS]) {
     for (int i = 0; i < LM_MAX_INPUTS; i++)
         if (b->c->in[i].n_dims) extents[b->c->in[i].extent] = b->c->in[i].shape[0];
     const int32_t *row_pos = b->c->op == LM_OP_ATTENTION_PAGED ? b->pristine[3] : NULL;
-    for (int64_t r = 0; row_pos && r < extents[LM_EXTENT_ROWS]; r++) extents[LM_EXTENT_CONTEXT] += row_pos[r] + 1;
+    for (int64_t r = 0; row_pos && r < extents[LM_EXTENT_ROWS]; r++)
+        extents[LM_EXTENT_CONTEXT] += row_pos[r] + 1;
 }
 
 static uint8_t *guarded(size_t size) {
@@ -122,7 +126,8 @@ static void bind(const bench *b, const run_options *options, result *out) {
         if (!in) continue;
         in->data = i == 1 && b->packed.data ? (void *)b->packed.data : b->pristine[i];
         if (in->extent == LM_EXTENT_ROWS)
-            in->data = (char *)in->data + lm_dtype_bytes(in->dtype, options->first_row * lm_tensor_row_elems(in));
+            in->data = (char *)in->data +
+                       lm_dtype_bytes(in->dtype, options->first_row * lm_tensor_row_elems(in));
     }
     out->n = node->n_outputs;
     for (int i = 0; i < out->n; i++) {
@@ -141,7 +146,8 @@ static void check_untouched(const bench *b, const run_options *options, const re
     for (int i = 0; i < out->n; i++) {
         size_t written = (size_t)lm_bytes_now(b->node->out[i], options->extents);
         for (size_t at = written; at < out->size[i] + GUARD_BYTES; at++)
-            if (out->bytes[i][at] != CANARY) fail_msg("output %d: byte %zu of %zu was written", i, at, written);
+            if (out->bytes[i][at] != CANARY)
+                fail_msg("output %d: byte %zu of %zu was written", i, at, written);
     }
 }
 
@@ -166,17 +172,24 @@ static void meet(void *pool) {
 
 static void run_share(void *arg, int thread, int n_threads) {
     const direct_run *run = arg;
-    run->kernel->run(&(lm_kernel_args){.node = run->b->node, .extents = run->extents, .thread = thread, .n_threads = n_threads,
-                                       .workspace = run->workspace, .barrier = meet, .device = run->pool});
+    run->kernel->run(&(lm_kernel_args){.node = run->b->node,
+                                       .extents = run->extents,
+                                       .thread = thread,
+                                       .n_threads = n_threads,
+                                       .workspace = run->workspace,
+                                       .barrier = meet,
+                                       .device = run->pool});
 }
 
 /* Around the device's own run, which gives steps as short as these to one thread. */
-static void run_shared(const bench *b, lm_device *device, const lm_kernel *kernel, const int64_t *extents, void *workspace) {
+static void run_shared(const bench *b, lm_device *device, const lm_kernel *kernel,
+                       const int64_t *extents, void *workspace) {
     direct_run run = {b, kernel, extents, workspace, lm_cpu_of(device)->pool};
     lm_pool_run(run.pool, run_share, &run);
 }
 
-void bench_run(const bench *b, lm_device *device, const lm_kernel *kernel, const run_options *options, result *out) {
+void bench_run(const bench *b, lm_device *device, const lm_kernel *kernel,
+               const run_options *options, result *out) {
     *out = (result){0};
     bind(b, options, out);
     void *workspace = new_workspace(b, device, kernel);

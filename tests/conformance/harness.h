@@ -14,7 +14,7 @@ typedef struct bench {
     lm_graph *graph;
     const lm_node *node;
     void *pristine[LM_MAX_INPUTS]; /* inputs in the case's dtype and row order */
-    lm_weight packed;              /* of a LINEAR's weight in the device's order; data NULL: not packed */
+    lm_weight packed; /* of a LINEAR's weight in the device's order; data NULL: not packed */
 } bench;
 
 typedef struct result {
@@ -26,8 +26,8 @@ typedef struct result {
 /* How to run. */
 typedef struct run_options {
     const int64_t *extents;
-    int64_t first_row;  /* row inputs begin at this row */
-    int take_over;      /* input that output 0 shares storage with; -1: none */
+    int64_t first_row; /* row inputs begin at this row */
+    int take_over;     /* input that output 0 shares storage with; -1: none */
 } run_options;
 
 /* packer: NULL, or a device in whose order LINEAR's weight is brought; false from bench_init then says that it has none. */
@@ -38,7 +38,8 @@ void bench_deinit(bench *b, lm_device *packer);
 void bench_extents(const bench *b, int64_t extents[LM_N_EXTENTS]);
 
 /* Fails the test when guard bytes or rows past the extents were written. */
-void bench_run(const bench *b, lm_device *device, const lm_kernel *kernel, const run_options *options, result *out);
+void bench_run(const bench *b, lm_device *device, const lm_kernel *kernel,
+               const run_options *options, result *out);
 void result_deinit(result *r);
 
 /* Best of some runs, in nanoseconds. */

@@ -27,7 +27,8 @@ static int open_devices(void **state) {
             lm_device_close(devices[i][t]);
             devices[i][t] = NULL;
         }
-        if (!devices[i][0]) print_message("this CPU has no %s: its kernels are not tested\n", isa_names[i]);
+        if (!devices[i][0])
+            print_message("this CPU has no %s: its kernels are not tested\n", isa_names[i]);
     }
     return 0;
 }
@@ -44,7 +45,8 @@ static int list_kernels(const bench *b, lm_device *device, const lm_kernel **out
     const lm_cpu_kernel *listed = lm_cpu_kernels(&n_listed);
     for (int i = 0; i < n_listed; i++) {
         const lm_kernel *kernel = listed[i].kernel;
-        if (listed[i].op != b->c->op || (kernel->applies && !kernel->applies(device, b->node))) continue;
+        if (listed[i].op != b->c->op || (kernel->applies && !kernel->applies(device, b->node)))
+            continue;
         LM_ASSERT(n < max);
         out[n++] = kernel;
     }
@@ -60,7 +62,8 @@ static float *unpack_output(const bench *b, const result *r, int i, int64_t n) {
     return x;
 }
 
-static void check_close(const bench *b, const result *got, const result *wanted, const int64_t *extents, const char *what) {
+static void check_close(const bench *b, const result *got, const result *wanted,
+                        const int64_t *extents, const char *what) {
     for (int i = 0; i < got->n; i++) {
         const lm_tensor *out = b->node->out[i];
         int64_t n = lm_tensor_dim0(out, extents) * lm_tensor_row_elems(out);
@@ -68,8 +71,8 @@ static void check_close(const bench *b, const result *got, const result *wanted,
         for (int64_t at = 0; at < n; at++) {
             double error = fabs((double)x[at] - (double)y[at]);
             if (!(error <= b->c->atol + b->c->rtol * fabs((double)y[at])))
-                fail_msg("%s: output %d, element %ld is %.9g, the reference says %.9g", what, i, (long)at, (double)x[at],
-                         (double)y[at]);
+                fail_msg("%s: output %d, element %ld is %.9g, the reference says %.9g", what, i,
+                         (long)at, (double)x[at], (double)y[at]);
         }
         lm_free(x);
         lm_free(y);
@@ -77,8 +80,8 @@ static void check_close(const bench *b, const result *got, const result *wanted,
 }
 
 /* The first n_rows rows of `got` against those of `wanted` from `row` on, bit for bit. */
-static void check_same_bits(const bench *b, const result *got, const result *wanted, int64_t row, const int64_t *extents,
-                            const char *what) {
+static void check_same_bits(const bench *b, const result *got, const result *wanted, int64_t row,
+                            const int64_t *extents, const char *what) {
     for (int i = 0; i < got->n; i++) {
         const lm_tensor *out = b->node->out[i];
         size_t row_bytes = lm_dtype_bytes(out->dtype, lm_tensor_row_elems(out));
@@ -113,7 +116,8 @@ static void check_row_counts(const subject *s) {
     int64_t extents[LM_N_EXTENTS];
     memcpy(extents, s->extents, sizeof extents);
     for (int64_t first = 0; first < s->extents[LM_EXTENT_ROWS]; first++) {
-        for (int64_t n = 1; first + n <= s->extents[LM_EXTENT_ROWS]; n += first == 0 ? 1 : s->extents[LM_EXTENT_ROWS]) {
+        for (int64_t n = 1; first + n <= s->extents[LM_EXTENT_ROWS];
+             n += first == 0 ? 1 : s->extents[LM_EXTENT_ROWS]) {
             extents[LM_EXTENT_ROWS] = n;
             result r;
             bench_run(s->b, devices[s->isa][0], s->kernel, &(run_options){extents, first, -1}, &r);
@@ -179,7 +183,8 @@ static void test_kernels(void **state) {
     int64_t extents[LM_N_EXTENTS];
     bench_extents(&rows, extents);
     result wanted;
-    bench_run(&rows, devices[0][0], &lm_cpu_of(devices[0][0])->references[c->op], &(run_options){extents, 0, -1}, &wanted);
+    bench_run(&rows, devices[0][0], &lm_cpu_of(devices[0][0])->references[c->op],
+              &(run_options){extents, 0, -1}, &wanted);
     for (int isa = 0; isa < N_ISAS; isa++) {
         if (!devices[isa][0]) continue;
         check_kernels(&rows, isa, &wanted);
@@ -201,14 +206,15 @@ static void time_case(const op_case *c) {
             bench b;
             const lm_kernel *kernels[32];
             int n = 0;
-            if (bench_init(&b, c, pack ? devices[isa][0] : NULL)) n = list_kernels(&b, devices[isa][0], kernels, 31);
+            if (bench_init(&b, c, pack ? devices[isa][0] : NULL))
+                n = list_kernels(&b, devices[isa][0], kernels, 31);
             int64_t extents[LM_N_EXTENTS];
             bench_extents(&b, extents);
             for (int i = 0; i < n; i++) {
                 lm_cost cost = lm_node_cost(b.node, extents);
                 double ns = (double)bench_time_ns(&b, devices[isa][0], kernels[i]);
-                printf("%-32s %-36s %10.0f ns %8.2f GFLOP/s %8.2f GB/s\n", c->label, kernels[i]->name, ns,
-                       (double)cost.flops / ns, (double)cost.bytes / ns);
+                printf("%-32s %-36s %10.0f ns %8.2f GFLOP/s %8.2f GB/s\n", c->label,
+                       kernels[i]->name, ns, (double)cost.flops / ns, (double)cost.bytes / ns);
             }
             bench_deinit(&b, devices[isa][0]);
         }
@@ -232,9 +238,11 @@ int main(int argc, char **argv) {
     if (!tests) return 1;
     for (int i = 0; i < n; i++)
         tests[i] = (struct CMUnitTest){.name = cases[i].label,
-                                       .test_func = gradient_wanted(&cases[i]) ? test_gradient : test_kernels,
+                                       .test_func = gradient_wanted(&cases[i]) ? test_gradient
+                                                                               : test_kernels,
                                        .initial_state = (void *)&cases[i]};
-    int failed = _cmocka_run_group_tests("conformance", tests, (size_t)n, open_devices, close_devices);
+    int failed =
+        _cmocka_run_group_tests("conformance", tests, (size_t)n, open_devices, close_devices);
     lm_free(tests);
     return failed;
 }

@@ -29,6 +29,11 @@ static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
 
 extern const lm_op lm_op_accumulate;
 const lm_op lm_op_accumulate = {
-    .name = "accumulate", .min_inputs = 2, .max_inputs = 2, .n_outputs = 1,
-    .shape = shape, .reference = reference, .cost = cost,
+    .name = "accumulate",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .n_outputs = 1,
+    .shape = shape,
+    .reference = reference,
+    .cost = cost,
 };

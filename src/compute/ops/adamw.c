@@ -14,17 +14,21 @@
 #include "compute/ops/rules.h"
 
 static bool is_moment(const lm_tensor *moment, const lm_tensor *param) {
-    return moment->role == LM_ROLE_STATE && moment->dtype == LM_F32 && lm_tensor_same_shape(moment, param);
+    return moment->role == LM_ROLE_STATE && moment->dtype == LM_F32 &&
+           lm_tensor_same_shape(moment, param);
 }
 
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
     lm_tensor *param = node->in[0], *m = node->in[2], *v = node->in[3], *copy = node->in[5];
     const lm_tensor *grad = node->in[1], *scalars = node->in[4];
-    bool copy_ok = !copy || (copy->role == LM_ROLE_STATE && copy->dtype == LM_BF16 && lm_tensor_same_shape(copy, param));
-    if (param->role != LM_ROLE_STATE || param->dtype != LM_F32 || grad->dtype != LM_F32 || !copy_ok ||
-        !lm_tensor_same_shape(grad, param) || !is_moment(m, param) || !is_moment(v, param) || !lm_is(scalars, LM_F32, 1) ||
-        scalars->shape[0] != 4)
-        return lm_op_refuse(node, err, "f32 states param, m, v and f32 grad of one shape, scalars [4], maybe a bf16 state copy");
+    bool copy_ok = !copy || (copy->role == LM_ROLE_STATE && copy->dtype == LM_BF16 &&
+                             lm_tensor_same_shape(copy, param));
+    if (param->role != LM_ROLE_STATE || param->dtype != LM_F32 || grad->dtype != LM_F32 ||
+        !copy_ok || !lm_tensor_same_shape(grad, param) || !is_moment(m, param) ||
+        !is_moment(v, param) || !lm_is(scalars, LM_F32, 1) || scalars->shape[0] != 4)
+        return lm_op_refuse(node, err,
+                            "f32 states param, m, v and f32 grad of one shape, scalars [4], maybe "
+                            "a bf16 state copy");
     lm_out_in_place(out[0], param);
     lm_out_in_place(out[1], m);
     lm_out_in_place(out[2], v);
@@ -57,6 +61,11 @@ static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
 
 extern const lm_op lm_op_adamw;
 const lm_op lm_op_adamw = {
-    .name = "adamw", .min_inputs = 5, .max_inputs = 6, .n_outputs = 4,
-    .shape = shape, .reference = reference, .cost = cost,
+    .name = "adamw",
+    .min_inputs = 5,
+    .max_inputs = 6,
+    .n_outputs = 4,
+    .shape = shape,
+    .reference = reference,
+    .cost = cost,
 };

@@ -19,7 +19,8 @@ static void reference(const lm_kernel_args *args) {
     for (int64_t i = range.begin; i < range.end; i++) c[i] = a[i] + b[i];
 }
 
-static void backward(lm_graph *graph, const lm_node *node, lm_tensor *const *d_out, lm_tensor **d_in) {
+static void backward(lm_graph *graph, const lm_node *node, lm_tensor *const *d_out,
+                     lm_tensor **d_in) {
     d_in[0] = d_in[1] = d_out[0];
 }
 
@@ -30,6 +31,13 @@ static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
 
 extern const lm_op lm_op_add;
 const lm_op lm_op_add = {
-    .name = "add", .min_inputs = 2, .max_inputs = 2, .n_outputs = 1, .in_place = 1 | 2,
-    .shape = shape, .reference = reference, .backward = backward, .cost = cost,
+    .name = "add",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .n_outputs = 1,
+    .in_place = 1 | 2,
+    .shape = shape,
+    .reference = reference,
+    .backward = backward,
+    .cost = cost,
 };

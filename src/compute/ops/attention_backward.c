@@ -14,15 +14,19 @@
 #include "compute/ops/rules.h"
 
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
-    const lm_tensor *d_out = node->in[0], *q = node->in[1], *k = node->in[2], *v = node->in[3], *o = node->in[4];
+    const lm_tensor *d_out = node->in[0], *q = node->in[1], *k = node->in[2], *v = node->in[3],
+                    *o = node->in[4];
     const lm_tensor *lse = node->in[5];
     const lm_attrs *a = &node->attrs;
     bool types_ok = true;
-    for (int i = 0; i < 6; i++) types_ok &= lm_is(node->in[i], LM_F32, 2) && lm_same_rows(node->in[i], q);
+    for (int i = 0; i < 6; i++)
+        types_ok &= lm_is(node->in[i], LM_F32, 2) && lm_same_rows(node->in[i], q);
     if (!types_ok || !lm_heads_ok(a) || a->seq_len < 1 || q->shape[1] != a->n_heads * a->head_dim ||
-        k->shape[1] != a->n_kv_heads * a->head_dim || !lm_tensor_same_shape(k, v) || !lm_tensor_same_shape(q, o) ||
-        !lm_tensor_same_shape(q, d_out) || lse->shape[1] != a->n_heads)
-        return lm_op_refuse(node, err, "d_out, q, k, v, out and lse of attention, and its attributes");
+        k->shape[1] != a->n_kv_heads * a->head_dim || !lm_tensor_same_shape(k, v) ||
+        !lm_tensor_same_shape(q, o) || !lm_tensor_same_shape(q, d_out) ||
+        lse->shape[1] != a->n_heads)
+        return lm_op_refuse(node, err,
+                            "d_out, q, k, v, out and lse of attention, and its attributes");
     lm_out_like(out[0], q, LM_F32);
     lm_out_like(out[1], k, LM_F32);
     lm_out_like(out[2], v, LM_F32);
@@ -36,7 +40,8 @@ static void add_scaled(float *y, float scale, const float *x, int64_t n) {
 /* Query `row` of `head` with all its keys, which begin at row `first`. */
 static void query_backward(const lm_node *node, int64_t row, int64_t head, int64_t first) {
     const lm_attrs *a = &node->attrs;
-    int64_t dim = a->head_dim, kv_head = head / (a->n_heads / a->n_kv_heads), at = (row * a->n_heads + head) * dim;
+    int64_t dim = a->head_dim, kv_head = head / (a->n_heads / a->n_kv_heads),
+            at = (row * a->n_heads + head) * dim;
     const float *d_out = lm_f32(node->in[0]) + at, *q = lm_f32(node->in[1]) + at;
     float lse = lm_f32(node->in[5])[row * a->n_heads + head];
     float s = lm_dot(d_out, lm_f32(node->in[4]) + at, dim);
@@ -67,7 +72,8 @@ static void sequence_backward(const lm_node *node, int64_t first, int64_t end, i
 
 static void reference(const lm_kernel_args *args) {
     const lm_attrs *a = &args->node->attrs;
-    int64_t n_rows = lm_rows_now(args, args->node->in[1]), n_seqs = (n_rows + a->seq_len - 1) / a->seq_len;
+    int64_t n_rows = lm_rows_now(args, args->node->in[1]),
+            n_seqs = (n_rows + a->seq_len - 1) / a->seq_len;
     lm_range units = lm_share(args, n_seqs * a->n_kv_heads);
     for (int64_t u = units.begin; u < units.end; u++) {
         int64_t first = u / a->n_kv_heads * a->seq_len;
@@ -78,12 +84,18 @@ static void reference(const lm_kernel_args *args) {
 
 static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
     const lm_attrs *a = &node->attrs;
-    out->flops = lm_causal_pairs(lm_tensor_dim0(node->in[1], extents), a->seq_len) * a->n_heads * (10 * a->head_dim + 6);
+    out->flops = lm_causal_pairs(lm_tensor_dim0(node->in[1], extents), a->seq_len) * a->n_heads *
+                 (10 * a->head_dim + 6);
     out->bytes = lm_node_bytes(node, extents);
 }
 
 extern const lm_op lm_op_attention_backward;
 const lm_op lm_op_attention_backward = {
-    .name = "attention_backward", .min_inputs = 6, .max_inputs = 6, .n_outputs = 3,
-    .shape = shape, .reference = reference, .cost = cost,
+    .name = "attention_backward",
+    .min_inputs = 6,
+    .max_inputs = 6,
+    .n_outputs = 3,
+    .shape = shape,
+    .reference = reference,
+    .cost = cost,
 };

@@ -19,15 +19,21 @@ static bool cache_ok(const lm_tensor *cache, const lm_attrs *a) {
 }
 
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
-    const lm_tensor *q = node->in[0], *row_pos = node->in[3], *row_seq = node->in[4], *table = node->in[5];
+    const lm_tensor *q = node->in[0], *row_pos = node->in[3], *row_seq = node->in[4],
+                    *table = node->in[5];
     const lm_attrs *a = &node->attrs;
     if (!lm_heads_ok(a) || a->block_tokens < 1 || a->block_tokens % LM_ATTENTION_BLOCK != 0)
-        return lm_op_refuse(node, err, "n_heads a multiple of n_kv_heads, head_dim in bounds, block_tokens a multiple of 16");
-    if (!lm_is(q, LM_F32, 2) || q->shape[1] != a->n_heads * a->head_dim || !cache_ok(node->in[1], a) ||
-        !cache_ok(node->in[2], a) || !lm_is(row_pos, LM_I32, 1) || !lm_is(row_seq, LM_I32, 1) ||
-        !lm_is(table, LM_I32, 2) || !lm_same_rows(q, row_pos) || !lm_same_rows(q, row_seq))
-        return lm_op_refuse(node, err, "q [R, n_heads * head_dim] f32, k_cache and v_cache [slots, n_kv_heads * head_dim], "
-                                       "row_pos and row_seq [R] i32, block_table [S, max_blocks] i32");
+        return lm_op_refuse(
+            node, err,
+            "n_heads a multiple of n_kv_heads, head_dim in bounds, block_tokens a multiple of 16");
+    if (!lm_is(q, LM_F32, 2) || q->shape[1] != a->n_heads * a->head_dim ||
+        !cache_ok(node->in[1], a) || !cache_ok(node->in[2], a) || !lm_is(row_pos, LM_I32, 1) ||
+        !lm_is(row_seq, LM_I32, 1) || !lm_is(table, LM_I32, 2) || !lm_same_rows(q, row_pos) ||
+        !lm_same_rows(q, row_seq))
+        return lm_op_refuse(
+            node, err,
+            "q [R, n_heads * head_dim] f32, k_cache and v_cache [slots, n_kv_heads * head_dim], "
+            "row_pos and row_seq [R] i32, block_table [S, max_blocks] i32");
     lm_out_like(out[0], q, LM_F32);
     return LOAM_OK;
 }
@@ -36,8 +42,10 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
 static void attend(const lm_kernel_args *args, int64_t row, int64_t head) {
     const lm_node *node = args->node;
     const lm_attrs *a = &node->attrs;
-    int64_t dim = a->head_dim, kv_width = a->n_kv_heads * dim, at = row * a->n_heads * dim + head * dim;
-    int64_t kv_at = head / (a->n_heads / a->n_kv_heads) * dim, n_pos = lm_i32(node->in[3])[row] + (int64_t)1;
+    int64_t dim = a->head_dim, kv_width = a->n_kv_heads * dim,
+            at = row * a->n_heads * dim + head * dim;
+    int64_t kv_at = head / (a->n_heads / a->n_kv_heads) * dim,
+            n_pos = lm_i32(node->in[3])[row] + (int64_t)1;
     const lm_tensor *table = node->in[5];
     const int32_t *blocks = lm_i32(table) + lm_i32(node->in[4])[row] * table->shape[1];
     LM_ASSERT(n_pos <= table->shape[1] * a->block_tokens);
@@ -67,13 +75,19 @@ static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
     const lm_attrs *a = &node->attrs;
     int64_t context = extents[LM_EXTENT_CONTEXT];
     out->flops = context * a->n_heads * (4 * a->head_dim + 4);
-    out->bytes = 2 * lm_bytes_now(node->in[0], extents) + lm_bytes_now(node->in[3], extents) +
-                 lm_bytes_now(node->in[4], extents) + lm_bytes_now(node->in[5], extents) +
-                 2 * context * (int64_t)lm_dtype_bytes(node->in[1]->dtype, a->n_kv_heads * a->head_dim);
+    out->bytes =
+        2 * lm_bytes_now(node->in[0], extents) + lm_bytes_now(node->in[3], extents) +
+        lm_bytes_now(node->in[4], extents) + lm_bytes_now(node->in[5], extents) +
+        2 * context * (int64_t)lm_dtype_bytes(node->in[1]->dtype, a->n_kv_heads * a->head_dim);
 }
 
 extern const lm_op lm_op_attention_paged;
 const lm_op lm_op_attention_paged = {
-    .name = "attention_paged", .min_inputs = 6, .max_inputs = 6, .n_outputs = 1,
-    .shape = shape, .reference = reference, .cost = cost,
+    .name = "attention_paged",
+    .min_inputs = 6,
+    .max_inputs = 6,
+    .n_outputs = 1,
+    .shape = shape,
+    .reference = reference,
+    .cost = cost,
 };

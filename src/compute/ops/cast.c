@@ -29,7 +29,8 @@ static void reference(const lm_kernel_args *args) {
         to->pack(lm_f32(x) + range.begin, dst, count);
 }
 
-static void backward(lm_graph *graph, const lm_node *node, lm_tensor *const *d_out, lm_tensor **d_in) {
+static void backward(lm_graph *graph, const lm_node *node, lm_tensor *const *d_out,
+                     lm_tensor **d_in) {
     d_in[0] = d_out[0];
 }
 
@@ -40,6 +41,12 @@ static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
 
 extern const lm_op lm_op_cast;
 const lm_op lm_op_cast = {
-    .name = "cast", .min_inputs = 1, .max_inputs = 1, .n_outputs = 1,
-    .shape = shape, .reference = reference, .backward = backward, .cost = cost,
+    .name = "cast",
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .n_outputs = 1,
+    .shape = shape,
+    .reference = reference,
+    .backward = backward,
+    .cost = cost,
 };

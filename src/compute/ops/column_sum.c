@@ -7,8 +7,10 @@
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
     const lm_tensor *dy = node->in[0];
     lm_tensor *sum = node->in[1];
-    bool sum_ok = !sum || (lm_is(sum, LM_F32, 1) && sum->role == LM_ROLE_STATE && sum->shape[0] == dy->shape[1]);
-    if (!lm_is(dy, LM_F32, 2) || !sum_ok) return lm_op_refuse(node, err, "dy [R, N] f32 and, if any, a state sum [N] f32");
+    bool sum_ok = !sum || (lm_is(sum, LM_F32, 1) && sum->role == LM_ROLE_STATE &&
+                           sum->shape[0] == dy->shape[1]);
+    if (!lm_is(dy, LM_F32, 2) || !sum_ok)
+        return lm_op_refuse(node, err, "dy [R, N] f32 and, if any, a state sum [N] f32");
     if (sum)
         lm_out_in_place(out[0], sum);
     else
@@ -33,6 +35,11 @@ static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
 
 extern const lm_op lm_op_column_sum;
 const lm_op lm_op_column_sum = {
-    .name = "column_sum", .min_inputs = 1, .max_inputs = 2, .n_outputs = 1,
-    .shape = shape, .reference = reference, .cost = cost,
+    .name = "column_sum",
+    .min_inputs = 1,
+    .max_inputs = 2,
+    .n_outputs = 1,
+    .shape = shape,
+    .reference = reference,
+    .cost = cost,
 };

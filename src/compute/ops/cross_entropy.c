@@ -48,7 +48,8 @@ static void reference(const lm_kernel_args *args) {
     if (args->thread == 0) *lm_f32(node->out[0]) = mean_loss(node, n_rows);
 }
 
-static void backward(lm_graph *graph, const lm_node *node, lm_tensor *const *d_out, lm_tensor **d_in) {
+static void backward(lm_graph *graph, const lm_node *node, lm_tensor *const *d_out,
+                     lm_tensor **d_in) {
     d_in[0] = lm_graph_op(graph, LM_OP_CROSS_ENTROPY_BACKWARD,
                           &(lm_op_args){.in = {node->in[0], node->in[1], node->out[1], d_out[0]}});
 }
@@ -60,6 +61,12 @@ static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
 
 extern const lm_op lm_op_cross_entropy;
 const lm_op lm_op_cross_entropy = {
-    .name = "cross_entropy", .min_inputs = 2, .max_inputs = 2, .n_outputs = 2,
-    .shape = shape, .reference = reference, .backward = backward, .cost = cost,
+    .name = "cross_entropy",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .n_outputs = 2,
+    .shape = shape,
+    .reference = reference,
+    .backward = backward,
+    .cost = cost,
 };

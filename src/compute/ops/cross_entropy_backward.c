@@ -10,10 +10,13 @@
 #include "compute/ops/rules.h"
 
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
-    const lm_tensor *logits = node->in[0], *targets = node->in[1], *lse = node->in[2], *d_loss = node->in[3];
-    if (!lm_is(logits, LM_F32, 2) || !lm_is(targets, LM_I32, 1) || !lm_is(lse, LM_F32, 1) || !lm_is(d_loss, LM_F32, 1) ||
-        !lm_same_rows(logits, targets) || !lm_same_rows(logits, lse) || d_loss->shape[0] != 1)
-        return lm_op_refuse(node, err, "logits [R, V] f32, targets [R] i32, lse [R] f32 and d_loss [1] f32");
+    const lm_tensor *logits = node->in[0], *targets = node->in[1], *lse = node->in[2],
+                    *d_loss = node->in[3];
+    if (!lm_is(logits, LM_F32, 2) || !lm_is(targets, LM_I32, 1) || !lm_is(lse, LM_F32, 1) ||
+        !lm_is(d_loss, LM_F32, 1) || !lm_same_rows(logits, targets) || !lm_same_rows(logits, lse) ||
+        d_loss->shape[0] != 1)
+        return lm_op_refuse(node, err,
+                            "logits [R, V] f32, targets [R] i32, lse [R] f32 and d_loss [1] f32");
     lm_out_like(out[0], logits, LM_F32);
     return LOAM_OK;
 }
@@ -46,6 +49,12 @@ static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
 
 extern const lm_op lm_op_cross_entropy_backward;
 const lm_op lm_op_cross_entropy_backward = {
-    .name = "cross_entropy_backward", .min_inputs = 4, .max_inputs = 4, .n_outputs = 1, .in_place = 1,
-    .shape = shape, .reference = reference, .cost = cost,
+    .name = "cross_entropy_backward",
+    .min_inputs = 4,
+    .max_inputs = 4,
+    .n_outputs = 1,
+    .in_place = 1,
+    .shape = shape,
+    .reference = reference,
+    .cost = cost,
 };

@@ -7,8 +7,8 @@
 
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
     const lm_tensor *table = node->in[0], *ids = node->in[1];
-    bool table_ok = table->n_dims == 2 && table->dtype != LM_I32 && table->extent == LM_EXTENT_FIXED &&
-                    table->layout == LM_LAYOUT_ROWS;
+    bool table_ok = table->n_dims == 2 && table->dtype != LM_I32 &&
+                    table->extent == LM_EXTENT_FIXED && table->layout == LM_LAYOUT_ROWS;
     if (!table_ok || !lm_is(ids, LM_I32, 1))
         return lm_op_refuse(node, err, "table [V, D] in row order and ids [R] i32");
     lm_out_rows(out[0], ids, table->shape[1]);
@@ -27,7 +27,8 @@ static void reference(const lm_kernel_args *args) {
     }
 }
 
-static void backward(lm_graph *graph, const lm_node *node, lm_tensor *const *d_out, lm_tensor **d_in) {
+static void backward(lm_graph *graph, const lm_node *node, lm_tensor *const *d_out,
+                     lm_tensor **d_in) {
     lm_tensor *grad = lm_graph_leaf_grad(graph, node->in[0]);
     if (!grad) {
         lm_graph_fail(graph, LOAM_UNSUPPORTED, "embed: a table that is trained must be a state");
@@ -46,6 +47,12 @@ static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
 
 extern const lm_op lm_op_embed;
 const lm_op lm_op_embed = {
-    .name = "embed", .min_inputs = 2, .max_inputs = 2, .n_outputs = 1,
-    .shape = shape, .reference = reference, .backward = backward, .cost = cost,
+    .name = "embed",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .n_outputs = 1,
+    .shape = shape,
+    .reference = reference,
+    .backward = backward,
+    .cost = cost,
 };

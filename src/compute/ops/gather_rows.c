@@ -35,6 +35,11 @@ static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
 
 extern const lm_op lm_op_gather_rows;
 const lm_op lm_op_gather_rows = {
-    .name = "gather_rows", .min_inputs = 2, .max_inputs = 2, .n_outputs = 1,
-    .shape = shape, .reference = reference, .cost = cost,
+    .name = "gather_rows",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .n_outputs = 1,
+    .shape = shape,
+    .reference = reference,
+    .cost = cost,
 };

@@ -18,7 +18,8 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
     const lm_tensor *x = node->in[0], *w = node->in[1], *bias = node->in[2];
     bool x_ok = x->n_dims == 2 && (x->dtype == LM_F32 || x->dtype == LM_BF16);
     bool w_ok = w->n_dims == 2 && w->dtype != LM_I32 && w->extent == LM_EXTENT_FIXED;
-    if (!x_ok || !w_ok || x->shape[1] != w->shape[1] || (bias && (!lm_is(bias, LM_F32, 1) || bias->shape[0] != w->shape[0])))
+    if (!x_ok || !w_ok || x->shape[1] != w->shape[1] ||
+        (bias && (!lm_is(bias, LM_F32, 1) || bias->shape[0] != w->shape[0])))
         return lm_op_refuse(node, err, "x [R, K] f32|bf16, w [N, K] and, if any, bias [N] f32");
     lm_out_rows(out[0], x, w->shape[0]);
     return LOAM_OK;
@@ -53,11 +54,13 @@ static lm_tensor *rounded_like(lm_graph *graph, lm_tensor *dy, const lm_tensor *
     return lm_graph_op(graph, LM_OP_CAST, &(lm_op_args){.in = {dy}, .attrs.dtype = LM_BF16});
 }
 
-static void backward(lm_graph *graph, const lm_node *node, lm_tensor *const *d_out, lm_tensor **d_in) {
+static void backward(lm_graph *graph, const lm_node *node, lm_tensor *const *d_out,
+                     lm_tensor **d_in) {
     lm_tensor *x = node->in[0], *w = node->in[1], *bias = node->in[2];
     if (bias && bias->requires_grad) {
         lm_tensor *grad = lm_graph_leaf_grad(graph, bias);
-        lm_tensor *d_bias = lm_graph_op(graph, LM_OP_COLUMN_SUM, &(lm_op_args){.in = {d_out[0], grad}});
+        lm_tensor *d_bias =
+            lm_graph_op(graph, LM_OP_COLUMN_SUM, &(lm_op_args){.in = {d_out[0], grad}});
         if (!grad) d_in[2] = d_bias;
     }
     lm_tensor *dy = rounded_like(graph, d_out[0], w);
@@ -66,7 +69,8 @@ static void backward(lm_graph *graph, const lm_node *node, lm_tensor *const *d_o
         lm_tensor *d_w = lm_graph_op(graph, LM_OP_LINEAR_DW, &(lm_op_args){.in = {dy, x, grad}});
         if (!grad) d_in[1] = d_w;
     }
-    if (x->requires_grad) d_in[0] = lm_graph_op(graph, LM_OP_LINEAR_DX, &(lm_op_args){.in = {dy, w}});
+    if (x->requires_grad)
+        d_in[0] = lm_graph_op(graph, LM_OP_LINEAR_DX, &(lm_op_args){.in = {dy, w}});
 }
 
 static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
@@ -78,6 +82,12 @@ static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
 
 extern const lm_op lm_op_linear;
 const lm_op lm_op_linear = {
-    .name = "linear", .min_inputs = 2, .max_inputs = 3, .n_outputs = 1,
-    .shape = shape, .reference = reference, .backward = backward, .cost = cost,
+    .name = "linear",
+    .min_inputs = 2,
+    .max_inputs = 3,
+    .n_outputs = 1,
+    .shape = shape,
+    .reference = reference,
+    .backward = backward,
+    .cost = cost,
 };

@@ -20,7 +20,8 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
     bool dw_ok = !dw || (lm_is(dw, LM_F32, 2) && dw->role == LM_ROLE_STATE);
     if (!dy_ok || !x_ok || !dw_ok || !lm_same_rows(dy, x) ||
         (dw && (dw->shape[0] != dy->shape[1] || dw->shape[1] != x->shape[1])))
-        return lm_op_refuse(node, err, "dy [R, N], x [R, K], both f32|bf16, and, if any, a state dw [N, K] f32");
+        return lm_op_refuse(
+            node, err, "dy [R, N], x [R, K], both f32|bf16, and, if any, a state dw [N, K] f32");
     if (dw) {
         lm_out_in_place(out[0], dw);
     } else {
@@ -60,6 +61,11 @@ static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
 
 extern const lm_op lm_op_linear_dw;
 const lm_op lm_op_linear_dw = {
-    .name = "linear_dw", .min_inputs = 2, .max_inputs = 3, .n_outputs = 1,
-    .shape = shape, .reference = reference, .cost = cost,
+    .name = "linear_dw",
+    .min_inputs = 2,
+    .max_inputs = 3,
+    .n_outputs = 1,
+    .shape = shape,
+    .reference = reference,
+    .cost = cost,
 };

@@ -41,7 +41,8 @@ static void columns_of_dx(const lm_kernel_args *args, int64_t k, int64_t count) 
 
 static void reference(const lm_kernel_args *args) {
     const lm_tensor *w = args->node->in[1];
-    lm_range columns = lm_range_split(w->shape[1], lm_dtype_get(w->dtype)->block_elems, args->thread, args->n_threads);
+    lm_range columns = lm_range_split(w->shape[1], lm_dtype_get(w->dtype)->block_elems,
+                                      args->thread, args->n_threads);
     for (int64_t k = columns.begin; k < columns.end; k += CHUNK)
         columns_of_dx(args, k, columns.end - k < CHUNK ? columns.end - k : CHUNK);
 }
@@ -54,6 +55,11 @@ static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
 
 extern const lm_op lm_op_linear_dx;
 const lm_op lm_op_linear_dx = {
-    .name = "linear_dx", .min_inputs = 2, .max_inputs = 2, .n_outputs = 1,
-    .shape = shape, .reference = reference, .cost = cost,
+    .name = "linear_dx",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .n_outputs = 1,
+    .shape = shape,
+    .reference = reference,
+    .cost = cost,
 };

@@ -23,8 +23,9 @@ static inline void lm_online_softmax_init(lm_online_softmax *state, int64_t dim)
 }
 
 /* Keys and values of position j begin at k + j * stride and v + j * stride. */
-static inline void lm_online_softmax_block(lm_online_softmax *state, const float *q, const float *k, const float *v,
-                                           int64_t stride, int64_t n, int64_t dim, float scale) {
+static inline void lm_online_softmax_block(lm_online_softmax *state, const float *q, const float *k,
+                                           const float *v, int64_t stride, int64_t n, int64_t dim,
+                                           float scale) {
     float p[LM_ATTENTION_BLOCK] = {0};
     float max = state->max;
     for (int64_t j = 0; j < n; j++) {
@@ -35,7 +36,8 @@ static inline void lm_online_softmax_block(lm_online_softmax *state, const float
     float correction = lm_exp(state->max - max);
     for (int64_t d = 0; d < dim; d++) state->acc[d] *= correction;
     for (int64_t j = 0; j < n; j++)
-        for (int64_t d = 0; d < dim; d++) state->acc[d] = fmaf(p[j], v[j * stride + d], state->acc[d]);
+        for (int64_t d = 0; d < dim; d++)
+            state->acc[d] = fmaf(p[j], v[j * stride + d], state->acc[d]);
     state->sum = state->sum * correction + lm_lanes_fold(p);
     state->max = max;
 }

@@ -32,7 +32,8 @@ static void reference(const lm_kernel_args *args) {
     }
 }
 
-static void backward(lm_graph *graph, const lm_node *node, lm_tensor *const *d_out, lm_tensor **d_in) {
+static void backward(lm_graph *graph, const lm_node *node, lm_tensor *const *d_out,
+                     lm_tensor **d_in) {
     lm_tensor *w = node->in[1];
     lm_tensor *grad = w->requires_grad ? lm_graph_leaf_grad(graph, w) : NULL;
     d_in[0] = lm_graph_op(graph, LM_OP_RMS_NORM_BACKWARD,
@@ -47,6 +48,13 @@ static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
 
 extern const lm_op lm_op_rms_norm;
 const lm_op lm_op_rms_norm = {
-    .name = "rms_norm", .min_inputs = 2, .max_inputs = 2, .n_outputs = 2, .in_place = 1,
-    .shape = shape, .reference = reference, .backward = backward, .cost = cost,
+    .name = "rms_norm",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .n_outputs = 2,
+    .in_place = 1,
+    .shape = shape,
+    .reference = reference,
+    .backward = backward,
+    .cost = cost,
 };

@@ -15,10 +15,13 @@
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
     const lm_tensor *dy = node->in[0], *x = node->in[1], *w = node->in[2], *inverse = node->in[3];
     lm_tensor *dw = node->in[4];
-    bool dw_ok = !dw || (lm_is(dw, LM_F32, 1) && dw->role == LM_ROLE_STATE && dw->shape[0] == w->shape[0]);
-    if (!lm_is(dy, LM_F32, 2) || !lm_is(x, LM_F32, 2) || !lm_is(w, LM_F32, 1) || !lm_is(inverse, LM_F32, 1) || !dw_ok ||
-        !lm_tensor_same_shape(dy, x) || w->shape[0] != x->shape[1] || !lm_same_rows(x, inverse))
-        return lm_op_refuse(node, err, "dy and x [R, D], w [D], inverse [R] and, if any, a state dw [D], all f32");
+    bool dw_ok =
+        !dw || (lm_is(dw, LM_F32, 1) && dw->role == LM_ROLE_STATE && dw->shape[0] == w->shape[0]);
+    if (!lm_is(dy, LM_F32, 2) || !lm_is(x, LM_F32, 2) || !lm_is(w, LM_F32, 1) ||
+        !lm_is(inverse, LM_F32, 1) || !dw_ok || !lm_tensor_same_shape(dy, x) ||
+        w->shape[0] != x->shape[1] || !lm_same_rows(x, inverse))
+        return lm_op_refuse(
+            node, err, "dy and x [R, D], w [D], inverse [R] and, if any, a state dw [D], all f32");
     lm_out_like(out[0], x, LM_F32);
     if (dw)
         lm_out_in_place(out[1], dw);
@@ -27,9 +30,11 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
     return LOAM_OK;
 }
 
-static void row_dx(const float *dy, const float *x, const float *w, float inverse, float *dx, int64_t dim) {
+static void row_dx(const float *dy, const float *x, const float *w, float inverse, float *dx,
+                   int64_t dim) {
     float lanes[LM_LANES] = {0};
-    for (int64_t i = 0; i < dim; i++) lanes[i % LM_LANES] = fmaf(dy[i] * w[i], x[i], lanes[i % LM_LANES]);
+    for (int64_t i = 0; i < dim; i++)
+        lanes[i % LM_LANES] = fmaf(dy[i] * w[i], x[i], lanes[i % LM_LANES]);
     float factor = inverse * inverse * lm_lanes_fold(lanes) / (float)dim;
     for (int64_t i = 0; i < dim; i++) dx[i] = inverse * fmaf(-factor, x[i], dy[i] * w[i]);
 }
@@ -41,7 +46,8 @@ static void reference(const lm_kernel_args *args) {
     int64_t n_rows = lm_rows_now(args, node->in[1]), dim = node->in[1]->shape[1];
     lm_range rows = lm_share(args, n_rows);
     for (int64_t r = rows.begin; r < rows.end; r++)
-        row_dx(dy + r * dim, x + r * dim, lm_f32(node->in[2]), inverse[r], lm_f32(node->out[0]) + r * dim, dim);
+        row_dx(dy + r * dim, x + r * dim, lm_f32(node->in[2]), inverse[r],
+               lm_f32(node->out[0]) + r * dim, dim);
     lm_range columns = lm_range_split(dim, LM_LANES, args->thread, args->n_threads);
     for (int64_t i = columns.begin; i < columns.end && !node->in[4]; i++) dw[i] = 0.0f;
     for (int64_t r = 0; r < n_rows; r++)
@@ -56,6 +62,11 @@ static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
 
 extern const lm_op lm_op_rms_norm_backward;
 const lm_op lm_op_rms_norm_backward = {
-    .name = "rms_norm_backward", .min_inputs = 4, .max_inputs = 5, .n_outputs = 2,
-    .shape = shape, .reference = reference, .cost = cost,
+    .name = "rms_norm_backward",
+    .min_inputs = 4,
+    .max_inputs = 5,
+    .n_outputs = 2,
+    .shape = shape,
+    .reference = reference,
+    .cost = cost,
 };

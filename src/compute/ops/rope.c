@@ -16,9 +16,11 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
     const lm_attrs *a = &node->attrs;
     bool heads_ok = a->n_heads > 0 && a->head_dim > 0 && a->head_dim <= LM_MAX_HEAD_DIM;
     if (!heads_ok || !lm_is(x, LM_F32, 2) || !lm_is(pos, LM_I32, 1) || !lm_is(freqs, LM_F32, 1) ||
-        !lm_same_rows(x, pos) || x->shape[1] / a->head_dim != a->n_heads || x->shape[1] % a->head_dim != 0 ||
-        2 * freqs->shape[0] > a->head_dim)
-        return lm_op_refuse(node, err, "x [R, n_heads * head_dim] f32, pos [R] i32, freqs [at most head_dim / 2] f32");
+        !lm_same_rows(x, pos) || x->shape[1] / a->head_dim != a->n_heads ||
+        x->shape[1] % a->head_dim != 0 || 2 * freqs->shape[0] > a->head_dim)
+        return lm_op_refuse(
+            node, err,
+            "x [R, n_heads * head_dim] f32, pos [R] i32, freqs [at most head_dim / 2] f32");
     lm_out_like(out[0], x, LM_F32);
     return LOAM_OK;
 }
@@ -41,7 +43,8 @@ static void rotation_at(rotation *rot, const float *freqs, int32_t pos) {
 static void rotate_head(const rotation *rot, const float *x, float *y) {
     bool interleaved = rot->attrs->interleaved;
     for (int64_t i = 0; i < rot->n_pairs; i++) {
-        int64_t first = interleaved ? 2 * i : i, second = interleaved ? 2 * i + 1 : i + rot->n_pairs;
+        int64_t first = interleaved ? 2 * i : i,
+                second = interleaved ? 2 * i + 1 : i + rot->n_pairs;
         float a = x[first], b = x[second], c = rot->cosine[i], s = rot->sine[i];
         y[first] = fmaf(a, c, -(b * s));
         y[second] = fmaf(a, s, b * c);
@@ -61,7 +64,8 @@ static void reference(const lm_kernel_args *args) {
     }
 }
 
-static void backward(lm_graph *graph, const lm_node *node, lm_tensor *const *d_out, lm_tensor **d_in) {
+static void backward(lm_graph *graph, const lm_node *node, lm_tensor *const *d_out,
+                     lm_tensor **d_in) {
     lm_op_args args = {.in = {d_out[0], node->in[1], node->in[2]}, .attrs = node->attrs};
     args.attrs.inverse = !args.attrs.inverse;
     d_in[0] = lm_graph_op(graph, LM_OP_ROPE, &args);
@@ -74,6 +78,13 @@ static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
 
 extern const lm_op lm_op_rope;
 const lm_op lm_op_rope = {
-    .name = "rope", .min_inputs = 3, .max_inputs = 3, .n_outputs = 1, .in_place = 1,
-    .shape = shape, .reference = reference, .backward = backward, .cost = cost,
+    .name = "rope",
+    .min_inputs = 3,
+    .max_inputs = 3,
+    .n_outputs = 1,
+    .in_place = 1,
+    .shape = shape,
+    .reference = reference,
+    .backward = backward,
+    .cost = cost,
 };

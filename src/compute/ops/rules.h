@@ -8,14 +8,16 @@
 
 /* Shape rules. */
 bool lm_is(const lm_tensor *tensor, lm_dtype dtype, int n_dims);
-bool lm_is_float(const lm_tensor *tensor);                    /* f32, bf16 or f16 */
-bool lm_same_rows(const lm_tensor *a, const lm_tensor *b);    /* same dimension 0, and the same extent */
+bool lm_is_float(const lm_tensor *tensor); /* f32, bf16 or f16 */
+bool lm_same_rows(const lm_tensor *a,
+                  const lm_tensor *b); /* same dimension 0, and the same extent */
 /* Attention's heads: all positive, n_heads a multiple of n_kv_heads, head_dim at most LM_MAX_HEAD_DIM. */
 bool lm_heads_ok(const lm_attrs *attrs);
 void lm_out_like(lm_tensor *out, const lm_tensor *like, lm_dtype dtype);
-void lm_out_rows(lm_tensor *out, const lm_tensor *rows_of, int64_t row_elems); /* f32 [rows, row_elems] */
-void lm_out_column(lm_tensor *out, const lm_tensor *rows_of);                  /* f32 [rows] */
-void lm_out_vector(lm_tensor *out, int64_t n);                                 /* f32 [n] */
+void lm_out_rows(lm_tensor *out, const lm_tensor *rows_of,
+                 int64_t row_elems);                          /* f32 [rows, row_elems] */
+void lm_out_column(lm_tensor *out, const lm_tensor *rows_of); /* f32 [rows] */
+void lm_out_vector(lm_tensor *out, int64_t n);                /* f32 [n] */
 void lm_out_in_place(lm_tensor *out, lm_tensor *in);
 
 /* LOAM_INVALID: "linear wants x [R, K] and w [N, K]; got x f32 [3, 8], w f32 [4, 9]". */

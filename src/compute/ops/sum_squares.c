@@ -37,6 +37,11 @@ static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
 
 extern const lm_op lm_op_sum_squares;
 const lm_op lm_op_sum_squares = {
-    .name = "sum_squares", .min_inputs = 1, .max_inputs = 2, .n_outputs = 1,
-    .shape = shape, .reference = reference, .cost = cost,
+    .name = "sum_squares",
+    .min_inputs = 1,
+    .max_inputs = 2,
+    .n_outputs = 1,
+    .shape = shape,
+    .reference = reference,
+    .cost = cost,
 };

@@ -19,18 +19,28 @@ static void reference(const lm_kernel_args *args) {
     for (int64_t i = range.begin; i < range.end; i++) y[i] = gate[i] * lm_sigmoid(gate[i]) * up[i];
 }
 
-static void backward(lm_graph *graph, const lm_node *node, lm_tensor *const *d_out, lm_tensor **d_in) {
-    d_in[0] = lm_graph_op(graph, LM_OP_SWIGLU_BACKWARD, &(lm_op_args){.in = {d_out[0], node->in[0], node->in[1]}});
+static void backward(lm_graph *graph, const lm_node *node, lm_tensor *const *d_out,
+                     lm_tensor **d_in) {
+    d_in[0] = lm_graph_op(graph, LM_OP_SWIGLU_BACKWARD,
+                          &(lm_op_args){.in = {d_out[0], node->in[0], node->in[1]}});
     d_in[1] = lm_graph_out(d_in[0], 1);
 }
 
 static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
-    out->flops = 6 * lm_elems_now(node->out[0], extents); /* negate, exp, add, divide, two products */
+    out->flops =
+        6 * lm_elems_now(node->out[0], extents); /* negate, exp, add, divide, two products */
     out->bytes = lm_node_bytes(node, extents);
 }
 
 extern const lm_op lm_op_swiglu;
 const lm_op lm_op_swiglu = {
-    .name = "swiglu", .min_inputs = 2, .max_inputs = 2, .n_outputs = 1, .in_place = 1 | 2,
-    .shape = shape, .reference = reference, .backward = backward, .cost = cost,
+    .name = "swiglu",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .n_outputs = 1,
+    .in_place = 1 | 2,
+    .shape = shape,
+    .reference = reference,
+    .backward = backward,
+    .cost = cost,
 };

@@ -8,8 +8,8 @@
 
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
     const lm_tensor *dy = node->in[0], *gate = node->in[1], *up = node->in[2];
-    if (dy->dtype != LM_F32 || gate->dtype != LM_F32 || up->dtype != LM_F32 || !lm_tensor_same_shape(dy, gate) ||
-        !lm_tensor_same_shape(dy, up))
+    if (dy->dtype != LM_F32 || gate->dtype != LM_F32 || up->dtype != LM_F32 ||
+        !lm_tensor_same_shape(dy, gate) || !lm_tensor_same_shape(dy, up))
         return lm_op_refuse(node, err, "dy, gate and up, f32 of one shape");
     lm_out_like(out[0], gate, LM_F32);
     lm_out_like(out[1], up, LM_F32);
@@ -36,6 +36,12 @@ static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
 
 extern const lm_op lm_op_swiglu_backward;
 const lm_op lm_op_swiglu_backward = {
-    .name = "swiglu_backward", .min_inputs = 3, .max_inputs = 3, .n_outputs = 2, .in_place = 1 | 2 | 4,
-    .shape = shape, .reference = reference, .cost = cost,
+    .name = "swiglu_backward",
+    .min_inputs = 3,
+    .max_inputs = 3,
+    .n_outputs = 2,
+    .in_place = 1 | 2 | 4,
+    .shape = shape,
+    .reference = reference,
+    .cost = cost,
 };
