@@ -1,6 +1,8 @@
-/* What a backend offers: a device with memory, and for every op an ordered list of kernels ending in the reference.
+/* What a backend offers: a device with memory, and for every op an ordered list of kernels ending
+ * in the reference.
  *
- * Nothing above this interface knows a vendor. The CPU is one backend among others and stands behind exactly this.
+ * Nothing above this interface knows a vendor. The CPU is one backend among others and stands
+ * behind exactly this.
  *
  *     plan (compute/plan.h)  --select-->  kernel per node
  *                            --alloc--->  one arena and one workspace in device memory
@@ -16,7 +18,8 @@ typedef struct lm_device lm_device;
 typedef struct lm_kernel {
     const char *name; /* "linear/f32-avx512" */
     bool (*applies)(const lm_device *device, const lm_node *node); /* NULL: always */
-    size_t (*workspace_bytes)(const lm_device *device, const lm_node *node); /* at capacity; NULL: none */
+    /* At capacity; NULL: none. */
+    size_t (*workspace_bytes)(const lm_device *device, const lm_node *node);
     lm_kernel_fn *run;
 } lm_kernel;
 
@@ -28,11 +31,11 @@ typedef struct lm_step {
 
 typedef struct lm_device_options {
     int n_threads;  /* 0: all usable CPUs */
-    const char *isa; /* cap on instruction sets for tests: "scalar", "avx2", "avx512"; NULL: the best there is */
+    const char *isa; /* at most this: "scalar", "avx2", "avx512"; NULL: the best there is */
 } lm_device_options;
 
-/* A backend's functions. Buffers are device memory; on the CPU they are plain memory and data pointers into them are
- * addresses. All functions are called by one thread at a time per device. */
+/* A backend's functions. Buffers are device memory; on the CPU they are plain memory and data
+ * pointers into them are addresses. All functions are called by one thread at a time per device. */
 typedef struct lm_backend {
     const char *name; /* "cpu" */
     loam_status (*open)(const lm_device_options *options, lm_device **out, loam_error *err);
@@ -40,17 +43,23 @@ typedef struct lm_backend {
     /* size bytes aligned to 64, zeroed. */
     loam_status (*alloc)(lm_device *device, size_t size_bytes, void **out, loam_error *err);
     void (*free)(lm_device *device, void *buffer);
-    /* The first kernel of the op's list that applies. Never NULL: the reference always applies on the CPU; a backend that
-     * lacks an op returns NULL, and planning fails with LOAM_UNSUPPORTED naming op and backend. */
+    /* The first kernel of the op's list that applies. Never NULL: the reference always applies
+     * on the CPU; a backend that lacks an op returns NULL, and planning fails with
+     * LOAM_UNSUPPORTED naming op and backend. */
     const lm_kernel *(*select)(const lm_device *device, const lm_node *node);
-    /* Brings a constant [n_out, n_in] matrix that LINEAR reads into the device's order. *out becomes the packed weight over a
-     * buffer that the caller frees with `free` (out->data). LOAM_UNSUPPORTED, quietly: use the weight as it is. */
-    loam_status (*pack)(lm_device *device, const lm_weight *weight, lm_weight *out, loam_error *err);
-    /* Runs the steps in order. `profile_ns`, when not NULL, gets each step's wall time ([n_steps], added to). */
-    void (*run)(lm_device *device, const lm_step *steps, int n_steps, const int64_t *extents, void *workspace,
-                int64_t *profile_ns);
-    /* fn(arg, thread, n_threads) on the device's host threads: for work that is no graph (packing, sampling). */
-    void (*parallel)(lm_device *device, void (*fn)(void *arg, int thread, int n_threads), void *arg);
+    /* Brings a constant [n_out, n_in] matrix that LINEAR reads into the device's order. *out
+     * becomes the packed weight over a buffer that the caller frees with `free` (out->data).
+     * LOAM_UNSUPPORTED, quietly: use the weight as it is. */
+    loam_status (*pack)(lm_device *device, const lm_weight *weight, lm_weight *out,
+                        loam_error *err);
+    /* Runs the steps in order. `profile_ns`, when not NULL, gets each step's wall time
+     * ([n_steps], added to). */
+    void (*run)(lm_device *device, const lm_step *steps, int n_steps, const int64_t *extents,
+                void *workspace, int64_t *profile_ns);
+    /* fn(arg, thread, n_threads) on the device's host threads: for work that is no graph
+     * (packing, sampling). */
+    void (*parallel)(lm_device *device, void (*fn)(void *arg, int thread, int n_threads),
+                     void *arg);
 } lm_backend;
 
 /* Every device begins with its backend, so that callers reach the functions through any device. */

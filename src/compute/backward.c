@@ -1,8 +1,9 @@
 /* Reverse-mode differentiation: walks the nodes backwards and appends those that compute gradients.
  *
- * Gradients are f32 whatever the value's type and have the shape of the value itself (never of a view). Contributions
- * to one value are added in the order of the walk, so the sum is a property of the graph. A trained state is a leaf:
- * ops that can add into its gradient in place do (lm_graph_leaf_grad), for others an ACCUMULATE follows.
+ * Gradients are f32 whatever the value's type and have the shape of the value itself (never of a
+ * view). Contributions to one value are added in the order of the walk, so the sum is a property of
+ * the graph. A trained state is a leaf: ops that can add into its gradient in place do
+ * (lm_graph_leaf_grad), for others an ACCUMULATE follows.
  */
 #include "compute/op.h"
 

@@ -1,4 +1,5 @@
-/* The table of element types, and the plain ones: f32, bf16, f16, i32. Quantization formats are in quant/. */
+/* The table of element types, and the plain ones: f32, bf16, f16, i32. Quantization formats are
+ * in quant/. */
 #include "compute/dtype.h"
 
 #include <string.h>
@@ -91,7 +92,8 @@ uint16_t lm_f32_to_f16(float x) {
     if (bits >= 0x477ff000u)
         return (uint16_t)(sign | 0x7c00u); /* 65520 and more round to infinity */
     if (bits < 0x38800000u) {
-        /* Below the smallest normal: adding 0.5 puts the last bit of the result at 2^-24 and rounds to even. */
+        /* Below the smallest normal: adding 0.5 puts the last bit of the result at 2^-24 and
+         * rounds to even. */
         float shifted = f32_of_bits(bits) + 0.5f;
         memcpy(&bits, &shifted, sizeof bits);
         return (uint16_t)(sign | (bits - 0x3f000000u));

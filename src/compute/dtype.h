@@ -1,7 +1,8 @@
-/* Element types and quantization formats as one table: how elements are stored, and how they become f32 and back.
+/* Element types and quantization formats as one table: how elements are stored, and how they become
+ * f32 and back.
  *
- * A quantized row is a sequence of blocks of `block_elems` consecutive elements; row lengths are multiples of it. A new
- * format is one file under quant/ and one line in dtypes.def. Any thread.
+ * A quantized row is a sequence of blocks of `block_elems` consecutive elements; row lengths are
+ * multiples of it. A new format is one file under quant/ and one line in dtypes.def. Any thread.
  */
 #ifndef LM_COMPUTE_DTYPE_H
 #define LM_COMPUTE_DTYPE_H
@@ -21,8 +22,8 @@ typedef struct lm_dtype_info {
     const char *name;    /* "f32", "q8_0" */
     int64_t block_elems; /* 1 for plain types */
     size_t block_bytes;
-    /* n elements, a multiple of block_elems. NULL for i32. Rounding is to nearest even for plain types; for
-     * quantized ones it is the published reference quantization of the format. */
+    /* n elements, a multiple of block_elems. NULL for i32. Rounding is to nearest even for plain
+     * types; for quantized ones it is the published reference quantization of the format. */
     void (*unpack)(const void *src, float *dst, int64_t n);
     void (*pack)(const float *src, void *dst, int64_t n);
 } lm_dtype_info;
@@ -31,7 +32,8 @@ const lm_dtype_info *lm_dtype_get(lm_dtype dtype); /* never NULL for a valid dty
 bool lm_dtype_parse(const char *name, lm_dtype *out);
 bool lm_dtype_is_quantized(lm_dtype dtype);
 
-/* Bytes of n consecutive elements (n a multiple of block_elems; the caller has checked n against overflow). */
+/* Bytes of n consecutive elements (n a multiple of block_elems; the caller has checked n against
+ * overflow). */
 size_t lm_dtype_bytes(lm_dtype dtype, int64_t n);
 
 static inline float lm_bf16_to_f32(uint16_t x) {

@@ -1,4 +1,5 @@
-/* A graph: a list of op nodes over tensors, in an order in which they can run. The same kind of graph infers and trains.
+/* A graph: a list of op nodes over tensors, in an order in which they can run. The same kind of
+ * graph infers and trains.
  *
  *     lm_graph *g;
  *     LM_TRY(lm_graph_new(&g, err));
@@ -8,9 +9,9 @@
  *     lm_graph_output(g, y);
  *     LM_TRY(lm_graph_status(g, err));
  *
- * Building keeps the first error and gives NULL from then on; ops take NULL inputs quietly after an error, so builders
- * read straight and check once, with lm_graph_status. All objects live in the graph's arena until lm_graph_free.
- * One thread at a time.
+ * Building keeps the first error and gives NULL from then on; ops take NULL inputs quietly after an
+ * error, so builders read straight and check once, with lm_graph_status. All objects live in the
+ * graph's arena until lm_graph_free. One thread at a time.
  */
 #ifndef LM_COMPUTE_GRAPH_H
 #define LM_COMPUTE_GRAPH_H
@@ -60,12 +61,12 @@ loam_status lm_graph_new(lm_graph **out, loam_error *err) LM_MUST_USE;
 void lm_graph_free(lm_graph *graph);
 loam_status lm_graph_status(const lm_graph *graph, loam_error *err) LM_MUST_USE;
 
-lm_tensor *lm_graph_input(lm_graph *graph, const char *name, lm_dtype dtype, lm_extent extent, int n_dims,
-                          const int64_t *shape);
+lm_tensor *lm_graph_input(lm_graph *graph, const char *name, lm_dtype dtype, lm_extent extent,
+                          int n_dims, const int64_t *shape);
 lm_tensor *lm_graph_weight(lm_graph *graph, const lm_weight *weight);
 /* grad NULL: not trained; otherwise lm_graph_backward adds the gradient into it. */
-lm_tensor *lm_graph_state(lm_graph *graph, const char *name, lm_dtype dtype, int n_dims, const int64_t *shape,
-                          void *data, lm_tensor *grad);
+lm_tensor *lm_graph_state(lm_graph *graph, const char *name, lm_dtype dtype, int n_dims,
+                          const int64_t *shape, void *data, lm_tensor *grad);
 
 /* Appends a node; returns its first output. Shapes and dtypes are checked by the op's rule. */
 lm_tensor *lm_graph_op(lm_graph *graph, lm_op_id op, const lm_op_args *args);
@@ -73,10 +74,12 @@ lm_tensor *lm_graph_op(lm_graph *graph, lm_op_id op, const lm_op_args *args);
 lm_tensor *lm_graph_out(lm_tensor *first, int i);
 void lm_graph_output(lm_graph *graph, lm_tensor *tensor); /* keep its storage to the end of a run */
 
-/* A view of the same elements under another shape (same row count in dimension 0 if it is an extent). */
+/* A view of the same elements under another shape (same row count in dimension 0 if it is an
+ * extent). */
 lm_tensor *lm_graph_reshape(lm_graph *graph, lm_tensor *x, int n_dims, const int64_t *shape);
 
-/* Appends nodes that add d(loss)/d(p) into p->grad for every trained state p. loss: one f32 element. */
+/* Appends nodes that add d(loss)/d(p) into p->grad for every trained state p. loss: one f32
+ * element. */
 loam_status lm_graph_backward(lm_graph *graph, lm_tensor *loss, loam_error *err) LM_MUST_USE;
 
 int lm_graph_n_nodes(const lm_graph *graph);

@@ -1,9 +1,10 @@
-/* The arithmetic that ops share, with its order fixed: what every instruction set must reproduce bit for bit.
+/* The arithmetic that ops share, with its order fixed: what every instruction set must reproduce
+ * bit for bit.
  *
- * Reductions along a row (norms, attention scores, softmax sums) run in LM_LANES partial sums: lane j takes elements j,
- * j + 16, j + 32, ... in order, and the lanes are folded pairwise (8 apart, then 4, 2, 1). That is one AVX-512 register,
- * two of AVX2, four of NEON, or an array. Products along a row are fused multiply-adds into the lane. LINEAR has another
- * order: see ops/linear.c.
+ * Reductions along a row (norms, attention scores, softmax sums) run in LM_LANES partial sums: lane
+ * j takes elements j, j + 16, j + 32, ... in order, and the lanes are folded pairwise (8 apart,
+ * then 4, 2, 1). That is one AVX-512 register, two of AVX2, four of NEON, or an array. Products
+ * along a row are fused multiply-adds into the lane. LINEAR has another order: see ops/linear.c.
  */
 #ifndef LM_COMPUTE_NUMERICS_H
 #define LM_COMPUTE_NUMERICS_H
@@ -17,8 +18,9 @@ enum { LM_LANES = 16 };
 /* Elements of a long reduction that is itself cut in chunks: SUM_SQUARES. */
 enum { LM_REDUCE_CHUNK = 4096 };
 
-/* Positions that attention takes together: the online softmax rescales once a block, at absolute positions that are
- * multiples of this, so the result depends neither on how a prompt was cut in chunks nor on the cache's block size. */
+/* Positions that attention takes together: the online softmax rescales once a block, at absolute
+ * positions that are multiples of this, so the result depends neither on how a prompt was cut in
+ * chunks nor on the cache's block size. */
 enum { LM_ATTENTION_BLOCK = 16 };
 
 /* Attention's kernels keep a head's accumulator on the stack. */
@@ -37,8 +39,9 @@ static inline float lm_dot(const float *a, const float *b, int64_t n) {
     return lm_lanes_fold(lanes);
 }
 
-/* e^x within 2 units in the last place; 0 below -87.33, infinity above 88.37, NaN for NaN. Cody-Waite reduction and the
- * degree-5 polynomial of Cephes' expf (Moshier); SIMD versions do the same operations in the same order. */
+/* e^x within 2 units in the last place; 0 below -87.33, infinity above 88.37, NaN for NaN.
+ * Cody-Waite reduction and the degree-5 polynomial of Cephes' expf (Moshier); SIMD versions do
+ * the same operations in the same order. */
 static inline float lm_exp(float x) {
     if (x < -87.33f) return 0.0f;
     if (x > 88.37f) return INFINITY;

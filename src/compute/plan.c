@@ -1,14 +1,16 @@
-/* Planning: who shares storage with whom, until when each value lives, where it goes; then running the steps.
+/* Planning: who shares storage with whom, until when each value lives, where it goes; then running
+ * the steps.
  *
- * Storage. Every tensor resolves to the tensor that owns its bytes: a view to what it views, an output that is an input
- * changed in place to that input, and an output that may take over an input's storage (lm_op.in_place) to that input when
- * nothing else needs it afterwards. Owners that are weights or states bring their own bytes.
+ * Storage. Every tensor resolves to the tensor that owns its bytes: a view to what it views, an
+ * output that is an input changed in place to that input, and an output that may take over an
+ * input's storage (lm_op.in_place) to that input when nothing else needs it afterwards. Owners that
+ * are weights or states bring their own bytes.
  *
- * Liveness. An owner lives from the step that makes it to the last step that reads it or anything in its storage; inputs
- * and outputs of the graph live for the whole run and beyond.
+ * Liveness. An owner lives from the step that makes it to the last step that reads it or anything
+ * in its storage; inputs and outputs of the graph live for the whole run and beyond.
  *
- * Placement. Greedy by size (arXiv:2001.03288): the largest first, each at the lowest offset that is free of all owners
- * placed before whose lives meet its own.
+ * Placement. Greedy by size (arXiv:2001.03288): the largest first, each at the lowest offset that
+ * is free of all owners placed before whose lives meet its own.
  */
 #include "compute/plan.h"
 
@@ -151,7 +153,8 @@ static size_t lowest_fit(const place *p, place *const *placed, int n) {
     return at;
 }
 
-/* Gives every owner its offset; *out_bytes is the arena's size. order: room for n_tensors pointers. */
+/* Gives every owner its offset; *out_bytes is the arena's size. order: room for n_tensors
+ * pointers. */
 static loam_status place_all(place *places, int n_tensors, place **order, size_t *out_bytes,
                              loam_error *err) {
     int n = 0;

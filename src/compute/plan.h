@@ -1,5 +1,6 @@
-/* A plan: a graph made ready to run on a device. Every value has its place in one arena (by liveness: two values that are
- * never needed together may share bytes), every node its kernel; running allocates nothing.
+/* A plan: a graph made ready to run on a device. Every value has its place in one arena (by
+ * liveness: two values that are never needed together may share bytes), every node its kernel;
+ * running allocates nothing.
  *
  *     lm_plan *plan;
  *     LM_TRY(lm_plan_new(graph, device, &plan, err));
@@ -7,8 +8,8 @@
  *     lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = 3, [LM_EXTENT_OUTS] = 1});
  *     use(logits->data);
  *
- * The graph must outlive the plan and belongs to it from then on (its tensors' data pointers are the plan's). A plan and
- * its device are used by one thread at a time.
+ * The graph must outlive the plan and belongs to it from then on (its tensors' data pointers are
+ * the plan's). A plan and its device are used by one thread at a time.
  */
 #ifndef LM_COMPUTE_PLAN_H
 #define LM_COMPUTE_PLAN_H
@@ -17,7 +18,8 @@
 
 typedef struct lm_plan lm_plan;
 
-loam_status lm_plan_new(lm_graph *graph, lm_device *device, lm_plan **out, loam_error *err) LM_MUST_USE;
+loam_status lm_plan_new(lm_graph *graph, lm_device *device, lm_plan **out,
+                        loam_error *err) LM_MUST_USE;
 void lm_plan_free(lm_plan *plan);
 
 /* extents: [LM_N_EXTENTS], each at most the capacity of every tensor that has it (asserted). */

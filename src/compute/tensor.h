@@ -1,8 +1,10 @@
-/* A tensor: shape, element type, and where its elements are. Row-major, contiguous, outermost dimension first.
+/* A tensor: shape, element type, and where its elements are. Row-major, contiguous, outermost
+ * dimension first.
  *
- * The outermost dimension may be an *extent*: a number that is known only when the graph runs (rows of this step's
- * batch, rows whose logits are wanted, sequences). shape[0] is then its capacity. One graph thus serves a decode step of
- * one token and a prefill chunk of its capacity, and nothing is planned or allocated in between.
+ * The outermost dimension may be an *extent*: a number that is known only when the graph runs (rows
+ * of this step's batch, rows whose logits are wanted, sequences). shape[0] is then its capacity.
+ * One graph thus serves a decode step of one token and a prefill chunk of its capacity, and nothing
+ * is planned or allocated in between.
  */
 #ifndef LM_COMPUTE_TENSOR_H
 #define LM_COMPUTE_TENSOR_H
@@ -17,18 +19,21 @@ typedef enum lm_extent {
     LM_EXTENT_ROWS,  /* tokens of this step */
     LM_EXTENT_OUTS,  /* rows whose logits are wanted */
     LM_EXTENT_SEQS,  /* sequences in this step's batch */
-    LM_EXTENT_CONTEXT, /* sum over this step's rows of the positions each attends to; only attention's cost reads it */
+    /* Sum over this step's rows of the positions each attends to; only attention's cost reads
+     * it. */
+    LM_EXTENT_CONTEXT,
     LM_N_EXTENTS,
 } lm_extent;
 
 typedef enum lm_role {
-    LM_ROLE_INPUT,  /* filled by the caller before a run; storage belongs to the plan, content stays between runs */
+    LM_ROLE_INPUT,  /* filled by the caller before a run; storage is the plan's, content stays */
     LM_ROLE_WEIGHT, /* constant; storage belongs to the caller and outlives the graph */
-    LM_ROLE_STATE,  /* read and written across runs (parameters, moments, gradients, KV cache); caller's storage */
-    LM_ROLE_VALUE,  /* made by a node; storage belongs to the plan, valid until the next run if marked as output */
+    LM_ROLE_STATE,  /* read and written across runs (parameters, gradients, KV cache); caller's storage */
+    LM_ROLE_VALUE,  /* made by a node; storage is the plan's, kept until the next run for outputs */
 } lm_role;
 
-/* How a matrix [n_out, n_in] is laid out. PANELS is the backend's own order, made by lm_device_pack. */
+/* How a matrix [n_out, n_in] is laid out. PANELS is the backend's own order, made by
+ * lm_backend.pack. */
 typedef enum lm_layout { LM_LAYOUT_ROWS, LM_LAYOUT_PANELS } lm_layout;
 
 typedef struct lm_node lm_node;
@@ -45,8 +50,8 @@ struct lm_tensor {
     void *data;         /* WEIGHT, STATE: set by the caller; INPUT, VALUE: set by the planner */
     lm_node *producer;  /* VALUE: the node that makes it; NULL otherwise */
     lm_tensor *alias;   /* output that is an input changed in place: that input; NULL otherwise */
-    lm_tensor *view_of; /* the tensor whose elements these are under another shape (never itself a view); or NULL */
-    lm_tensor *grad;    /* STATE: where its gradient accumulates (a STATE of equal shape, f32); NULL: not trained */
+    lm_tensor *view_of; /* whose elements these are under another shape (never a view); or NULL */
+    lm_tensor *grad;    /* STATE: its gradient, an f32 STATE of equal shape; NULL: not trained */
     bool requires_grad; /* a trained parameter depends on it */
     bool is_output;     /* its storage is kept to the end of the run */
     int id;             /* position in the graph */
@@ -61,8 +66,9 @@ static inline lm_tensor *lm_tensor_base(lm_tensor *tensor) {
 enum { LM_TENSOR_TEXT_BYTES = 128 };
 const char *lm_tensor_text(const lm_tensor *tensor, char buf[LM_TENSOR_TEXT_BYTES]);
 
-/* Checks what may come from outside: 1 to LM_MAX_DIMS dimensions of at least 1, whole quantization blocks in the last one, and
- * a size in bytes that fits. LOAM_INVALID with name and shape otherwise. */
+/* Checks what may come from outside: 1 to LM_MAX_DIMS dimensions of at least 1, whole
+ * quantization blocks in the last one, and a size in bytes that fits. LOAM_INVALID with name and
+ * shape otherwise. */
 loam_status lm_shape_check(const char *name, lm_dtype dtype, int n_dims, const int64_t *shape,
                            loam_error *err) LM_MUST_USE;
 
@@ -74,12 +80,14 @@ size_t lm_tensor_bytes(const lm_tensor *tensor);
 /* Same dimensions, the extent among them. */
 bool lm_tensor_same_shape(const lm_tensor *a, const lm_tensor *b);
 
-/* Dimension 0 in a run with these extents ([LM_N_EXTENTS]; extents[LM_EXTENT_FIXED] is not read). */
+/* Dimension 0 in a run with these extents ([LM_N_EXTENTS]; extents[LM_EXTENT_FIXED] is not
+ * read). */
 static inline int64_t lm_tensor_dim0(const lm_tensor *tensor, const int64_t *extents) {
     return tensor->extent == LM_EXTENT_FIXED ? tensor->shape[0] : extents[tensor->extent];
 }
 
-/* A constant matrix or vector as a model holds it: shared by all graphs made from the model, never changed. */
+/* A constant matrix or vector as a model holds it: shared by all graphs made from the model,
+ * never changed. */
 typedef struct lm_weight {
     const char *name;
     lm_dtype dtype;

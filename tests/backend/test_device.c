@@ -6,14 +6,17 @@
 
 static lm_device *open_device(int n_threads, const char *isa) {
     lm_device *device;
-    assert_ok(lm_backend_cpu.open(&(lm_device_options){.n_threads = n_threads, .isa = isa}, &device, &err));
+    assert_ok(lm_backend_cpu.open(&(lm_device_options){.n_threads = n_threads, .isa = isa}, &device,
+                                  &err));
     return device;
 }
 
 static void test_options(void **state) {
     lm_device *device;
-    assert_status(LOAM_INVALID, lm_backend_cpu.open(&(lm_device_options){.isa = "avx3"}, &device, &err));
-    assert_status(LOAM_INVALID, lm_backend_cpu.open(&(lm_device_options){.n_threads = -1}, &device, &err));
+    assert_status(LOAM_INVALID,
+                  lm_backend_cpu.open(&(lm_device_options){.isa = "avx3"}, &device, &err));
+    assert_status(LOAM_INVALID,
+                  lm_backend_cpu.open(&(lm_device_options){.n_threads = -1}, &device, &err));
     device = open_device(3, "scalar");
     assert_int_equal(device->n_threads, 3);
     assert_int_equal(lm_cpu_of(device)->isa, LM_CPU_SCALAR);

@@ -1,4 +1,5 @@
-/* Element types against their definitions, and the quantization formats against the gguf package, byte for byte. */
+/* Element types against their definitions, and the quantization formats against the gguf
+ * package, byte for byte. */
 #include "testing.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
-/* Ops and their gradients against torch (tests/golden/make_ops.py). The values come from f64, so the tolerance is the error of
- * f32: some dozen operations on numbers of order 1. Rope's angles at far positions carry the rounding of pos * freq, which the
- * golden values share. */
+/* Ops and their gradients against torch (tests/golden/make_ops.py). The values come from f64, so
+ * the tolerance is the error of f32: some dozen operations on numbers of order 1. Rope's angles
+ * at far positions carry the rounding of pos * freq, which the golden values share. */
 #include "testing.h"
 
 #include <math.h>
@@ -27,26 +27,65 @@ typedef struct golden_op {
     const float *out, *d_out;
 } golden_op;
 
-#define MATRIX(op, name, rows, columns) {op##_##name, 2, {rows, columns}, op##_d_##name}
-#define VECTOR(op, name, n) {op##_##name, 1, {n}, op##_d_##name}
-#define CONSTANT(op, name, n) {op##_##name, 1, {n}}
-#define IDS(op, name, n) {op##_##name, 1, {n}, .is_i32 = true}
+#define MATRIX(op, name, rows, columns)                                                            \
+    { op##_##name, 2, {rows, columns}, op##_d_##name }
+#define VECTOR(op, name, n)                                                                        \
+    { op##_##name, 1, {n}, op##_d_##name }
+#define CONSTANT(op, name, n)                                                                      \
+    {                                                                                              \
+        op##_##name, 1, {                                                                          \
+            n                                                                                      \
+        }                                                                                          \
+    }
+#define IDS(op, name, n)                                                                           \
+    { op##_##name, 1, {n}, .is_i32 = true }
 
+/* clang-format off: tables read by row */
 static const golden_op golden_ops[] = {
-    {"rms_norm", LM_OP_RMS_NORM, {MATRIX(rms_norm, x, 3, 20), VECTOR(rms_norm, w, 20)}, {.eps = 1e-5f},
-     rms_norm_out, rms_norm_d_out},
-    {"swiglu", LM_OP_SWIGLU, {MATRIX(swiglu, gate, 3, 9), MATRIX(swiglu, up, 3, 9)}, {0}, swiglu_out, swiglu_d_out},
-    {"linear", LM_OP_LINEAR, {MATRIX(linear, x, 4, 19), MATRIX(linear, w, 6, 19), VECTOR(linear, bias, 6)}, {0},
-     linear_out, linear_d_out},
-    {"embed", LM_OP_EMBED, {MATRIX(embed, table, 5, 3), IDS(embed, ids, 6)}, {0}, embed_out, embed_d_out},
-    {"attention", LM_OP_ATTENTION,
+    {"rms_norm",
+     LM_OP_RMS_NORM,
+     {MATRIX(rms_norm, x, 3, 20), VECTOR(rms_norm, w, 20)},
+     {.eps = 1e-5f},
+     rms_norm_out,
+     rms_norm_d_out},
+    {"swiglu",
+     LM_OP_SWIGLU,
+     {MATRIX(swiglu, gate, 3, 9), MATRIX(swiglu, up, 3, 9)},
+     {0},
+     swiglu_out,
+     swiglu_d_out},
+    {"linear",
+     LM_OP_LINEAR,
+     {MATRIX(linear, x, 4, 19), MATRIX(linear, w, 6, 19), VECTOR(linear, bias, 6)},
+     {0},
+     linear_out,
+     linear_d_out},
+    {"embed",
+     LM_OP_EMBED,
+     {MATRIX(embed, table, 5, 3), IDS(embed, ids, 6)},
+     {0},
+     embed_out,
+     embed_d_out},
+    {"attention",
+     LM_OP_ATTENTION,
      {MATRIX(attention, q, 36, 8), MATRIX(attention, k, 36, 4), MATRIX(attention, v, 36, 4)},
-     {.n_heads = 2, .n_kv_heads = 1, .head_dim = 4, .seq_len = 18, .scale = 0.7f}, attention_out, attention_d_out},
-    {"rope", LM_OP_ROPE, {MATRIX(rope, x, 5, 16), IDS(rope, pos, 5), CONSTANT(rope, freqs, 4)},
-     {.n_heads = 2, .head_dim = 8}, rope_out, rope_d_out},
-    {"cross_entropy", LM_OP_CROSS_ENTROPY, {MATRIX(cross_entropy, logits, 5, 21), IDS(cross_entropy, targets, 5)}, {0},
-     cross_entropy_out, cross_entropy_d_out},
+     {.n_heads = 2, .n_kv_heads = 1, .head_dim = 4, .seq_len = 18, .scale = 0.7f},
+     attention_out,
+     attention_d_out},
+    {"rope",
+     LM_OP_ROPE,
+     {MATRIX(rope, x, 5, 16), IDS(rope, pos, 5), CONSTANT(rope, freqs, 4)},
+     {.n_heads = 2, .head_dim = 8},
+     rope_out,
+     rope_d_out},
+    {"cross_entropy",
+     LM_OP_CROSS_ENTROPY,
+     {MATRIX(cross_entropy, logits, 5, 21), IDS(cross_entropy, targets, 5)},
+     {0},
+     cross_entropy_out,
+     cross_entropy_d_out},
 };
+/* clang-format on */
 
 static void *copy_of(const void *data, size_t size) {
     void *copy = lm_alloc(size);
@@ -64,24 +103,30 @@ static lm_tensor *make_input(lm_graph *graph, const golden_input *in) {
     size_t size = (size_t)input_elems(in) * 4;
     lm_tensor *grad = NULL;
     if (in->grad) {
-        grad = lm_graph_state(graph, "grad", LM_F32, in->n_dims, in->shape, copy_of(in->data, size), NULL);
+        grad = lm_graph_state(graph, "grad", LM_F32, in->n_dims, in->shape, copy_of(in->data, size),
+                              NULL);
         memset(grad->data, 0, size);
     }
-    return lm_graph_state(graph, "input", dtype, in->n_dims, in->shape, copy_of(in->data, size), grad);
+    return lm_graph_state(graph, "input", dtype, in->n_dims, in->shape, copy_of(in->data, size),
+                          grad);
 }
 
 static void check_array(const char *what, const float *got, const float *wanted, int64_t n) {
     for (int64_t i = 0; i < n; i++)
-        if (!(fabs((double)got[i] - (double)wanted[i]) <= abs_tol + rel_tol * fabs((double)wanted[i])))
-            fail_msg("%s[%ld] is %.9g, torch has %.9g", what, (long)i, (double)got[i], (double)wanted[i]);
+        if (!(fabs((double)got[i] - (double)wanted[i]) <=
+              abs_tol + rel_tol * fabs((double)wanted[i])))
+            fail_msg("%s[%ld] is %.9g, torch has %.9g", what, (long)i, (double)got[i],
+                     (double)wanted[i]);
 }
 
 /* The sum of d_out * out, so that d_out is the gradient of out. */
 static lm_tensor *weighted_sum(lm_graph *graph, lm_tensor *out, const float *d_out) {
     int64_t n = lm_tensor_n_elems(out);
-    lm_weight weight = {.name = "d_out", .dtype = LM_F32, .n_dims = 2, .shape = {1, n}, .data = d_out};
+    lm_weight weight = {
+        .name = "d_out", .dtype = LM_F32, .n_dims = 2, .shape = {1, n}, .data = d_out};
     lm_tensor *row = lm_graph_reshape(graph, out, 2, (int64_t[]){1, n});
-    return lm_graph_op(graph, LM_OP_LINEAR, &(lm_op_args){.in = {row, lm_graph_weight(graph, &weight)}});
+    return lm_graph_op(graph, LM_OP_LINEAR,
+                       &(lm_op_args){.in = {row, lm_graph_weight(graph, &weight)}});
 }
 
 static void test_against_torch(void **state) {
@@ -114,8 +159,8 @@ static void test_against_torch(void **state) {
     lm_device_close(device);
 }
 
-/* Attention over the paged cache gives what it gives over whole sequences, wherever the blocks lie and however the rows
- * are cut into steps. */
+/* Attention over the paged cache gives what it gives over whole sequences, wherever the blocks
+ * lie and however the rows are cut into steps. */
 static void test_paged_equals_whole(void **state) {
     enum { SEQS = 2, LEN = 18, Q = 8, KV = 4, BLOCK = 16, N_BLOCKS = 6, CAPACITY = 8 };
     static const int32_t blocks[SEQS][2] = {{4, 1}, {2, 5}};
@@ -127,16 +172,26 @@ static void test_paged_equals_whole(void **state) {
     assert_ok(lm_graph_new(&graph, &err));
     lm_tensor *rows[3], *ids[3];
     for (int i = 0; i < 3; i++) {
-        rows[i] = lm_graph_input(graph, "qkv", LM_F32, LM_EXTENT_ROWS, 2, (int64_t[]){CAPACITY, i ? KV : Q});
+        rows[i] = lm_graph_input(graph, "qkv", LM_F32, LM_EXTENT_ROWS, 2,
+                                 (int64_t[]){CAPACITY, i ? KV : Q});
         ids[i] = lm_graph_input(graph, "ids", LM_I32, LM_EXTENT_ROWS, 1, (int64_t[]){CAPACITY});
     }
-    lm_tensor *table = lm_graph_input(graph, "blocks", LM_I32, LM_EXTENT_SEQS, 2, (int64_t[]){SEQS, 2});
-    lm_tensor *k = lm_graph_state(graph, "k", LM_F32, 2, (int64_t[]){N_BLOCKS * BLOCK, KV}, k_cache, NULL);
-    lm_tensor *v = lm_graph_state(graph, "v", LM_F32, 2, (int64_t[]){N_BLOCKS * BLOCK, KV}, v_cache, NULL);
-    lm_tensor *kept = lm_graph_op(graph, LM_OP_KV_WRITE, &(lm_op_args){.in = {rows[1], rows[2], k, v, ids[2]}});
-    lm_tensor *out = lm_graph_op(graph, LM_OP_ATTENTION_PAGED,
-                                 &(lm_op_args){.in = {rows[0], kept, lm_graph_out(kept, 1), ids[0], ids[1], table},
-                                               .attrs = {.n_heads = 2, .n_kv_heads = 1, .head_dim = 4, .block_tokens = BLOCK, .scale = 0.7f}});
+    lm_tensor *table =
+        lm_graph_input(graph, "blocks", LM_I32, LM_EXTENT_SEQS, 2, (int64_t[]){SEQS, 2});
+    lm_tensor *k =
+        lm_graph_state(graph, "k", LM_F32, 2, (int64_t[]){N_BLOCKS * BLOCK, KV}, k_cache, NULL);
+    lm_tensor *v =
+        lm_graph_state(graph, "v", LM_F32, 2, (int64_t[]){N_BLOCKS * BLOCK, KV}, v_cache, NULL);
+    lm_tensor *kept =
+        lm_graph_op(graph, LM_OP_KV_WRITE, &(lm_op_args){.in = {rows[1], rows[2], k, v, ids[2]}});
+    lm_tensor *out = lm_graph_op(
+        graph, LM_OP_ATTENTION_PAGED,
+        &(lm_op_args){.in = {rows[0], kept, lm_graph_out(kept, 1), ids[0], ids[1], table},
+                      .attrs = {.n_heads = 2,
+                                .n_kv_heads = 1,
+                                .head_dim = 4,
+                                .block_tokens = BLOCK,
+                                .scale = 0.7f}});
     lm_graph_output(graph, out);
     assert_ok(lm_plan_new(graph, device, &plan, &err));
     memcpy(table->data, blocks, sizeof blocks);
@@ -172,19 +227,24 @@ static void test_adamw(void **state) {
     assert_ok(lm_backend_cpu.open(&(lm_device_options){.n_threads = 2}, &device, &err));
     assert_ok(lm_graph_new(&graph, &err));
     int64_t shape[1] = {N};
-    lm_tensor *scalars = lm_graph_input(graph, "scalars", LM_F32, LM_EXTENT_FIXED, 1, (int64_t[]){4});
-    lm_op_args args = {.in = {lm_graph_state(graph, "p", LM_F32, 1, shape, param, NULL),
-                              lm_graph_state(graph, "g", LM_F32, 1, shape, grad, NULL),
-                              lm_graph_state(graph, "m", LM_F32, 1, shape, m, NULL),
-                              lm_graph_state(graph, "v", LM_F32, 1, shape, v, NULL), scalars,
-                              lm_graph_state(graph, "r", LM_BF16, 1, shape, rounded, NULL)},
-                       .attrs = {.beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .weight_decay = 0.1f}};
+    lm_tensor *scalars =
+        lm_graph_input(graph, "scalars", LM_F32, LM_EXTENT_FIXED, 1, (int64_t[]){4});
+    lm_op_args args = {
+        .in = {lm_graph_state(graph, "p", LM_F32, 1, shape, param, NULL),
+               lm_graph_state(graph, "g", LM_F32, 1, shape, grad, NULL),
+               lm_graph_state(graph, "m", LM_F32, 1, shape, m, NULL),
+               lm_graph_state(graph, "v", LM_F32, 1, shape, v, NULL), scalars,
+               lm_graph_state(graph, "r", LM_BF16, 1, shape, rounded, NULL)},
+        .attrs = {.beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .weight_decay = 0.1f}};
     lm_graph_op(graph, LM_OP_ADAMW, &args);
     assert_ok(lm_plan_new(graph, device, &plan, &err));
     for (int step = 1; step <= STEPS; step++) {
         /* The gradient comes doubled and is halved by the factor. */
         for (int i = 0; i < N; i++) grad[i] = 2.0f * adamw_grads[(step - 1) * N + i];
-        memcpy(scalars->data, (float[]){0.01f, 1.0f - powf(0.9f, (float)step), 1.0f - powf(0.95f, (float)step), 0.5f}, 16);
+        memcpy(
+            scalars->data,
+            (float[]){0.01f, 1.0f - powf(0.9f, (float)step), 1.0f - powf(0.95f, (float)step), 0.5f},
+            16);
         lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){0});
     }
     check_array("param", param, adamw_out, N);
@@ -196,9 +256,11 @@ static void test_adamw(void **state) {
 
 int main(void) {
     enum { N_OPS = LM_COUNT_OF(golden_ops) };
-    struct CMUnitTest tests[N_OPS + 2] = {cmocka_unit_test(test_paged_equals_whole), cmocka_unit_test(test_adamw)};
+    struct CMUnitTest tests[N_OPS + 2] = {cmocka_unit_test(test_paged_equals_whole),
+                                          cmocka_unit_test(test_adamw)};
     for (int i = 0; i < N_OPS; i++)
-        tests[i + 2] = (struct CMUnitTest){
-            .name = golden_ops[i].name, .test_func = test_against_torch, .initial_state = (void *)&golden_ops[i]};
+        tests[i + 2] = (struct CMUnitTest){.name = golden_ops[i].name,
+                                           .test_func = test_against_torch,
+                                           .initial_state = (void *)&golden_ops[i]};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Building: shapes are checked as nodes come, the first error stays, views share, gradients add up. */
+/* Building: shapes are checked as nodes come, the first error stays, views share, gradients add
+ * up. */
 #include "testing.h"
 
 #include <math.h>
@@ -137,8 +138,8 @@ typedef struct product {
 
 enum product_kind { ALL_F32, CAST_BOTH, BF16_COPY };
 
-/* loss = cross_entropy(x w^T) and its gradients; in bf16 by casting both, or with a rounded copy of w that shares w's gradient,
- * as a trainer with f32 master weights has it. */
+/* loss = cross_entropy(x w^T) and its gradients; in bf16 by casting both, or with a rounded copy
+ * of w that shares w's gradient, as a trainer with f32 master weights has it. */
 static void run_product(fixture *f, enum product_kind kind, product *p) {
     lm_graph *graph;
     lm_plan *plan;

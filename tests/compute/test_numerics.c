@@ -24,14 +24,16 @@ static void test_exp_ends(void **state) {
                 lm_sigmoid(0.0f) == 0.5f);
 }
 
-/* Lane 3 alone meets 2^24, where adding 1 to a float is lost; any other order would lose or keep others. */
+/* Lane 3 alone meets 2^24, where adding 1 to a float is lost; any other order would lose or keep
+ * others. */
 static void test_dot_lanes(void **state) {
     float a[50], ones[50];
     for (int i = 0; i < 50; i++) {
         a[i] = i == 3 ? 0x1p24f : 1.0f;
         ones[i] = 1.0f;
     }
-    /* Lane 3 has 2^24 + 1 + 1, each lost. Lanes 0 and 1 have four ones, the rest three: 4+4+3*13 = 47, folded as (0+8), ... */
+    /* Lane 3 has 2^24 + 1 + 1, each lost. Lanes 0 and 1 have four ones, the rest three: 4+4+3*13
+     * = 47, folded as (0+8), ... */
     float lanes[LM_LANES];
     for (int j = 0; j < LM_LANES; j++) lanes[j] = j < 2 ? 4.0f : 3.0f;
     lanes[3] = 0x1p24f;

@@ -1,13 +1,13 @@
-/* Planning, on a device that only records: no value is overwritten while it is needed, kernels and workspace are asked for
- * as promised, and running allocates nothing. */
+/* Planning, on a device that only records: no value is overwritten while it is needed, kernels
+ * and workspace are asked for as promised, and running allocates nothing. */
 #include "testing.h"
 
 #include "backend/cpu/cpu.h"
 #include "base/rng.h"
 #include "compute/plan.h"
 
-/* A device whose kernels compute nothing: for every 4 bytes of the arena it remembers which tensor's content they hold,
- * and a step fails the test when what it reads holds something else. */
+/* A device whose kernels compute nothing: for every 4 bytes of the arena it remembers which
+ * tensor's content they hold, and a step fails the test when what it reads holds something else. */
 typedef struct tag_device {
     lm_device base;
     bool lacks_swiglu;
@@ -107,7 +107,8 @@ static tag_device new_device(void) {
 
 enum { MAX_VALUES = 64, WIDTH = 8 };
 
-/* A random program of adds, gates, products, norms and views; about a fifth of its values are outputs. */
+/* A random program of adds, gates, products, norms and views; about a fifth of its values are
+ * outputs. */
 static lm_graph *random_graph(lm_rng *rng, const lm_weight *w, const lm_weight *scale) {
     lm_graph *graph;
     assert_ok(lm_graph_new(&graph, &err));

@@ -1,4 +1,5 @@
-/* Shape rules: what they refuse, with which words, and that what they accept runs within its bounds (under ASan). */
+/* Shape rules: what they refuse, with which words, and that what they accept runs within its
+ * bounds (under ASan). */
 #include "testing.h"
 
 #include "backend/cpu/cpu.h"
@@ -18,14 +19,45 @@ typedef struct op_call {
     lm_attrs attrs;
 } op_call;
 
-#define F(...) {LM_F32, LM_ROLE_INPUT, 2, {__VA_ARGS__}}
-#define F1(n) {LM_F32, LM_ROLE_INPUT, 1, {n}}
-#define I1(n) {LM_I32, LM_ROLE_INPUT, 1, {n}}
-#define I(...) {LM_I32, LM_ROLE_INPUT, 2, {__VA_ARGS__}}
-#define S(...) {LM_F32, LM_ROLE_STATE, 2, {__VA_ARGS__}}
-#define S1(n) {LM_F32, LM_ROLE_STATE, 1, {n}}
+#define F(...)                                                                                     \
+    {                                                                                              \
+        LM_F32, LM_ROLE_INPUT, 2, {                                                                \
+            __VA_ARGS__                                                                            \
+        }                                                                                          \
+    }
+#define F1(n)                                                                                      \
+    {                                                                                              \
+        LM_F32, LM_ROLE_INPUT, 1, {                                                                \
+            n                                                                                      \
+        }                                                                                          \
+    }
+#define I1(n)                                                                                      \
+    {                                                                                              \
+        LM_I32, LM_ROLE_INPUT, 1, {                                                                \
+            n                                                                                      \
+        }                                                                                          \
+    }
+#define I(...)                                                                                     \
+    {                                                                                              \
+        LM_I32, LM_ROLE_INPUT, 2, {                                                                \
+            __VA_ARGS__                                                                            \
+        }                                                                                          \
+    }
+#define S(...)                                                                                     \
+    {                                                                                              \
+        LM_F32, LM_ROLE_STATE, 2, {                                                                \
+            __VA_ARGS__                                                                            \
+        }                                                                                          \
+    }
+#define S1(n)                                                                                      \
+    {                                                                                              \
+        LM_F32, LM_ROLE_STATE, 1, {                                                                \
+            n                                                                                      \
+        }                                                                                          \
+    }
 #define HEADS .n_heads = 2, .n_kv_heads = 1, .head_dim = 4
 
+/* clang-format off: tables read by row */
 /* Each differs from a right call in one thing. */
 static const op_call wrong_calls[] = {
     {LM_OP_ADD, {F(2, 3), F(3, 2)}},
@@ -61,15 +93,29 @@ static const op_call wrong_calls[] = {
     {LM_OP_KV_WRITE, {F(2, 4), F(2, 4), S(32, 5), S(32, 4), I1(2)}},
     {LM_OP_KV_WRITE, {F(2, 4), F(2, 4), F(32, 4), S(32, 4), I1(2)}},
     {LM_OP_KV_WRITE, {F(2, 4), F(2, 4), S(32, 4), S(32, 4), I1(3)}},
-    {LM_OP_ATTENTION_PAGED, {F(2, 8), S(32, 4), S(32, 4), I1(2), I1(2), I(1, 2)}, {HEADS, .block_tokens = 8}},
-    {LM_OP_ATTENTION_PAGED, {F(2, 8), S(33, 4), S(32, 4), I1(2), I1(2), I(1, 2)}, {HEADS, .block_tokens = 16}},
-    {LM_OP_ATTENTION_PAGED, {F(2, 8), S(32, 4), S(32, 4), I1(2), I1(3), I(1, 2)}, {HEADS, .block_tokens = 16}},
-    {LM_OP_ATTENTION_PAGED, {F(2, 8), S(32, 4), S(32, 4), I1(2), I1(2), I1(2)}, {HEADS, .block_tokens = 16}},
+    {LM_OP_ATTENTION_PAGED,
+     {F(2, 8), S(32, 4), S(32, 4), I1(2), I1(2), I(1, 2)},
+     {HEADS, .block_tokens = 8}},
+    {LM_OP_ATTENTION_PAGED,
+     {F(2, 8), S(33, 4), S(32, 4), I1(2), I1(2), I(1, 2)},
+     {HEADS, .block_tokens = 16}},
+    {LM_OP_ATTENTION_PAGED,
+     {F(2, 8), S(32, 4), S(32, 4), I1(2), I1(3), I(1, 2)},
+     {HEADS, .block_tokens = 16}},
+    {LM_OP_ATTENTION_PAGED,
+     {F(2, 8), S(32, 4), S(32, 4), I1(2), I1(2), I1(2)},
+     {HEADS, .block_tokens = 16}},
     {LM_OP_ATTENTION, {F(4, 8), F(4, 4), F(4, 4)}, {HEADS}}, /* seq_len 0 */
-    {LM_OP_ATTENTION, {F(4, 8), F(4, 4), F(4, 4)}, {.n_heads = 3, .n_kv_heads = 2, .head_dim = 4, .seq_len = 2}},
+    {LM_OP_ATTENTION,
+     {F(4, 8), F(4, 4), F(4, 4)},
+     {.n_heads = 3, .n_kv_heads = 2, .head_dim = 4, .seq_len = 2}},
     {LM_OP_ATTENTION, {F(4, 8), F(4, 4), F(3, 4)}, {HEADS, .seq_len = 2}},
-    {LM_OP_ATTENTION, {F(4, 4096), F(4, 2048), F(4, 2048)}, {.n_heads = 2, .n_kv_heads = 1, .head_dim = 2048, .seq_len = 2}},
-    {LM_OP_ATTENTION_BACKWARD, {F(4, 8), F(4, 8), F(4, 4), F(4, 4), F(4, 8), F(4, 1)}, {HEADS, .seq_len = 2}},
+    {LM_OP_ATTENTION,
+     {F(4, 4096), F(4, 2048), F(4, 2048)},
+     {.n_heads = 2, .n_kv_heads = 1, .head_dim = 2048, .seq_len = 2}},
+    {LM_OP_ATTENTION_BACKWARD,
+     {F(4, 8), F(4, 8), F(4, 4), F(4, 4), F(4, 8), F(4, 1)},
+     {HEADS, .seq_len = 2}},
     {LM_OP_CROSS_ENTROPY, {F(2, 3), I1(3)}},
     {LM_OP_CROSS_ENTROPY_BACKWARD, {F(2, 3), I1(2), F1(2), F1(2)}},
     {LM_OP_SUM_SQUARES, {I(2, 3)}},
@@ -78,9 +124,11 @@ static const op_call wrong_calls[] = {
     {LM_OP_ADAMW, {S(2, 3), S(2, 3), F(2, 3), S(2, 3), F1(4)}},
     {LM_OP_ADAMW, {S(2, 3), S(2, 3), S(2, 3), S(2, 3), F1(4), S(2, 3)}}, /* the copy is bf16 */
 };
+/* clang-format on */
 
 static lm_tensor *make_tensor(lm_graph *graph, const operand *o, void *data) {
-    if (o->role == LM_ROLE_STATE) return lm_graph_state(graph, "s", o->dtype, o->n_dims, o->shape, data, NULL);
+    if (o->role == LM_ROLE_STATE)
+        return lm_graph_state(graph, "s", o->dtype, o->n_dims, o->shape, data, NULL);
     return lm_graph_input(graph, "x", o->dtype, LM_EXTENT_FIXED, o->n_dims, o->shape);
 }
 
@@ -94,7 +142,8 @@ static void test_refusals(void **state) {
             if (call->in[k].n_dims) args.in[k] = make_tensor(graph, &call->in[k], NULL);
         assert_ok(lm_graph_status(graph, &err));
         const char *name = lm_op_get(call->op)->name;
-        if (lm_graph_op(graph, call->op, &args)) fail_msg("wrong call %zu of %s is accepted", i, name);
+        if (lm_graph_op(graph, call->op, &args))
+            fail_msg("wrong call %zu of %s is accepted", i, name);
         loam_error refusal = {0};
         assert_int_equal(lm_graph_status(graph, &refusal), LOAM_INVALID);
         assert_non_null(strstr(refusal.message, name));
@@ -106,8 +155,10 @@ static int64_t pick(lm_rng *rng, const int64_t *from, size_t n) {
     return from[lm_rng_below(rng, n)];
 }
 
-#define PICK(rng, ...) pick(rng, (const int64_t[]){__VA_ARGS__}, LM_COUNT_OF(((const int64_t[]){__VA_ARGS__})))
+#define PICK(rng, ...)                                                                             \
+    pick(rng, (const int64_t[]){__VA_ARGS__}, LM_COUNT_OF(((const int64_t[]){__VA_ARGS__})))
 
+/* clang-format off: tables read by row */
 /* One right call of every op. */
 static const op_call right_calls[] = {
     {LM_OP_ADD, {F(4, 8), F(4, 8)}},
@@ -126,14 +177,19 @@ static const op_call right_calls[] = {
     {LM_OP_SWIGLU, {F(4, 8), F(4, 8)}},
     {LM_OP_SWIGLU_BACKWARD, {F(4, 8), F(4, 8), F(4, 8)}},
     {LM_OP_KV_WRITE, {F(4, 8), F(4, 8), S(32, 8), S(32, 8), I1(4)}},
-    {LM_OP_ATTENTION_PAGED, {F(4, 8), S(32, 4), S(32, 4), I1(4), I1(4), I(1, 2)}, {HEADS, .block_tokens = 16}},
+    {LM_OP_ATTENTION_PAGED,
+     {F(4, 8), S(32, 4), S(32, 4), I1(4), I1(4), I(1, 2)},
+     {HEADS, .block_tokens = 16}},
     {LM_OP_ATTENTION, {F(4, 8), F(4, 4), F(4, 4)}, {HEADS, .seq_len = 2}},
-    {LM_OP_ATTENTION_BACKWARD, {F(4, 8), F(4, 8), F(4, 4), F(4, 4), F(4, 8), F(4, 2)}, {HEADS, .seq_len = 2}},
+    {LM_OP_ATTENTION_BACKWARD,
+     {F(4, 8), F(4, 8), F(4, 4), F(4, 4), F(4, 8), F(4, 2)},
+     {HEADS, .seq_len = 2}},
     {LM_OP_CROSS_ENTROPY, {F(4, 8), I1(4)}},
     {LM_OP_CROSS_ENTROPY_BACKWARD, {F(4, 8), I1(4), F1(4), F1(1)}},
     {LM_OP_SUM_SQUARES, {F(4, 8), F1(1)}},
     {LM_OP_ADAMW, {S(4, 8), S(4, 8), S(4, 8), S(4, 8), F1(4), {LM_BF16, LM_ROLE_STATE, 2, {4, 8}}}},
 };
+/* clang-format on */
 
 /* Changes one thing of an input. */
 static void mutate_operand(lm_rng *rng, operand *o) {

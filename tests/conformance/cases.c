@@ -2,6 +2,7 @@
 
 #include "base/compiler.h"
 
+/* clang-format off: tables read by row */
 #define ROWS(type, ...) {.dtype = type, .n_dims = 2, .extent = LM_EXTENT_ROWS, .shape = {__VA_ARGS__}}
 #define COLUMN_I32(how, n, below)                                                                                      \
     {.dtype = LM_I32, .n_dims = 1, .extent = LM_EXTENT_ROWS, .shape = {n}, .fill = how, .limit = below}
@@ -210,6 +211,7 @@ static const op_case cases[] = {
      {STATE(LM_F32, 9, 37), STATE(LM_F32, 9, 37), MOMENT, MOMENT, SCALARS, STATE(LM_BF16, 9, 37)},
      {ADAM}},
 };
+/* clang-format on */
 
 const op_case *conformance_cases(int *out_n) {
     *out_n = (int)LM_COUNT_OF(cases);

@@ -1,4 +1,5 @@
-/* The conformance table: for every op some calls, with shapes that are awkward for vector code. One row is one test. */
+/* The conformance table: for every op some calls, with shapes that are awkward for vector code.
+ * One row is one test. */
 #ifndef LM_TESTS_CONFORMANCE_CASES_H
 #define LM_TESTS_CONFORMANCE_CASES_H
 
@@ -30,10 +31,11 @@ typedef struct op_case {
     lm_op_id op;
     case_input in[LM_MAX_INPUTS];
     lm_attrs attrs;
-    /* Every output row depends on its own row of the inputs alone: a row by itself must give the same bits. */
+    /* Every output row depends on its own row of the inputs alone: a row by itself must give the
+     * same bits. */
     bool rows;
-    /* Kernel against reference: 0 asks for the same bits, which is what numerics.h and LINEAR's fixed order are for. Anything
-     * else has its reason beside it. */
+    /* Kernel against reference: 0 asks for the same bits, which is what numerics.h and LINEAR's
+     * fixed order are for. Anything else has its reason beside it. */
     double atol, rtol;
 } op_case;
 

@@ -5,8 +5,9 @@
 #include "base/rng.h"
 #include "compute/plan.h"
 
-/* The loss is sum of c[i] * out[i], added in f64, so its error is that of the outputs: some 1e-7 each, and 1e-7 / STEP in the
- * difference; cutting the series after the second term costs STEP^2 times a third derivative of order 1. */
+/* The loss is sum of c[i] * out[i], added in f64, so its error is that of the outputs: some 1e-7
+ * each, and 1e-7 / STEP in the difference; cutting the series after the second term costs STEP^2
+ * times a third derivative of order 1. */
 static const float step = 4e-3f;
 static const double abs_tol = 1e-3, rel_tol = 2e-3;
 

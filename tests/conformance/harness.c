@@ -118,7 +118,8 @@ static uint8_t *guarded(size_t size) {
     return bytes;
 }
 
-/* Points inputs at their data and outputs at fresh buffers; those in place get a copy of their input. */
+/* Points inputs at their data and outputs at fresh buffers; those in place get a copy of their
+ * input. */
 static void bind(const bench *b, const run_options *options, result *out) {
     const lm_node *node = b->node;
     for (int i = 0; i < node->n_inputs; i++) {

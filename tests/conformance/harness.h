@@ -1,7 +1,8 @@
-/* Runs one node of the conformance table with a given kernel, extents and device, on its own buffers.
+/* Runs one node of the conformance table with a given kernel, extents and device, on its own
+ * buffers.
  *
- * A `bench` (as in workbench) holds a case's node and pristine inputs; a `result` holds what one run left in the outputs,
- * with guard bytes behind each that the run must not touch.
+ * A `bench` (as in workbench) holds a case's node and pristine inputs; a `result` holds what one
+ * run left in the outputs, with guard bytes behind each that the run must not touch.
  */
 #ifndef LM_TESTS_CONFORMANCE_HARNESS_H
 #define LM_TESTS_CONFORMANCE_HARNESS_H
@@ -30,7 +31,8 @@ typedef struct run_options {
     int take_over;     /* input that output 0 shares storage with; -1: none */
 } run_options;
 
-/* packer: NULL, or a device in whose order LINEAR's weight is brought; false from bench_init then says that it has none. */
+/* packer: NULL, or a device in whose order LINEAR's weight is brought; false from bench_init
+ * then says that it has none. */
 bool bench_init(bench *b, const op_case *c, lm_device *packer);
 void bench_deinit(bench *b, lm_device *packer);
 

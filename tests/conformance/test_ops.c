@@ -2,7 +2,8 @@
  *   - equal to the reference within the case's tolerance (NaN fails), for every number of rows
  *   - the same bits for 1, 2, 3 and 5 threads, for a row alone and in company, and in place
  *   - nothing written past the rows of the run
- * and gradients against finite differences. `test_ops --time [label]` prints what kernels take instead.
+ * and gradients against finite differences. `test_ops --time [label]` prints what kernels take
+ * instead.
  */
 #include "testing.h"
 
@@ -39,7 +40,8 @@ static int close_devices(void **state) {
     return 0;
 }
 
-/* The kernels of the case's op that apply on a device: as listed, then the reference where it can read the weight. */
+/* The kernels of the case's op that apply on a device: as listed, then the reference where it
+ * can read the weight. */
 static int list_kernels(const bench *b, lm_device *device, const lm_kernel **out, int max) {
     int n_listed, n = 0;
     const lm_cpu_kernel *listed = lm_cpu_kernels(&n_listed);
@@ -91,7 +93,8 @@ static void check_same_bits(const bench *b, const result *got, const result *wan
     }
 }
 
-/* A kernel at hand: one description for messages, one result with one thread to compare others with. */
+/* A kernel at hand: one description for messages, one result with one thread to compare others
+ * with. */
 typedef struct subject {
     const bench *b;
     const lm_kernel *kernel;

@@ -1,15 +1,18 @@
 /* ADAMW: one step of Adam with decoupled weight decay on one parameter        arXiv:1711.05101
- * param    f32 STATE                                                  in, changed in place (out 0)
- * grad     f32, its shape                                             in
- * m, v     f32 STATE, its shape: first and second moment              in, changed in place (out 1, 2)
- * scalars  [4] f32: lr, 1 - beta1^t, 1 - beta2^t, factor on grad      in; as an input, so that one graph serves every step
- * copy     bf16 STATE, its shape, optional: param rounded, for bf16 compute   in, changed in place (out 3)
+ * param    f32 STATE                                       in, changed in place (out 0)
+ * grad     f32, its shape                                  in
+ * m, v     f32 STATE, its shape: first and second moment   in, changed in place (out 1, 2)
+ * scalars  [4] f32: lr, c1 = 1 - beta1^t, c2 = 1 - beta2^t, factor on grad     in
+ * copy     bf16 STATE, its shape, optional: param rounded  in, changed in place (out 3)
  * attrs    beta1, beta2, eps, weight_decay
+ * What changes from step to step is an input, so that one graph serves every step.
  *
  *     g = grad * factor
  *     m = beta1 m + (1 - beta1) g        as fmaf(beta1, m, (1 - beta1) * g)
  *     v = beta2 v + (1 - beta2) g^2      as fmaf(beta2, v, (1 - beta2) * (g * g))
- *     param = param - lr (weight_decay param + (m / c1) / (sqrt(v / c2) + eps))     as fmaf(-lr, fmaf(decay, param, u), param)
+ *     u = (m / c1) / (sqrt(v / c2) + eps)
+ *     param = param - lr (weight_decay param + u)
+ *                                        as fmaf(-lr, fmaf(weight_decay, param, u), param)
  */
 #include "compute/ops/rules.h"
 

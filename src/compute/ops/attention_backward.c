@@ -1,13 +1,15 @@
-/* ATTENTION_BACKWARD: the gradients of ATTENTION, with the probabilities computed again from lse        arXiv:2205.14135
+/* ATTENTION_BACKWARD: the gradients of ATTENTION, with the probabilities computed again from
+ * lse        arXiv:2205.14135
  * d_out, q, k, v, out, lse   as in ATTENTION        in
  * dq, dk, dv                 shaped as q, k, v      out 0, 1, 2
  * attrs                      as in ATTENTION
  *
  * For query i of a head and key j <= i of its sequence, with s_i = lm_dot(d_out_i, out_i):
- *     p = lm_exp(lm_dot(q_i, k_j) * scale - lse_i)      g = p * (lm_dot(d_out_i, v_j) - s_i) * scale
+ *     p = lm_exp(lm_dot(q_i, k_j) * scale - lse_i)
+ *     g = p * (lm_dot(d_out_i, v_j) - s_i) * scale
  *     dq_i += g k_j      dk_j += g q_i      dv_j += p d_out_i          each as fmaf, from +0
- * Order: dq_i over j ascending; dk_j and dv_j over the heads that share the key, and within a head over i ascending. A
- * thread takes whole (sequence, key head) pairs.
+ * Order: dq_i over j ascending; dk_j and dv_j over the heads that share the key, and within a head
+ * over i ascending. A thread takes whole (sequence, key head) pairs.
  */
 #include <string.h>
 

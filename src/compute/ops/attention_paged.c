@@ -1,4 +1,4 @@
-/* ATTENTION_PAGED: causal attention of this step's rows over the paged cache        arXiv:2309.06180
+/* ATTENTION_PAGED: causal attention of this step's rows over the paged cache    arXiv:2309.06180
  * q                 [R, Hq * D] f32                                    in
  * k_cache, v_cache  [n_slots, Hkv * D] f32|bf16|f16 (KV_WRITE's outs)  in
  * row_pos           [R] i32: row r attends to positions 0 .. row_pos   in
@@ -6,7 +6,8 @@
  * block_table       [S, max_blocks] i32: position p of sequence s is in slot
  *                   block_table[s, p / block_tokens] * block_tokens + p % block_tokens   in
  * out               [R, Hq * D] f32                                    out
- * attrs             n_heads Hq, n_kv_heads Hkv (a divisor), head_dim D, block_tokens (a multiple of LM_ATTENTION_BLOCK), scale
+ * attrs             n_heads Hq, n_kv_heads Hkv (a divisor), head_dim D, scale,
+ *                   block_tokens (a multiple of LM_ATTENTION_BLOCK)
  *
  * Order: online_softmax.h, over absolute positions.
  */
@@ -70,7 +71,8 @@ static void reference(const lm_kernel_args *args) {
     for (int64_t u = units.begin; u < units.end; u++) attend(args, u / n_heads, u % n_heads);
 }
 
-/* Which positions rows attend to is data; the run says how many there are in all (LM_EXTENT_CONTEXT). */
+/* Which positions rows attend to is data; the run says how many there are in all
+ * (LM_EXTENT_CONTEXT). */
 static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
     const lm_attrs *a = &node->attrs;
     int64_t context = extents[LM_EXTENT_CONTEXT];

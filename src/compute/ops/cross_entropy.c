@@ -4,7 +4,8 @@
  * loss     [1] f32; 0 when every row is left out          out 0
  * lse      [R] f32, log of the sum, for the gradient      out 1
  *
- * Order: the maximum m first, then exp(logit - m) in lanes and folded; the rows' losses are added in order, in f64.
+ * Order: the maximum m first, then exp(logit - m) in lanes and folded; the rows' losses are added
+ * in order, in f64.
  */
 #include "compute/ops/rules.h"
 

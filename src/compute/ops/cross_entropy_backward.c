@@ -1,4 +1,5 @@
-/* CROSS_ENTROPY_BACKWARD: d_logits = (exp(logits - lse) - [column is the target]) * (d_loss / rows that count)
+/* CROSS_ENTROPY_BACKWARD: the gradient of CROSS_ENTROPY
+ *     d_logits = (exp(logits - lse) - [column is the target]) * (d_loss / rows that count)
  * logits    [R, V] f32                                 in
  * targets   [R] i32; rows with negative ones get 0     in
  * lse       [R] f32, from CROSS_ENTROPY                in

@@ -1,8 +1,9 @@
 /* KV_WRITE: this step's keys and values into the paged cache
- * k, v              [R, E] f32                                                              in
- * k_cache, v_cache  [n_slots, E] f32|bf16|f16 STATE                                         in, changed in place (out 0, 1)
- * slots             [R] i32, block * block_tokens + offset; negative: the row is not kept   in
- * No two rows of a step name the same slot. Readers take the outputs, so that they come after the writes.
+ * k, v              [R, E] f32                          in
+ * k_cache, v_cache  [n_slots, E] f32|bf16|f16 STATE     in, changed in place (out 0, 1)
+ * slots             [R] i32, block * block_tokens + offset; negative: the row is not kept    in
+ * No two rows of a step name the same slot. Readers take the outputs, so that they come after the
+ * writes.
  */
 #include "compute/ops/rules.h"
 

@@ -4,10 +4,11 @@
  * bias  [N] f32, optional                                         in
  * y     [R, N] f32                                                out
  *
- * Order: y[r, n] is one f32 accumulator, from +0, acc = fmaf(x[r, k], w[n, k], acc) for k = 0 .. K-1, then + bias[n]. Types
- * other than f32 are converted to f32 exactly first (quantized ones: dequantized). Every kernel of every instruction
- * set keeps this order, with a vector lane as an output column or row, so that the bits are the same for one row and for
- * a thousand. One exception: where x and w are both bf16, a kernel may add products in pairs (2k, 2k + 1), as the
+ * Order: y[r, n] is one f32 accumulator, from +0, acc = fmaf(x[r, k], w[n, k], acc) for k = 0 ..
+ * K-1, then + bias[n]. Types other than f32 are converted to f32 exactly first (quantized ones:
+ * dequantized). Every kernel of every instruction set keeps this order, with a vector lane as an
+ * output column or row, so that the bits are the same for one row and for a thousand. One
+ * exception: where x and w are both bf16, a kernel may add products in pairs (2k, 2k + 1), as the
  * dot-product instructions do; the pairing is then a property of the types, never of the shape.
  */
 #include "compute/ops/rules.h"
@@ -48,7 +49,8 @@ static void reference(const lm_kernel_args *args) {
     }
 }
 
-/* Where the weight is bf16 the products of the backward pass are too: dy is rounded once for both. */
+/* Where the weight is bf16 the products of the backward pass are too: dy is rounded once for
+ * both. */
 static lm_tensor *rounded_like(lm_graph *graph, lm_tensor *dy, const lm_tensor *w) {
     if (w->dtype != LM_BF16) return dy;
     return lm_graph_op(graph, LM_OP_CAST, &(lm_op_args){.in = {dy}, .attrs.dtype = LM_BF16});

@@ -3,8 +3,8 @@
  * x   [R, K] f32|bf16                              in
  * dw  [N, K] f32 STATE, optional: then from zero   in, changed in place (out)
  *
- * Order: dw[n, k] starts from what it was and takes fmaf(dy[r, n], x[r, k], acc) for r = 0 .. R-1; the exception for bf16 with
- * bf16 (pairs of rows) as in LINEAR.
+ * Order: dw[n, k] starts from what it was and takes fmaf(dy[r, n], x[r, k], acc) for r = 0 .. R-1;
+ * the exception for bf16 with bf16 (pairs of rows) as in LINEAR.
  */
 #include <string.h>
 

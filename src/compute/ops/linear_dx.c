@@ -3,8 +3,8 @@
  * w   [N, K] any float type, in row order     in
  * dx  [R, K] f32                              out
  *
- * Order: dx[r, k] is one f32 accumulator, from +0, fmaf(dy[r, n], w[n, k], acc) for n = 0 .. N-1; types and the exception for
- * bf16 with bf16 as in LINEAR.
+ * Order: dx[r, k] is one f32 accumulator, from +0, fmaf(dy[r, n], w[n, k], acc) for n = 0 .. N-1;
+ * types and the exception for bf16 with bf16 as in LINEAR.
  */
 #include "compute/ops/rules.h"
 

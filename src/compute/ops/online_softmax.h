@@ -1,9 +1,12 @@
-/* Softmax-weighted sum of values over blocks of positions, in one pass        arXiv:1805.02867, arXiv:2205.14135
+/* Softmax-weighted sum of values over blocks of positions, in one pass:
+ * arXiv:1805.02867, arXiv:2205.14135
  *
- * For each block of at most LM_ATTENTION_BLOCK positions, which are consecutive and begin at a multiple of it:
+ * For each block of at most LM_ATTENTION_BLOCK positions, which are consecutive and begin at a
+ * multiple of it:
  *     s[j]  = lm_dot(q, k[j]) * scale             m' = max(m, s[0], s[1], ...)
  *     p[j]  = lm_exp(s[j] - m'), absent ones 0    c = lm_exp(m - m')
- *     l'    = l * c + lm_lanes_fold(p)            acc'[d] = acc[d] * c, then fmaf(p[j], v[j][d], acc'[d]) for j in order
+ *     l'    = l * c + lm_lanes_fold(p)
+ *     acc'[d] = acc[d] * c, then acc'[d] = fmaf(p[j], v[j][d], acc'[d]) for j in order
  * and at the end out = acc / l, lse = m + log(l). All attention kernels keep this order.
  */
 #ifndef LM_COMPUTE_OPS_ONLINE_SOFTMAX_H

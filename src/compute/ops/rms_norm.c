@@ -5,7 +5,8 @@
  * inverse  [R] f32, 1 / rms(x[r]), for the gradient    out 1
  * attrs    eps, added to the mean square
  *
- * Order: the sum of squares as lm_dot(x, x); inverse = 1 / sqrt(sum / D + eps); y = (x * inverse) * w.
+ * Order: the sum of squares as lm_dot(x, x); inverse = 1 / sqrt(sum / D + eps); then
+ * y = (x * inverse) * w.
  */
 #include "compute/ops/rules.h"
 

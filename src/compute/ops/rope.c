@@ -3,11 +3,11 @@
  * pos      [R] i32                                                             in
  * freqs    [F] f32, inverse frequencies, 2 F <= D: any scaling is another table in
  * y        [R, H * D] f32; may take over x                                     out
- * attrs    n_heads H, head_dim D; interleaved: pairs (2i, 2i + 1), else (i, i + F); inverse: rotate back;
- *          scale: of both sine and cosine (YaRN's attention factor), 0 stands for 1
+ * attrs    n_heads H, head_dim D; interleaved: pairs (2i, 2i + 1), else (i, i + F); inverse: rotate
+ *          back; scale: of both sine and cosine (YaRN's attention factor), 0 stands for 1
  *
- * angle = (float)pos * freqs[i] in f32, then cosf and sinf; a pair (a, b) becomes (a c - b s, a s + b c), each as
- * fmaf(a, c, -(b s)) and fmaf(a, s, b c). Elements past 2 F of a head pass unchanged.
+ * angle = (float)pos * freqs[i] in f32, then cosf and sinf; a pair (a, b) becomes (a c - b s,
+ * a s + b c), as fmaf(a, c, -(b s)) and fmaf(a, s, b c). Elements past 2 F of a head are unchanged.
  */
 #include "compute/ops/rules.h"
 

@@ -1,4 +1,5 @@
-/* What the ops' files share: predicates and fillers for shape rules, counting for costs, access for references. */
+/* What the ops' files share: predicates and fillers for shape rules, counting for costs, access
+ * for references. */
 #ifndef LM_COMPUTE_OPS_RULES_H
 #define LM_COMPUTE_OPS_RULES_H
 
@@ -11,7 +12,8 @@ bool lm_is(const lm_tensor *tensor, lm_dtype dtype, int n_dims);
 bool lm_is_float(const lm_tensor *tensor); /* f32, bf16 or f16 */
 bool lm_same_rows(const lm_tensor *a,
                   const lm_tensor *b); /* same dimension 0, and the same extent */
-/* Attention's heads: all positive, n_heads a multiple of n_kv_heads, head_dim at most LM_MAX_HEAD_DIM. */
+/* Attention's heads: all positive, n_heads a multiple of n_kv_heads, head_dim at most
+ * LM_MAX_HEAD_DIM. */
 bool lm_heads_ok(const lm_attrs *attrs);
 void lm_out_like(lm_tensor *out, const lm_tensor *like, lm_dtype dtype);
 void lm_out_rows(lm_tensor *out, const lm_tensor *rows_of,
@@ -23,12 +25,14 @@ void lm_out_in_place(lm_tensor *out, lm_tensor *in);
 /* LOAM_INVALID: "linear wants x [R, K] and w [N, K]; got x f32 [3, 8], w f32 [4, 9]". */
 loam_status lm_op_refuse(const lm_node *node, loam_error *err, const char *wanted);
 
-/* Costs: elements and bytes of a tensor in a run with these extents (NULL: 0 bytes); of all inputs and outputs. */
+/* Costs: elements and bytes of a tensor in a run with these extents (NULL: 0 bytes); of all
+ * inputs and outputs. */
 int64_t lm_elems_now(const lm_tensor *tensor, const int64_t *extents);
 int64_t lm_bytes_now(const lm_tensor *tensor, const int64_t *extents);
 int64_t lm_node_bytes(const lm_node *node, const int64_t *extents);
 
-/* Pairs (row, position it attends to) of causal sequences of seq_len rows, the last maybe shorter. */
+/* Pairs (row, position it attends to) of causal sequences of seq_len rows, the last maybe
+ * shorter. */
 int64_t lm_causal_pairs(int64_t n_rows, int64_t seq_len);
 
 /* References. */

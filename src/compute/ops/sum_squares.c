@@ -3,8 +3,8 @@
  * sofar  [1] f32, optional: then zero    in
  * total  [1] f32                         out
  *
- * Order: lm_dot over every LM_REDUCE_CHUNK consecutive elements; the chunks' sums are added in order in f64, and sofar to
- * that last. The reference leaves all of it to one thread.
+ * Order: lm_dot over every LM_REDUCE_CHUNK consecutive elements; the chunks' sums are added in
+ * order in f64, and sofar to that last. The reference leaves all of it to one thread.
  */
 #include "compute/ops/rules.h"
 

@@ -1,5 +1,6 @@
-/* Q4_0: blocks of 32 elements, an f16 scale and 32 nibbles: x = d * (q - 8). Byte i holds element i in its low nibble and
- * element i + 16 in its high one.  GGUF's type 2, as ggml's reference packs it: the element of largest magnitude becomes -8. */
+/* Q4_0: blocks of 32 elements, an f16 scale and 32 nibbles: x = d * (q - 8). Byte i holds element i
+ * in its low nibble and element i + 16 in its high one. GGUF's type 2, as ggml's reference packs it:
+ * the element of largest magnitude becomes -8. */
 #include <math.h>
 
 #include "compute/dtype.h"

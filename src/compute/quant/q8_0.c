@@ -1,4 +1,5 @@
-/* Q8_0: blocks of 32 elements, an f16 scale and 32 signed bytes: x = d * q.  GGUF's type 8, as ggml's reference packs it. */
+/* Q8_0: blocks of 32 elements, an f16 scale and 32 signed bytes: x = d * q. GGUF's type 8, as
+ * ggml's reference packs it. */
 #include <math.h>
 
 #include "compute/dtype.h"
