@@ -27,12 +27,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/loop_internal.h"
+#include "net/read_watch.h"
 #include "net/route.h"
 
 enum {
     HEADER_MAX_BYTES = 64 << 10,
     DEFAULT_MAX_BODY_BYTES = 8 << 20,
     DEFAULT_TIMEOUT_MS = 60000,
+    REQUEST_TIMEOUTS = 2, /* so many of them may pass from a request's first byte to its last */
     LISTEN_BACKLOG = 1024,
     ACCEPT_PAUSE_MS = 100, /* after accept failed for want of descriptors */
 };
@@ -45,6 +47,7 @@ struct lm_http_server {
     struct evconnlistener *listener;   /* belongs to bound */
     lm_timer *accept_pause;            /* runs while accepting is paused */
     struct evbuffer *chunk;            /* empty between two calls of send_pieces */
+    lm_read_watch *read_watch;
     int port;
     int n_open;
     bool draining;
@@ -83,6 +86,7 @@ static void on_complete(struct evhttp_request *raw, void *arg) {
     struct timeval timeout = lm_timeval_of_ms(request->server->options.timeout_ms);
     evhttp_connection_set_closecb(evhttp_request_get_connection(raw), NULL, NULL);
     bufferevent_set_timeouts(request_bufferevent(request), &timeout, &timeout);
+    lm_read_watch_resume(request->server->read_watch, request_bufferevent(request));
     request_free(request);
 }
 
@@ -246,17 +250,21 @@ static void handle_request(struct evhttp_request *raw, void *arg) {
     server->n_open++;
     evhttp_request_set_on_complete_cb(raw, on_complete, request);
     evhttp_connection_set_closecb(evhttp_request_get_connection(raw), connection_closed, request);
+    lm_read_watch_pause(server->read_watch, request_bufferevent(request));
     watch_for_close(request);
     mind_unread_body(request);
     dispatch(request);
 }
 
-/* Without this mark a client could fill our memory while its request is being answered. */
 static struct bufferevent *new_connection(struct event_base *base, void *arg) {
     lm_http_server *server = arg;
     struct bufferevent *bev = bufferevent_socket_new(base, -1, 0);
-    if (bev) bufferevent_setwatermark(bev, EV_READ, 0, 2 * server->options.max_body_bytes + 2 * HEADER_MAX_BYTES);
-    return bev;
+    if (!bev) return NULL;
+    /* without this mark a client could fill our memory while its request is being answered */
+    bufferevent_setwatermark(bev, EV_READ, 0, 2 * server->options.max_body_bytes + 2 * HEADER_MAX_BYTES);
+    if (lm_read_watch_add(server->read_watch, bev)) return bev;
+    bufferevent_free(bev);
+    return NULL;
 }
 
 static void resume_accepting(void *arg) {
@@ -328,6 +336,7 @@ loam_status lm_http_server_new(lm_loop *loop, const lm_http_server_options *opti
         lm_http_server_free(server);
         return lm_error_no_memory(err, 1);
     }
+    loam_status status = lm_read_watch_new(REQUEST_TIMEOUTS * server->options.timeout_ms, &server->read_watch, err);
     struct timeval timeout = lm_timeval_of_ms(server->options.timeout_ms);
     evhttp_set_timeout_tv(server->http, &timeout);
     evhttp_set_max_headers_size(server->http, HEADER_MAX_BYTES);
@@ -336,7 +345,7 @@ loam_status lm_http_server_new(lm_loop *loop, const lm_http_server_options *opti
     evhttp_set_default_content_type(server->http, NULL);
     evhttp_set_bevcb(server->http, new_connection, server);
     evhttp_set_gencb(server->http, handle_request, server);
-    loam_status status = listen_on(server, err);
+    if (status == LOAM_OK) status = listen_on(server, err);
     if (status != LOAM_OK) {
         lm_http_server_free(server);
         return status;
@@ -350,6 +359,7 @@ void lm_http_server_free(lm_http_server *server) {
     lm_timer_free(server->accept_pause);
     if (server->http) evhttp_free(server->http);
     if (server->chunk) evbuffer_free(server->chunk);
+    lm_read_watch_free(server->read_watch);
     lm_free(server);
 }
 

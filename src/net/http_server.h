@@ -7,7 +7,7 @@
  * that closes its sending side counts as gone.
  *
  * Limits: header block 64 KiB, body max_body_bytes (413), timeout_ms without progress (also of a client that does not take
- * its stream). A path that no route knows gets 404, a known
+ * its stream), and twice that for a request to arrive whole. A path that no route knows gets 404, a known
  * path with another method 405 with Allow, both through the `on_error` hook so that each API keeps its own error shape.
  * What is not HTTP at all (400), and bodies of more than twice the limit (413), the HTTP library refuses by itself with a
  * short page. HEAD goes to the handlers of GET.

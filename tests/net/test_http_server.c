@@ -199,6 +199,29 @@ static void test_silent_clients_are_dropped(void **state) {
     close(half);
 }
 
+/* One byte at a time, each well within the idle timeout: dropped all the same. Slow but decent clients are not. */
+static void test_dripping_clients_are_dropped(void **state) {
+    int fd = raw_connect(g_fixture.port);
+    int64_t start = lm_clock_mono_ns();
+    raw_send(fd, "GET /echo HTTP/1.1\r\nX-Slow: ");
+    char byte;
+    while (recv(fd, &byte, 1, MSG_DONTWAIT) != 0 && lm_clock_mono_ns() - start < 5000000000) {
+        raw_send(fd, "y");
+        lm_clock_sleep_ms(TIMEOUT_MS / 8);
+    }
+    int64_t took_ms = (lm_clock_mono_ns() - start) / 1000000;
+    assert_true(took_ms >= 2 * TIMEOUT_MS && took_ms < 4000);
+    close(fd);
+    fd = raw_connect(g_fixture.port);
+    for (int i = 0; i < 10; i++) {
+        raw_send(fd, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-");
+        lm_clock_sleep_ms(TIMEOUT_MS / 4);
+        raw_send(fd, "Length: 2\r\n\r\nok");
+        assert_non_null(strstr(raw_receive(fd, "body=ok"), "body=ok"));
+    }
+    close(fd);
+}
+
 /* A client that does not read is dropped, however busy we are writing to it. */
 static void test_clients_that_do_not_read_are_dropped(void **state) {
     int fd = raw_connect(g_fixture.port);
@@ -266,7 +289,7 @@ int main(void) {
         TEST(test_an_unread_body_ends_the_connection),
         TEST(test_stream_outlives_the_timeout), TEST(test_client_leaves_before_the_reply),
         TEST(test_client_leaves_mid_stream), TEST(test_silent_clients_are_dropped),
-        TEST(test_clients_that_do_not_read_are_dropped), TEST(test_waiting_requests_are_not_dropped), TEST(test_many_connections), TEST(test_draining),
+        TEST(test_dripping_clients_are_dropped), TEST(test_clients_that_do_not_read_are_dropped), TEST(test_waiting_requests_are_not_dropped), TEST(test_many_connections), TEST(test_draining),
         TEST(test_port_in_use)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
