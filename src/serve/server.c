@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "net/metrics.h"
 #include "serve/api_error.h"
 #include "serve/completions.h"
 #include "serve/json_text.h"
@@ -51,7 +52,8 @@ static void handle_metrics(lm_http_request *request, void *arg) {
     lm_buf text;
     lm_buf_init(&text, METRICS_MAX_BYTES);
     lm_metrics_write(&s->metrics, &stats, &text);
-    lm_http_reply(request, 200, "text/plain; version=0.0.4; charset=utf-8", lm_buf_view(&text));
+    lm_metrics_process(&text, s->created_s * 1000);
+    lm_http_reply(request, 200, LM_METRICS_CONTENT_TYPE, lm_buf_view(&text));
     lm_buf_deinit(&text);
 }
 
