@@ -159,57 +159,69 @@ static void test_against_torch(void **state) {
     lm_device_close(device);
 }
 
+enum { SEQS = 2, LEN = 18, Q = 8, KV = 4, BLOCK = 16, N_SLOTS = 6 * BLOCK, CAPACITY = 8 };
+static const int32_t blocks[SEQS][2] = {{4, 1}, {2, 5}};
+
+/* kv_write and attention_paged over the sequences of the golden attention. */
+typedef struct paged {
+    float k_cache[N_SLOTS * KV], v_cache[N_SLOTS * KV];
+    lm_tensor *rows[3]; /* q, k, v */
+    lm_tensor *pos, *seq, *slot, *table, *out;
+} paged;
+
+static void build_paged(lm_graph *graph, paged *p) {
+    int64_t column[] = {CAPACITY}, cache[] = {N_SLOTS, KV};
+    for (int i = 0; i < 3; i++)
+        p->rows[i] = lm_graph_input(graph, "qkv", LM_F32, LM_EXTENT_ROWS, 2,
+                                    (int64_t[]){CAPACITY, i ? KV : Q});
+    p->pos = lm_graph_input(graph, "pos", LM_I32, LM_EXTENT_ROWS, 1, column);
+    p->seq = lm_graph_input(graph, "seq", LM_I32, LM_EXTENT_ROWS, 1, column);
+    p->slot = lm_graph_input(graph, "slot", LM_I32, LM_EXTENT_ROWS, 1, column);
+    p->table = lm_graph_input(graph, "blocks", LM_I32, LM_EXTENT_SEQS, 2, (int64_t[]){SEQS, 2});
+    lm_tensor *k = lm_graph_state(graph, "k", LM_F32, 2, cache, p->k_cache, NULL);
+    lm_tensor *v = lm_graph_state(graph, "v", LM_F32, 2, cache, p->v_cache, NULL);
+    lm_tensor *kept = lm_graph_op(graph, LM_OP_KV_WRITE,
+                                  &(lm_op_args){.in = {p->rows[1], p->rows[2], k, v, p->slot}});
+    lm_op_args args = {
+        .in = {p->rows[0], kept, lm_graph_out(kept, 1), p->pos, p->seq, p->table},
+        .attrs = {.n_heads = 2, .n_kv_heads = 1, .head_dim = 4, .block_tokens = BLOCK, .scale = 0.7f},
+    };
+    p->out = lm_graph_op(graph, LM_OP_ATTENTION_PAGED, &args);
+    lm_graph_output(graph, p->out);
+}
+
+/* Rows [first, first + n) of the golden data into the inputs. */
+static void load_paged(paged *p, int64_t first, int64_t n) {
+    const float *const sources[3] = {attention_q, attention_k, attention_v};
+    for (int i = 0; i < 3; i++) {
+        int64_t width = i ? KV : Q;
+        memcpy(p->rows[i]->data, sources[i] + first * width, (size_t)(n * width) * sizeof(float));
+    }
+    for (int64_t r = 0; r < n; r++) {
+        int32_t seq = (int32_t)((first + r) / LEN), pos = (int32_t)((first + r) % LEN);
+        ((int32_t *)p->pos->data)[r] = pos;
+        ((int32_t *)p->seq->data)[r] = seq;
+        ((int32_t *)p->slot->data)[r] = blocks[seq][pos / BLOCK] * BLOCK + pos % BLOCK;
+    }
+}
+
 /* Attention over the paged cache gives what it gives over whole sequences, wherever the blocks
  * lie and however the rows are cut into steps. */
 static void test_paged_equals_whole(void **state) {
-    enum { SEQS = 2, LEN = 18, Q = 8, KV = 4, BLOCK = 16, N_BLOCKS = 6, CAPACITY = 8 };
-    static const int32_t blocks[SEQS][2] = {{4, 1}, {2, 5}};
-    float k_cache[N_BLOCKS * BLOCK * KV] = {0}, v_cache[N_BLOCKS * BLOCK * KV] = {0};
     lm_device *device;
     lm_graph *graph;
     lm_plan *plan;
+    paged p = {0};
     assert_ok(lm_backend_cpu.open(&(lm_device_options){.n_threads = 2}, &device, &err));
     assert_ok(lm_graph_new(&graph, &err));
-    lm_tensor *rows[3], *ids[3];
-    for (int i = 0; i < 3; i++) {
-        rows[i] = lm_graph_input(graph, "qkv", LM_F32, LM_EXTENT_ROWS, 2,
-                                 (int64_t[]){CAPACITY, i ? KV : Q});
-        ids[i] = lm_graph_input(graph, "ids", LM_I32, LM_EXTENT_ROWS, 1, (int64_t[]){CAPACITY});
-    }
-    lm_tensor *table =
-        lm_graph_input(graph, "blocks", LM_I32, LM_EXTENT_SEQS, 2, (int64_t[]){SEQS, 2});
-    lm_tensor *k =
-        lm_graph_state(graph, "k", LM_F32, 2, (int64_t[]){N_BLOCKS * BLOCK, KV}, k_cache, NULL);
-    lm_tensor *v =
-        lm_graph_state(graph, "v", LM_F32, 2, (int64_t[]){N_BLOCKS * BLOCK, KV}, v_cache, NULL);
-    lm_tensor *kept =
-        lm_graph_op(graph, LM_OP_KV_WRITE, &(lm_op_args){.in = {rows[1], rows[2], k, v, ids[2]}});
-    lm_tensor *out = lm_graph_op(
-        graph, LM_OP_ATTENTION_PAGED,
-        &(lm_op_args){.in = {rows[0], kept, lm_graph_out(kept, 1), ids[0], ids[1], table},
-                      .attrs = {.n_heads = 2,
-                                .n_kv_heads = 1,
-                                .head_dim = 4,
-                                .block_tokens = BLOCK,
-                                .scale = 0.7f}});
-    lm_graph_output(graph, out);
+    build_paged(graph, &p);
     assert_ok(lm_plan_new(graph, device, &plan, &err));
-    memcpy(table->data, blocks, sizeof blocks);
-    const float *const sources[3] = {attention_q, attention_k, attention_v};
+    memcpy(p.table->data, blocks, sizeof blocks);
     for (int64_t first = 0, n = 1; first < SEQS * LEN; first += n, n = n % CAPACITY + 1) {
         if (first + n > SEQS * LEN) n = SEQS * LEN - first;
-        for (int i = 0; i < 3; i++) {
-            int64_t width = i ? KV : Q;
-            memcpy(rows[i]->data, sources[i] + first * width, (size_t)(n * width) * sizeof(float));
-        }
-        for (int64_t r = 0; r < n; r++) {
-            int32_t seq = (int32_t)((first + r) / LEN), pos = (int32_t)((first + r) % LEN);
-            ((int32_t *)ids[0]->data)[r] = pos;
-            ((int32_t *)ids[1]->data)[r] = seq;
-            ((int32_t *)ids[2]->data)[r] = blocks[seq][pos / BLOCK] * BLOCK + pos % BLOCK;
-        }
+        load_paged(&p, first, n);
         lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = n, [LM_EXTENT_SEQS] = SEQS});
-        check_array("paged", out->data, attention_out + first * Q, n * Q);
+        check_array("paged", p.out->data, attention_out + first * Q, n * Q);
     }
     lm_plan_free(plan);
     lm_graph_free(graph);
