@@ -5,6 +5,7 @@
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/machine.h"
 #include "cli/bench.h"
+#include "cli/bench_gateway.h"
 #include "cli/command.h"
 
 bench_format bench_format_of(const bench_settings *settings) {
@@ -122,11 +123,11 @@ static const lm_command model_command = {
     .defaults = &defaults, .run = bench_model,
 };
 
-static const lm_command *const subcommands[] = {&machine_command, &ops_command, &model_command, NULL};
+static const lm_command *const subcommands[] = {&machine_command, &ops_command, &model_command, &lm_bench_gateway_command, NULL};
 
 const lm_command lm_cmd_bench = {
     .name = "bench",
-    .summary = "measure the machine, the kernels and models",
+    .summary = "measure the machine, the kernels, models and the gateway",
     .usage = "<command>",
     .subcommands = subcommands,
 };
