@@ -88,36 +88,59 @@ static loam_status make_file(const char *path, lm_str text, lm_str separator, co
 
 /* --- Reading it */
 
+/* Whether header and size agree, and the file is of this digest. */
+static bool is_header_right(const lm_file_map *map, const uint8_t digest[LM_SHA256_BYTES]) {
+    const token_file_header *header = (const token_file_header *)map->ptr;
+    if (map->size_bytes < sizeof *header) return false;
+    size_t n_tokens = (size_t)header->n_tokens, n_documents = (size_t)header->n_documents;
+    size_t room = map->size_bytes - sizeof *header;
+    if (n_tokens > room / sizeof(int32_t) || n_documents > room / sizeof(int64_t)) return false; /* negative ones too */
+    size_t expected = (n_tokens + 1) / 2 * 2 * sizeof(int32_t) + n_documents * sizeof(int64_t);
+    return memcmp(header->magic, magic, sizeof magic) == 0 && memcmp(header->digest, digest, LM_SHA256_BYTES) == 0 &&
+           room == expected;
+}
+
+/* Whether every id is in the vocabulary and documents start where they can. */
+static bool is_content_right(const lm_dataset *dataset, int32_t vocab_size) {
+    for (int64_t i = 0; i < dataset->n_tokens; i++) {
+        if (dataset->tokens[i] < 0 || dataset->tokens[i] >= vocab_size) return false;
+    }
+    for (int64_t d = 0; d < dataset->n_documents; d++) {
+        int64_t least = d ? dataset->starts[d - 1] + 1 : 0;
+        if (dataset->starts[d] < least || dataset->starts[d] >= dataset->n_tokens || (d == 0 && dataset->starts[d] != 0))
+            return false;
+    }
+    return dataset->n_documents > 0;
+}
+
 /* Maps the file if it is whole and of this digest. */
-static bool open_file(const char *path, const uint8_t digest[LM_SHA256_BYTES], lm_dataset *out) {
+static bool open_file(const char *path, const uint8_t digest[LM_SHA256_BYTES], int32_t vocab_size, lm_dataset *out) {
     lm_dataset dataset = {0};
     loam_error ignored;
     if (lm_file_map_open(path, &dataset.map, &ignored) != LOAM_OK) return false;
-    const token_file_header *header = (const token_file_header *)dataset.map.ptr;
-    size_t size = dataset.map.size_bytes;
-    bool ok = size >= sizeof *header && memcmp(header->magic, magic, sizeof magic) == 0 &&
-              memcmp(header->digest, digest, LM_SHA256_BYTES) == 0 && header->n_tokens >= 0 && header->n_documents >= 0;
-    size_t n_padded = ok ? ((size_t)header->n_tokens + 1) / 2 * 2 : 0;
-    if (!ok || size != sizeof *header + n_padded * sizeof(int32_t) + (size_t)header->n_documents * sizeof(int64_t)) {
-        lm_file_map_close(&dataset.map);
-        return false;
+    bool ok = is_header_right(&dataset.map, digest);
+    if (ok) {
+        const token_file_header *header = (const token_file_header *)dataset.map.ptr;
+        dataset.n_tokens = header->n_tokens;
+        dataset.n_documents = header->n_documents;
+        dataset.tokens = (const int32_t *)(header + 1);
+        dataset.starts = (const int64_t *)(dataset.tokens + (header->n_tokens + 1) / 2 * 2);
+        memcpy(dataset.digest, digest, LM_SHA256_BYTES);
+        ok = is_content_right(&dataset, vocab_size);
     }
-    dataset.n_tokens = header->n_tokens;
-    dataset.n_documents = header->n_documents;
-    dataset.tokens = (const int32_t *)(header + 1);
-    dataset.starts = (const int64_t *)(dataset.tokens + n_padded);
-    memcpy(dataset.digest, digest, LM_SHA256_BYTES);
-    *out = dataset;
-    return true;
+    if (ok) *out = dataset;
+    else lm_file_map_close(&dataset.map);
+    return ok;
 }
 
 loam_status lm_dataset_open(const char *path, lm_str text, lm_str separator, const lm_tokenizer *tokenizer,
                             lm_dataset *out, loam_error *err) {
     uint8_t digest[LM_SHA256_BYTES];
     source_digest(text, separator, tokenizer, digest);
-    if (!open_file(path, digest, out)) {
+    int32_t vocab_size = lm_tokenizer_vocab_size(tokenizer);
+    if (!open_file(path, digest, vocab_size, out)) {
         LM_TRY(make_file(path, text, separator, tokenizer, digest, err));
-        if (!open_file(path, digest, out)) return lm_error_set(err, LOAM_IO, "%s changed while it was written", path);
+        if (!open_file(path, digest, vocab_size, out)) return lm_error_set(err, LOAM_IO, "%s changed while it was written", path);
     }
     out->bos = lm_tokenizer_bos(tokenizer);
     return LOAM_OK;

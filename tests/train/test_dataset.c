@@ -89,6 +89,13 @@ static void test_documents_are_framed_and_cached(void **state) {
     assert_int_equal(size, again_size);
     assert_memory_equal(before, dataset.map.ptr, size);
     lm_dataset_close(&dataset);
+    FILE *file = fopen(path, "r+b");
+    fseek(file, 64 + 10, SEEK_SET);
+    fputc(0x7f, file); /* an id that no vocabulary has */
+    fclose(file);
+    assert_ok(open_dataset(story_text, "\n\n", &err));
+    assert_memory_equal(before, dataset.map.ptr, size);
+    lm_dataset_close(&dataset);
     assert_ok(open_dataset("another text", "\n\n", &err));
     assert_int_equal(dataset.n_documents, 1);
     lm_free(before);
