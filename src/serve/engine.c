@@ -276,53 +276,70 @@ static loam_status start_seq(lm_engine *engine, lm_choice *choice, loam_error *e
     return model->ops->seq_new(model, &choice->seq, err);
 }
 
-/* Carries out the plan for one choice up to its rows. What cannot be done now is left for the next step. */
-static void prepare_choice(lm_engine *engine, lm_event_batch *batch, lm_choice *choice) {
-    lm_engine_model *model = engine->model;
-    lm_sched_seq *sched = &choice->sched;
-    loam_error err = {0};
-    if (sched->preempt) {
-        release_seq(engine, choice);
-        engine->stats.n_preempted++;
-        return;
-    }
-    if (sched->admit) {
-        if (open_record(engine, choice->generation, &err) != LOAM_OK) {
-            fail_choice(engine, batch, choice, &err);
-            return;
-        }
-        if (choice->source && choice->source->seq < 0) sched->n_computed = 0; /* it was preempted in this very plan */
-        if (sched->n_rows > sched->n_tokens - sched->n_computed) sched->n_rows = sched->n_tokens - sched->n_computed;
-        if (start_seq(engine, choice, &err) != LOAM_OK) {
-            release_seq(engine, choice);
-            sched->n_rows = 0;
-        }
-    }
-    if (sched->n_rows > 0 && model->ops->seq_reserve(model, choice->seq, sched->n_rows, &err) != LOAM_OK)
-        sched->n_rows = 0;
+static void preempt_choice(lm_engine *engine, lm_choice *choice) {
+    release_seq(engine, choice);
+    choice->sched.n_rows = 0;
+    engine->stats.n_preempted++;
 }
 
-/* Rows of the step, and in `sampled` the choices that get logits. */
-static int64_t collect_rows(lm_engine *engine, lm_event_batch *batch) {
-    int64_t n_rows = 0;
-    engine->n_sampled = engine->n_prefill = 0;
-    for (size_t i = 0; i < engine->choices.len; i++)
-        if (engine->choices.ptr[i]->finish == LM_FINISH_NONE && engine->choices.ptr[i]->sched.preempt)
-            prepare_choice(engine, batch, engine->choices.ptr[i]); /* first: others take its blocks */
-    for (size_t i = 0; i < engine->choices.len; i++) {
-        lm_choice *choice = engine->choices.ptr[i];
-        if (choice->finish != LM_FINISH_NONE || choice->sched.preempt) continue;
-        prepare_choice(engine, batch, choice);
-        if (choice->finish != LM_FINISH_NONE || !choice->sched.active || choice->sched.n_rows == 0) continue;
-        int64_t end = choice->sched.n_computed + choice->sched.n_rows;
-        if (choice->sched.n_tokens - choice->sched.n_computed > 1) engine->n_prefill += choice->sched.n_rows;
-        for (int64_t at = choice->sched.n_computed; at < end; at++) {
-            bool last = at + 1 == choice->sched.n_tokens;
-            engine->rows[n_rows++] = (lm_step_row){choice->tokens.ptr[at], choice->seq, last};
-            if (last) engine->sampled[engine->n_sampled++] = choice;
-        }
+/* What cannot be admitted after all waits on. */
+static void admit_choice(lm_engine *engine, lm_event_batch *batch, lm_choice *choice) {
+    lm_sched_seq *sched = &choice->sched;
+    loam_error err = {0};
+    if (open_record(engine, choice->generation, &err) != LOAM_OK) {
+        lm_log_error(LM_LOG_ERROR, "serve", &err);
+        fail_choice(engine, batch, choice, &err);
+        return;
+    }
+    if (choice->source && choice->source->seq < 0) sched->n_computed = 0; /* it was preempted in this very plan */
+    if (start_seq(engine, choice, &err) == LOAM_OK) return;
+    release_seq(engine, choice);
+    sched->n_rows = 0;
+}
+
+/* The choice's rows, and a place in `sampled` if it gets logits. Without blocks for them it sits this step out. */
+static int64_t add_rows(lm_engine *engine, lm_choice *choice, int64_t n_rows) {
+    lm_sched_seq *sched = &choice->sched;
+    if (!sched->active || sched->n_rows == 0) return n_rows;
+    if (engine->model->ops->seq_reserve(engine->model, choice->seq, sched->n_rows, NULL) != LOAM_OK) {
+        sched->n_rows = 0;
+        return n_rows;
+    }
+    if (sched->n_tokens - sched->n_computed > 1) engine->n_prefill += sched->n_rows;
+    int64_t end = sched->n_computed + sched->n_rows;
+    for (int64_t at = sched->n_computed; at < end; at++) {
+        bool last = at + 1 == sched->n_tokens;
+        engine->rows[n_rows++] = (lm_step_row){choice->tokens.ptr[at], choice->seq, last};
+        if (last) engine->sampled[engine->n_sampled++] = choice;
     }
     return n_rows;
+}
+
+/* Carries out the plan: first who leaves, so that others can take their blocks; then who comes, which may share blocks;
+ * only then is everybody's next block their own to reserve. Returns the number of rows. */
+static int64_t carry_out_plan(lm_engine *engine, lm_event_batch *batch) {
+    lm_choice **choices = engine->choices.ptr;
+    size_t n = engine->choices.len;
+    int64_t n_rows = 0;
+    engine->n_sampled = engine->n_prefill = 0;
+    for (size_t i = 0; i < n; i++)
+        if (choices[i]->finish == LM_FINISH_NONE && choices[i]->sched.preempt) preempt_choice(engine, choices[i]);
+    for (size_t i = 0; i < n; i++)
+        if (choices[i]->finish == LM_FINISH_NONE && choices[i]->sched.admit) admit_choice(engine, batch, choices[i]);
+    for (size_t i = 0; i < n; i++)
+        if (choices[i]->finish == LM_FINISH_NONE) n_rows = add_rows(engine, choices[i], n_rows);
+    return n_rows;
+}
+
+/* The plan counts shared blocks as everyone's own, so it can hope for blocks that a preemption does not set free. If nobody
+ * can move for that, the youngest gives way. */
+static void unblock(lm_engine *engine) {
+    for (size_t i = engine->choices.len; i-- > 0;) {
+        lm_choice *choice = engine->choices.ptr[i];
+        if (choice->finish != LM_FINISH_NONE || !choice->sched.active) continue;
+        preempt_choice(engine, choice);
+        return;
+    }
 }
 
 /* Charges a choice for its rows: their operations, and their share of the step's time. */
@@ -405,8 +422,11 @@ static void measure(lm_engine *engine, int64_t step_ns, int64_t n_rows) {
 static void run_step(lm_engine *engine, lm_event_batch *batch) {
     loam_error err = {0};
     plan(engine);
-    int64_t n_rows = collect_rows(engine, batch);
-    if (n_rows == 0) return;
+    int64_t n_rows = carry_out_plan(engine, batch);
+    if (n_rows == 0) {
+        unblock(engine);
+        return;
+    }
     int64_t start_ns = lm_clock_mono_ns();
     if (engine->model->ops->step(engine->model, engine->rows, n_rows, &err) != LOAM_OK) {
         fail_step(engine, batch, &err);

@@ -136,6 +136,37 @@ static void test_company_changes_no_bit(void **state) {
     }
 }
 
+/* Prompts shared between choices, and far fewer blocks than all want: blocks are copied, sequences preempted and computed
+ * again, and everybody gets what they get alone. */
+static void test_few_blocks_and_shared_prompts(void **state) {
+    enum { N = 24 };
+    static client roomy[N], tight[N];
+    start((lm_serve_options){.max_context = 128});
+    for (int i = 0; i < N; i++) {
+        snprintf(roomy[i].body, sizeof roomy[i].body,
+                 "{\"model\":\"story\",\"prompt\":\"Tom saw %.*s\",\"n\":4,\"max_tokens\":%d,\"seed\":%d,\"ignore_eos\":true}",
+                 i, "a big red ball and a small dog", 40 + i, i);
+        client_main(&roomy[i]);
+        assert_int_equal(roomy[i].http_status, 200);
+        tight[i] = roomy[i];
+    }
+    stop();
+    start((lm_serve_options){.max_context = 128, .n_blocks = 9, .max_seqs = 12});
+    for (int i = 0; i < N; i++) assert_int_equal(pthread_create(&tight[i].thread, NULL, client_main, &tight[i]), 0);
+    for (int i = 0; i < N; i++) {
+        pthread_join(tight[i].thread, NULL);
+        assert_string_equal(choices_of(tight[i].answer), choices_of(roomy[i].answer));
+        lm_free(roomy[i].answer);
+        lm_free(tight[i].answer);
+    }
+    int http_status;
+    char *metrics = ask("/metrics", NULL, &http_status);
+    assert_non_null(strstr(metrics, "loam_kv_blocks_used 0\n"));
+    assert_null(strstr(metrics, "loam_preemptions_total 0\n"));
+    lm_free(metrics);
+    stop();
+}
+
 static bool leave_at_once(lm_str bytes, void *arg) {
     return false;
 }
@@ -191,6 +222,7 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_company_changes_no_bit),
+                                       cmocka_unit_test(test_few_blocks_and_shared_prompts),
                                        cmocka_unit_test(test_clients_that_leave), cmocka_unit_test(test_refusals)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
