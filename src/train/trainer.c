@@ -43,6 +43,7 @@ typedef struct trainer {
     double peak_flops_per_s;
     run_state state;
     int64_t run_start_step; /* where this process began */
+    double seconds_per_step; /* smoothed over the last steps; 0 before the first */
 } trainer;
 
 static void tell(const trainer *t, lm_train_event event) {
@@ -346,6 +347,14 @@ static double accumulate(trainer *t) {
     return loss / (double)r->train_grad_accum_steps;
 }
 
+/* What speeds are told from: single steps of a shared machine say little. */
+static double smooth_seconds(trainer *t, double seconds) {
+    static const double memory = 0.9;
+    bool first = t->seconds_per_step == 0;
+    t->seconds_per_step = first ? seconds : memory * t->seconds_per_step + (1 - memory) * seconds;
+    return t->seconds_per_step;
+}
+
 /* One optimizer step; tells it. */
 static loam_status make_step(trainer *t, loam_error *err) {
     const lm_recipe *r = t->recipe;
@@ -363,7 +372,7 @@ static loam_status make_step(trainer *t, loam_error *err) {
     lm_learner_update(t->learner, t->state.step, lr, factor);
     int64_t elapsed_ns = lm_clock_mono_ns() - start_ns, n_tokens = sequences_per_step(r) * r->model_context;
     int64_t model_flops = t->cost.accumulate * r->train_grad_accum_steps;
-    double seconds = (double)(elapsed_ns + 1) * 1e-9;
+    double seconds = smooth_seconds(t, (double)(elapsed_ns + 1) * 1e-9);
     t->state.step++;
     t->state.flops += model_flops + t->cost.update;
     t->state.device_ns += elapsed_ns;
