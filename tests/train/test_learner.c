@@ -33,16 +33,20 @@ static void fill_batch(lm_learner *learner, uint64_t seed) {
     }
 }
 
-static void open_fixture(fixture *f, int n_threads, bool tied, bool bf16) {
+static void open_on(fixture *f, const lm_device_options *device, bool tied, bool bf16) {
     lm_arch_config config = make_config(tied);
     assert_ok(lm_arch_config_check(&config, &err));
-    assert_ok(lm_backend_cpu.open(&(lm_device_options){.n_threads = n_threads}, &f->device, &err));
+    assert_ok(lm_backend_cpu.open(device, &f->device, &err));
     lm_train_params_options options = {.seed = 7, .init_std = 0.3, .bf16 = bf16};
     assert_ok(lm_train_params_init(&f->params, f->device, &config, &options, &err));
     lm_learner_options learner_options = {.batch_size = BATCH, .seq_len = LEN, .bf16 = bf16, .beta1 = 0.9f, .beta2 = 0.99f,
                                           .eps = 1e-8f, .weight_decay = 0.1f};
     assert_ok(lm_learner_new(&f->params, &learner_options, &f->learner, &err));
     fill_batch(f->learner, 5);
+}
+
+static void open_fixture(fixture *f, int n_threads, bool tied, bool bf16) {
+    open_on(f, &(lm_device_options){.n_threads = n_threads}, tied, bf16);
 }
 
 static void close_fixture(fixture *f) {
@@ -105,6 +109,20 @@ static void test_threads_do_not_show(void **state) {
     check_threads(true);
 }
 
+static void test_instruction_sets_do_not_show(void **state) {
+    static const char *const isas[] = {"scalar", "avx2"};
+    for (int i = 0; i < 4; i++) {
+        fixture best, capped;
+        open_fixture(&best, 2, true, i / 2);
+        open_on(&capped, &(lm_device_options){.n_threads = 2, .isa = isas[i % 2]}, true, i / 2);
+        train_some(&best, 5);
+        train_some(&capped, 5);
+        assert_memory_equal(best.params.weights, capped.params.weights, (size_t)best.params.n_elems * sizeof(float));
+        close_fixture(&best);
+        close_fixture(&capped);
+    }
+}
+
 static void test_learns_by_heart(void **state) {
     for (int bf16 = 0; bf16 < 2; bf16++) {
         fixture f;
@@ -165,7 +183,7 @@ static void test_gaps_stay_zero_and_costs_are_counted(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradient_is_the_slope), cmocka_unit_test(test_threads_do_not_show),
-        cmocka_unit_test(test_learns_by_heart), cmocka_unit_test(test_bf16_is_near_f32),
+        cmocka_unit_test(test_instruction_sets_do_not_show), cmocka_unit_test(test_learns_by_heart), cmocka_unit_test(test_bf16_is_near_f32),
         cmocka_unit_test(test_step_allocates_nothing), cmocka_unit_test(test_gaps_stay_zero_and_costs_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
