@@ -99,27 +99,31 @@ const lm_chat_format *lm_chat_format_of(lm_str chat_template) {
     return &PLAIN;
 }
 
-/* Whether control tokens would be found in a stretch of foreign text: then it reads otherwise without them. */
-static loam_status has_control(const lm_tokenizer *tokenizer, lm_str text, bool *out, loam_error *err) {
-    lm_vec_i32 with = {0}, without = {0};
-    loam_status status =
-        lm_tokenizer_encode(tokenizer, text, (lm_encode_options){.parse_special = true}, &with, err);
-    if (status == LOAM_OK) status = lm_tokenizer_encode(tokenizer, text, (lm_encode_options){0}, &without, err);
-    if (status == LOAM_OK)
-        *out = with.len != without.len || memcmp(with.ptr, without.ptr, with.len * sizeof *with.ptr) != 0;
-    lm_vec_deinit(&with);
-    lm_vec_deinit(&without);
-    return status;
+static size_t n_control(const lm_tokenizer *tokenizer, const lm_vec_i32 *ids, size_t from) {
+    size_t n = 0;
+    for (size_t i = from; i < ids->len; i++) n += lm_tokenizer_token_type(tokenizer, ids->ptr[i]) == LM_TOKEN_CONTROL;
+    return n;
 }
 
-static loam_status any_control(const lm_chat_writer *writer, const lm_tokenizer *tokenizer, bool *out, loam_error *err) {
-    *out = false;
-    for (size_t i = 0; i < writer->foreign.len && !*out; i++) {
-        stretch s = writer->foreign.ptr[i];
-        if (s.end > s.begin)
-            LM_TRY(has_control(tokenizer, (lm_str){writer->text.ptr + s.begin, s.end - s.begin}, out, err));
-    }
-    return LOAM_OK;
+/* Control tokens of the format alone, around messages without content. */
+static loam_status count_own_control(const lm_chat_format *format, const lm_tokenizer *tokenizer,
+                                     const lm_chat_message *messages, size_t n, lm_encode_options options, size_t *out,
+                                     loam_error *err) {
+    lm_chat_writer writer = {0};
+    lm_vec_i32 ids = {0};
+    lm_chat_message *hollow = lm_calloc(n + 1, sizeof *hollow);
+    if (!hollow) return lm_error_no_memory(err, n * sizeof *hollow);
+    for (size_t i = 0; i < n; i++) hollow[i] = (lm_chat_message){messages[i].role, LM_STR("")};
+    lm_buf_init(&writer.text, PROMPT_MAX_BYTES);
+    format->write(hollow, n, &writer);
+    loam_status status = lm_buf_status(&writer.text, err);
+    if (status == LOAM_OK) status = lm_tokenizer_encode(tokenizer, lm_buf_view(&writer.text), options, &ids, err);
+    if (status == LOAM_OK) *out = n_control(tokenizer, &ids, 0);
+    lm_free(hollow);
+    lm_vec_deinit(&ids);
+    lm_vec_deinit(&writer.foreign);
+    lm_buf_deinit(&writer.text);
+    return status;
 }
 
 /* Stretch by stretch: foreign ones without control tokens. Words at the seams may be cut differently than in the whole
@@ -144,15 +148,17 @@ static loam_status encode_apart(const lm_chat_writer *writer, const lm_tokenizer
 loam_status lm_chat_encode(const lm_chat_format *format, const lm_tokenizer *tokenizer, const lm_chat_message *messages,
                            size_t n, lm_vec_i32 *ids, loam_error *err) {
     lm_chat_writer writer = {0};
-    bool apart = false, add_bos = lm_tokenizer_adds_bos(tokenizer);
+    size_t begin = ids->len, n_own = 0;
+    lm_encode_options options = {.add_bos = lm_tokenizer_adds_bos(tokenizer), .parse_special = true};
     lm_buf_init(&writer.text, PROMPT_MAX_BYTES);
     format->write(messages, n, &writer);
     loam_status status = writer.out_of_memory ? lm_error_no_memory(err, 1) : lm_buf_status(&writer.text, err);
-    if (status == LOAM_OK) status = any_control(&writer, tokenizer, &apart, err);
-    if (status == LOAM_OK && apart) status = encode_apart(&writer, tokenizer, add_bos, ids, err);
-    else if (status == LOAM_OK)
-        status = lm_tokenizer_encode(tokenizer, lm_buf_view(&writer.text),
-                                     (lm_encode_options){.add_bos = add_bos, .parse_special = true}, ids, err);
+    if (status == LOAM_OK) status = count_own_control(format, tokenizer, messages, n, options, &n_own, err);
+    if (status == LOAM_OK) status = lm_tokenizer_encode(tokenizer, lm_buf_view(&writer.text), options, ids, err);
+    if (status == LOAM_OK && n_control(tokenizer, ids, begin) != n_own) {
+        ids->len = begin;
+        status = encode_apart(&writer, tokenizer, options.add_bos, ids, err);
+    }
     lm_buf_deinit(&writer.text);
     lm_vec_deinit(&writer.foreign);
     return status;

@@ -88,26 +88,39 @@ static loam_status encode_prompts(completion *c, lm_vec_i32 *ends, loam_error *e
     return LOAM_OK;
 }
 
-static loam_status check_length(const completion *c, int64_t n_tokens, lm_api_error *error) {
+static loam_status check_length(const completion *c, int64_t n_tokens, bool at_least, lm_api_error *error) {
     int64_t max = lm_engine_limits(c->context->engine)->max_context;
     const char *param = c->head.chat ? "messages" : "prompt";
     if (n_tokens == 0) return lm_api_invalid(error, param, "the prompt is empty");
     if (n_tokens < max) return LOAM_OK;
-    lm_api_invalid(error, param, "the prompt has %lld tokens; this model's context of %lld leaves no room for an answer",
+    lm_api_invalid(error, param, "the prompt has %s%lld tokens; this model's context of %lld leaves no room for an answer",
+                   at_least ? "at least " : "",
                    (long long)n_tokens, (long long)max);
     error->code = "context_length_exceeded";
     return LOAM_INVALID;
 }
 
+/* Refuses what must be too long before the loop spends seconds on tokenizing it. */
+static loam_status check_bytes(const completion *c, lm_api_error *error) {
+    size_t longest = 0, all = 0;
+    for (size_t i = 0; i < c->request.prompts.len; i++)
+        if (c->request.prompts.ptr[i].text.len > longest) longest = c->request.prompts.ptr[i].text.len;
+    for (size_t i = 0; i < c->request.messages.len; i++) all += c->request.messages.ptr[i].content.len;
+    if (all > longest) longest = all;
+    int64_t least = (int64_t)(longest / c->context->longest_token_bytes);
+    return least > 0 ? check_length(c, least, true, error) : LOAM_OK;
+}
+
 static loam_status prepare_prompts(completion *c, lm_api_error *error) {
     lm_vec_i32 ends = {0};
     loam_error err = {0};
+    LM_TRY(check_bytes(c, error));
     loam_status status = encode_prompts(c, &ends, &err);
     if (status != LOAM_OK) lm_api_error_from(error, &err);
     for (size_t i = 0; i < ends.len && status == LOAM_OK; i++) {
         int32_t begin = i ? ends.ptr[i - 1] : 0;
         lm_generation_prompt prompt = {c->prompt_ids.ptr + begin, ends.ptr[i] - begin};
-        status = check_length(c, prompt.n_tokens, error);
+        status = check_length(c, prompt.n_tokens, false, error);
         if (status == LOAM_OK && !lm_vec_push(&c->prompts, prompt))
             status = lm_api_fail(error, 503, "unavailable", "out of memory");
         c->usage.prompt_tokens += prompt.n_tokens;

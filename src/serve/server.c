@@ -233,6 +233,15 @@ static loam_status start_engine(server *s, const lm_serve_options *options, loam
     return lm_engine_new(s->engine_model, &engine, &s->engine, err);
 }
 
+static size_t longest_token_bytes(const lm_tokenizer *tokenizer) {
+    size_t longest = 1;
+    for (int32_t id = 0; id < lm_tokenizer_vocab_size(tokenizer); id++) {
+        size_t len = lm_tokenizer_token_bytes(tokenizer, id).len;
+        if (len > longest) longest = len;
+    }
+    return longest;
+}
+
 static void fill_context(server *s, const lm_serve_options *options) {
     const lm_tokenizer *tokenizer = lm_model_tokenizer(s->model);
     lm_metrics_init(&s->metrics);
@@ -243,6 +252,7 @@ static void fill_context(server *s, const lm_serve_options *options) {
         .chat_format = lm_chat_format_of(lm_tokenizer_chat_template(tokenizer)),
         .sampling = lm_model_sampling(s->model),
         .model_name = options->name ? options->name : lm_model_name(s->model),
+        .longest_token_bytes = longest_token_bytes(tokenizer),
         .metrics = &s->metrics,
     };
     lm_rng_init(&s->completions.rng, lm_rng_os_seed());

@@ -162,7 +162,8 @@ class OpenAIClient(unittest.TestCase):
         error = expect(openai.BadRequestError, "prompt", prompt="word " * 3000)
         self.assertEqual(error.code, "context_length_exceeded")
         self.assertIn("512", error.message)
-        self.assertRegex(error.message, r"has \d{4,} tokens")
+        self.assertRegex(error.message, r"has at least \d{3,} tokens")
+        self.assertRegex(expect(openai.BadRequestError, "prompt", prompt="x" * 1000).message, r"has \d{3,} tokens")
 
     def test_neighbours_change_nothing(self):
         prompts = [f"{name} went to the {place}" for name in ("Tom", "Lily", "Ben", "Sue", "The dog", "A bird", "Mom", "Sam")
