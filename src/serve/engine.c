@@ -345,14 +345,16 @@ static void unblock(lm_engine *engine) {
 /* Charges a choice for its rows: their operations, and their share of the step's time. */
 static void account(lm_engine *engine, lm_choice *choice, int64_t step_ns, int64_t n_step_rows) {
     lm_sched_seq *sched = &choice->sched;
-    lm_usage_record *record = &choice->generation->record;
+    lm_generation *generation = choice->generation;
+    lm_usage_record *record = &generation->record;
     for (int64_t i = 0; i < sched->n_rows; i++) {
         int64_t position = sched->n_computed + i;
         int64_t flops = engine->model->ops->row_flops(engine->model, position, position + 1 == sched->n_tokens);
         record->flops += flops;
         engine->stats.flops += flops;
     }
-    record->device_us += step_ns * sched->n_rows / n_step_rows / 1000;
+    generation->device_ns += step_ns * sched->n_rows / n_step_rows;
+    record->device_us = generation->device_ns / 1000;
     sched->n_computed += sched->n_rows;
     int64_t in_prompt = sched->n_computed < choice->n_prompt ? sched->n_computed : choice->n_prompt;
     if (in_prompt > choice->n_prompt_computed) {

@@ -18,6 +18,7 @@ struct lm_generation {
     lm_choice *choices;
     size_t n_choices, n_left;
     lm_usage_record record;
+    int64_t device_ns;    /* record.device_us before rounding */
     int64_t journal_slot; /* -1: not admitted yet */
     loam_error error;     /* written before the event that tells of it */
 
