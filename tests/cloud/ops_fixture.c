@@ -26,10 +26,9 @@ static loam_status make_project(lm_db *db, void *arg, loam_error *err) {
 void ops_open(ops_fixture *f, const char *program) {
     if (!f->home) f->home = test_temp_dir();
     f->program = program;
-    char *database = lm_path_join(f->home, "loam.db");
     lm_arena_init(&f->arena, 0, 0);
     lm_id_gen_init(&f->ids);
-    assert_ok(lm_store_new(database, &f->store, &err));
+    assert_ok(lm_store_new(f->database, &f->store, &err));
     assert_ok(lm_ledger_new(&f->ids, &f->ledger, &err));
     assert_ok(lm_keyring_new(&f->keyring, &err));
     assert_ok(lm_reservations_new(f->keyring, &f->reservations, &err));
@@ -37,7 +36,42 @@ void ops_open(ops_fixture *f, const char *program) {
     assert_ok(lm_executor_local_new(program, &f->executor, &err));
     ops_call(f, make_project, f);
     assert_ok(lm_registry_new(f->home, f->store, &f->registry, &err));
-    lm_free(database);
+}
+
+static ops_fixture g_fixture; /* of the test under way; home is NULL when there is none */
+
+ops_fixture *ops_begin(void **state, const char *program) {
+    g_fixture = (ops_fixture){.database = test_database_new(*state)};
+    ops_open(&g_fixture, program);
+    return &g_fixture;
+}
+
+static loam_status end_endpoints(lm_db *db, void *arg, loam_error *err) {
+    return lm_db_exec(db, "UPDATE endpoint SET deleted = 1", LM_NO_VALUES, NULL, err);
+}
+
+/* Nothing that was started stays. */
+static void stop_children(ops_fixture *f) {
+    ops_call(f, end_endpoints, NULL);
+    if (f->replicas) lm_replicas_drain(f->replicas);
+    if (f->scheduler) lm_scheduler_drain(f->scheduler);
+    for (int i = 0; i < WAIT_STEPS; i++) {
+        bool done = (!f->replicas || lm_replicas_drained(f->replicas)) && (!f->scheduler || lm_scheduler_drained(f->scheduler));
+        if (done) return;
+        lm_clock_sleep_ms(WAIT_STEP_MS);
+    }
+    fail_msg("children do not stop");
+}
+
+int ops_end(void **state) {
+    ops_fixture *f = &g_fixture;
+    if (!f->home) return 0; /* skipped */
+    stop_children(f);
+    ops_close(f);
+    assert_ok(lm_file_remove_tree(f->home, &err));
+    lm_free(f->home);
+    f->home = NULL;
+    return 0;
 }
 
 void ops_start_scheduler(ops_fixture *f) {
@@ -66,12 +100,7 @@ void ops_close(ops_fixture *f) {
     lm_ledger_free(f->ledger);
     lm_id_gen_deinit(&f->ids);
     lm_arena_deinit(&f->arena);
-    *f = (ops_fixture){.home = f->home};
-}
-
-void ops_remove(ops_fixture *f) {
-    assert_ok(lm_file_remove_tree(f->home, &err));
-    lm_free(f->home);
+    *f = (ops_fixture){.home = f->home, .database = f->database};
 }
 
 /* ---- jobs ------------------------------------------------------------------------------------------------------------------ */

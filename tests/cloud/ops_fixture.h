@@ -2,7 +2,7 @@
 #ifndef LM_TESTS_CLOUD_OPS_FIXTURE_H
 #define LM_TESTS_CLOUD_OPS_FIXTURE_H
 
-#include "testing.h"
+#include "databases.h"
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -21,7 +21,8 @@
 
 typedef struct ops_fixture {
     char *home;
-    const char *program; /* the fake */
+    const char *database; /* URL */
+    const char *program;  /* the fake */
     lm_store *store;
     lm_id_gen ids;
     lm_ledger *ledger;
@@ -36,13 +37,17 @@ typedef struct ops_fixture {
     char project_id[LM_ID_BYTES];
 } ops_fixture;
 
-/* Opens the store in the home folder (made when NULL) and, the first time, makes project and pool. */
+/* Opens the store at f->database and, the first time, makes home folder, project and pool. */
 void ops_open(ops_fixture *f, const char *program);
+
+/* A fixture on a fresh database for a test's beginning; skips the test when the database is not installed. Only one at a time;
+ * ops_end, as the test's teardown, closes and removes it. */
+ops_fixture *ops_begin(void **state, const char *program);
+int ops_end(void **state);
 void ops_start_scheduler(ops_fixture *f);
 void ops_start_replicas(ops_fixture *f);
-/* Closes all services as a crash would: children go on. The home folder stays. */
+/* Closes all services as a crash would: children go on. Home folder and database stay. */
 void ops_close(ops_fixture *f);
-void ops_remove(ops_fixture *f);
 
 /* Runs fn(db, arg) and fails the test when it fails. */
 void ops_call(ops_fixture *f, lm_store_fn *fn, void *arg);

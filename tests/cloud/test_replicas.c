@@ -10,16 +10,10 @@
 
 static const char *g_program;
 
-static int setup(void **state) {
-    ops_fixture *f = calloc(1, sizeof *f);
-    ops_open(f, g_program);
+static ops_fixture *begin(void **state) {
+    ops_fixture *f = ops_begin(state, g_program);
     ops_start_replicas(f);
-    *state = f;
-    return 0;
-}
-
-static loam_status end_all(lm_db *db, void *arg, loam_error *err) {
-    return lm_db_exec(db, "UPDATE endpoint SET deleted = 1", LM_NO_VALUES, NULL, err);
+    return f;
 }
 
 static void wait_number(ops_fixture *f, const char *sql, int64_t wanted) {
@@ -29,18 +23,6 @@ static void wait_number(ops_fixture *f, const char *sql, int64_t wanted) {
         number = ops_number(f, sql);
     }
     if (number != wanted) fail_msg("%s: %lld, wanted %lld", sql, (long long)number, (long long)wanted);
-}
-
-static int teardown(void **state) {
-    ops_fixture *f = *state;
-    ops_call(f, end_all, NULL);
-    lm_replicas_wake(f->replicas);
-    wait_number(f, "SELECT COUNT(*) FROM replica WHERE state <> 'gone'", 0);
-    wait_number(f, "SELECT COUNT(*) FROM endpoint", 0);
-    ops_close(f);
-    ops_remove(f);
-    free(f);
-    return 0;
 }
 
 static loam_status insert_endpoint(lm_db *db, void *arg, loam_error *err) {
@@ -86,7 +68,7 @@ static int complete(const lm_router_replica *replica, int tokens) {
 }
 
 static void test_deploys_and_books(void **state) {
-    ops_fixture *f = *state;
+    ops_fixture *f = begin(state);
     lm_endpoint endpoint = deploy(f, good_model, 1, 1, 60000);
     lm_router_replica replica = pick(f, endpoint.id);
     for (int i = 0; i < 3; i++) assert_int_equal(complete(&replica, 5), 200);
@@ -98,7 +80,7 @@ static void test_deploys_and_books(void **state) {
 }
 
 static void test_sleeps_and_wakes(void **state) {
-    ops_fixture *f = *state;
+    ops_fixture *f = begin(state);
     lm_endpoint endpoint = deploy(f, good_model, 0, 1, 150);
     lm_clock_sleep_ms(300);
     assert_int_equal(ops_number(f, "SELECT COUNT(*) FROM replica WHERE state <> 'gone'"), 0);
@@ -126,7 +108,7 @@ static pid_t pid_of(ops_fixture *f, const char *replica_id) {
 }
 
 static void test_killed_worker_is_replaced(void **state) {
-    ops_fixture *f = *state;
+    ops_fixture *f = begin(state);
     lm_endpoint endpoint = deploy(f, good_model, 1, 2, 60000);
     lm_router_replica first = pick(f, endpoint.id);
     assert_int_equal(complete(&first, 4), 200);
@@ -143,7 +125,7 @@ static void test_killed_worker_is_replaced(void **state) {
 }
 
 static void test_manager_restarts(void **state) {
-    ops_fixture *f = *state;
+    ops_fixture *f = begin(state);
     lm_endpoint endpoint = deploy(f, good_model, 1, 1, 60000);
     lm_router_replica before = pick(f, endpoint.id);
     ops_close(f);
@@ -159,7 +141,7 @@ static void test_manager_restarts(void **state) {
 }
 
 static void test_failing_model_backs_off(void **state) {
-    ops_fixture *f = *state;
+    ops_fixture *f = begin(state);
     static const char *const bad_model[] = {"config.json", "{}", "fail", "1", NULL};
     deploy(f, bad_model, 1, 1, 60000);
     wait_number(f, "SELECT COUNT(*) FROM replica WHERE error IS NOT NULL", 1);
@@ -199,11 +181,11 @@ int main(int argc, char **argv) {
     g_program = argv[1];
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scale_policy),
-        cmocka_unit_test_setup_teardown(test_deploys_and_books, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_sleeps_and_wakes, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_killed_worker_is_replaced, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_manager_restarts, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_failing_model_backs_off, setup, teardown),
+        cmocka_unit_test_teardown(test_deploys_and_books, ops_end),
+        cmocka_unit_test_teardown(test_sleeps_and_wakes, ops_end),
+        cmocka_unit_test_teardown(test_killed_worker_is_replaced, ops_end),
+        cmocka_unit_test_teardown(test_manager_restarts, ops_end),
+        cmocka_unit_test_teardown(test_failing_model_backs_off, ops_end),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return test_on_databases(tests);
 }

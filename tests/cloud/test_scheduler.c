@@ -7,20 +7,10 @@
 
 static const char *g_program;
 
-static int setup(void **state) {
-    ops_fixture *f = calloc(1, sizeof *f);
-    ops_open(f, g_program);
+static ops_fixture *begin(void **state) {
+    ops_fixture *f = ops_begin(state, g_program);
     ops_start_scheduler(f);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state) {
-    ops_fixture *f = *state;
-    ops_close(f);
-    ops_remove(f);
-    free(f);
-    return 0;
+    return f;
 }
 
 /* What the fake trainer's model must be after so many steps. */
@@ -49,7 +39,7 @@ static void assert_trained(ops_fixture *f, const lm_job *job, long steps) {
 }
 
 static void test_job_becomes_a_version(void **state) {
-    ops_fixture *f = *state;
+    ops_fixture *f = begin(state);
     char id[LM_ID_BYTES], cursor[LM_JOB_CURSOR_BYTES];
     ops_add_job(f, f->project_id, "j", "steps: 20\n", 0, 0, id);
     lm_job job = ops_wait_job(f, id, "succeeded");
@@ -68,7 +58,7 @@ static void test_job_becomes_a_version(void **state) {
 }
 
 static void test_failures(void **state) {
-    ops_fixture *f = *state;
+    ops_fixture *f = begin(state);
     char usage[LM_ID_BYTES], failing[LM_ID_BYTES];
     ops_add_job(f, f->project_id, "u", "exit: 2\n", 0, 5, usage);
     ops_add_job(f, f->project_id, "f", "exit: 1\n", 0, 2, failing);
@@ -91,7 +81,7 @@ static bool kill_trainer(ops_fixture *f, const lm_job *job) {
 }
 
 static void test_killed_trainers_resume(void **state) {
-    ops_fixture *f = *state;
+    ops_fixture *f = begin(state);
     char id[LM_ID_BYTES];
     ops_add_job(f, f->project_id, "j", "steps: 200\nstep_ms: 3\ncheckpoint_every: 10\n", 0, 20, id);
     for (int kills = 0; kills < 5;) {
@@ -107,7 +97,7 @@ static void test_killed_trainers_resume(void **state) {
 }
 
 static void test_scheduler_restarts(void **state) {
-    ops_fixture *f = *state;
+    ops_fixture *f = begin(state);
     char id[LM_ID_BYTES];
     ops_add_job(f, f->project_id, "j", "steps: 300\nstep_ms: 3\n", 0, 0, id);
     for (int i = 0; i < 4; i++) {
@@ -128,7 +118,7 @@ static loam_status request_cancel(lm_db *db, void *arg, loam_error *err) {
 }
 
 static void test_cancel(void **state) {
-    ops_fixture *f = *state;
+    ops_fixture *f = begin(state);
     char id[LM_ID_BYTES];
     ops_add_job(f, f->project_id, "j", "steps: 100000\nstep_ms: 5\n", 0, 0, id);
     lm_job job = ops_wait_job(f, id, "running");
@@ -145,7 +135,7 @@ static loam_status insert_project(lm_db *db, void *arg, loam_error *err) {
 }
 
 static void test_priority_and_fair_share(void **state) {
-    ops_fixture *f = *state;
+    ops_fixture *f = begin(state);
     lm_project other = {.name = "other"};
     char ids[4][LM_ID_BYTES];
     lm_id_new(&f->ids, "prj", other.id);
@@ -166,12 +156,12 @@ int main(int argc, char **argv) {
     if (argc < 2) return 1;
     g_program = argv[1];
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_job_becomes_a_version, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_killed_trainers_resume, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_scheduler_restarts, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_priority_and_fair_share, setup, teardown),
+        cmocka_unit_test_teardown(test_job_becomes_a_version, ops_end),
+        cmocka_unit_test_teardown(test_failures, ops_end),
+        cmocka_unit_test_teardown(test_killed_trainers_resume, ops_end),
+        cmocka_unit_test_teardown(test_scheduler_restarts, ops_end),
+        cmocka_unit_test_teardown(test_cancel, ops_end),
+        cmocka_unit_test_teardown(test_priority_and_fair_share, ops_end),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return test_on_databases(tests);
 }
