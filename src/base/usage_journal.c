@@ -261,3 +261,13 @@ loam_status lm_usage_journal_read(const char *path, int64_t *cursor, lm_usage_re
     close(fd);
     return status;
 }
+
+void lm_usage_journal_discard(const char *path, int64_t slot) {
+    enum { PAGE_BYTES = 4096 };
+    off_t end = HEADER_BYTES + slot * SLOT_BYTES;
+    end -= end % PAGE_BYTES;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0) return;
+    if (end > HEADER_BYTES) (void)!fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, HEADER_BYTES, end - HEADER_BYTES);
+    close(fd);
+}

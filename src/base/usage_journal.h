@@ -45,4 +45,9 @@ void lm_usage_journal_update(lm_usage_journal *journal, int64_t slot, const lm_u
 loam_status lm_usage_journal_read(const char *path, int64_t *cursor, lm_usage_record *out, int64_t max, int64_t *out_n,
                                   loam_error *err) LM_MUST_USE;
 
+/* Gives back the space of the slots before `slot`, whose records are committed elsewhere and will not be read again: a worker
+ * that lives long does not fill the disk. The file keeps its size, the slots read as empty. Harmless where the file system
+ * cannot do it. */
+void lm_usage_journal_discard(const char *path, int64_t slot);
+
 #endif

@@ -7,7 +7,7 @@
 #include "base/usage_journal.h"
 #include "cloud/ledger.h"
 
-enum { BATCH = 256 };
+enum { BATCH = 256, DISCARD_SLOTS = 8192 /* booked ones that are worth giving back */ };
 
 struct lm_meter {
     char *journal;
@@ -17,6 +17,7 @@ struct lm_meter {
     char replica_id[LM_ID_BYTES], project_id[LM_ID_BYTES], endpoint_id[LM_ID_BYTES];
     char *model;
     int64_t slot;        /* everything before is booked and committed */
+    int64_t discarded;   /* slots before it have been given back */
     LM_VEC(bool) booked; /* of the slots from `slot` on */
     int64_t booked_tokens, open_tokens;
 };
@@ -176,6 +177,10 @@ loam_status lm_meter_ingest(lm_meter *meter, bool worker_is_dead, loam_error *er
         if (status == LOAM_OK) status = ingest_batch(b, err);
     } while (status == LOAM_OK && b->n > 0);
     lm_free(b);
+    if (meter->slot - meter->discarded >= DISCARD_SLOTS) {
+        lm_usage_journal_discard(meter->journal, meter->slot);
+        meter->discarded = meter->slot;
+    }
     return status;
 }
 

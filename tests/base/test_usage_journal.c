@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "base/file.h"
@@ -196,8 +197,29 @@ static void test_full_disk(void **state) {
     lm_usage_journal_close(journal);
 }
 
+/* Space of old slots is given back; what stands behind them, and what comes, is untouched. */
+static void test_discard(void **state) {
+    lm_usage_journal *journal;
+    lm_usage_record out[8];
+    struct stat before, after;
+    int64_t cursor = 1000, n;
+    assert_ok(lm_usage_journal_open(g_path, &journal, &err));
+    append_n(journal, 0, 1004);
+    assert_int_equal(stat(g_path, &before), 0);
+    lm_usage_journal_discard(g_path, 1001); /* keeps the rest of its page */
+    assert_int_equal(stat(g_path, &after), 0);
+    assert_int_equal(after.st_size, before.st_size);
+    assert_true(after.st_blocks < before.st_blocks / 2);
+    append_n(journal, 1004, 1);
+    assert_ok(lm_usage_journal_read(g_path, &cursor, out, 8, &n, &err));
+    assert_int_equal(n, 5);
+    lm_usage_journal_close(journal);
+    lm_usage_journal_discard("/nonexistent", 5);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_discard, setup, teardown),
         cmocka_unit_test_setup_teardown(test_append_update_read, setup, teardown),
         cmocka_unit_test_setup_teardown(test_growth_and_reopen, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_writer, setup, teardown),
