@@ -155,7 +155,7 @@ static loam_status read_ask(json_t *body, char model[LM_ROUTER_NAME_BYTES], lm_g
     if (n < 1 || n > MAX_CHOICES) return lm_error_set(err, LOAM_INVALID, "body.n: %lld is not from 1 to %d", (long long)n, MAX_CHOICES);
     if (max_completion_tokens < 0 || max_completion_tokens > INT32_MAX)
         return lm_error_set(err, LOAM_INVALID, "body.max_tokens: %lld is out of range", (long long)max_completion_tokens);
-    if (name.len >= LM_ROUTER_NAME_BYTES) return lm_error_set(err, LOAM_NOT_FOUND, "there is no model of such a long name");
+    if (name.len >= LM_ROUTER_NAME_BYTES || memchr(name.ptr, '\0', name.len)) return lm_error_set(err, LOAM_NOT_FOUND, "there is no model of such a name");
     memcpy(model, name.ptr, name.len);
     model[name.len] = '\0';
     ask->model = model;
@@ -163,10 +163,8 @@ static loam_status read_ask(json_t *body, char model[LM_ROUTER_NAME_BYTES], lm_g
     return LOAM_OK;
 }
 
-static loam_status parse_ask(const lm_http_request *request, char model[LM_ROUTER_NAME_BYTES], lm_gateway_ask *ask,
-                             loam_error *err) {
+loam_status lm_gateway_ask_parse(lm_str text, char model[LM_ROUTER_NAME_BYTES], lm_gateway_ask *ask, loam_error *err) {
     json_t *body;
-    lm_str text = lm_http_request_body(request);
     LM_TRY(lm_json_parse(text, "body", &body, err));
     ask->body_bytes = (int64_t)text.len;
     loam_status status = read_ask(body, model, ask, err);
@@ -180,7 +178,7 @@ static loam_status let_in(lm_gateway *gateway, lm_http_request *request, lm_exch
     char model[LM_ROUTER_NAME_BYTES];
     lm_gateway_ask ask = {0};
     LM_TRY(gateway->hooks.identify(gateway->hooks.arg, bearer_of(request), &x->grant, err));
-    LM_TRY(parse_ask(request, model, &ask, err));
+    LM_TRY(lm_gateway_ask_parse(lm_http_request_body(request), model, &ask, err));
     if (!lm_router_find(gateway->router, x->grant.project_id, model, x->endpoint_id))
         return lm_error_set(err, LOAM_NOT_FOUND, "the model '%s' does not exist; GET /v1/models lists those that do", model);
     return gateway->hooks.admit(gateway->hooks.arg, &ask, &x->grant, out_retry_after_s, err);

@@ -62,6 +62,9 @@ static inline void lm_lane_count(int64_t *counter, int64_t change) {
     __atomic_fetch_add(counter, change, __ATOMIC_RELAXED);
 }
 
+/* The fields of a request's body that the gateway itself needs; the replica checks the rest. ask->model points to `model`. */
+loam_status lm_gateway_ask_parse(lm_str text, char model[LM_ROUTER_NAME_BYTES], lm_gateway_ask *ask, loam_error *err) LM_MUST_USE;
+
 /* Starts an attempt at a replica, or holds the request when there is none. Answers the client itself on failure. */
 void lm_exchange_route(lm_exchange *x);
 
