@@ -115,6 +115,8 @@ static void gateway_metrics(lm_cloud *cloud, lm_buf *out) {
         {"loam_gateway_vanished_total", "counter", "clients gone before the end of their answer", stats.n_vanished},
         {"loam_gateway_open_requests", "gauge", "requests under way", stats.n_open},
         {"loam_gateway_waiting_requests", "gauge", "requests held until a replica is there", stats.n_waiting},
+        {"loam_gateway_reservations", "gauge", "requests whose usage is not booked yet",
+         lm_reservations_held(cloud->reservations)},
     };
     for (size_t i = 0; i < LM_COUNT_OF(rows); i++)
         lm_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %lld\n", rows[i].name, rows[i].help, rows[i].name, rows[i].type,

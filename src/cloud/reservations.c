@@ -95,6 +95,13 @@ void lm_reservations_booked(lm_reservations *reservations, const char *request_i
     lm_free(h);
 }
 
+int64_t lm_reservations_held(lm_reservations *reservations) {
+    pthread_mutex_lock(&reservations->lock);
+    int64_t n = (int64_t)lm_map_len(reservations->by_request);
+    pthread_mutex_unlock(&reservations->lock);
+    return n;
+}
+
 void lm_reservations_expire(lm_reservations *reservations, int64_t now_ms) {
     for (;;) {
         char late[64] = "";

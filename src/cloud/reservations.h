@@ -28,4 +28,7 @@ void lm_reservations_booked(lm_reservations *reservations, const char *request_i
 /* Gives back what ended more than a minute ago without usage. Now and then. */
 void lm_reservations_expire(lm_reservations *reservations, int64_t now_ms);
 
+/* How many are held now, for metrics. */
+int64_t lm_reservations_held(lm_reservations *reservations);
+
 #endif
