@@ -33,13 +33,16 @@ static void tell(group *g, size_t end, loam_status status, const loam_error *err
     }
 }
 
-static void run_job(lm_db *db, lm_store_job *job) {
+/* A job alone in its transaction needs no savepoint: its failure undoes all there is. */
+static void run_job(lm_db *db, lm_store_job *job, bool alone) {
     job->error = (loam_error){0};
-    job->status = lm_db_savepoint(db, &job->error);
+    job->status = alone ? LOAM_OK : lm_db_savepoint(db, &job->error);
     if (job->status != LOAM_OK) return;
     job->status = job->run(job, db, &job->error);
-    if (job->status == LOAM_OK) {
-        job->status = lm_db_release(db, &job->error);
+    if (job->status == LOAM_OK && !alone) job->status = lm_db_release(db, &job->error);
+    if (job->status == LOAM_OK) return;
+    if (alone) {
+        lm_db_rollback(db);
     } else {
         lm_db_rollback_to(db);
     }
@@ -54,11 +57,12 @@ static size_t run_transaction(lm_db *db, group *g, size_t next) {
         tell(g, g->len, status, &err);
         return g->len;
     }
+    bool alone = next + 1 == g->len;
     while (next < g->len) {
         lm_store_job *job = g->jobs[next++];
-        run_job(db, job);
+        run_job(db, job, alone);
         if (lm_db_in_transaction(db)) continue;
-        loam_error lost = job->error; /* the transaction ended by itself: what ran in it is undone */
+        loam_error lost = job->error; /* the transaction is over: what ran in it is undone */
         loam_status lost_status = job->status == LOAM_OK ? LOAM_IO : job->status;
         if (job->status == LOAM_OK) lm_error_set(&lost, LOAM_IO, "the database gave up the transaction");
         tell(g, next, lost_status, &lost);

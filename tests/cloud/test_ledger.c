@@ -185,6 +185,43 @@ static void test_sums_beyond_64_bits(void **state) {
     close_books(&b);
 }
 
+/* Booking into a full disk fails with words that help; what was booked stays, and the rest is booked once there is room. */
+static void test_full_disk(void **state) {
+    enum { N = 4000 };
+    if (test_database_is_postgres(*state)) return; /* the store's tests say why */
+    books b;
+    open_books(&b, state);
+    set_price(&b, "output_tokens", "*", "million_tokens", LM_MICROS, 1);
+    assert_ok(lm_db_exec_script(b.db, "PRAGMA max_page_count = 150", &err));
+    loam_error failure = {0};
+    lm_usage usage = {.kind = LM_USAGE_REQUEST, .project_id = b.project_id, .model = "m", .start_ms = b.november_ms,
+                      .end_ms = b.november_ms + 1, .completion_tokens = 2};
+    char reference[16];
+    lm_booking booking;
+    int n_booked = 0;
+    for (; n_booked < N && failure.status == LOAM_OK; n_booked += failure.status == LOAM_OK) {
+        snprintf(reference, sizeof reference, "r%d", n_booked);
+        usage.reference = reference;
+        assert_ok(lm_db_begin(b.db, &err));
+        if (lm_ledger_book(b.ledger, b.db, &usage, &booking, &failure) != LOAM_OK ||
+            lm_db_commit(b.db, &failure) != LOAM_OK)
+            lm_db_rollback(b.db);
+    }
+    assert_in_range(n_booked, 1, N - 1);
+    assert_int_equal(failure.status, LOAM_IO);
+    assert_non_null(strstr(failure.hint, "free some disk space"));
+    assert_ok(lm_db_exec_script(b.db, "PRAGMA max_page_count = 100000", &err));
+    for (int i = 0; i < n_booked + 10; i++) { /* all again, as after a crash: only what is missing is booked */
+        snprintf(reference, sizeof reference, "r%d", i);
+        assert_ok(lm_ledger_book(b.ledger, b.db, &usage, &booking, &err));
+        assert_int_equal(booking.is_new, i >= n_booked);
+    }
+    lm_charge_sums sums = {0};
+    assert_int_equal(sum_of_charges(&b, &sums, (lm_month){2026, 11}), (n_booked + 10) * 2);
+    lm_vec_deinit(&sums);
+    close_books(&b);
+}
+
 static void test_nonsense_is_refused(void **state) {
     books b;
     open_books(&b, state);
@@ -213,6 +250,7 @@ int main(void) {
         cmocka_unit_test(test_own_price_goes_before_the_general),
         cmocka_unit_test(test_months_do_not_share_a_charge),
         cmocka_unit_test(test_sums_beyond_64_bits),
+        cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_nonsense_is_refused),
     };
     return test_on_databases(tests);
