@@ -200,6 +200,7 @@ class OpenAIClient(unittest.TestCase):
 class Limits(unittest.TestCase):
     def test_full_queue_and_draining(self):
         server = Server("--max-seqs", "1", "--queue", "1")
+        self.addCleanup(server.process.kill)
         options = {"model": "story", "prompt": "Once", "max_tokens": 500, "stream": True, "extra_body": {"ignore_eos": True}}
         running = server.client.completions.create(**options)
         waiting = threading.Thread(target=lambda: list(server.client.completions.create(**options)))
@@ -220,6 +221,7 @@ class Limits(unittest.TestCase):
 
     def test_few_blocks_still_answer_everyone(self):
         server = Server("--kv-blocks", "40", "--max-seqs", "16")
+        self.addCleanup(server.process.kill)
         texts = [None] * 24
         def ask(i):
             texts[i] = server.client.completions.create(model="story", prompt=f"Once {'very ' * (i % 8)}", max_tokens=150,
