@@ -9,7 +9,12 @@
 #include "cloud/replicas.h"
 #include "cloud/scheduler.h"
 
-enum { DEFAULT_COMPLETION_TOKENS = 1024, BYTES_PER_TOKEN = 3 };
+enum { DEFAULT_COMPLETION_TOKENS = 1024, BYTES_PER_TOKEN = 3, MEMORY_SHARE_PERCENT = 90 };
+
+/* What one child may take: a runaway then fails by itself, before the kernel has to choose whom to kill. */
+static int64_t memory_limit(void) {
+    return lm_pools_memory() / 100 * MEMORY_SHARE_PERCENT;
+}
 
 /* ---- registry: the content store, the local pool, the executor ----------------------------------------------------------------- */
 
@@ -137,7 +142,8 @@ static loam_status start_replicas(lm_cloud *cloud, loam_error *err) {
     lm_replicas_options options = {
         .home = cloud->config.home, .program = cloud->config.program, .store = cloud->store, .ids = &cloud->ids,
         .ledger = cloud->ledger, .registry = cloud->registry, .executor = cloud->executor, .router = cloud->router,
-        .reservations = cloud->reservations, .on_change = on_replicas_change, .on_change_arg = cloud};
+        .reservations = cloud->reservations, .on_change = on_replicas_change, .on_change_arg = cloud,
+        .memory_limit_bytes = memory_limit()};
     return lm_replicas_new(&options, &cloud->replicas, err);
 }
 
@@ -167,7 +173,8 @@ const lm_cloud_service lm_service_replicas = {.name = "replicas", .start = start
 static loam_status start_scheduler(lm_cloud *cloud, loam_error *err) {
     lm_scheduler_options options = {
         .home = cloud->config.home, .program = cloud->config.program, .store = cloud->store, .ids = &cloud->ids,
-        .ledger = cloud->ledger, .registry = cloud->registry, .executor = cloud->executor};
+        .ledger = cloud->ledger, .registry = cloud->registry, .executor = cloud->executor,
+        .memory_limit_bytes = memory_limit()};
     return lm_scheduler_new(&options, &cloud->scheduler, err);
 }
 

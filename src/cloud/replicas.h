@@ -35,6 +35,7 @@ typedef struct lm_replicas_options {
     lm_reservations *reservations;
     void (*on_change)(void *arg); /* other replicas answer now; from the manager's thread */
     void *on_change_arg;
+    int64_t memory_limit_bytes;   /* of a worker; 0: none */
     int64_t period_ms;            /* 0: 100 */
 } lm_replicas_options;
 

@@ -76,7 +76,8 @@ loam_status lm_run_launch(lm_run_view *view, loam_error *err) {
         argv[n++] = "--data";
         argv[n++] = l.data;
     }
-    lm_process_spec spec = {.state_dir = l.state_dir, .argv = argv};
+    lm_process_spec spec = {.state_dir = l.state_dir, .argv = argv,
+                            .memory_limit_bytes = view->scheduler->options.memory_limit_bytes};
     return lm_executor_start(view->scheduler->options.executor, &spec, err);
 }
 

@@ -27,6 +27,7 @@ typedef struct lm_scheduler_options {
     lm_ledger *ledger;
     lm_registry *registry;
     lm_executor *executor;
+    int64_t memory_limit_bytes; /* of a trainer; 0: none */
     int64_t period_ms;        /* of looking after runs; 0: 250 */
     int64_t retry_pause_ms;   /* first pause after a failure, doubled each time; 0: 1000 */
     int64_t segment_ms;       /* length of the pieces in which a run's lease is booked; 0: 60000 */

@@ -15,6 +15,13 @@
 
 enum { EXIT_CANNOT_RUN = 127 };
 
+/* Sanitizers reserve terabytes of address space that count as data. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CAN_LIMIT_MEMORY 0
+#else
+#define CAN_LIMIT_MEMORY 1
+#endif
+
 int64_t lm_process_start_ticks(int64_t pid) {
     enum { FIELD_START = 22, STAT_BYTES = 4096 };
     char path[64], *text = NULL;
@@ -44,7 +51,7 @@ static void run_child(const lm_supervise_options *options) {
     signal(SIGTERM, SIG_DFL);
     signal(SIGINT, SIG_DFL);
     signal(SIGHUP, SIG_DFL);
-    if (options->memory_limit_bytes > 0) {
+    if (CAN_LIMIT_MEMORY && options->memory_limit_bytes > 0) {
         struct rlimit limit = {(rlim_t)options->memory_limit_bytes, (rlim_t)options->memory_limit_bytes};
         setrlimit(RLIMIT_DATA, &limit);
     }

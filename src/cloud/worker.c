@@ -65,7 +65,8 @@ static loam_status launch(lm_replicas *replicas, const lm_replica *row, const ch
     LM_TRY(lm_registry_materialize(replicas->options.registry, q.version.files, view, &single, err));
     const char *argv[] = {replicas->options.program, "serve", single ? single : view, "--host", "127.0.0.1", "--port", "0",
                           "--port-file", port, "--name", row->model, "--usage-journal", journal, NULL};
-    lm_process_spec spec = {.state_dir = dir, .argv = argv};
+    lm_process_spec spec = {
+        .state_dir = dir, .argv = argv, .memory_limit_bytes = replicas->options.memory_limit_bytes};
     loam_status status = lm_executor_start(replicas->options.executor, &spec, err);
     lm_free(single);
     return status;
