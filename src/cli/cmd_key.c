@@ -125,15 +125,12 @@ static const lm_option create_options[] = {
 };
 static const key_settings defaults = {.rest = LM_REST_DEFAULTS, .role = "developer"};
 
-#define KEY_COMMAND(id, text_name, text_summary, text_usage, option_table, n, function)                              \
-    static const lm_command id = {.name = text_name, .summary = text_summary, .usage = text_usage,                   \
-                                  .options = option_table, .min_args = n, .max_args = n,                             \
-                                  .settings_bytes = sizeof(key_settings), .defaults = &defaults, .run = function}
-
-KEY_COMMAND(list_command, "list", "list the project's keys", NULL, plain_options, 0, run_list);
-KEY_COMMAND(create_command, "create", "make a key; its secret is shown this once", "<name>", create_options, 1, run_create);
-KEY_COMMAND(show_command, "show", "show a key", "<key>", plain_options, 1, run_show);
-KEY_COMMAND(revoke_command, "revoke", "revoke a key at once and for good", "<key>", plain_options, 1, run_revoke);
+LM_REST_COMMAND(list_command, key_settings, "list", "list the project's keys", NULL, plain_options, 0, run_list);
+LM_REST_COMMAND(create_command, key_settings, "create", "make a key; its secret is shown this once", "<name>",
+                create_options, 1, run_create);
+LM_REST_COMMAND(show_command, key_settings, "show", "show a key", "<key>", plain_options, 1, run_show);
+LM_REST_COMMAND(revoke_command, key_settings, "revoke", "revoke a key at once and for good", "<key>", plain_options,
+                1, run_revoke);
 
 static const lm_command *const subcommands[] = {&list_command, &create_command, &show_command, &revoke_command, NULL};
 

@@ -123,20 +123,21 @@ static const lm_option role_options[] = {
 };
 static const project_settings defaults = {.rest = LM_REST_DEFAULTS, .role = "developer"};
 
-#define PROJECT_COMMAND(id, text_name, text_summary, text_usage, option_table, n, function)                          \
-    static const lm_command id = {.name = text_name, .summary = text_summary, .usage = text_usage,                   \
-                                  .options = option_table, .min_args = n, .max_args = n,                             \
-                                  .settings_bytes = sizeof(project_settings), .defaults = &defaults, .run = function}
-
-PROJECT_COMMAND(list_command, "list", "list projects", NULL, plain_options, 0, run_list);
-PROJECT_COMMAND(create_command, "create", "make a project and its first admin key", "<name>", plain_options, 1, run_create);
-PROJECT_COMMAND(show_command, "show", "show a project", "<project>", plain_options, 1, run_show);
-PROJECT_COMMAND(change_command, "change", "rename, archive or restore a project", "<project>", change_options, 1, run_change);
-PROJECT_COMMAND(members_command, "members", "list a project's members", "<project>", plain_options, 1, run_members);
-PROJECT_COMMAND(add_command, "add-member", "add a member", "<project> <name>", role_options, 2, run_add_member);
-PROJECT_COMMAND(role_command, "change-member", "change a member's role", "<project> <member>", role_options, 2,
+LM_REST_COMMAND(list_command, project_settings, "list", "list projects", NULL, plain_options, 0, run_list);
+LM_REST_COMMAND(create_command, project_settings, "create", "make a project and its first admin key", "<name>",
+                plain_options, 1, run_create);
+LM_REST_COMMAND(show_command, project_settings, "show", "show a project", "<project>", plain_options, 1, run_show);
+LM_REST_COMMAND(change_command, project_settings, "change", "rename, archive or restore a project", "<project>",
+                change_options, 1, run_change);
+LM_REST_COMMAND(members_command, project_settings, "members", "list a project's members", "<project>", plain_options,
+                1, run_members);
+LM_REST_COMMAND(add_command, project_settings, "add-member", "add a member", "<project> <name>", role_options, 2,
+                run_add_member);
+LM_REST_COMMAND(role_command, project_settings, "change-member", "change a member's role", "<project> <member>",
+                role_options, 2,
                 run_change_member);
-PROJECT_COMMAND(remove_command, "remove-member", "remove a member and revoke their keys", "<project> <member>",
+LM_REST_COMMAND(remove_command, project_settings, "remove-member", "remove a member and revoke their keys",
+                "<project> <member>",
                 plain_options, 2, run_remove_member);
 
 static const lm_command *const subcommands[] = {&list_command, &create_command, &show_command, &change_command,

@@ -109,14 +109,11 @@ static const lm_option lease_options[] = {
 };
 static const usage_settings defaults = {.rest = LM_REST_DEFAULTS, .group_by = "day", .limit = 50};
 
-#define USAGE_COMMAND(id, text_name, text_summary, text_usage, option_table, n, function)                            \
-    static const lm_command id = {.name = text_name, .summary = text_summary, .usage = text_usage,                   \
-                                  .options = option_table, .min_args = n, .max_args = n,                             \
-                                  .settings_bytes = sizeof(usage_settings), .defaults = &defaults, .run = function}
-
-USAGE_COMMAND(sum_command, "sum", "sum up usage by day, model or key", NULL, sum_options, 0, run_sum);
-USAGE_COMMAND(records_command, "records", "list the ledger's records, the newest first", NULL, record_options, 0, run_records);
-USAGE_COMMAND(lease_command, "lease", "book compute leased elsewhere; a reference is booked once", "<reference>",
+LM_REST_COMMAND(sum_command, usage_settings, "sum", "sum up usage by day, model or key", NULL, sum_options, 0, run_sum);
+LM_REST_COMMAND(records_command, usage_settings, "records", "list the ledger's records, the newest first", NULL,
+                record_options, 0, run_records);
+LM_REST_COMMAND(lease_command, usage_settings, "lease", "book compute leased elsewhere; a reference is booked once",
+                "<reference>",
               lease_options, 1, run_lease);
 
 static const lm_command *const subcommands[] = {&sum_command, &records_command, &lease_command, NULL};

@@ -29,6 +29,12 @@ typedef struct lm_rest {
     {.name = "json", .type = LM_OPT_FLAG, .offset = LM_OPTION_AT(settings_type, rest.json),                              \
      .help = "print the answer as JSON"}
 
+/* A subcommand with n arguments, as a static table row. Its settings begin as `defaults`, in scope there. */
+#define LM_REST_COMMAND(id, settings_type, text_name, text_summary, text_usage, option_table, n, function)      \
+    static const lm_command id = {.name = text_name, .summary = text_summary, .usage = text_usage,              \
+                                  .options = option_table, .min_args = n, .max_args = n,                        \
+                                  .settings_bytes = sizeof(settings_type), .defaults = &defaults, .run = function}
+
 /* One request; path is below /api/v1 and may carry a query. The body is borrowed, NULL for none. *out is a new reference,
  * NULL for an empty answer; out may be NULL. Errors of the API come back as they are, with their hints. */
 loam_status lm_rest_call(const lm_rest *rest, const char *method, const char *path, const json_t *body, json_t **out,

@@ -4,7 +4,7 @@ Starts `loam up` on a home of its own, as the operator and as a project's admin,
 openapi.json: no 5xx, no undocumented status, every reply fits its schema, nothing invalid is accepted, nothing valid
 refused, no key no answer. LOAM_EXAMPLES says how many examples an operation gets (default 6).
 """
-import os, re, shutil, signal, subprocess, sys, tempfile, time, unittest
+import os, re, shutil, signal, subprocess, sys, tempfile, time, unittest, urllib.request
 
 LOAM = os.environ.get("LOAM", "build/loam")
 EXAMPLES = os.environ.get("LOAM_EXAMPLES", "6")
@@ -59,6 +59,17 @@ class Schemathesis(unittest.TestCase):
     def test_as_a_tenants_admin(self):
         cloud = Cloud()
         try: self.drive(cloud, re.search(r"loam-sk-[0-9a-z-]+", cloud.cli("project", "create", "tenant")).group())
+        finally: self.assertEqual(cloud.stop(), 0)
+
+
+class Metrics(unittest.TestCase):
+    @unittest.skipUnless(shutil.which("promtool"), "skipped: promtool is not installed")
+    def test_promtool_finds_nothing(self):
+        cloud = Cloud()
+        try:
+            with urllib.request.urlopen(f"{cloud.url}/metrics") as answer: text = answer.read()
+            done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True)
+            self.assertEqual((done.returncode, done.stderr), (0, b""))
         finally: self.assertEqual(cloud.stop(), 0)
 
 
