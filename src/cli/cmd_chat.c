@@ -28,7 +28,7 @@ static void on_interrupt(int signal_number) {
     g_interrupted = 1;
 }
 
-/* ---- which model ------------------------------------------------------------------------------------------------------------ */
+/* ---- which model ---- */
 
 static loam_status only_model(const json_t *list, json_t **out, loam_error *err) {
     const json_t *data = json_object_get(list, "data");
@@ -68,7 +68,7 @@ static loam_status choose_model(const chat_settings *settings, json_t **out, loa
     return status;
 }
 
-/* ---- one answer --------------------------------------------------------------------------------------------------------------- */
+/* ---- one answer ---- */
 
 /* The text so far; `lead` stands before it on the terminal: the prompt that it goes on with. */
 typedef struct printing {
@@ -143,7 +143,7 @@ static loam_status say(const chat_settings *settings, json_t *model, json_t *mes
     return status;
 }
 
-/* ---- talking ------------------------------------------------------------------------------------------------------------------ */
+/* ---- talking ---- */
 
 /* Reads lines and answers each, until the end of input. Ctrl-C stops an answer; at the prompt it ends the program. */
 static void converse(const chat_settings *settings, json_t *model, json_t *messages) {

@@ -58,7 +58,7 @@ static const lm_print_column run_columns[] = {
     {NULL},
 };
 
-/* ---- listing and changing --------------------------------------------------------------------------------------------------- */
+/* ---- listing and changing ---- */
 
 static const lm_rest *rest_of(const void *settings) {
     return &((const job_settings *)settings)->rest;
@@ -102,7 +102,7 @@ static int run_runs(const void *settings, int n_args, char **args) {
     return lm_rest_print_list(rest_of(settings), path, 0, run_columns);
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------------------------------------ */
+/* ---- waiting ---- */
 
 typedef struct watch {
     const lm_rest *rest;
@@ -161,7 +161,7 @@ static int run_wait(const void *settings, int n_args, char **args) {
     return wait_for_job(rest_of(settings), path);
 }
 
-/* ---- creating ------------------------------------------------------------------------------------------------------------------- */
+/* ---- creating ---- */
 
 static loam_status create(const job_settings *settings, const char *name, json_t **out, loam_error *err) {
     char dataset[LM_REST_ID_BYTES] = "", *recipe;
@@ -191,7 +191,7 @@ static int run_create(const void *settings_, int n_args, char **args) {
     return settings->wait ? wait_for_job(&settings->rest, path) : LM_EXIT_OK;
 }
 
-/* ---- output ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- output ---- */
 
 static void print_item(const lm_rest *rest, const json_t *item) {
     const char *line = json_string_value(json_object_get(item, "line"));

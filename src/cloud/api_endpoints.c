@@ -75,7 +75,7 @@ static const lm_field stats_fields[] = {
 };
 static const lm_schema stats_schema = LM_SCHEMA("EndpointStats", stats_fields);
 
-/* ---- showing ------------------------------------------------------------------------------------------------------------------ */
+/* ---- showing ---- */
 
 static void wake_replicas(lm_cloud *cloud, void *arg) {
     lm_replicas_wake(cloud->replicas);
@@ -185,7 +185,7 @@ static loam_status get_stats(lm_api_ctx *ctx, loam_error *err) {
                         err);
 }
 
-/* ---- changing ------------------------------------------------------------------------------------------------------------------ */
+/* ---- changing ---- */
 
 /* What `model` means: a version by its id, or the newest ready version of a model by its name. */
 static loam_status choose_version(lm_api_ctx *ctx, const char *model_text, lm_endpoint *endpoint, loam_error *err) {

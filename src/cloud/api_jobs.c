@@ -85,7 +85,7 @@ static const lm_field metric_fields[] = {
 };
 static const lm_schema metric_schema = LM_SCHEMA("Metric", metric_fields);
 
-/* ---- submitting and showing -------------------------------------------------------------------------------------------------- */
+/* ---- submitting and showing ---- */
 
 static void wake_scheduler(lm_cloud *cloud, void *arg) {
     lm_scheduler_wake(cloud->scheduler);
@@ -144,7 +144,7 @@ static loam_status get_job(lm_api_ctx *ctx, loam_error *err) {
     return lm_api_reply_row(ctx, &lm_job_table, &job, err);
 }
 
-/* ---- changing ------------------------------------------------------------------------------------------------------------------ */
+/* ---- changing ---- */
 
 static loam_status save_job(lm_api_ctx *ctx, const lm_job *job, const char *event, loam_error *err) {
     LM_TRY(lm_table_update(ctx->db, &lm_job_table, job, err));
@@ -179,7 +179,7 @@ static loam_status resume_job(lm_api_ctx *ctx, loam_error *err) {
     return save_job(ctx, &job, "job.resume", err);
 }
 
-/* ---- following -------------------------------------------------------------------------------------------------------------------- */
+/* ---- following ---- */
 
 static loam_status list_runs(lm_api_ctx *ctx, loam_error *err) {
     lm_page page = lm_api_page(ctx);

@@ -37,7 +37,7 @@ static const lm_field model_fields[] = {
 };
 static const lm_schema model_schema = LM_SCHEMA("Model", model_fields);
 
-/* ---- importing and listing ------------------------------------------------------------------------------------------------ */
+/* ---- importing and listing ---- */
 
 static json_t *version_json(const lm_version *version) {
     json_t *object = lm_table_json(&lm_version_table, version);
@@ -112,7 +112,7 @@ static loam_status get_version(lm_api_ctx *ctx, loam_error *err) {
     return lm_api_reply(ctx, version_json(&version), err);
 }
 
-/* ---- deleting ----------------------------------------------------------------------------------------------------------------- */
+/* ---- deleting ---- */
 
 static loam_status remove_version(lm_api_ctx *ctx, const lm_version *version, loam_error *err) {
     bool in_use;
@@ -145,7 +145,7 @@ static loam_status delete_model(lm_api_ctx *ctx, loam_error *err) {
     return lm_api_event(ctx, "model.delete", model.id, NULL, NULL, err);
 }
 
-/* ---- collecting ----------------------------------------------------------------------------------------------------------------- */
+/* ---- collecting ---- */
 
 static const lm_field gc_fields[] = {
     {.name = "grace_ms", .type = LM_FIELD_INTEGER, .min = 0, .max = INT64_C(31536000000),

@@ -23,7 +23,7 @@ struct lm_blob_store {
     char *lock_path;
 };
 
-/* ---- opening -------------------------------------------------------------------------------------------------- */
+/* ---- opening ---- */
 
 loam_status lm_blob_store_open(const char *dir, lm_blob_store **out, loam_error *err) {
     lm_blob_store *store = lm_calloc(1, sizeof *store);
@@ -73,7 +73,7 @@ static int lock_store(const lm_blob_store *store, int mode, loam_error *err) {
     return -1;
 }
 
-/* ---- copying and hashing -------------------------------------------------------------------------------------- */
+/* ---- copying and hashing ---- */
 
 static loam_status write_all(int fd, const char *path, const char *bytes, size_t n, loam_error *err) {
     while (n > 0) {
@@ -135,7 +135,7 @@ loam_status lm_blob_store_verify(lm_blob_store *store, const char *digest, loam_
     return lm_error_hint(err, LOAM_CORRUPT, "the disk or somebody changed it; remove it and import the model again");
 }
 
-/* ---- importing ------------------------------------------------------------------------------------------------- */
+/* ---- importing ---- */
 
 /* Moves a finished temporary to its name, or drops it when the object is there already; either way the object's time
  * stamp is fresh afterwards. */
@@ -294,7 +294,7 @@ int64_t lm_blob_files_size(const lm_blob_files *files) {
     return size;
 }
 
-/* ---- folder views ---------------------------------------------------------------------------------------------- */
+/* ---- folder views ---- */
 
 /* A copy for another file system: shares the blocks where that can be done. */
 static loam_status copy_out(const char *object, const char *path, loam_error *err) {
@@ -361,7 +361,7 @@ loam_status lm_blob_store_materialize(lm_blob_store *store, const lm_blob_file *
     return LOAM_OK;
 }
 
-/* ---- collecting ------------------------------------------------------------------------------------------------- */
+/* ---- collecting ---- */
 
 static bool is_old(const struct stat *info, int64_t grace_ms) {
     int64_t changed_ms = (int64_t)info->st_mtim.tv_sec * 1000 + info->st_mtim.tv_nsec / 1000000;

@@ -31,7 +31,7 @@ static loam_status open_lock(const char *state_dir, int *out_fd, loam_error *err
     return status;
 }
 
-/* ---- start ----------------------------------------------------------------------------------------------------- */
+/* ---- start ---- */
 
 static loam_status add_output(posix_spawn_file_actions_t *actions, const char *state_dir, const char *name, int fd,
                               loam_error *err) {
@@ -102,7 +102,7 @@ static loam_status local_start(lm_executor *base, const lm_process_spec *spec, l
     return status;
 }
 
-/* ---- poll ------------------------------------------------------------------------------------------------------- */
+/* ---- poll ---- */
 
 /* A small JSON file of the folder as a new reference; NULL when it is not there (yet). */
 static json_t *read_state(const char *state_dir, const char *name) {
@@ -158,7 +158,7 @@ static loam_status local_poll(lm_executor *base, const char *state_dir, lm_proce
     return LOAM_OK;
 }
 
-/* ---- signal ----------------------------------------------------------------------------------------------------- */
+/* ---- signal ---- */
 
 static loam_status local_signal(lm_executor *base, const char *state_dir, int signal_number, loam_error *err) {
     bool gone;

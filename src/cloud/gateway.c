@@ -7,7 +7,7 @@
 
 enum { WAKE_TIMEOUT_MS = 60000, MAX_WAITING = 256, WAIT_TICK_MS = 250, MAX_CHOICES = 128 };
 
-/* ---- errors ------------------------------------------------------------------------------------------------------ */
+/* ---- errors ---- */
 
 void lm_gateway_reply_error(lm_http_request *request, int http_status, const char *type, const char *code,
                             const char *message) {
@@ -38,7 +38,7 @@ static void reply_status(lm_http_request *request, loam_status status, int64_t r
     lm_gateway_reply_error(request, kinds[i].http_status, kinds[i].type, kinds[i].code, err->message);
 }
 
-/* ---- waiting for a replica ---------------------------------------------------------------------------------------- */
+/* ---- waiting for a replica ---- */
 
 static void wait_begin(lm_exchange *x) {
     lm_lane *lane = x->lane;
@@ -110,7 +110,7 @@ void lm_gateway_replicas_changed(lm_gateway *gateway) {
         (void)!lm_loop_post(gateway->lanes[i].loop, flush_waiting, &gateway->lanes[i], NULL);
 }
 
-/* ---- the life of an exchange -------------------------------------------------------------------------------------- */
+/* ---- the life of an exchange ---- */
 
 void lm_exchange_end(lm_exchange *x) {
     lm_gateway *gateway = x->lane->gateway;
@@ -136,7 +136,7 @@ static void on_client_gone(lm_http_request *request, void *arg) {
     lm_exchange_end(x);
 }
 
-/* ---- letting in ---------------------------------------------------------------------------------------------------- */
+/* ---- letting in ---- */
 
 static const char *bearer_of(const lm_http_request *request) {
     const char *header = lm_http_request_header(request, "Authorization");
@@ -213,7 +213,7 @@ static void handle_completion(lm_http_request *request, void *arg) {
     lm_exchange_route(x);
 }
 
-/* ---- the list of models --------------------------------------------------------------------------------------------- */
+/* ---- the list of models ---- */
 
 static void add_model(const char *name, int64_t created_ms, void *arg) {
     json_array_append_new(arg, json_pack("{s:s,s:s,s:I,s:s}", "id", name, "object", "model", "created",
@@ -234,7 +234,7 @@ static void handle_models(lm_http_request *request, void *arg) {
     lm_http_reply_json(request, 200, json_pack("{s:s,s:o}", "object", "list", "data", data));
 }
 
-/* ---- the gateway ------------------------------------------------------------------------------------------------------ */
+/* ---- the gateway ---- */
 
 static loam_status lane_init(lm_lane *lane, lm_gateway *gateway, lm_loop *loop, loam_error *err) {
     lane->gateway = gateway;

@@ -33,7 +33,7 @@ typedef struct bench {
     char secret[LM_SECRET_BYTES], authorization[LM_SECRET_BYTES + 16];
 } bench;
 
-/* ---- the stub replica -------------------------------------------------------------------------------------------------------- */
+/* ---- the stub replica ---- */
 
 static void answer_at_once(lm_http_request *request, void *arg) {
     lm_str body = lm_http_request_body(request);
@@ -45,7 +45,7 @@ static void answer_at_once(lm_http_request *request, void *arg) {
     lm_http_stream_send_event(request, LM_STR("{\"choices\":[{\"text\":\"x\"}]}"));
 }
 
-/* ---- the set-up ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the set-up ---- */
 
 static void *lane_main(void *arg) {
     lane *l = arg;
@@ -121,7 +121,7 @@ static void close_bench(bench *b) {
     lm_id_gen_deinit(&b->cloud.ids);
 }
 
-/* ---- a load of requests --------------------------------------------------------------------------------------------------------- */
+/* ---- a load of requests ---- */
 
 typedef struct load load;
 
@@ -216,7 +216,7 @@ static loam_status run_load(bench *b, int port, int64_t n, int64_t n_clients, do
     return status;
 }
 
-/* ---- measurements ------------------------------------------------------------------------------------------------------------------ */
+/* ---- measurements ---- */
 
 static double rss_mb(void) {
     FILE *stream = fopen("/proc/self/statm", "re");

@@ -40,7 +40,7 @@ void lm_exchange_drop_attempt(lm_exchange *x, bool failed, double latency_ms) {
     lm_router_release(x->lane->gateway->router, x->endpoint_id, x->replica.id, failed, latency_ms);
 }
 
-/* ---- back-pressure ------------------------------------------------------------------------------------------------- */
+/* ---- back-pressure ---- */
 
 static void look_whether_drained(void *arg) {
     lm_exchange *x = arg;
@@ -57,7 +57,7 @@ static void slow_down(lm_exchange *x) {
         lm_http_call_pause(x->call);
 }
 
-/* ---- the answer ------------------------------------------------------------------------------------------------------ */
+/* ---- the answer ---- */
 
 static bool is_refusal(int http_status) {
     return http_status == 429 || http_status == 503; /* full or draining: another replica may take it */

@@ -21,7 +21,7 @@ char *lm_job_run_dir(const char *home, const char *job_id, int64_t epoch) {
     return lm_asprintf("%s/jobs/%s/run-%lld", home, job_id, (long long)epoch);
 }
 
-/* ---- lines -------------------------------------------------------------------------------------------------------- */
+/* ---- lines ---- */
 
 loam_status lm_lines_read(const char *path, int64_t *offset, bool (*fn)(lm_str line, void *arg), void *arg,
                           loam_error *err) {
@@ -54,7 +54,7 @@ void lm_last_line(const char *path, char *out, size_t size) {
     snprintf(out, size, "%s", begin ? begin + 1 : tail);
 }
 
-/* ---- pages over all runs -------------------------------------------------------------------------------------------- */
+/* ---- pages over all runs ---- */
 
 typedef struct reader {
     lm_job_stream stream;

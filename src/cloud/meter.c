@@ -63,7 +63,7 @@ void lm_meter_free(lm_meter *meter) {
     lm_free(meter);
 }
 
-/* ---- one batch ------------------------------------------------------------------------------------------------------------ */
+/* ---- one batch ---- */
 
 static bool is_booked(const lm_meter *meter, int64_t slot) {
     size_t i = (size_t)(slot - meter->slot);

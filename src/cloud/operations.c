@@ -16,7 +16,7 @@ static int64_t memory_limit(void) {
     return lm_pools_memory() / 100 * MEMORY_SHARE_PERCENT;
 }
 
-/* ---- registry: the content store, the local pool, the executor ----------------------------------------------------------------- */
+/* ---- registry: the content store, the local pool, the executor ---- */
 
 static loam_status ensure_pool(lm_db *db, void *arg, loam_error *err) {
     lm_cloud *cloud = arg;
@@ -36,7 +36,7 @@ static void stop_registry(lm_cloud *cloud) {
 
 const lm_cloud_service lm_service_registry = {.name = "registry", .start = start_registry, .stop = stop_registry};
 
-/* ---- gateway ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- gateway ---- */
 
 static loam_status identify(void *arg, const char *bearer, lm_gateway_grant *out, loam_error *err) {
     lm_cloud *cloud = arg;
@@ -131,7 +131,7 @@ static void gateway_metrics(lm_cloud *cloud, lm_buf *out) {
 const lm_cloud_service lm_service_gateway = {
     .name = "gateway", .start = start_gateway, .stop = stop_gateway, .metrics = gateway_metrics};
 
-/* ---- replicas ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- replicas ---- */
 
 static void on_replicas_change(void *arg) {
     lm_cloud *cloud = arg;
@@ -168,7 +168,7 @@ static void replicas_metrics(lm_cloud *cloud, lm_buf *out) {
 const lm_cloud_service lm_service_replicas = {.name = "replicas", .start = start_replicas, .stop = stop_replicas,
                                               .drain = drain_replicas, .idle = replicas_idle, .metrics = replicas_metrics};
 
-/* ---- scheduler ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- scheduler ---- */
 
 static loam_status start_scheduler(lm_cloud *cloud, loam_error *err) {
     lm_scheduler_options options = {

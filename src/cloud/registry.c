@@ -26,7 +26,7 @@ struct lm_registry {
     int64_t gc_grace_ms; /* asked for; negative: nobody asks */
 };
 
-/* ---- folders as JSON ------------------------------------------------------------------------------------------------ */
+/* ---- folders as JSON ---- */
 
 static char *files_to_json(const lm_blob_files *files) {
     json_t *array = json_array();
@@ -78,7 +78,7 @@ loam_status lm_registry_materialize(lm_registry *registry, const char *files_jso
     return status;
 }
 
-/* ---- importing -------------------------------------------------------------------------------------------------------- */
+/* ---- importing ---- */
 
 typedef struct pending {
     lm_registry *registry;
@@ -172,7 +172,7 @@ static void import_pending(lm_registry *registry) {
     }
 }
 
-/* ---- collecting --------------------------------------------------------------------------------------------------------- */
+/* ---- collecting ---- */
 
 typedef struct mark {
     lm_arena *arena;
@@ -247,7 +247,7 @@ lm_gc_report lm_registry_report(lm_registry *registry) {
     return report;
 }
 
-/* ---- the service ---------------------------------------------------------------------------------------------------------- */
+/* ---- the service ---- */
 
 static void tick(void *arg, bool woken) {
     lm_registry *registry = arg;

@@ -13,7 +13,7 @@
 
 enum { PERIOD_MS = 100, ARENA_BYTES = 64 << 10 };
 
-/* ---- memory --------------------------------------------------------------------------------------------------------------- */
+/* ---- memory ---- */
 
 static lm_worker *worker_of(lm_replicas *replicas, const char *replica_id) {
     for (size_t i = 0; i < replicas->workers.len; i++) {
@@ -52,7 +52,7 @@ static void forget_gone(lm_replicas *replicas) {
     pthread_mutex_unlock(&replicas->rate_lock);
 }
 
-/* ---- looking ---------------------------------------------------------------------------------------------------------------- */
+/* ---- looking ---- */
 
 static loam_status load_look(lm_db *db, void *arg, loam_error *err) {
     lm_replicas_look *look = arg;
@@ -94,7 +94,7 @@ static loam_status look_after_workers(lm_replicas_look *look, loam_error *err) {
     return LOAM_OK;
 }
 
-/* ---- telling the router --------------------------------------------------------------------------------------------------------- */
+/* ---- telling the router ---- */
 
 static loam_status fill_endpoint(const lm_replicas_look *look, const lm_endpoint *row, lm_router_endpoint *out, loam_error *err) {
     lm_router_replica *ready = lm_arena_calloc(&look->replicas->arena, look->live.len + 1, sizeof *ready);
@@ -139,7 +139,7 @@ static loam_status publish(lm_replicas_look *look, loam_error *err) {
     return LOAM_OK;
 }
 
-/* ---- starting and stopping ---------------------------------------------------------------------------------------------------------- */
+/* ---- starting and stopping ---- */
 
 typedef struct census {
     int64_t n_live;     /* starting or ready, of the present version */
@@ -220,7 +220,7 @@ static loam_status adjust(lm_replicas_look *look, lm_endpoint *endpoint, bool *o
     return LOAM_OK;
 }
 
-/* ---- the service --------------------------------------------------------------------------------------------------------------------- */
+/* ---- the service ---- */
 
 static loam_status look_once(lm_replicas *replicas, bool *out_again, loam_error *err) {
     lm_replicas_look look = {.replicas = replicas};

@@ -94,7 +94,7 @@ static replica *replica_by_id(lm_router *router, const char *id) {
     return found;
 }
 
-/* ---- publishing ------------------------------------------------------------------------------------------------- */
+/* ---- publishing ---- */
 
 static loam_status build_endpoint(const lm_router_endpoint *known, const endpoint *old, endpoint *out, loam_error *err) {
     if (old) *out = *old; /* counts */
@@ -132,7 +132,7 @@ loam_status lm_router_publish(lm_router *router, const lm_router_endpoint *endpo
     return status;
 }
 
-/* ---- requests ---------------------------------------------------------------------------------------------------- */
+/* ---- requests ---- */
 
 bool lm_router_find(lm_router *router, const char *project_id, const char *name, char out_id[LM_ROUTER_ID_BYTES]) {
     bool found = false;
@@ -216,7 +216,7 @@ void lm_router_wait(lm_router *router, const char *endpoint_id, int change) {
     pthread_mutex_unlock(&router->lock);
 }
 
-/* ---- watching ---------------------------------------------------------------------------------------------------- */
+/* ---- watching ---- */
 
 bool lm_router_activity_of(lm_router *router, const char *endpoint_id, lm_router_activity *out) {
     pthread_mutex_lock(&router->lock);

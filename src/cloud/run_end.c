@@ -12,7 +12,7 @@
 enum { EXIT_STOPPED = 75, EXIT_USAGE = 2, RETRY_PAUSE_MS = 1000, RETRY_PAUSE_MAX_MS = 300000, MAX_DOUBLINGS = 16,
        SEGMENT_MS = 60000 };
 
-/* ---- booking --------------------------------------------------------------------------------------------------------------- */
+/* ---- booking ---- */
 
 /* Books [run->metered_ms, until_ms) with the operations done meanwhile, and moves both marks. The reference names the run
  * and the segment's number, which is in the row: whatever was committed is not booked again. */
@@ -63,7 +63,7 @@ loam_status lm_run_meter(lm_run_view *view, loam_error *err) {
     return LOAM_OK;
 }
 
-/* ---- judging ---------------------------------------------------------------------------------------------------------------- */
+/* ---- judging ---- */
 
 typedef struct ending {
     lm_run_view *view;

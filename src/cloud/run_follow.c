@@ -9,7 +9,7 @@
 #include "cloud/scheduler_internal.h"
 #include "cloud/table/dataset.h"
 
-/* ---- starting --------------------------------------------------------------------------------------------------------- */
+/* ---- starting ---- */
 
 /* Paths of one start, in the look's arena. */
 typedef struct launch {
@@ -81,7 +81,7 @@ loam_status lm_run_launch(lm_run_view *view, loam_error *err) {
     return lm_executor_start(view->scheduler->options.executor, &spec, err);
 }
 
-/* ---- following --------------------------------------------------------------------------------------------------------- */
+/* ---- following ---- */
 
 static bool note_line(lm_str line, void *arg) {
     lm_followed *followed = arg;

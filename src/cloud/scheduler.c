@@ -11,7 +11,7 @@
 
 enum { PERIOD_MS = 250, ARENA_BYTES = 64 << 10, STOP_GRACE_MS = 20000, SHARE_WINDOW_MS = 24 * 3600 * 1000 };
 
-/* ---- looking ------------------------------------------------------------------------------------------------------------ */
+/* ---- looking ---- */
 
 typedef struct look {
     lm_scheduler *scheduler;
@@ -54,7 +54,7 @@ static void forget(lm_scheduler *scheduler, const lm_followed *followed) {
     scheduler->followed.ptr[i] = scheduler->followed.ptr[--scheduler->followed.len];
 }
 
-/* ---- one run ---------------------------------------------------------------------------------------------------------------- */
+/* ---- one run ---- */
 
 static bool must_stop(const lm_run_view *view) {
     return view->job.cancel_requested || atomic_load(&view->scheduler->draining);
@@ -105,7 +105,7 @@ static loam_status look_after(lm_run_view *view, loam_error *err) {
     return status;
 }
 
-/* ---- starting ------------------------------------------------------------------------------------------------------------------ */
+/* ---- starting ---- */
 
 /* Which queued job is next: the list is in order of priority and age; among equals the smallest share wins. */
 static const lm_job *next_job(const look *l) {
@@ -161,7 +161,7 @@ static loam_status begin_next(look *l, bool *out_begun, loam_error *err) {
     return LOAM_OK;
 }
 
-/* ---- the service ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the service ---- */
 
 /* Looks after every run, then begins at most one. *out_again: look again at once. */
 static loam_status look_once(lm_scheduler *scheduler, bool *out_again, loam_error *err) {

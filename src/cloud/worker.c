@@ -20,7 +20,7 @@ void lm_worker_deinit(lm_worker *worker) {
     worker->meter = NULL;
 }
 
-/* ---- the row ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the row ---- */
 
 static loam_status save_in_store(lm_db *db, void *arg, loam_error *err) {
     const lm_replica *row = arg;
@@ -41,7 +41,7 @@ static loam_status save(lm_replicas *replicas, lm_replica *row, loam_error *err)
     return lm_store_call(replicas->options.store, save_in_store, row, err);
 }
 
-/* ---- starting ----------------------------------------------------------------------------------------------------------------- */
+/* ---- starting ---- */
 
 typedef struct version_query {
     lm_replicas *replicas;
@@ -72,7 +72,7 @@ static loam_status launch(lm_replicas *replicas, const lm_replica *row, const ch
     return status;
 }
 
-/* ---- following ------------------------------------------------------------------------------------------------------------------ */
+/* ---- following ---- */
 
 static int64_t read_port(const char *dir) {
     char *path = lm_path_join(dir, "port"), *text = NULL;

@@ -54,7 +54,7 @@ static void put(const char *path, const char *text) {
     if (lm_file_write_atomic(path, text, strlen(text), &err) != LOAM_OK) die(err.message);
 }
 
-/* ---- train ------------------------------------------------------------------------------------------------------------ */
+/* ---- train ---- */
 
 typedef struct training {
     const char *out, *fence, *epoch;
@@ -136,7 +136,7 @@ static int train(char **argv) {
     return 0;
 }
 
-/* ---- serve ------------------------------------------------------------------------------------------------------------- */
+/* ---- serve ---- */
 
 static lm_usage_journal *g_journal;
 static lm_loop *g_loop;
@@ -248,7 +248,7 @@ static int serve(char **argv) {
     return lm_loop_run(g_loop, &err) == LOAM_OK ? 0 : 1;
 }
 
-/* ---- supervise ----------------------------------------------------------------------------------------------------------- */
+/* ---- supervise ---- */
 
 static int supervise(char **argv) {
     lm_supervise_options options = {.state_dir = option(argv, "--state")};

@@ -103,7 +103,7 @@ void ops_close(ops_fixture *f) {
     *f = (ops_fixture){.home = f->home, .database = f->database};
 }
 
-/* ---- jobs ------------------------------------------------------------------------------------------------------------------ */
+/* ---- jobs ---- */
 
 static loam_status insert_job(lm_db *db, void *arg, loam_error *err) {
     return lm_table_insert(db, &lm_job_table, arg, err);
@@ -149,7 +149,7 @@ lm_job ops_wait_job(ops_fixture *f, const char *id, const char *state) {
     return job;
 }
 
-/* ---- versions --------------------------------------------------------------------------------------------------------------- */
+/* ---- versions ---- */
 
 static loam_status insert_version(lm_db *db, void *arg, loam_error *err) {
     return lm_table_insert(db, &lm_version_table, arg, err);

@@ -24,7 +24,7 @@ typedef struct fixture {
     char url[64];
 } fixture;
 
-/* ---- stub replicas ------------------------------------------------------------------------------------------------ */
+/* ---- stub replicas ---- */
 
 static void good_reply(lm_http_request *request, void *arg) {
     const char *id = lm_http_request_header(request, "X-Loam-Request"), *tag = lm_http_request_header(request, "X-Loam-Tag");
@@ -86,7 +86,7 @@ static void full_reply(lm_http_request *request, void *arg) {
     lm_http_reply(request, 503, "application/json", LM_STR("{}"));
 }
 
-/* ---- hooks ---------------------------------------------------------------------------------------------------------- */
+/* ---- hooks ---- */
 
 static loam_status identify(void *arg, const char *bearer, lm_gateway_grant *out, loam_error *err) {
     if (!bearer || strncmp(bearer, "key-", 4) != 0) return lm_error_set(err, LOAM_DENIED, "no such key");
@@ -114,7 +114,7 @@ static void wake(void *arg, const char *endpoint_id) {
     atomic_fetch_add(&g_wakes, 1);
 }
 
-/* ---- the set-up ------------------------------------------------------------------------------------------------------ */
+/* ---- the set-up ---- */
 
 static lm_http_server *serve(lm_loop *loop, const lm_http_route *routes, size_t n) {
     lm_http_server_options options = {.host = "127.0.0.1", .routes = routes, .n_routes = n};
@@ -199,7 +199,7 @@ static void wait_for(atomic_int *counter, int value) {
     assert_int_equal(atomic_load(counter), value);
 }
 
-/* ---- tests --------------------------------------------------------------------------------------------------------------- */
+/* ---- tests ---- */
 
 static void test_passes_requests(void **state) {
     fixture *f = *state;

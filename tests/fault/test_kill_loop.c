@@ -44,7 +44,7 @@ typedef struct loop {
     json_t *acknowledged;     /* request id -> completion tokens of answers that arrived whole (stand-in only) */
 } loop;
 
-/* ---- the cloud ------------------------------------------------------------------------------------------------------------- */
+/* ---- the cloud ---- */
 
 static char *in_home(const loop *l, const char *name) {
     char *path = lm_path_join(l->home, name);
@@ -103,7 +103,7 @@ static json_t *rest(loop *l, const char *method, const char *path, const char *b
     return answer;
 }
 
-/* ---- clients ------------------------------------------------------------------------------------------------------------------ */
+/* ---- clients ---- */
 
 typedef struct reading {
     int64_t bytes, vanish_after; /* 0: stays to the end */
@@ -156,7 +156,7 @@ static void *client_main(void *arg) {
     return NULL;
 }
 
-/* ---- the truth ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the truth ---- */
 
 static void link_journals(loop *l) {
     char *replicas = in_home(l, "replicas");
@@ -182,7 +182,7 @@ static void *watcher_main(void *arg) {
     return NULL;
 }
 
-/* ---- killing ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- killing ---- */
 
 /* The child a state folder tells of, if it is alive; 0 otherwise. */
 static pid_t child_of(const char *state_dir) {
@@ -230,7 +230,7 @@ static int kill_something(loop *l) {
     return n;
 }
 
-/* ---- jobs ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- jobs ---- */
 
 static void submit_job(loop *l) {
     char name[32];
@@ -283,7 +283,7 @@ static void set_up(loop *l) {
     lm_free(config);
 }
 
-/* ---- the verdict ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- the verdict ---- */
 
 /* Every record of one journal must be in the ledger as it is. */
 static int64_t check_journal(lm_db *db, const char *path) {
