@@ -217,6 +217,12 @@ static loam_status add_entry(lm_blob_store *store, const char *path, const char 
     return LOAM_OK;
 }
 
+/* What a writer that was killed left of a file it had not finished: "name.tmp-<process>" (see base/file.h). */
+static bool is_remains(const char *name) {
+    const char *mark = strstr(name, ".tmp-");
+    return mark && mark[5] && strspn(mark + 5, "0123456789") == strlen(mark + 5);
+}
+
 static loam_status add_folder(lm_blob_store *store, const char *path, const char *prefix, int depth,
                               lm_blob_files *files, loam_error *err) {
     if (depth > LM_BLOB_MAX_DEPTH) return lm_error_set(err, LOAM_LIMIT, "%s: folders nest too deep", path);
@@ -225,7 +231,7 @@ static loam_status add_folder(lm_blob_store *store, const char *path, const char
     loam_status status = LOAM_OK;
     struct dirent *entry;
     while (status == LOAM_OK && (entry = readdir(dir))) {
-        if (entry->d_name[0] == '.') continue;
+        if (entry->d_name[0] == '.' || is_remains(entry->d_name)) continue;
         char *child = lm_path_join(path, entry->d_name);
         char *name = *prefix ? lm_path_join(prefix, entry->d_name) : lm_strdup(entry->d_name);
         status = child && name ? add_entry(store, child, name, entry, depth, files, err) : lm_error_no_memory(err, 1);

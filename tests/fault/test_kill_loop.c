@@ -35,7 +35,7 @@ typedef struct loop {
     char key[160], endpoint_id[64];
     pid_t cloud;
     atomic_int port; /* 0: no cloud now */
-    atomic_bool stop;
+    atomic_bool clients_stop, watcher_stop;
     atomic_llong n_answers, n_vanished, n_refused;
     int n_jobs;
     int64_t n_kills[3]; /* cloud, workers, trainers */
@@ -149,7 +149,7 @@ static void *client_main(void *arg) {
     loop *l = arg;
     lm_rng rng;
     lm_rng_init_stream(&rng, 1, (uint64_t)(uintptr_t)&rng);
-    while (!atomic_load(&l->stop)) {
+    while (!atomic_load(&l->clients_stop)) {
         if (atomic_load(&l->port)) ask_once(l, &rng);
         else lm_clock_sleep_ms(5);
     }
@@ -175,7 +175,7 @@ static void link_journals(loop *l) {
 
 static void *watcher_main(void *arg) {
     loop *l = arg;
-    while (!atomic_load(&l->stop)) {
+    while (!atomic_load(&l->watcher_stop)) {
         link_journals(l);
         lm_clock_sleep_ms(2);
     }
@@ -396,8 +396,9 @@ static void test_kill_loop(void **state) {
         lm_clock_sleep_ms(10 + (int64_t)lm_rng_below(&l->rng, l->model ? REAL_PAUSE_MS : PAUSE_MS));
         kills += kill_something(l);
     }
-    atomic_store(&l->stop, true);
+    atomic_store(&l->clients_stop, true);
     for (int i = 0; i < CLIENTS; i++) pthread_join(clients[i], NULL);
+    atomic_store(&l->watcher_stop, true); /* only now: the last answers may come from replicas started meanwhile */
     pthread_join(watcher, NULL);
     settle(l);
     printf("killed %lld clouds, %lld workers, %lld trainers; %lld answers, %lld vanished clients, %lld refused or cut\n",
