@@ -43,6 +43,10 @@ start_cloud() {
     LOAM_API_KEY=$(grep -o 'loam-sk-[A-Za-z0-9_-]*' "$home/up.log" | head -n 1)
     export LOAM_URL LOAM_API_KEY
     echo "listening on $LOAM_URL"
+    # prices as a small provider might set them
+    "$loam" price set input_tokens 2.00 --currency CNY >/dev/null
+    "$loam" price set output_tokens 8.00 --currency CNY >/dev/null
+    "$loam" price set ph_leased 120000 --unit p_year --currency CNY >/dev/null
 }
 
 train_model() {
@@ -77,7 +81,7 @@ deploy_and_ask() {
 
 show_bill() {
     say "6/6  what it cost"
-    "$loam" usage --by model
+    "$loam" usage sum --by model
     "$loam" invoice show
 }
 
