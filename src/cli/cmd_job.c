@@ -1,4 +1,5 @@
 /* loam job: training jobs of the cloud. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -113,9 +114,20 @@ typedef struct watch {
     double loss, tokens_per_s;
 } watch;
 
+/* One line a validation, beside the progress line: what the loss is, and what the text allows. */
+static void note_validation(watch *w, const json_t *metric) {
+    lm_progress_clear(&w->progress);
+    fprintf(stderr, "step %-6" PRId64 " validation loss %.4f nats a token", (int64_t)json_integer_value(json_object_get(metric, "step")),
+            json_number_value(json_object_get(metric, "val_loss")));
+    double entropy = json_number_value(json_object_get(metric, "entropy"));
+    if (entropy > 0) fprintf(stderr, "; the text's own entropy is %.4f", entropy);
+    fprintf(stderr, "\n");
+}
+
 static void note_metric(watch *w, const json_t *metric) {
     const char *event = json_string_value(json_object_get(metric, "event"));
     if (!event) return;
+    if (strcmp(event, "eval") == 0) note_validation(w, metric);
     if (strcmp(event, "start") == 0) w->steps = json_integer_value(json_object_get(metric, "steps"));
     if (strcmp(event, "step") != 0) return;
     w->step = json_integer_value(json_object_get(metric, "step"));

@@ -78,7 +78,7 @@ static loam_status create_price(lm_api_ctx *ctx, loam_error *err) {
 
 static const lm_field usage_sum_fields[] = {
     {.name = "group", .type = LM_FIELD_STRING, .required = true, .help = "day (UTC), model or key"},
-    {.name = "requests", .type = LM_FIELD_INTEGER, .required = true, .help = "usage records: requests, and segments of runs"},
+    {.name = "requests", .type = LM_FIELD_INTEGER, .required = true, .help = "requests to endpoints"},
     {.name = "input_tokens", .type = LM_FIELD_INTEGER, .required = true},
     {.name = "output_tokens", .type = LM_FIELD_INTEGER, .required = true},
     {.name = "device_ms", .type = LM_FIELD_INTEGER, .required = true},
@@ -100,7 +100,7 @@ static const lm_schema usage_query_schema = LM_SCHEMA("UsageQuery", usage_query_
 static json_t *usage_sum_json(const lm_usage_sum *sum, const char *currency) {
     enum { US_PER_MS = 1000 };
     return json_pack("{s:s, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:s}", "group", sum->group, "requests",
-                     (json_int_t)sum->n_records, "input_tokens", (json_int_t)sum->prompt_tokens, "output_tokens",
+                     (json_int_t)sum->n_requests, "input_tokens", (json_int_t)sum->prompt_tokens, "output_tokens",
                      (json_int_t)sum->completion_tokens, "device_ms", (json_int_t)(sum->device_us / US_PER_MS), "flops",
                      (double)sum->flops, "ph_leased", lm_usage_ph_leased(sum), "ph_delivered",
                      lm_usage_ph_delivered(sum), "amount_micros", (json_int_t)sum->amount_micros, "currency", currency);

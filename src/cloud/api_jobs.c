@@ -75,6 +75,8 @@ static const lm_field metric_fields[] = {
     {.name = "tokens", .type = LM_FIELD_INTEGER},
     {.name = "loss", .type = LM_FIELD_NUMBER, .nullable = true},
     {.name = "val_loss", .type = LM_FIELD_NUMBER, .nullable = true},
+    {.name = "entropy", .type = LM_FIELD_NUMBER, .nullable = true,
+     .help = "of the text itself, nats a token, where its generator says so: what val_loss can come down to"},
     {.name = "lr", .type = LM_FIELD_NUMBER},
     {.name = "grad_norm", .type = LM_FIELD_NUMBER, .nullable = true},
     {.name = "tokens_per_s", .type = LM_FIELD_NUMBER},

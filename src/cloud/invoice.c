@@ -95,7 +95,7 @@ json_t *lm_invoice_json(const lm_invoice *invoice) {
                      "project_id", invoice->project.id, "project_name", invoice->project.name, "state",
                      lm_invoice_state_names[invoice->complete], "from_ms",
                      (json_int_t)invoice->from_ms, "to_ms", (json_int_t)invoice->to_ms, "currency", invoice->currency,
-                     "total_micros", (json_int_t)invoice->total_micros, "requests", (json_int_t)invoice->usage.n_records,
+                     "total_micros", (json_int_t)invoice->total_micros, "requests", (json_int_t)invoice->usage.n_requests,
                      "input_tokens", (json_int_t)invoice->usage.prompt_tokens, "output_tokens",
                      (json_int_t)invoice->usage.completion_tokens, "ph_leased", lm_usage_ph_leased(&invoice->usage),
                      "ph_delivered", lm_usage_ph_delivered(&invoice->usage), "lines", lines);
@@ -179,7 +179,7 @@ static void put_html_line(lm_buf *out, const lm_invoice_line *line) {
 static void put_html_usage(lm_buf *out, const lm_usage_sum *usage) {
     lm_buf_printf(out, "<p>Leased %.6f P·h, delivered %.6f P·h; %" PRId64 " prompt tokens, %" PRId64
                   " completion tokens in %" PRId64 " records.</p>\n", lm_usage_ph_leased(usage),
-                  lm_usage_ph_delivered(usage), usage->prompt_tokens, usage->completion_tokens, usage->n_records);
+                  lm_usage_ph_delivered(usage), usage->prompt_tokens, usage->completion_tokens, usage->n_requests);
 }
 
 void lm_invoice_html(const lm_invoice *invoice, lm_buf *out) {

@@ -68,6 +68,12 @@ void lm_i64_format_grouped(int64_t number, char out[LM_MONEY_TEXT_BYTES]) {
 void lm_money_format(int64_t micros, const char *currency, char out[LM_MONEY_TEXT_BYTES]) {
     enum { MICROS_PER_CENT = LM_MICROS / 100 };
     uint64_t size = magnitude(micros);
+    if (size < MICROS_PER_CENT) {
+        char small[LM_MONEY_TEXT_BYTES];
+        lm_money_format_full(micros, small);
+        snprintf(out, LM_MONEY_TEXT_BYTES, "%.16s%s%.8s", small, currency ? " " : "", currency ? currency : "");
+        return;
+    }
     uint64_t cents = (uint64_t)round_half_even(size / MICROS_PER_CENT, size % MICROS_PER_CENT, MICROS_PER_CENT);
     char whole[LM_MONEY_TEXT_BYTES];
     lm_i64_format_grouped((int64_t)(cents / 100), whole);

@@ -17,7 +17,8 @@ typedef unsigned __int128 lm_u128;
 loam_status lm_money_charge(lm_u128 quantity, int64_t price_micros, lm_u128 divisor, int64_t *out_micros,
                             loam_error *err) LM_MUST_USE;
 
-/* "63,863.01 CNY": rounded half to even to two places, for people. With currency NULL: the number alone. */
+/* "63,863.01 CNY": rounded half to even to two places, for people; amounts below a cent show all their places. With currency
+ * NULL: the number alone. */
 void lm_money_format(int64_t micros, const char *currency, char out[LM_MONEY_TEXT_BYTES]);
 
 /* "-12,345,678": digits in groups of three. */

@@ -30,8 +30,14 @@ static void test_texts(void **state) {
     char text[LM_MONEY_TEXT_BYTES];
     lm_money_format(63863013698, "CNY", text);
     assert_string_equal(text, "63,863.01 CNY");
+    lm_money_format(0, "CNY", text);
+    assert_string_equal(text, "0.00 CNY");
     lm_money_format(-5000, NULL, text);
-    assert_string_equal(text, "0.00");
+    assert_string_equal(text, "-0.005");
+    lm_money_format(9999, "CNY", text);
+    assert_string_equal(text, "0.009999 CNY");
+    lm_money_format(10000, "CNY", text);
+    assert_string_equal(text, "0.01 CNY");
     lm_money_format(15000, NULL, text);
     assert_string_equal(text, "0.02");
     lm_money_format(INT64_MIN, NULL, text);

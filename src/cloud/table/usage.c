@@ -70,7 +70,8 @@ loam_status lm_usage_first_ms(lm_db *db, const char *project_id, int64_t *out, l
 enum { FLOPS_PART_SIZE = 1000000000 };
 
 #define SUMS_OF(group)                                                                             \
-    "SELECT " group ", peak_flops, COUNT(*), SUM(prompt_tokens), SUM(completion_tokens), SUM(device_us),"    \
+    "SELECT " group ", peak_flops, SUM(CASE WHEN kind = '" LM_USAGE_REQUEST "' THEN 1 ELSE 0 END),"                  \
+    " SUM(prompt_tokens), SUM(completion_tokens), SUM(device_us),"                                          \
     " SUM(amount_micros), SUM(flops / " FLOPS_PART "), SUM(flops % " FLOPS_PART "), SUM(end_ms - start_ms)"  \
     " FROM usage_record WHERE project_id = ? AND start_ms >= ? AND start_ms < ?"                            \
     " GROUP BY 1, peak_flops ORDER BY 1, peak_flops"
@@ -95,7 +96,7 @@ static const char *group_text(const lm_rows *rows, lm_usage_group group, lm_aren
 }
 
 static void add_row(lm_usage_sum *sum, const lm_rows *rows) {
-    sum->n_records += lm_row_i64(rows, 2);
+    sum->n_requests += lm_row_i64(rows, 2);
     sum->prompt_tokens += lm_row_i64(rows, 3);
     sum->completion_tokens += lm_row_i64(rows, 4);
     sum->device_us += lm_row_i64(rows, 5);

@@ -65,7 +65,7 @@ extern const char *const lm_usage_group_names[]; /* without "in all" */
 /* Sums of one group. Compute in FLOPs done and in FLOP/s held times milliseconds: both beyond 64 bits. */
 typedef struct lm_usage_sum {
     const char *group; /* "2026-11-22", a model's name, a key's id ("" for none), "" for all */
-    int64_t n_records;
+    int64_t n_requests; /* records of kind LM_USAGE_REQUEST */
     int64_t prompt_tokens, completion_tokens, device_us, amount_micros;
     lm_u128 flops;
     lm_u128 leased_flops_ms;
