@@ -51,11 +51,13 @@ start_cloud() {
 
 train_model() {
     say "3/6  training a tokenizer and a model (a job of the cloud, on its local pool)"
-    "$loam" dataset create stories "$corpus"
+    "$loam" dataset create stories "$corpus" >/dev/null
     recipe=examples/stories.yaml
     [ -z "$text" ] || recipe=examples/text.yaml
-    "$loam" job create stories --recipe "$recipe" --dataset stories --model stories
+    "$loam" job create stories --recipe "$recipe" --dataset stories --model stories >/dev/null
     "$loam" job wait stories
+    echo
+    echo "the model in the registry, with its lineage:"
     "$loam" model show stories
 }
 
@@ -66,8 +68,9 @@ ask() {
 
 deploy_and_ask() {
     say "4/6  deploying the model as an endpoint"
-    "$loam" endpoint create stories --model stories --min-replicas 1
-    "$loam" endpoint wait stories
+    "$loam" endpoint create stories --model stories --min-replicas 1 >/dev/null
+    "$loam" endpoint wait stories >/dev/null
+    "$loam" endpoint list
     say "5/6  three answers, streamed through the OpenAI API"
     if [ -n "$text" ]; then
         first=$(head -c 4000 "$corpus" | tr -s '[:space:]' '\n' | head -n 3 | paste -sd' ')
@@ -79,8 +82,17 @@ deploy_and_ask() {
     fi
 }
 
+# Usage is booked from the worker's journal a moment after a request ends.
+wait_for_books() {
+    for _ in $(seq 50); do
+        "$loam" usage records --json 2>/dev/null | grep -c '"kind": *"request"' | grep -qx 3 && return
+        sleep 0.1
+    done
+}
+
 show_bill() {
     say "6/6  what it cost"
+    wait_for_books
     "$loam" usage sum --by model
     "$loam" invoice show
 }
