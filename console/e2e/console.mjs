@@ -94,13 +94,15 @@ async function chat() {
 
 async function bill() {
   await open("Usage");
+  await heading("Usage");
   await page.locator("td.num").first().waitFor();
   await page.getByRole("button", { name: "Details" }).first().click();
   await page.getByRole("columnheader", { name: "Quantity" }).waitFor();
   check("usage and invoice are shown", true);
   await shot("usage");
   await open("Events");
-  await page.locator("tbody tr").first().waitFor();
+  await heading("Events");
+  await page.locator("tbody code").first().waitFor();
   check("the audit trail is shown", (await page.locator("tbody tr").count()) >= 3);
   await shot("events");
 }
