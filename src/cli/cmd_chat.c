@@ -222,8 +222,8 @@ const lm_command lm_cmd_chat = {
     .description = "With a prompt: prints the answer as it comes, and ends. Without: answers line after line, remembering "
                    "what was said. Ctrl-C stops an answer. A prompt of - reads standard input. Without a model the only "
                    "one there is answers.",
-    .examples = "  loam chat\n    talk to the only model deployed\n"
-                "  loam chat stories --complete \"Once upon a time\"\n    let a model go on with a text\n",
+    .examples = "loam chat\n    talk to the only model deployed\n"
+                "loam chat stories --complete \"Once upon a time\"\n    let a model go on with a text\n",
     .options = options,
     .max_args = 2,
     .settings_bytes = sizeof(chat_settings),

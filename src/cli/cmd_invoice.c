@@ -90,7 +90,7 @@ static const lm_command show_command = {
     .name = "show",
     .summary = "show an invoice line by line (default: this month's)",
     .usage = "[month]",
-    .examples = "  loam invoice show 2026-11 --format html > invoice.html\n    a page to print\n",
+    .examples = "loam invoice show 2026-11 --format html > invoice.html\n    a page to print\n",
     .options =
         (const lm_option[]){
             {.name = "format", .short_name = 'f', .type = LM_OPT_STRING, .arg = "FORMAT",

@@ -66,8 +66,8 @@ static const lm_command set_command = {
     .name = "set",
     .summary = "set a price from a time on; what was booked before keeps its own",
     .usage = "<input_tokens|output_tokens|ph_leased> <amount>",
-    .examples = "  loam price set output_tokens 8.50 --model tiny\n    8.50 per million tokens that 'tiny' writes\n"
-                "  loam price set ph_leased 120000 --unit p_year --from 2026-11-01\n    per PFLOPS leased for a year\n",
+    .examples = "loam price set output_tokens 8.50 --model tiny\n    8.50 per million tokens that 'tiny' writes\n"
+                "loam price set ph_leased 120000 --unit p_year --from 2026-11-01\n    per PFLOPS leased for a year\n",
     .options =
         (const lm_option[]){
             {.name = "model", .type = LM_OPT_STRING, .arg = "NAME", .offset = AT(model),

@@ -22,18 +22,33 @@ void lm_help_print_all(void) {
     printf("\n'loam help <command>' or 'loam <command> --help' tells more\n");
 }
 
+static void print_subcommands(const lm_command *command, const char *full_name) {
+    printf("usage: loam %s <subcommand> [options]\n\nsubcommands:\n", full_name);
+    for (size_t i = 0; command->subcommands[i]; i++)
+        printf("  %-14s %s\n", command->subcommands[i]->name, command->subcommands[i]->summary);
+    printf("\n'loam help %s <subcommand>' or 'loam %s <subcommand> --help' tells more\n", full_name, full_name);
+}
+
+/* The lines of command->examples, all moved right by two. */
+static void print_examples(const char *examples) {
+    printf("\nexamples:\n");
+    while (*examples) {
+        int len = (int)strcspn(examples, "\n");
+        printf("  %.*s\n", len, examples);
+        examples += len + (examples[len] == '\n');
+    }
+}
+
 void lm_help_print(const lm_command *command, const char *full_name) {
     printf("loam %s: %s\n\n", full_name, command->summary);
     if (command->subcommands) {
-        printf("usage: loam %s <subcommand> [options]\n\n", full_name);
-        for (size_t i = 0; command->subcommands[i]; i++)
-            printf("  %-12s %s\n", command->subcommands[i]->name, command->subcommands[i]->summary);
+        print_subcommands(command, full_name);
         return;
     }
     printf("usage: loam %s%s%s%s\n", full_name, command->options ? " [options]" : "", command->usage ? " " : "",
            command->usage ? command->usage : "");
     if (command->description) printf("\n%s\n", command->description);
-    if (command->options && command->options->name) printf("\noptions:\n");
+    printf("\noptions:\n");
     for (const lm_option *option = command->options; option && option->name; option++) {
         char synopsis[96];
         option_synopsis(option, synopsis, sizeof synopsis);
@@ -42,7 +57,7 @@ void lm_help_print(const lm_command *command, const char *full_name) {
         printf("\n");
     }
     printf("  %-28s %s\n", "-h, --help", "show this help");
-    if (command->examples) printf("\nexamples:\n%s", command->examples);
+    if (command->examples) print_examples(command->examples);
 }
 
 /* Text with the characters that roff would take for itself escaped. */
@@ -96,6 +111,7 @@ void lm_help_print_man_all(void) {
            ".SH DESCRIPTION\nloam trains, serves, meters and bills large language models on the compute at hand.\n"
            "Each command has a page of its own.\n.SH COMMANDS\n");
     for (size_t i = 0; lm_commands[i]; i++) {
+        if (lm_commands[i]->hidden) continue;
         printf(".TP\n.BR loam\\-%s (1)\n", lm_commands[i]->name);
         print_roff(lm_commands[i]->summary);
         printf("\n");

@@ -20,7 +20,9 @@ const lm_command *const lm_commands[] = {
 static int unknown_command(const char *name) {
     const char *names[64];
     size_t n = 0;
-    for (; lm_commands[n]; n++) names[n] = lm_commands[n]->name;
+    for (size_t i = 0; lm_commands[i]; i++) {
+        if (!lm_commands[i]->hidden) names[n++] = lm_commands[i]->name;
+    }
     const char *nearest = lm_str_nearest(name, names, n);
     fprintf(stderr, "loam: unknown command '%s'", name);
     if (nearest) fprintf(stderr, "; did you mean '%s'?", nearest);
