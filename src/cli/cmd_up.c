@@ -18,7 +18,7 @@ typedef struct up_settings {
     bool log_json;
 } up_settings;
 
-enum { HOST_BYTES = 256, DEFAULT_LOOPS_MAX = 4 };
+enum { HOST_BYTES = 256, DEFAULT_LOOPS_MAX = 4, DEFAULT_PORT = 8080 };
 
 /* Where things are kept if nobody says: the user's data folder. Free with lm_free. */
 static char *home_folder(const up_settings *settings) {
@@ -55,6 +55,7 @@ static void on_ready(int port, void *arg) {
     const char *open = strchr(host, ':') ? "[" : "", *close = *open ? "]" : "";
     printf("loam is up: console http://%s%s%s:%d/  OpenAI API http://%s%s%s:%d/v1\n", open, host, close, port, open, host,
            close, port);
+    if (port != DEFAULT_PORT) printf("Let the other commands find it: export LOAM_URL=http://%s%s%s:%d\n", open, host, close, port);
     fflush(stdout);
 }
 
@@ -125,8 +126,8 @@ const lm_command lm_cmd_up = {
         "Serves the REST API under /api/v1, the OpenAI API of all endpoints under /v1, and the console under /, in one "
         "process. The first start makes a project and prints its admin key, once. SIGTERM lets open requests come to "
         "their end; a second one cuts them off.",
-    .examples = "  loam up\n    run on this machine, everything under ~/.local/share/loam\n"
-                "  loam up --listen 127.0.0.1:9000 --database postgresql://loam@db/loam\n"
+    .examples = "loam up\n    run on this machine, everything under ~/.local/share/loam\n"
+                "loam up --listen 127.0.0.1:9000 --database postgresql://loam@db/loam\n"
                 "    keep the books in PostgreSQL\n",
     .options = options,
     .settings_bytes = sizeof(up_settings),
