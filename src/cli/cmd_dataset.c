@@ -73,15 +73,13 @@ static const lm_option create_options[] = {
 };
 static const dataset_settings defaults = {.rest = LM_REST_DEFAULTS};
 
-#define DATASET_COMMAND(id, text_name, text_summary, text_usage, option_table, n, function)                                  \
-    static const lm_command id = {.name = text_name, .summary = text_summary, .usage = text_usage, .options = option_table,  \
-                                  .min_args = n, .max_args = n, .settings_bytes = sizeof(dataset_settings),                  \
-                                  .defaults = &defaults, .run = function}
-
-DATASET_COMMAND(list_command, "list", "list the project's datasets", NULL, plain_options, 0, run_list);
-DATASET_COMMAND(show_command, "show", "show a dataset", "<dataset>", plain_options, 1, run_show);
-DATASET_COMMAND(create_command, "create", "import a file or folder as a dataset", "<name> <path>", create_options, 2, run_create);
-DATASET_COMMAND(delete_command, "delete", "delete a dataset", "<dataset>", plain_options, 1, run_delete);
+LM_REST_COMMAND(list_command, dataset_settings, "list", "list the project's datasets", NULL, plain_options, 0,
+                run_list);
+LM_REST_COMMAND(show_command, dataset_settings, "show", "show a dataset", "<dataset>", plain_options, 1, run_show);
+LM_REST_COMMAND(create_command, dataset_settings, "create", "import a file or folder as a dataset", "<name> <path>",
+                create_options, 2, run_create);
+LM_REST_COMMAND(delete_command, dataset_settings, "delete", "delete a dataset", "<dataset>", plain_options, 1,
+                run_delete);
 
 static const lm_command *const subcommands[] = {&list_command, &show_command, &create_command, &delete_command, NULL};
 

@@ -172,20 +172,21 @@ static const lm_option change_options[] = {
 static const endpoint_settings defaults = {.rest = LM_REST_DEFAULTS, .min_replicas = UNSET, .max_replicas = UNSET,
                                            .idle_timeout_s = UNSET, .timeout_s = 300};
 
-#define ENDPOINT_COMMAND(id, text_name, text_summary, text_usage, option_table, n, function)                                 \
-    static const lm_command id = {.name = text_name, .summary = text_summary, .usage = text_usage, .options = option_table,  \
-                                  .min_args = n, .max_args = n, .settings_bytes = sizeof(endpoint_settings),                 \
-                                  .defaults = &defaults, .run = function}
-
-ENDPOINT_COMMAND(list_command, "list", "list the project's endpoints", NULL, plain_options, 0, run_list);
-ENDPOINT_COMMAND(show_command, "show", "show an endpoint", "<endpoint>", plain_options, 1, run_show);
-ENDPOINT_COMMAND(create_command, "create", "deploy a model under a name", "<name>", change_options, 1, run_create);
-ENDPOINT_COMMAND(change_command, "change", "change an endpoint's model or limits", "<endpoint>", change_options, 1, run_change);
-ENDPOINT_COMMAND(wait_command, "wait", "wait until an endpoint has a replica that answers", "<endpoint>", wait_options, 1, run_wait);
-ENDPOINT_COMMAND(delete_command, "delete", "delete an endpoint; its replicas finish what they have", "<endpoint>", plain_options,
-                 1, run_delete);
-ENDPOINT_COMMAND(replicas_command, "replicas", "list an endpoint's replicas", "<endpoint>", plain_options, 1, run_replicas);
-ENDPOINT_COMMAND(stats_command, "stats", "show how an endpoint is used now", "<endpoint>", plain_options, 1, run_stats);
+LM_REST_COMMAND(list_command, endpoint_settings, "list", "list the project's endpoints", NULL, plain_options, 0,
+                run_list);
+LM_REST_COMMAND(show_command, endpoint_settings, "show", "show an endpoint", "<endpoint>", plain_options, 1, run_show);
+LM_REST_COMMAND(create_command, endpoint_settings, "create", "deploy a model under a name", "<name>", change_options, 1,
+                run_create);
+LM_REST_COMMAND(change_command, endpoint_settings, "change", "change an endpoint's model or limits", "<endpoint>",
+                change_options, 1, run_change);
+LM_REST_COMMAND(wait_command, endpoint_settings, "wait", "wait until an endpoint has a replica that answers",
+                "<endpoint>", wait_options, 1, run_wait);
+LM_REST_COMMAND(delete_command, endpoint_settings, "delete", "delete an endpoint; its replicas finish what they have",
+                "<endpoint>", plain_options, 1, run_delete);
+LM_REST_COMMAND(replicas_command, endpoint_settings, "replicas", "list an endpoint's replicas", "<endpoint>",
+                plain_options, 1, run_replicas);
+LM_REST_COMMAND(stats_command, endpoint_settings, "stats", "show how an endpoint is used now", "<endpoint>",
+                plain_options, 1, run_stats);
 
 static const lm_command *const subcommands[] = {&list_command, &show_command,   &create_command,   &change_command,
                                                 &wait_command, &delete_command, &replicas_command, &stats_command, NULL};

@@ -286,20 +286,20 @@ static const lm_option create_options[] = {
 };
 static const job_settings defaults = {.rest = LM_REST_DEFAULTS, .max_retries = 3};
 
-#define JOB_COMMAND(id, text_name, text_summary, text_usage, option_table, n, function)                                      \
-    static const lm_command id = {.name = text_name, .summary = text_summary, .usage = text_usage, .options = option_table,  \
-                                  .min_args = n, .max_args = n, .settings_bytes = sizeof(job_settings),                      \
-                                  .defaults = &defaults, .run = function}
-
-JOB_COMMAND(list_command, "list", "list the project's jobs", NULL, plain_options, 0, run_list);
-JOB_COMMAND(show_command, "show", "show a job", "<job>", plain_options, 1, run_show);
-JOB_COMMAND(create_command, "create", "submit a training job", "<name>", create_options, 1, run_create);
-JOB_COMMAND(wait_command, "wait", "wait until a job is over; fails when it did not succeed", "<job>", plain_options, 1, run_wait);
-JOB_COMMAND(cancel_command, "cancel", "cancel a job; a running one stops at a checkpoint", "<job>", plain_options, 1, run_cancel);
-JOB_COMMAND(resume_command, "resume", "queue a failed or cancelled job again", "<job>", plain_options, 1, run_resume);
-JOB_COMMAND(runs_command, "runs", "list the runs of a job", "<job>", plain_options, 1, run_runs);
-JOB_COMMAND(logs_command, "logs", "print a job's log", "<job>", follow_options, 1, run_logs);
-JOB_COMMAND(metrics_command, "metrics", "print a job's metrics as JSON lines", "<job>", follow_options, 1, run_metrics);
+LM_REST_COMMAND(list_command, job_settings, "list", "list the project's jobs", NULL, plain_options, 0, run_list);
+LM_REST_COMMAND(show_command, job_settings, "show", "show a job", "<job>", plain_options, 1, run_show);
+LM_REST_COMMAND(create_command, job_settings, "create", "submit a training job", "<name>", create_options, 1,
+                run_create);
+LM_REST_COMMAND(wait_command, job_settings, "wait", "wait until a job is over; fails when it did not succeed", "<job>",
+                plain_options, 1, run_wait);
+LM_REST_COMMAND(cancel_command, job_settings, "cancel", "cancel a job; a running one stops at a checkpoint", "<job>",
+                plain_options, 1, run_cancel);
+LM_REST_COMMAND(resume_command, job_settings, "resume", "queue a failed or cancelled job again", "<job>", plain_options,
+                1, run_resume);
+LM_REST_COMMAND(runs_command, job_settings, "runs", "list the runs of a job", "<job>", plain_options, 1, run_runs);
+LM_REST_COMMAND(logs_command, job_settings, "logs", "print a job's log", "<job>", follow_options, 1, run_logs);
+LM_REST_COMMAND(metrics_command, job_settings, "metrics", "print a job's metrics as JSON lines", "<job>",
+                follow_options, 1, run_metrics);
 
 static const lm_command *const subcommands[] = {&list_command,   &show_command, &create_command, &wait_command,   &cancel_command,
                                                 &resume_command, &runs_command, &logs_command,   &metrics_command, NULL};

@@ -100,16 +100,13 @@ static const lm_option create_options[] = {
 };
 static const model_settings defaults = {.rest = LM_REST_DEFAULTS};
 
-#define MODEL_COMMAND(id, text_name, text_summary, text_usage, option_table, n, function)                                    \
-    static const lm_command id = {.name = text_name, .summary = text_summary, .usage = text_usage, .options = option_table,  \
-                                  .min_args = n, .max_args = n, .settings_bytes = sizeof(model_settings),                    \
-                                  .defaults = &defaults, .run = function}
-
-MODEL_COMMAND(list_command, "list", "list the project's models", NULL, plain_options, 0, run_list);
-MODEL_COMMAND(show_command, "show", "show a model's versions and where they come from", "<model>", plain_options, 1, run_show);
-MODEL_COMMAND(create_command, "create", "import a file or folder as a model, or as its next version", "<name> <path>",
-              create_options, 2, run_create);
-MODEL_COMMAND(delete_command, "delete", "delete a model with its versions", "<model>", plain_options, 1, run_delete);
+LM_REST_COMMAND(list_command, model_settings, "list", "list the project's models", NULL, plain_options, 0, run_list);
+LM_REST_COMMAND(show_command, model_settings, "show", "show a model's versions and where they come from", "<model>",
+                plain_options, 1, run_show);
+LM_REST_COMMAND(create_command, model_settings, "create", "import a file or folder as a model, or as its next version",
+                "<name> <path>", create_options, 2, run_create);
+LM_REST_COMMAND(delete_command, model_settings, "delete", "delete a model with its versions", "<model>", plain_options,
+                1, run_delete);
 
 static const lm_command *const subcommands[] = {&list_command, &show_command, &create_command, &delete_command, NULL};
 
