@@ -8,6 +8,7 @@
 #include "../golden/ops/ops.inc"
 #include "backend/cpu/cpu.h"
 #include "compute/plan.h"
+#include "weighted_sum.h"
 
 static const double abs_tol = 2e-6, rel_tol = 2e-5;
 
@@ -117,16 +118,6 @@ static void check_array(const char *what, const float *got, const float *wanted,
               abs_tol + rel_tol * fabs((double)wanted[i])))
             fail_msg("%s[%ld] is %.9g, torch has %.9g", what, (long)i, (double)got[i],
                      (double)wanted[i]);
-}
-
-/* The sum of d_out * out, so that d_out is the gradient of out. */
-static lm_tensor *weighted_sum(lm_graph *graph, lm_tensor *out, const float *d_out) {
-    int64_t n = lm_tensor_n_elems(out);
-    lm_weight weight = {
-        .name = "d_out", .dtype = LM_F32, .n_dims = 2, .shape = {1, n}, .data = d_out};
-    lm_tensor *row = lm_graph_reshape(graph, out, 2, (int64_t[]){1, n});
-    return lm_graph_op(graph, LM_OP_LINEAR,
-                       &(lm_op_args){.in = {row, lm_graph_weight(graph, &weight)}});
 }
 
 static void test_against_torch(void **state) {

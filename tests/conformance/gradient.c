@@ -4,6 +4,7 @@
 
 #include "base/rng.h"
 #include "compute/plan.h"
+#include "weighted_sum.h"
 
 /* The loss is sum of c[i] * out[i], added in f64, so its error is that of the outputs: some 1e-7
  * each, and 1e-7 / STEP in the difference; cutting the series after the second term costs STEP^2
@@ -41,19 +42,6 @@ static lm_tensor *make_input(gradient_test *t, const case_input *in) {
     lm_tensor *grad =
         lm_graph_state(t->graph, "grad", LM_F32, in->n_dims, in->shape, zeros(n), NULL);
     return lm_graph_state(t->graph, "param", LM_F32, in->n_dims, in->shape, zeros(n), grad);
-}
-
-/* [n] . c as a graph op, so that the gradient of every output element is its c. */
-static lm_tensor *weighted_sum(gradient_test *t) {
-    t->n_out = lm_tensor_n_elems(t->out);
-    t->weights = zeros(t->n_out);
-    lm_tensor *c = lm_graph_weight(
-        t->graph,
-        &(lm_weight){
-            .name = "c", .dtype = LM_F32, .n_dims = 2, .shape = {1, t->n_out}, .data = t->weights});
-    lm_tensor *row = lm_graph_reshape(t->graph, t->out, 2, (int64_t[]){1, t->n_out});
-    lm_tensor *loss = lm_graph_op(t->graph, LM_OP_LINEAR, &(lm_op_args){.in = {row, c}});
-    return lm_graph_reshape(t->graph, loss, 1, (int64_t[]){1});
 }
 
 static void fill_inputs(gradient_test *t) {
@@ -103,7 +91,9 @@ void gradient_check(const op_case *c, lm_device *device) {
     t.out = lm_graph_op(t.graph, c->op, &args);
     assert_ok(lm_graph_status(t.graph, &err));
     lm_graph_output(t.graph, t.out);
-    assert_ok(lm_graph_backward(t.graph, weighted_sum(&t), &err));
+    t.n_out = lm_tensor_n_elems(t.out);
+    t.weights = zeros(t.n_out);
+    assert_ok(lm_graph_backward(t.graph, weighted_sum(t.graph, t.out, t.weights), &err));
     assert_ok(lm_plan_new(t.graph, device, &t.plan, &err));
     fill_inputs(&t);
     lm_plan_run(t.plan, (int64_t[LM_N_EXTENTS]){0});
