@@ -8,6 +8,7 @@
 #include "cloud/registry.h"
 #include "cloud/replicas.h"
 #include "cloud/scheduler.h"
+#include "net/metrics.h"
 
 enum { DEFAULT_COMPLETION_TOKENS = 1024, BYTES_PER_TOKEN = 3, MEMORY_SHARE_PERCENT = 90 };
 
@@ -124,8 +125,7 @@ static void gateway_metrics(lm_cloud *cloud, lm_buf *out) {
          lm_reservations_held(cloud->reservations)},
     };
     for (size_t i = 0; i < LM_COUNT_OF(rows); i++)
-        lm_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %lld\n", rows[i].name, rows[i].help, rows[i].name, rows[i].type,
-                      rows[i].name, (long long)rows[i].value);
+        lm_metric(out, rows[i].name, rows[i].type, rows[i].help, (double)rows[i].value);
 }
 
 const lm_cloud_service lm_service_gateway = {
@@ -160,9 +160,8 @@ static bool replicas_idle(lm_cloud *cloud) {
 }
 
 static void replicas_metrics(lm_cloud *cloud, lm_buf *out) {
-    lm_buf_printf(out, "# HELP loam_tokens_per_second tokens generated in the last second, all replicas\n"
-                       "# TYPE loam_tokens_per_second gauge\nloam_tokens_per_second %.3f\n",
-                  lm_replicas_rate(cloud->replicas, NULL));
+    lm_metric(out, "loam_tokens_per_second", "gauge", "tokens generated in the last second, all replicas",
+              lm_replicas_rate(cloud->replicas, NULL));
 }
 
 const lm_cloud_service lm_service_replicas = {.name = "replicas", .start = start_replicas, .stop = stop_replicas,
