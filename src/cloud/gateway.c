@@ -15,7 +15,13 @@ void lm_gateway_reply_error(lm_http_request *request, int http_status, const cha
     lm_http_reply_json(request, http_status, error);
 }
 
-static void reply_status(lm_http_request *request, loam_status status, int64_t retry_after_s, const loam_error *err) {
+/* Why a request was not let in. The grant of a valid key that lacks a scope names its project. */
+static void reply_refusal(lm_http_request *request, loam_status status, const lm_gateway_grant *grant, int64_t retry_after_s,
+                          const loam_error *err) {
+    if (status == LOAM_DENIED && grant->project_id[0]) {
+        lm_gateway_reply_error(request, 403, "invalid_request_error", "missing_scope", err->message);
+        return;
+    }
     static const struct {
         loam_status status;
         int http_status;
@@ -198,8 +204,8 @@ static void handle_completion(lm_http_request *request, void *arg) {
     lm_exchange *x = lm_calloc(1, sizeof *x);
     loam_status status = x ? let_in(gateway, request, x, &retry_after_s, &err) : lm_error_no_memory(&err, sizeof *x);
     if (status != LOAM_OK) {
+        reply_refusal(request, status, x ? &x->grant : &(lm_gateway_grant){0}, retry_after_s, &err);
         lm_free(x);
-        reply_status(request, status, retry_after_s, &err);
         return;
     }
     x->lane = lane_of(gateway, request);
@@ -226,7 +232,7 @@ static void handle_models(lm_http_request *request, void *arg) {
     lm_gateway_grant grant = {0};
     loam_status status = gateway->hooks.identify(gateway->hooks.arg, bearer_of(request), &grant, &err);
     if (status != LOAM_OK) {
-        reply_status(request, status, 1, &err);
+        reply_refusal(request, status, &grant, 1, &err);
         return;
     }
     json_t *data = json_array();

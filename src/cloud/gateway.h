@@ -38,7 +38,8 @@ typedef struct lm_gateway_grant {
 
 /* What the rest of the cloud decides. Called on the request's loop; must not block. */
 typedef struct lm_gateway_hooks {
-    /* Whose key this is; fills project_id. LOAM_DENIED: nobody's (401). */
+    /* Whose key this is; fills project_id. LOAM_DENIED: nobody's (401), or, with project_id filled, that of somebody who may
+     * not use models (403). */
     loam_status (*identify)(void *arg, const char *bearer, lm_gateway_grant *out, loam_error *err);
     /* Lets the request in, fills the rest. LOAM_LIMIT: too many requests or budget spent (429). */
     loam_status (*admit)(void *arg, const lm_gateway_ask *ask, lm_gateway_grant *grant, int64_t *out_retry_after_s,

@@ -44,10 +44,10 @@ static loam_status identify(void *arg, const char *bearer, lm_gateway_grant *out
     lm_caller caller;
     if (!bearer) return lm_error_set(err, LOAM_DENIED, "no API key was given; send it as Authorization: Bearer");
     LM_TRY(lm_keyring_authenticate(cloud->keyring, bearer, lm_clock_epoch_ms(), &caller, err));
-    if (!(caller.scopes & LM_SCOPE_INFERENCE)) return lm_error_set(err, LOAM_DENIED, "this API key lacks the scope 'inference'");
     snprintf(out->project_id, sizeof out->project_id, "%s", caller.project_id);
     snprintf(out->key_id, sizeof out->key_id, "%s", caller.key_id);
-    return LOAM_OK;
+    if (caller.scopes & LM_SCOPE_INFERENCE) return LOAM_OK;
+    return lm_error_set(err, LOAM_DENIED, "this API key lacks the scope 'inference'");
 }
 
 static loam_status admit(void *arg, const lm_gateway_ask *ask, lm_gateway_grant *grant, int64_t *out_retry_after_s,

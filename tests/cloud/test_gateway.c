@@ -91,7 +91,7 @@ static void full_reply(lm_http_request *request, void *arg) {
 static loam_status identify(void *arg, const char *bearer, lm_gateway_grant *out, loam_error *err) {
     if (!bearer || strncmp(bearer, "key-", 4) != 0) return lm_error_set(err, LOAM_DENIED, "no such key");
     snprintf(out->project_id, sizeof out->project_id, "prj_%s", bearer + 4);
-    return LOAM_OK;
+    return strcmp(bearer, "key-viewer") == 0 ? lm_error_set(err, LOAM_DENIED, "no inference for this key") : LOAM_OK;
 }
 
 static loam_status admit(void *arg, const lm_gateway_ask *ask, lm_gateway_grant *grant, int64_t *out_retry_after_s,
@@ -220,6 +220,11 @@ static void test_refusals(void **state) {
     publish(f, (int[]){lm_http_server_port(f->good)}, 1);
     assert_int_equal(ask(f, NULL, "/v1/completions", "{\"model\":\"m\"}").status, 401);
     assert_int_equal(ask(f, "wrong", "/v1/models", NULL).status, 401);
+    assert_int_equal(ask(f, "key-viewer", "/v1/models", NULL).status, 403);
+    answer lacking = ask(f, "key-viewer", "/v1/chat/completions", "{\"model\":\"m\"}");
+    assert_int_equal(lacking.status, 403);
+    assert_string_equal(lacking.text, "{\"error\":{\"message\":\"no inference for this key\",\"type\":"
+                                      "\"invalid_request_error\",\"param\":null,\"code\":\"missing_scope\"}}");
     assert_int_equal(ask(f, "key-a", "/v1/completions", "{\"model\":\"other\"}").status, 404);
     assert_int_equal(ask(f, "key-b", "/v1/completions", "{\"model\":\"m\"}").status, 404); /* another project's */
     assert_int_equal(ask(f, "key-a", "/v1/completions", "{\"model\":").status, 400);
