@@ -65,6 +65,13 @@ static loam_status train(const train_settings *s, const lm_recipe *recipe, const
     return status;
 }
 
+static int exit_code_of(loam_status status, bool recipe_read, const loam_error *err) {
+    if (status == LOAM_OK) return LM_EXIT_OK;
+    int failed = lm_cli_fail(err);
+    if (status == LOAM_CANCELLED) return LM_EXIT_STOPPED;
+    return status == LOAM_INVALID && !recipe_read ? LM_EXIT_USAGE : failed; /* to try a wrong recipe again is no use */
+}
+
 static int run_train(const void *settings, int n_args, char **args) {
     const train_settings *s = settings;
     loam_error err = {0};
@@ -72,12 +79,11 @@ static int run_train(const void *settings, int n_args, char **args) {
     lm_recipe_init(&recipe);
     char *base_dir = folder_of(args[0]);
     loam_status status = base_dir ? read_recipe(s, args[0], &recipe, &err) : lm_error_no_memory(&err, 0);
-    if (status == LOAM_OK) status = train(s, &recipe, base_dir, &err);
+    bool recipe_read = status == LOAM_OK;
+    if (recipe_read) status = train(s, &recipe, base_dir, &err);
     lm_recipe_deinit(&recipe);
     lm_free(base_dir);
-    if (status == LOAM_OK) return LM_EXIT_OK;
-    int failed = lm_cli_fail(&err);
-    return status == LOAM_CANCELLED ? LM_EXIT_STOPPED : failed;
+    return exit_code_of(status, recipe_read, &err);
 }
 
 #define AT(field) LM_OPTION_AT(train_settings, field)

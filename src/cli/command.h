@@ -17,7 +17,7 @@
 enum {
     LM_EXIT_OK = 0,
     LM_EXIT_FAILED = 1,   /* the work failed; the error is on standard error */
-    LM_EXIT_USAGE = 2,    /* the command line was wrong */
+    LM_EXIT_USAGE = 2,    /* the command line was wrong, or the recipe */
     LM_EXIT_STOPPED = 75, /* stopped on request after saving; run again to go on (EX_TEMPFAIL) */
 };
 

@@ -116,7 +116,7 @@ void lm_help_print_man_all(void) {
         print_roff(lm_commands[i]->summary);
         printf("\n");
     }
-    printf(".SH EXIT STATUS\n0 on success, 1 when the work failed, 2 on a wrong command line, 75 when stopped on request\n"
+    printf(".SH EXIT STATUS\n0 on success, 1 when the work failed, 2 on a wrong command line or recipe, 75 when stopped on request\n"
            "after saving, so that running again goes on.\n");
 }
 

@@ -40,7 +40,29 @@ loam_status lm_lines_read(const char *path, int64_t *offset, bool (*fn)(lm_str l
     return LOAM_OK;
 }
 
-void lm_last_line(const char *path, char *out, size_t size) {
+/* Where the last line begins that is not indented. */
+static const char *message_begin(const char *text) {
+    const char *begin = text;
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        if (*line == '\n') line++;
+        if (*line != ' ') begin = line;
+    }
+    return begin;
+}
+
+/* Makes one line of several: a line's end and the next one's indentation become one space. */
+static void copy_message(const char *text, char *out, size_t size) {
+    size_t n = 0;
+    while (*text && n + 1 < size) {
+        bool line_end = *text == '\n';
+        out[n++] = line_end ? ' ' : *text;
+        text++;
+        if (line_end) text += strspn(text, " ");
+    }
+    out[n] = '\0';
+}
+
+void lm_last_message(const char *path, char *out, size_t size) {
     out[0] = '\0';
     FILE *stream = fopen(path, "re");
     if (!stream) return;
@@ -50,8 +72,7 @@ void lm_last_line(const char *path, char *out, size_t size) {
     fclose(stream);
     while (n > 0 && (tail[n - 1] == '\n' || tail[n - 1] == ' ')) n--;
     tail[n] = '\0';
-    const char *begin = strrchr(tail, '\n');
-    snprintf(out, size, "%s", begin ? begin + 1 : tail);
+    copy_message(message_begin(tail), out, size);
 }
 
 /* ---- pages over all runs ---- */

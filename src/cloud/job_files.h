@@ -37,7 +37,7 @@ loam_status lm_job_read(const char *home, const char *job_id, int64_t last_epoch
 loam_status lm_lines_read(const char *path, int64_t *offset, bool (*fn)(lm_str line, void *arg), void *arg,
                           loam_error *err) LM_MUST_USE;
 
-/* The last line of text in a file, for error messages; "" when there is none. */
-void lm_last_line(const char *path, char *out, size_t size);
+/* The last line of text in a file, for error messages, with the indented ones (hints) that go with it; "" when there is none. */
+void lm_last_message(const char *path, char *out, size_t size);
 
 #endif

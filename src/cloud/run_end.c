@@ -88,9 +88,9 @@ static int64_t last_sign_ms(const lm_run_view *view) {
 
 static void describe(ending *e) {
     const lm_process_info *info = e->info;
-    char line[256], *dir = lm_job_run_dir(e->view->scheduler->options.home, e->view->job.id, e->view->run.epoch);
+    char line[360], *dir = lm_job_run_dir(e->view->scheduler->options.home, e->view->job.id, e->view->run.epoch);
     char *path = dir ? lm_asprintf("%s/stderr", dir) : NULL;
-    lm_last_line(path ? path : "", line, sizeof line);
+    lm_last_message(path ? path : "", line, sizeof line);
     lm_free(dir);
     lm_free(path);
     if (e->launch_error) {

@@ -111,7 +111,7 @@ static loam_status see_running(lm_replicas *replicas, lm_replica *row, lm_worker
 
 static const char *describe_end(lm_replicas *replicas, const char *dir, const lm_process_info *info) {
     char line[256], *path = lm_path_join(dir, "stderr");
-    lm_last_line(path ? path : "", line, sizeof line);
+    lm_last_message(path ? path : "", line, sizeof line);
     lm_free(path);
     if (info->state == LM_PROCESS_LOST) return "the worker is gone without a word";
     if (info->term_signal)

@@ -113,7 +113,7 @@ static int train(char **argv) {
     t.step_ms = recipe_number(recipe, "step_ms", 1);
     t.every = recipe_number(recipe, "checkpoint_every", 5);
     if (recipe_number(recipe, "exit", 0)) {
-        fprintf(stderr, "asked to fail\n");
+        fprintf(stderr, "loam: asked to fail\n      and told how to go on\n");
         return (int)recipe_number(recipe, "exit", 0);
     }
     snprintf(dir, sizeof dir, "%s/checkpoints", t.out);

@@ -1,11 +1,12 @@
-/* Jobs from queue to model, with trainers that fail, are killed and outlive the scheduler. The fake program is argv[1]. */
+/* Jobs from queue to model, with trainers that fail, are killed and outlive the scheduler. The fake program is argv[1],
+ * the real one argv[2]. */
 #include "ops_fixture.h"
 
 #include <signal.h>
 
 #include "cloud/job_files.h"
 
-static const char *g_program;
+static const char *g_program, *g_loam;
 
 static ops_fixture *begin(void **state) {
     ops_fixture *f = ops_begin(state, g_program);
@@ -64,10 +65,22 @@ static void test_failures(void **state) {
     ops_add_job(f, f->project_id, "f", "exit: 1\n", 0, 2, failing);
     lm_job job = ops_wait_job(f, usage, "failed");
     assert_int_equal(job.epoch, 1); /* a wrong recipe is not tried again */
-    assert_non_null(strstr(job.error, "asked to fail"));
+    assert_string_equal(job.error, "the trainer ended with code 2: loam: asked to fail and told how to go on");
     job = ops_wait_job(f, failing, "failed");
     assert_int_equal(job.epoch, 3);
     assert_int_equal(ops_number(f, "SELECT COUNT(*) FROM model_version"), 0);
+}
+
+static void test_wrong_recipe(void **state) {
+    ops_fixture *f = ops_begin(state, g_loam);
+    char id[LM_ID_BYTES];
+    ops_start_scheduler(f);
+    ops_add_job(f, f->project_id, "j", "train:\n  stepps: 3\n", 0, 5, id);
+    lm_job job = ops_wait_job(f, id, "failed");
+    assert_int_equal(ops_number(f, "SELECT COUNT(*) FROM run"), 1);
+    assert_int_equal(ops_number(f, "SELECT exit_code FROM run"), 2);
+    assert_non_null(strstr(job.error, "unknown key 'stepps'"));
+    assert_non_null(strstr(job.error, "did you mean 'steps'?"));
 }
 
 /* Kills the trainer of the job's present run; false when it has none now. */
@@ -153,11 +166,13 @@ static void test_priority_and_fair_share(void **state) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 2) return 1;
+    if (argc < 3) return 1;
     g_program = argv[1];
+    g_loam = argv[2];
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_job_becomes_a_version, ops_end),
         cmocka_unit_test_teardown(test_failures, ops_end),
+        cmocka_unit_test_teardown(test_wrong_recipe, ops_end),
         cmocka_unit_test_teardown(test_killed_trainers_resume, ops_end),
         cmocka_unit_test_teardown(test_scheduler_restarts, ops_end),
         cmocka_unit_test_teardown(test_cancel, ops_end),

@@ -93,8 +93,8 @@ def check_refusals(home):
     recipe, corpus, fence = str(home / "recipe.yaml"), str(home / "corpus"), home / "fence"
     fence.write_text("4\n")
     refused(2, "wants <recipe.yaml>")
-    refused(1, "did you mean 'train.steps'?", recipe, "--set", "train.step=3")
-    refused(1, "names no data", recipe, "--out", str(home / "x"))
+    refused(2, "did you mean 'train.steps'?", recipe, "--set", "train.step=3")
+    refused(2, "names no data", recipe, "--out", str(home / "x"))
     refused(1, "--resume", recipe, "--data", corpus, "--out", str(home / "whole"))
     refused(1, "epoch 4", recipe, "--data", corpus, "--out", str(home / "fenced"), "--fence", str(fence), "--epoch", "3")
 
