@@ -89,12 +89,9 @@ char *lm_arena_strndup(lm_arena *arena, const char *text, size_t len) {
 char *lm_arena_printf(lm_arena *arena, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
-    va_list again;
-    va_copy(again, args);
-    int len = vsnprintf(NULL, 0, fmt, args);
-    va_end(args);
+    int len = lm_printf_len(fmt, args);
     char *text = len < 0 ? NULL : lm_arena_alloc(arena, (size_t)len + 1);
-    if (text) vsnprintf(text, (size_t)len + 1, fmt, again);
-    va_end(again);
+    if (text) vsnprintf(text, (size_t)len + 1, fmt, args);
+    va_end(args);
     return text;
 }

@@ -1,7 +1,6 @@
 #include "base/mem.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -64,16 +63,21 @@ char *lm_strndup(const char *text, size_t len) {
     return copy;
 }
 
+int lm_printf_len(const char *fmt, va_list args) {
+    va_list again;
+    va_copy(again, args);
+    int len = vsnprintf(NULL, 0, fmt, again);
+    va_end(again);
+    return len;
+}
+
 char *lm_asprintf(const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
-    va_list again;
-    va_copy(again, args);
-    int len = vsnprintf(NULL, 0, fmt, args);
-    va_end(args);
+    int len = lm_printf_len(fmt, args);
     char *text = len < 0 ? NULL : lm_alloc((size_t)len + 1);
-    if (text) vsnprintf(text, (size_t)len + 1, fmt, again);
-    va_end(again);
+    if (text) vsnprintf(text, (size_t)len + 1, fmt, args);
+    va_end(args);
     return text;
 }
 

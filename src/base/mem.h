@@ -7,6 +7,7 @@
 #ifndef LM_BASE_MEM_H
 #define LM_BASE_MEM_H
 
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,7 @@ LM_MUST_USE void *lm_alloc_aligned(size_t alignment, size_t size_bytes); /* alig
 LM_MUST_USE char *lm_strdup(const char *text);
 LM_MUST_USE char *lm_strndup(const char *text, size_t len);     /* stops at len or NUL; result is terminated */
 LM_MUST_USE char *lm_asprintf(const char *fmt, ...) LM_PRINTF(1, 2);
+int lm_printf_len(const char *fmt, va_list args) LM_PRINTF(1, 0); /* of the text to come; args may be used after; -1: none */
 void lm_free(void *ptr);                                        /* NULL is fine */
 
 /* Number of allocations made by this process so far (allocations and reallocations, not frees). For tests. */

@@ -154,15 +154,12 @@ void lm_buf_putc(lm_buf *buf, char c) {
 void lm_buf_printf(lm_buf *buf, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
-    va_list again;
-    va_copy(again, args);
-    int len = vsnprintf(NULL, 0, fmt, args);
-    va_end(args);
+    int len = lm_printf_len(fmt, args);
     if (len >= 0 && buf_reserve(buf, (size_t)len)) {
-        vsnprintf(buf->ptr + buf->len, (size_t)len + 1, fmt, again);
+        vsnprintf(buf->ptr + buf->len, (size_t)len + 1, fmt, args);
         buf->len += (size_t)len;
     }
-    va_end(again);
+    va_end(args);
 }
 
 loam_status lm_buf_status(const lm_buf *buf, loam_error *err) {
