@@ -71,10 +71,8 @@ static void print_roff(const char *text) {
     }
 }
 
-static void print_man_options(const lm_command *command) {
-    if (!command->options || !command->options->name) return;
-    printf(".SH OPTIONS\n");
-    for (const lm_option *option = command->options; option->name; option++) {
+static void print_man_options(const lm_option *option) {
+    for (; option && option->name; option++) {
         char synopsis[96];
         option_synopsis(option, synopsis, sizeof synopsis);
         printf(".TP\n.B ");
@@ -93,15 +91,7 @@ static void print_man_subcommands(const lm_command *command) {
         printf(".SS %s %s\n", sub->name, sub->usage ? sub->usage : "");
         print_roff(sub->summary);
         printf("\n");
-        for (const lm_option *option = sub->options; option && option->name; option++) {
-            char synopsis[96];
-            option_synopsis(option, synopsis, sizeof synopsis);
-            printf(".TP\n.B ");
-            print_roff(synopsis + strspn(synopsis, " "));
-            printf("\n");
-            print_roff(option->help);
-            printf("\n");
-        }
+        print_man_options(sub->options);
     }
 }
 
@@ -133,7 +123,8 @@ void lm_help_print_man(const lm_command *command, const char *full_name) {
         printf("\n");
     }
     if (command->subcommands) print_man_subcommands(command);
-    print_man_options(command);
+    if (command->options && command->options->name) printf(".SH OPTIONS\n");
+    print_man_options(command->options);
     if (command->examples) {
         printf(".SH EXAMPLES\n.nf\n");
         print_roff(command->examples);
