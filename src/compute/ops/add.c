@@ -4,14 +4,6 @@
  */
 #include "compute/ops/rules.h"
 
-static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
-    const lm_tensor *a = node->in[0], *b = node->in[1];
-    if (a->dtype != LM_F32 || b->dtype != LM_F32 || !lm_tensor_same_shape(a, b))
-        return lm_op_refuse(node, err, "two f32 tensors of one shape");
-    lm_out_like(out[0], a, LM_F32);
-    return LOAM_OK;
-}
-
 static void reference(const lm_kernel_args *args) {
     const float *a = lm_f32(args->node->in[0]), *b = lm_f32(args->node->in[1]);
     float *c = lm_f32(args->node->out[0]);
@@ -36,7 +28,7 @@ const lm_op lm_op_add = {
     .max_inputs = 2,
     .n_outputs = 1,
     .in_place = 1 | 2,
-    .shape = shape,
+    .shape = lm_shape_f32_pair,
     .reference = reference,
     .backward = backward,
     .cost = cost,

@@ -66,6 +66,14 @@ loam_status lm_op_refuse(const lm_node *node, loam_error *err, const char *wante
                         shapes);
 }
 
+loam_status lm_shape_f32_pair(const lm_node *node, lm_tensor *const *out, loam_error *err) {
+    const lm_tensor *a = node->in[0], *b = node->in[1];
+    if (a->dtype != LM_F32 || b->dtype != LM_F32 || !lm_tensor_same_shape(a, b))
+        return lm_op_refuse(node, err, "two f32 tensors of one shape");
+    lm_out_like(out[0], a, LM_F32);
+    return LOAM_OK;
+}
+
 int64_t lm_bytes_now(const lm_tensor *tensor, const int64_t *extents) {
     if (!tensor) return 0;
     return (int64_t)lm_dtype_bytes(tensor->dtype,

@@ -25,6 +25,9 @@ void lm_out_in_place(lm_tensor *out, lm_tensor *in);
 /* LOAM_INVALID: "linear wants x [R, K] and w [N, K]; got x f32 [3, 8], w f32 [4, 9]". */
 loam_status lm_op_refuse(const lm_node *node, loam_error *err, const char *wanted);
 
+/* A whole shape rule: two f32 tensors of one shape in, one more of it out. */
+loam_status lm_shape_f32_pair(const lm_node *node, lm_tensor *const *out, loam_error *err);
+
 /* Costs: elements and bytes of a tensor in a run with these extents (NULL: 0 bytes); of all
  * inputs and outputs. */
 int64_t lm_elems_now(const lm_tensor *tensor, const int64_t *extents);

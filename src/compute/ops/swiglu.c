@@ -4,14 +4,6 @@
  */
 #include "compute/ops/rules.h"
 
-static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
-    const lm_tensor *gate = node->in[0], *up = node->in[1];
-    if (gate->dtype != LM_F32 || up->dtype != LM_F32 || !lm_tensor_same_shape(gate, up))
-        return lm_op_refuse(node, err, "gate and up, f32 of one shape");
-    lm_out_like(out[0], gate, LM_F32);
-    return LOAM_OK;
-}
-
 static void reference(const lm_kernel_args *args) {
     const float *gate = lm_f32(args->node->in[0]), *up = lm_f32(args->node->in[1]);
     float *y = lm_f32(args->node->out[0]);
@@ -39,7 +31,7 @@ const lm_op lm_op_swiglu = {
     .max_inputs = 2,
     .n_outputs = 1,
     .in_place = 1 | 2,
-    .shape = shape,
+    .shape = lm_shape_f32_pair,
     .reference = reference,
     .backward = backward,
     .cost = cost,
