@@ -2,8 +2,8 @@
 # Trains a tiny model and has others read what came out: check_export.sh LOAM LIBLOAM.SO. PYTHON: an interpreter with torch,
 # transformers, gguf and tensorboard; without them the check is skipped.
 set -eu
-cd "$(dirname "$0")/.."
 loam=$(readlink -f "$1") library=$(readlink -f "$2") python=${PYTHON:-python3}
+cd "$(dirname "$0")/.."
 "$python" -c 'import torch, transformers, gguf, tensorboard' 2>/dev/null || { echo "no torch, transformers, gguf or tensorboard here"; exit 77; }
 home=$(mktemp -d)
 trap 'rm -rf "$home"' EXIT
