@@ -125,7 +125,7 @@ class Gateway(unittest.TestCase):
     def test_wrong_keys_and_requests(self):
         with self.assertRaises(openai.AuthenticationError): self.ask("loam-sk-wrong")
         _, secret = self.new_key("reader", "--scope", "read")
-        with self.assertRaises(openai.AuthenticationError): self.ask(secret)
+        with self.assertRaises(openai.PermissionDeniedError): self.ask(secret)
         id, secret = self.new_key("revoked")
         self.cloud.cli("key", "revoke", id)
         with self.assertRaises(openai.AuthenticationError): self.ask(secret)
