@@ -17,6 +17,15 @@
 
 #define LM_ALWAYS_INLINE inline __attribute__((always_inline))
 
+/* Of a function whose constant arguments are the sizes of its loops: compiled once for each of them, with its arrays in
+ * registers. With the checks of sanitizers so many copies take the compiler minutes: then it is one function and the sizes
+ * are variables, which gives the same bits. */
+#ifdef LM_SANITIZED
+#define LM_SIZED __attribute__((noinline, unused))
+#else
+#define LM_SIZED LM_ALWAYS_INLINE
+#endif
+
 #define LM_JOIN(a, b) a##b
 
 #if defined(__AVX512F__)
@@ -56,8 +65,8 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_load_as(const void *p, int64_t at, int64_t
     } while (0)
 
 /* out[k][i] = rows[at + i * stride + k] for i < n_rows <= 16 (else 0) and k < n_k: 16 x 16 elements are turned over at a time. */
-static LM_ALWAYS_INLINE void lm_v16_columns(const void *rows, int64_t at, int64_t stride, int64_t n_rows, int64_t n_k,
-                                            float *out, const lm_dtype dtype) {
+static LM_SIZED void lm_v16_columns(const void *rows, int64_t at, int64_t stride, int64_t n_rows, int64_t n_k, float *out,
+                                    const lm_dtype dtype) {
     LM_FOR_LANES(k, n, 0, n_k) {
         lm_v16 m[LM_LANES];
         if (n_rows == LM_LANES && n == LM_LANES) {

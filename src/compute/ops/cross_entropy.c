@@ -7,6 +7,7 @@
  * Order: the maximum m first, then exp(logit - m) in lanes and folded; the rows' losses are added
  * in order, in f64.
  */
+#include "compute/ops/mean_loss.h"
 #include "compute/ops/rules.h"
 
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
@@ -25,20 +26,6 @@ static float log_sum_exp(const float *x, int64_t n) {
     return max + logf(lm_lanes_fold(lanes));
 }
 
-static float mean_loss(const lm_node *node, int64_t n_rows) {
-    const float *logits = lm_f32(node->in[0]), *lse = lm_f32(node->out[1]);
-    const int32_t *targets = lm_i32(node->in[1]);
-    int64_t n_classes = node->in[0]->shape[1], count = 0;
-    double sum = 0.0;
-    for (int64_t r = 0; r < n_rows; r++) {
-        if (targets[r] < 0) continue;
-        LM_ASSERT(targets[r] < n_classes);
-        sum += (double)lse[r] - (double)logits[r * n_classes + targets[r]];
-        count++;
-    }
-    return count ? (float)(sum / (double)count) : 0.0f;
-}
-
 static void reference(const lm_kernel_args *args) {
     const lm_node *node = args->node;
     int64_t n_rows = lm_rows_now(args, node->in[0]), n_classes = node->in[0]->shape[1];
@@ -46,7 +33,7 @@ static void reference(const lm_kernel_args *args) {
     for (int64_t r = rows.begin; r < rows.end; r++)
         lm_f32(node->out[1])[r] = log_sum_exp(lm_f32(node->in[0]) + r * n_classes, n_classes);
     args->barrier(args->device);
-    if (args->thread == 0) *lm_f32(node->out[0]) = mean_loss(node, n_rows);
+    if (args->thread == 0) *lm_f32(node->out[0]) = lm_mean_loss(node, n_rows);
 }
 
 static void backward(lm_graph *graph, const lm_node *node, lm_tensor *const *d_out,
