@@ -1,7 +1,6 @@
 /* loam dataset: texts that jobs of the cloud train on. */
 #include <stdio.h>
 
-#include "base/mem.h"
 #include "cli/command.h"
 #include "cli/rest_wait.h"
 
@@ -28,9 +27,8 @@ static int run_list(const void *settings, int n_args, char **args) {
 static int on_dataset(const void *settings_, const char *method, const char *name) {
     const lm_rest *rest = &((const dataset_settings *)settings_)->rest;
     loam_error err = {0};
-    char id[LM_REST_ID_BYTES], path[LM_REST_ID_BYTES + 16];
-    if (lm_rest_find(rest, "/datasets", "ds", name, id, &err) != LOAM_OK) return lm_cli_fail(&err);
-    snprintf(path, sizeof path, "/datasets/%s", id);
+    char path[LM_REST_PATH_BYTES];
+    if (lm_rest_path(rest, "/datasets", "ds", name, "", path, &err) != LOAM_OK) return lm_cli_fail(&err);
     return lm_rest_print_object(rest, method, path, NULL, columns);
 }
 
@@ -43,14 +41,10 @@ static int run_delete(const void *settings, int n_args, char **args) {
 }
 
 static loam_status create(const dataset_settings *settings, const char *name, const char *source, loam_error *err) {
-    char *source_path, path[LM_REST_ID_BYTES + 16];
+    char path[LM_REST_PATH_BYTES];
     json_t *made = NULL, *ready = NULL;
-    LM_TRY(lm_cli_real_path(source, &source_path, err));
-    json_t *body = json_pack("{s:s, s:s}", "name", name, "path", source_path);
-    loam_status status = lm_rest_call(&settings->rest, "POST", "/datasets", body, &made, err);
-    json_decref(body);
-    lm_free(source_path);
-    LM_TRY(status);
+    loam_status status = LOAM_OK;
+    LM_TRY(lm_rest_import(&settings->rest, "/datasets", name, source, &made, err));
     const char *id = json_string_value(json_object_get(made, "id"));
     snprintf(path, sizeof path, "/datasets/%s", id ? id : "");
     if (!settings->no_wait) status = lm_rest_wait_import(&settings->rest, path, &ready, err);

@@ -65,19 +65,11 @@ static const lm_rest *rest_of(const void *settings) {
     return &((const endpoint_settings *)settings)->rest;
 }
 
-static loam_status endpoint_path(const lm_rest *rest, const char *endpoint, const char *tail, char *path, size_t size,
-                                 loam_error *err) {
-    char id[LM_REST_ID_BYTES];
-    LM_TRY(lm_rest_find(rest, "/endpoints", "ep", endpoint, id, err));
-    snprintf(path, size, "/endpoints/%s%s", id, tail);
-    return LOAM_OK;
-}
-
 static int on_endpoint(const void *settings, const char *method, const char *endpoint, const char *tail,
                        const lm_print_column *shown) {
     loam_error err = {0};
-    char path[LM_REST_ID_BYTES + 32];
-    if (endpoint_path(rest_of(settings), endpoint, tail, path, sizeof path, &err) != LOAM_OK) return lm_cli_fail(&err);
+    char path[LM_REST_PATH_BYTES];
+    if (lm_rest_path(rest_of(settings), "/endpoints", "ep", endpoint, tail, path, &err) != LOAM_OK) return lm_cli_fail(&err);
     return lm_rest_print_object(rest_of(settings), method, path, NULL, shown);
 }
 
@@ -99,8 +91,9 @@ static int run_stats(const void *settings, int n_args, char **args) {
 
 static int run_replicas(const void *settings, int n_args, char **args) {
     loam_error err = {0};
-    char path[LM_REST_ID_BYTES + 32];
-    if (endpoint_path(rest_of(settings), args[0], "/replicas", path, sizeof path, &err) != LOAM_OK) return lm_cli_fail(&err);
+    char path[LM_REST_PATH_BYTES];
+    if (lm_rest_path(rest_of(settings), "/endpoints", "ep", args[0], "/replicas", path, &err) != LOAM_OK)
+        return lm_cli_fail(&err);
     return lm_rest_print_list(rest_of(settings), path, 0, replica_columns);
 }
 
@@ -125,8 +118,8 @@ static int run_create(const void *settings_, int n_args, char **args) {
 static int run_change(const void *settings_, int n_args, char **args) {
     const endpoint_settings *settings = settings_;
     loam_error err = {0};
-    char path[LM_REST_ID_BYTES + 32];
-    if (endpoint_path(&settings->rest, args[0], "", path, sizeof path, &err) != LOAM_OK) return lm_cli_fail(&err);
+    char path[LM_REST_PATH_BYTES];
+    if (lm_rest_path(&settings->rest, "/endpoints", "ep", args[0], "", path, &err) != LOAM_OK) return lm_cli_fail(&err);
     json_t *body = json_object();
     put_changes(settings, body);
     int code = lm_rest_print_object(&settings->rest, "PATCH", path, body, columns);
@@ -136,9 +129,9 @@ static int run_change(const void *settings_, int n_args, char **args) {
 
 static loam_status wait_ready(const endpoint_settings *settings, const char *endpoint, loam_error *err) {
     static const char *const ready[] = {"ready", NULL};
-    char path[LM_REST_ID_BYTES + 32];
+    char path[LM_REST_PATH_BYTES];
     json_t *answer;
-    LM_TRY(endpoint_path(&settings->rest, endpoint, "", path, sizeof path, err));
+    LM_TRY(lm_rest_path(&settings->rest, "/endpoints", "ep", endpoint, "", path, err));
     lm_rest_wait wait = {.path = path, .states = ready, .timeout_ms = settings->timeout_s * 1000};
     LM_TRY(lm_rest_wait_for(&settings->rest, &wait, &answer, err));
     lm_rest_print(&settings->rest, answer, columns);

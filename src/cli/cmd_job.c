@@ -65,18 +65,10 @@ static const lm_rest *rest_of(const void *settings) {
     return &((const job_settings *)settings)->rest;
 }
 
-/* Path of a job given by id or name; of several with the name the newest. */
-static loam_status job_path(const lm_rest *rest, const char *job, const char *tail, char *path, size_t size, loam_error *err) {
-    char id[LM_REST_ID_BYTES];
-    LM_TRY(lm_rest_find(rest, "/jobs", "job", job, id, err));
-    snprintf(path, size, "/jobs/%s%s", id, tail);
-    return LOAM_OK;
-}
-
 static int on_job(const void *settings, const char *method, const char *job, const char *tail) {
     loam_error err = {0};
-    char path[LM_REST_ID_BYTES + 32];
-    if (job_path(rest_of(settings), job, tail, path, sizeof path, &err) != LOAM_OK) return lm_cli_fail(&err);
+    char path[LM_REST_PATH_BYTES];
+    if (lm_rest_path(rest_of(settings), "/jobs", "job", job, tail, path, &err) != LOAM_OK) return lm_cli_fail(&err);
     return lm_rest_print_object(rest_of(settings), method, path, NULL, columns);
 }
 
@@ -98,8 +90,8 @@ static int run_resume(const void *settings, int n_args, char **args) {
 
 static int run_runs(const void *settings, int n_args, char **args) {
     loam_error err = {0};
-    char path[LM_REST_ID_BYTES + 32];
-    if (job_path(rest_of(settings), args[0], "/runs", path, sizeof path, &err) != LOAM_OK) return lm_cli_fail(&err);
+    char path[LM_REST_PATH_BYTES];
+    if (lm_rest_path(rest_of(settings), "/jobs", "job", args[0], "/runs", path, &err) != LOAM_OK) return lm_cli_fail(&err);
     return lm_rest_print_list(rest_of(settings), path, 0, run_columns);
 }
 
@@ -138,7 +130,7 @@ static void note_metric(watch *w, const json_t *metric) {
 /* Draws how far the trainer is; what cannot be read now is read the next time. */
 static void show_progress(const json_t *job, void *arg) {
     watch *w = arg;
-    char path[LM_REST_ID_BYTES + 128];
+    char path[LM_REST_PATH_BYTES + 128];
     json_t *page = NULL, *metric;
     size_t i;
     snprintf(path, sizeof path, "%s/metrics?after=%s", w->path, w->cursor);
@@ -168,8 +160,8 @@ static int wait_for_job(const lm_rest *rest, const char *path) {
 
 static int run_wait(const void *settings, int n_args, char **args) {
     loam_error err = {0};
-    char path[LM_REST_ID_BYTES + 32];
-    if (job_path(rest_of(settings), args[0], "", path, sizeof path, &err) != LOAM_OK) return lm_cli_fail(&err);
+    char path[LM_REST_PATH_BYTES];
+    if (lm_rest_path(rest_of(settings), "/jobs", "job", args[0], "", path, &err) != LOAM_OK) return lm_cli_fail(&err);
     return wait_for_job(rest_of(settings), path);
 }
 
@@ -243,9 +235,9 @@ static loam_status print_page(const lm_rest *rest, const char *path, const char 
 
 static int print_output(const job_settings *settings, const char *job, const char *what) {
     loam_error err = {0};
-    char path[LM_REST_ID_BYTES + 32], cursor[64] = "0";
+    char path[LM_REST_PATH_BYTES], cursor[64] = "0";
     size_t n = 0;
-    if (job_path(&settings->rest, job, "", path, sizeof path, &err) != LOAM_OK) return lm_cli_fail(&err);
+    if (lm_rest_path(&settings->rest, "/jobs", "job", job, "", path, &err) != LOAM_OK) return lm_cli_fail(&err);
     for (bool last = false;;) {
         if (print_page(&settings->rest, path, what, cursor, &n, &err) != LOAM_OK) return lm_cli_fail(&err);
         if (n > 0) continue;

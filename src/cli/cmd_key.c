@@ -91,9 +91,8 @@ static int run_create(const void *settings_, int n_args, char **args) {
 
 static int on_key(const lm_rest *rest, const char *method, const char *key) {
     loam_error err = {0};
-    char id[LM_REST_ID_BYTES], path[LM_REST_ID_BYTES + 8];
-    if (lm_rest_find(rest, "/keys", "key", key, id, &err) != LOAM_OK) return lm_cli_fail(&err);
-    snprintf(path, sizeof path, "/keys/%s", id);
+    char path[LM_REST_PATH_BYTES];
+    if (lm_rest_path(rest, "/keys", "key", key, "", path, &err) != LOAM_OK) return lm_cli_fail(&err);
     return lm_rest_print_object(rest, method, path, NULL, columns);
 }
 

@@ -1,7 +1,6 @@
 /* loam model: the registry of models and their versions. */
 #include <stdio.h>
 
-#include "base/mem.h"
 #include "cli/command.h"
 #include "cli/rest_wait.h"
 
@@ -35,19 +34,11 @@ static int run_list(const void *settings, int n_args, char **args) {
     return lm_rest_print_list(&((const model_settings *)settings)->rest, "/models", 0, list_columns);
 }
 
-static loam_status find_model(const lm_rest *rest, const char *name, const char *tail, char *path, size_t size,
-                              loam_error *err) {
-    char id[LM_REST_ID_BYTES];
-    LM_TRY(lm_rest_find(rest, "/models", "mod", name, id, err));
-    snprintf(path, size, "/models/%s%s", id, tail);
-    return LOAM_OK;
-}
-
 /* Its versions, the newest last, with what each was made from. */
 static loam_status show(const lm_rest *rest, const char *name, loam_error *err) {
-    char path[LM_REST_ID_BYTES + 32];
+    char path[LM_REST_PATH_BYTES];
     json_t *versions;
-    LM_TRY(find_model(rest, name, "/versions", path, sizeof path, err));
+    LM_TRY(lm_rest_path(rest, "/models", "mod", name, "/versions", path, err));
     LM_TRY(lm_rest_list(rest, path, 0, &versions, err));
     if (rest->json || json_array_size(versions) != 1) lm_rest_print(rest, versions, version_columns);
     else lm_rest_print(rest, json_array_get(versions, 0), version_columns);
@@ -61,19 +52,14 @@ static int run_show(const void *settings, int n_args, char **args) {
 }
 
 static loam_status create(const model_settings *settings, const char *name, const char *source, loam_error *err) {
-    char *path, version_path[LM_REST_ID_BYTES + 16];
+    char version_path[LM_REST_PATH_BYTES];
     json_t *model = NULL, *version = NULL;
-    LM_TRY(lm_cli_real_path(source, &path, err));
-    json_t *body = json_pack("{s:s, s:s}", "name", name, "path", path);
-    loam_status status = lm_rest_call(&settings->rest, "POST", "/models", body, &model, err);
-    json_decref(body);
-    lm_free(path);
-    LM_TRY(status);
+    LM_TRY(lm_rest_import(&settings->rest, "/models", name, source, &model, err));
     const char *id = json_string_value(json_object_get(json_object_get(model, "version"), "id"));
     snprintf(version_path, sizeof version_path, "/versions/%s", id ? id : "");
-    status = settings->no_wait ? lm_rest_call(&settings->rest, "GET", version_path, NULL, &version, err)
+    loam_status status = settings->no_wait ? lm_rest_call(&settings->rest, "GET", version_path, NULL, &version, err)
                                : lm_rest_wait_import(&settings->rest, version_path, &version, err);
-    if (status == LOAM_OK) lm_rest_print(&settings->rest, version, version_columns);
+                                           if (status == LOAM_OK) lm_rest_print(&settings->rest, version, version_columns);
     json_decref(version);
     json_decref(model);
     return status;
@@ -87,8 +73,8 @@ static int run_create(const void *settings, int n_args, char **args) {
 static int run_delete(const void *settings_, int n_args, char **args) {
     const lm_rest *rest = &((const model_settings *)settings_)->rest;
     loam_error err = {0};
-    char path[LM_REST_ID_BYTES + 16];
-    if (find_model(rest, args[0], "", path, sizeof path, &err) != LOAM_OK) return lm_cli_fail(&err);
+    char path[LM_REST_PATH_BYTES];
+    if (lm_rest_path(rest, "/models", "mod", args[0], "", path, &err) != LOAM_OK) return lm_cli_fail(&err);
     return lm_rest_print_object(rest, "DELETE", path, NULL, list_columns);
 }
 

@@ -20,17 +20,6 @@ static const lm_print_column member_columns[] = {
     {"created", "created_ms", LM_CELL_TIME}, {NULL},
 };
 
-enum { PATH_BYTES = 256 };
-
-/* "/projects/<id>" + tail, the project given by id or name. */
-static loam_status project_path(const lm_rest *rest, const char *project, const char *tail, char out[PATH_BYTES],
-                                loam_error *err) {
-    char id[LM_REST_ID_BYTES];
-    LM_TRY(lm_rest_find(rest, "/projects", "prj", project, id, err));
-    snprintf(out, PATH_BYTES, "/projects/%s%s", id, tail);
-    return LOAM_OK;
-}
-
 static int run_list(const void *settings, int n_args, char **args) {
     return lm_rest_print_list(&((const project_settings *)settings)->rest, "/projects", 0, project_columns);
 }
@@ -53,8 +42,8 @@ static int run_create(const void *settings, int n_args, char **args) {
 static int on_project(const lm_rest *rest, const char *method, const char *project, const char *tail, json_t *body,
                       const lm_print_column *columns) {
     loam_error err = {0};
-    char path[PATH_BYTES];
-    int code = project_path(rest, project, tail, path, &err) == LOAM_OK
+    char path[LM_REST_PATH_BYTES];
+    int code = lm_rest_path(rest, "/projects", "prj", project, tail, path, &err) == LOAM_OK
                    ? lm_rest_print_object(rest, method, path, body, columns)
                    : lm_cli_fail(&err);
     json_decref(body);
@@ -76,8 +65,8 @@ static int run_change(const void *settings_, int n_args, char **args) {
 static int run_members(const void *settings, int n_args, char **args) {
     const lm_rest *rest = &((const project_settings *)settings)->rest;
     loam_error err = {0};
-    char path[PATH_BYTES];
-    if (project_path(rest, args[0], "/members", path, &err) != LOAM_OK) return lm_cli_fail(&err);
+    char path[LM_REST_PATH_BYTES];
+    if (lm_rest_path(rest, "/projects", "prj", args[0], "/members", path, &err) != LOAM_OK) return lm_cli_fail(&err);
     return lm_rest_print_list(rest, path, 0, member_columns);
 }
 
@@ -90,10 +79,9 @@ static int run_add_member(const void *settings_, int n_args, char **args) {
 /* One request about a member, given by id or name. */
 static int on_member(const lm_rest *rest, const char *method, char **args, json_t *body) {
     loam_error err = {0};
-    char members[PATH_BYTES], id[LM_REST_ID_BYTES], path[PATH_BYTES + LM_REST_ID_BYTES + 1];
-    loam_status status = project_path(rest, args[0], "/members", members, &err);
-    if (status == LOAM_OK) status = lm_rest_find(rest, members, "mem", args[1], id, &err);
-    snprintf(path, sizeof path, "%s/%s", members, status == LOAM_OK ? id : "");
+    char members[LM_REST_PATH_BYTES], path[LM_REST_PATH_BYTES];
+    loam_status status = lm_rest_path(rest, "/projects", "prj", args[0], "/members", members, &err);
+    if (status == LOAM_OK) status = lm_rest_path(rest, members, "mem", args[1], "", path, &err);
     int code = status == LOAM_OK ? lm_rest_print_object(rest, method, path, body, member_columns) : lm_cli_fail(&err);
     json_decref(body);
     return code;

@@ -173,6 +173,14 @@ loam_status lm_rest_find(const lm_rest *rest, const char *list_path, const char 
     return id ? LOAM_OK : lm_error_set(err, LOAM_NOT_FOUND, "nothing here is named '%s'", id_or_name);
 }
 
+loam_status lm_rest_path(const lm_rest *rest, const char *list_path, const char *id_prefix, const char *id_or_name,
+                         const char *tail, char out[LM_REST_PATH_BYTES], loam_error *err) {
+    char id[LM_REST_ID_BYTES];
+    LM_TRY(lm_rest_find(rest, list_path, id_prefix, id_or_name, id, err));
+    snprintf(out, LM_REST_PATH_BYTES, "%s/%s%s", list_path, id, tail);
+    return LOAM_OK;
+}
+
 void lm_rest_print(const lm_rest *rest, const json_t *answer, const lm_print_column *columns) {
     if (rest->json) {
         json_dumpf(answer, stdout, JSON_INDENT(2));

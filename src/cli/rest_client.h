@@ -46,11 +46,15 @@ loam_status lm_rest_text(const lm_rest *rest, const char *path, lm_buf *out, loa
 /* All rows of a list, page by page, at most max (0: all). *out is a new array. */
 loam_status lm_rest_list(const lm_rest *rest, const char *path, int64_t max, json_t **out, loam_error *err) LM_MUST_USE;
 
-enum { LM_REST_ID_BYTES = 64 };
+enum { LM_REST_ID_BYTES = 64, LM_REST_PATH_BYTES = 256 };
 
-/* The id that the user means: an id of this kind as it is, else that of the list's row with this name. */
+/* The id that the user means: an id of this kind as it is, else that of the list's last row with this name. */
 loam_status lm_rest_find(const lm_rest *rest, const char *list_path, const char *id_prefix, const char *id_or_name,
                          char out_id[LM_REST_ID_BYTES], loam_error *err) LM_MUST_USE;
+
+/* The path of that row: "list_path/id" and `tail`. */
+loam_status lm_rest_path(const lm_rest *rest, const char *list_path, const char *id_prefix, const char *id_or_name,
+                         const char *tail, char out[LM_REST_PATH_BYTES], loam_error *err) LM_MUST_USE;
 
 /* Text as a query's value: percent-encoded. */
 void lm_rest_put_encoded(lm_buf *out, const char *text);

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/mem.h"
 
 enum { FIRST_PAUSE_MS = 20, PAUSE_MAX_MS = 500 };
 
@@ -49,10 +48,13 @@ loam_status lm_rest_wait_import(const lm_rest *rest, const char *path, json_t **
     return status;
 }
 
-loam_status lm_cli_real_path(const char *path, char **out, loam_error *err) {
-    char *found = realpath(path, NULL);
-    if (!found) return lm_error_errno(err, "%s", path);
-    *out = lm_strdup(found);
-    free(found);
-    return *out ? LOAM_OK : lm_error_no_memory(err, strlen(path));
+loam_status lm_rest_import(const lm_rest *rest, const char *list_path, const char *name, const char *source, json_t **out,
+                           loam_error *err) {
+    char *path = realpath(source, NULL); /* the cloud has another working folder */
+    if (!path) return lm_error_errno(err, "%s", source);
+    json_t *body = json_pack("{s:s, s:s}", "name", name, "path", path);
+    loam_status status = lm_rest_call(rest, "POST", list_path, body, out, err);
+    json_decref(body);
+    free(path);
+    return status;
 }

@@ -1,4 +1,4 @@
-/* Waiting until a resource of the cloud has come to a state. */
+/* What takes the cloud a while: imports, and waiting until a resource has come to a state. */
 #ifndef LM_CLI_REST_WAIT_H
 #define LM_CLI_REST_WAIT_H
 
@@ -19,7 +19,9 @@ loam_status lm_rest_wait_for(const lm_rest *rest, const lm_rest_wait *wait, json
  * failed. */
 loam_status lm_rest_wait_import(const lm_rest *rest, const char *path, json_t **out, loam_error *err) LM_MUST_USE;
 
-/* A path of this machine as the cloud can use it: absolute, links resolved. Free with lm_free. */
-loam_status lm_cli_real_path(const char *path, char **out, loam_error *err) LM_MUST_USE;
+/* Asks the cloud to import a file or folder of this machine under a name, at the list "/models" or "/datasets". *out is the
+ * answer, a new reference; the import goes on after it. */
+loam_status lm_rest_import(const lm_rest *rest, const char *list_path, const char *name, const char *source, json_t **out,
+                           loam_error *err) LM_MUST_USE;
 
 #endif
