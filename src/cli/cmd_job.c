@@ -219,7 +219,7 @@ static bool is_over(const lm_rest *rest, const char *path) {
 /* One page of `what`; *out_n rows were printed. */
 static loam_status print_page(const lm_rest *rest, const char *path, const char *what, char cursor[64], size_t *out_n,
                               loam_error *err) {
-    char page_path[LM_REST_ID_BYTES + 128];
+    char page_path[LM_REST_PATH_BYTES + 128];
     json_t *page = NULL, *item;
     size_t i;
     snprintf(page_path, sizeof page_path, "%s/%s?after=%s", path, what, cursor);

@@ -50,14 +50,17 @@ static const char *message_begin(const char *text) {
     return begin;
 }
 
-/* Makes one line of several: a line's end and the next one's indentation become one space. */
+/* Makes one line of several: a line's end and the next one's indentation become a semicolon and a space. */
 static void copy_message(const char *text, char *out, size_t size) {
     size_t n = 0;
-    while (*text && n + 1 < size) {
-        bool line_end = *text == '\n';
-        out[n++] = line_end ? ' ' : *text;
-        text++;
-        if (line_end) text += strspn(text, " ");
+    while (*text && n + 2 < size) {
+        if (*text == '\n') {
+            out[n++] = ';';
+            out[n++] = ' ';
+            text += 1 + strspn(text + 1, " ");
+        } else {
+            out[n++] = *text++;
+        }
     }
     out[n] = '\0';
 }

@@ -65,7 +65,7 @@ static void test_failures(void **state) {
     ops_add_job(f, f->project_id, "f", "exit: 1\n", 0, 2, failing);
     lm_job job = ops_wait_job(f, usage, "failed");
     assert_int_equal(job.epoch, 1); /* a wrong recipe is not tried again */
-    assert_string_equal(job.error, "the trainer ended with code 2: loam: asked to fail and told how to go on");
+    assert_string_equal(job.error, "the trainer ended with code 2: loam: asked to fail; and told how to go on");
     job = ops_wait_job(f, failing, "failed");
     assert_int_equal(job.epoch, 3);
     assert_int_equal(ops_number(f, "SELECT COUNT(*) FROM model_version"), 0);
