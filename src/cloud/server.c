@@ -92,6 +92,7 @@ static loam_status listen_on(lm_cloud *cloud, int index, loam_error *err) {
         .host = cloud->config.host,
         .port = index == 0 ? cloud->config.port : lm_http_server_port(cloud->servers[0]),
         .reuse_port = cloud->config.n_loops > 1,
+        .joins_port = index > 0,
         .routes = cloud->routes.ptr,
         .n_routes = cloud->routes.len,
         .on_error = on_server_error,

@@ -16,6 +16,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -293,6 +294,25 @@ static void prepare_listener(lm_http_server *server, evutil_socket_t fd) {
                                                        : ((struct sockaddr_in *)&address)->sin_port);
 }
 
+/* SO_REUSEPORT lets a second program of the same user listen where one listens already, and the kernel would deal the
+ * connections out to both. So the first of the loops that share a port binds it once without. Returns an errno, or 0. */
+static int port_in_use(const struct addrinfo *address) {
+    int one = 1, result = 0;
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return errno;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (bind(fd, address->ai_addr, address->ai_addrlen) != 0) result = errno;
+    close(fd);
+    return result;
+}
+
+static loam_status listen_failed(const lm_http_server_options *options, int code, loam_error *err) {
+    errno = code;
+    loam_status status = lm_error_errno(err, "cannot listen on %s port %d", options->host, options->port);
+    if (code != EADDRINUSE) return status;
+    return lm_error_hint(err, status, "stop what listens there, or choose another port; port 0 is any free one");
+}
+
 static loam_status listen_on(lm_http_server *server, loam_error *err) {
     const lm_http_server_options *options = &server->options;
     char port[16];
@@ -304,14 +324,14 @@ static loam_status listen_on(lm_http_server *server, loam_error *err) {
                             gai_strerror(code));
     unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE |
                      (options->reuse_port ? LEV_OPT_REUSEABLE_PORT : 0);
-    server->listener = evconnlistener_new_bind(lm_loop_base(server->loop), NULL, NULL, flags, LISTEN_BACKLOG,
-                                               found->ai_addr, (int)found->ai_addrlen);
-    int bind_errno = errno;
-    freeaddrinfo(found);
-    if (!server->listener) {
-        errno = bind_errno;
-        return lm_error_errno(err, "cannot listen on %s port %d", options->host, options->port);
+    int failure = options->reuse_port && !options->joins_port ? port_in_use(found) : 0;
+    if (failure == 0) {
+        server->listener = evconnlistener_new_bind(lm_loop_base(server->loop), NULL, NULL, flags, LISTEN_BACKLOG,
+                                                   found->ai_addr, (int)found->ai_addrlen);
+        if (!server->listener) failure = errno;
     }
+    freeaddrinfo(found);
+    if (failure != 0) return listen_failed(options, failure, err);
     server->bound = evhttp_bind_listener(server->http, server->listener);
     if (!server->bound) {
         evconnlistener_free(server->listener);

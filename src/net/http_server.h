@@ -40,6 +40,7 @@ typedef struct lm_http_server_options {
     size_t max_body_bytes;  /* 0: 8 MiB */
     int64_t timeout_ms;     /* 0: 60 s without progress on a connection that is reading or writing */
     bool reuse_port;        /* several loops share the port (SO_REUSEPORT) */
+    bool joins_port;        /* with reuse_port: not the first of these loops; the first is refused a port that is in use */
     const lm_http_route *routes; /* borrowed for the server's life; the first match wins */
     size_t n_routes;
     /* Answers an error the server itself found (400, 404, 405, 413); NULL: a short JSON text. */

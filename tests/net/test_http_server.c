@@ -275,9 +275,27 @@ static void test_port_in_use(void **state) {
     lm_http_server *server;
     lm_http_server_options options = {.host = "127.0.0.1", .port = g_fixture.port};
     assert_ok(lm_loop_new(&loop, &err));
-    assert_status(LOAM_IO, lm_http_server_new(loop, &options, &server, &err));
+    loam_error in_use = {0};
+    assert_int_equal(lm_http_server_new(loop, &options, &server, &in_use), LOAM_IO);
+    assert_non_null(strstr(in_use.hint, "another port"));
     options.host = "no such host";
     assert_status(LOAM_INVALID, lm_http_server_new(loop, &options, &server, &err));
+    lm_loop_free(loop);
+}
+
+/* Loops of one program share a port; a second program is refused it although the kernel would let it in. */
+static void test_shared_port_in_use(void **state) {
+    lm_loop *loop;
+    lm_http_server *first, *joined, *stranger;
+    lm_http_server_options options = {.host = "127.0.0.1", .reuse_port = true};
+    assert_ok(lm_loop_new(&loop, &err));
+    assert_ok(lm_http_server_new(loop, &options, &first, &err));
+    options.port = lm_http_server_port(first);
+    assert_status(LOAM_IO, lm_http_server_new(loop, &options, &stranger, &err));
+    options.joins_port = true;
+    assert_ok(lm_http_server_new(loop, &options, &joined, &err));
+    lm_http_server_free(joined);
+    lm_http_server_free(first);
     lm_loop_free(loop);
 }
 
@@ -290,6 +308,6 @@ int main(void) {
         TEST(test_stream_outlives_the_timeout), TEST(test_client_leaves_before_the_reply),
         TEST(test_client_leaves_mid_stream), TEST(test_silent_clients_are_dropped),
         TEST(test_dripping_clients_are_dropped), TEST(test_clients_that_do_not_read_are_dropped), TEST(test_waiting_requests_are_not_dropped), TEST(test_many_connections), TEST(test_draining),
-        TEST(test_port_in_use)};
+        TEST(test_port_in_use), TEST(test_shared_port_in_use)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
