@@ -36,7 +36,10 @@ static loam_status encode(const lm_tokenizer *tokenizer, lm_str prompt, bool par
 loam_status lm_complete(lm_session *session, lm_str prompt, const lm_complete_options *options, lm_complete_fn *fn,
                         void *ctx, lm_generate_stats *out_stats, loam_error *err) {
     const lm_tokenizer *tokenizer = lm_model_tokenizer(lm_session_model(session));
-    if (!tokenizer) return lm_error_set(err, LOAM_INVALID, "the model has no tokenizer");
+    if (!tokenizer) {
+        lm_error_set(err, LOAM_INVALID, "the model has no tokenizer");
+        return lm_error_hint(err, LOAM_INVALID, "copy the tokenizer's files into the model's folder");
+    }
     completion c = {.fn = fn, .ctx = ctx};
     lm_detokenizer_init(&c.detokenizer, tokenizer, prompt.len == 0);
     lm_buf_init(&c.piece, LM_DETOKENIZER_MAX_PIECE_BYTES);
