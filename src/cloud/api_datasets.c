@@ -42,12 +42,7 @@ static loam_status import_dataset(lm_api_ctx *ctx, loam_error *err) {
     loam_status status = lm_table_insert(ctx->db, &lm_dataset_table, &dataset, err);
     if (status == LOAM_CONFLICT) return lm_error_set(err, LOAM_CONFLICT, "there is a dataset '%s' already", dataset.name);
     LM_TRY(status);
-    json_t *object = dataset_json(&dataset);
-    status = lm_api_event(ctx, "dataset.import", dataset.id, NULL, object, err);
-    lm_api_after_commit(ctx, lm_import_wake, NULL);
-    if (status == LOAM_OK) return lm_api_reply(ctx, object, err);
-    json_decref(object);
-    return status;
+    return lm_import_reply(ctx, "dataset.import", dataset.id, dataset_json(&dataset), err);
 }
 
 static loam_status get_dataset(lm_api_ctx *ctx, loam_error *err) {

@@ -31,6 +31,14 @@ void lm_files_json_fill(json_t *object, const char *digest, const char *files) {
     if (!files) json_object_set_new(object, "files", json_array());
 }
 
-void lm_import_wake(lm_cloud *cloud, void *arg) {
+static void wake_registry(lm_cloud *cloud, void *arg) {
     lm_registry_wake(cloud->registry);
+}
+
+loam_status lm_import_reply(lm_api_ctx *ctx, const char *event, const char *subject_id, json_t *object, loam_error *err) {
+    loam_status status = lm_api_event(ctx, event, subject_id, NULL, object, err);
+    lm_api_after_commit(ctx, wake_registry, NULL);
+    if (status == LOAM_OK) return lm_api_reply(ctx, object, err);
+    json_decref(object);
+    return status;
 }

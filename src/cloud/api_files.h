@@ -14,7 +14,9 @@ loam_status lm_import_source(const lm_api_ctx *ctx, const char **out, loam_error
 /* Sets "digest" and "files" of a row's JSON, empty until the import is done. */
 void lm_files_json_fill(json_t *object, const char *digest, const char *files);
 
-/* For lm_api_after_commit: there is something to import. */
-void lm_import_wake(lm_cloud *cloud, void *arg);
+/* What ends every handler that has queued an import: the event on the subject, the answer (takes `object`; NULL: there was no
+ * memory for it), and after the commit the import itself. */
+loam_status lm_import_reply(lm_api_ctx *ctx, const char *event, const char *subject_id, json_t *object,
+                            loam_error *err) LM_MUST_USE;
 
 #endif

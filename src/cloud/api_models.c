@@ -81,11 +81,7 @@ static loam_status import_model(lm_api_ctx *ctx, loam_error *err) {
     LM_TRY(lm_table_insert(ctx->db, &lm_version_table, &version, err));
     json_t *object = lm_table_json(&lm_model_table, &model);
     if (object) json_object_set_new(object, "version", version_json(&version));
-    loam_status status = lm_api_event(ctx, "model.import", version.id, NULL, object, err);
-    lm_api_after_commit(ctx, lm_import_wake, NULL);
-    if (status == LOAM_OK) return lm_api_reply(ctx, object, err);
-    json_decref(object);
-    return status;
+    return lm_import_reply(ctx, "model.import", version.id, object, err);
 }
 
 static loam_status get_model(lm_api_ctx *ctx, loam_error *err) {
