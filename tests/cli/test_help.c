@@ -49,12 +49,20 @@ static void test_examples_are_indented(void **state) {
     assert_non_null(strstr(page.text, "\nexamples:\n  loam up\n      run on this machine"));
 }
 
+/* What could not be written is not passed over; a reader who leaves early is no failure. */
+static void test_lost_output_fails(void **state) {
+    assert_int_equal(loam("help > /dev/full").code, 1);
+    assert_int_equal(loam("run --help > /dev/full").code, 1);
+    assert_int_equal(loam("help | true").code, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_subcommand),
         cmocka_unit_test(test_unknown_names),
         cmocka_unit_test(test_hidden_commands_stay_hidden),
         cmocka_unit_test(test_examples_are_indented),
+        cmocka_unit_test(test_lost_output_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
