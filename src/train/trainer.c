@@ -407,8 +407,9 @@ static loam_status make_steps(trainer *t, loam_error *err) {
     while (t->state.step < t->recipe->train_steps) {
         if (*t->options->stop) {
             LM_TRY(save(t, err));
-            return lm_error_set(err, LOAM_CANCELLED, "stopped at step %lld of %lld", (long long)t->state.step,
-                                (long long)t->recipe->train_steps);
+            lm_error_set(err, LOAM_CANCELLED, "stopped at step %lld of %lld", (long long)t->state.step,
+                         (long long)t->recipe->train_steps);
+            return lm_error_hint(err, LOAM_CANCELLED, "the same command with --resume goes on from there");
         }
         LM_TRY(make_step(t, err));
         if (t->state.step < t->recipe->train_steps) LM_TRY(after_step(t, err));
