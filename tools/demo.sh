@@ -78,7 +78,7 @@ deploy_and_ask() {
     else
         ask 1 "Once upon a time"
         ask 2 "One day"
-        ask 3 "There was once"
+        ask 3 "Long ago there was"
     fi
 }
 
