@@ -9,17 +9,17 @@ enum { WAKE_TIMEOUT_MS = 60000, MAX_WAITING = 256, WAIT_TICK_MS = 250, MAX_CHOIC
 
 /* ---- errors ---- */
 
-void lm_gateway_reply_error(lm_http_request *request, int http_status, const char *type, const char *code,
-                            const char *message) {
-    json_t *error = json_pack("{s:{s:s,s:s,s:n,s:s?}}", "error", "message", message, "type", type, "param", "code", code);
+void lm_gateway_reply_error(lm_http_request *request, int http_status, const char *type, const char *param,
+                            const char *code, const char *message) {
+    json_t *error = json_pack("{s:{s:s,s:s,s:s?,s:s?}}", "error", "message", message, "type", type, "param", param, "code", code);
     lm_http_reply_json(request, http_status, error);
 }
 
-/* Why a request was not let in. The grant of a valid key that lacks a scope names its project. */
-static void reply_refusal(lm_http_request *request, loam_status status, const lm_gateway_grant *grant, int64_t retry_after_s,
-                          const loam_error *err) {
+/* Why a request was not let in. The grant of a valid key that lacks a scope names its project; `param`: the wrong field. */
+static void reply_refusal(lm_http_request *request, loam_status status, const lm_gateway_grant *grant, const char *param,
+                          int64_t retry_after_s, const loam_error *err) {
     if (status == LOAM_DENIED && grant->project_id[0]) {
-        lm_gateway_reply_error(request, 403, "invalid_request_error", "missing_scope", err->message);
+        lm_gateway_reply_error(request, 403, "invalid_request_error", NULL, "missing_scope", err->message);
         return;
     }
     static const struct {
@@ -41,7 +41,7 @@ static void reply_refusal(lm_http_request *request, loam_status status, const lm
         snprintf(seconds, sizeof seconds, "%lld", (long long)(retry_after_s > 0 ? retry_after_s : 1));
         lm_http_reply_header(request, "Retry-After", seconds);
     }
-    lm_gateway_reply_error(request, kinds[i].http_status, kinds[i].type, kinds[i].code, err->message);
+    lm_gateway_reply_error(request, kinds[i].http_status, kinds[i].type, param, kinds[i].code, err->message);
 }
 
 /* ---- waiting for a replica ---- */
@@ -132,7 +132,7 @@ void lm_exchange_end(lm_exchange *x) {
 
 void lm_exchange_fail(lm_exchange *x, int http_status, const char *type, const char *code, const char *message) {
     if (http_status >= 500) lm_lane_count(&x->lane->stats.n_failed, +1);
-    lm_gateway_reply_error(x->request, http_status, type, code, message);
+    lm_gateway_reply_error(x->request, http_status, type, NULL, code, message);
     lm_exchange_end(x);
 }
 
@@ -149,19 +149,25 @@ static const char *bearer_of(const lm_http_request *request) {
     return header && strncasecmp(header, "Bearer ", 7) == 0 ? header + 7 : NULL;
 }
 
-/* The fields of the body that the gateway itself needs; the replica checks the rest. */
+/* The fields of the body that the gateway itself needs; the replica checks the rest. While a field is looked at, it is the
+ * one that is wrong. */
 static loam_status read_ask(json_t *body, char model[LM_ROUTER_NAME_BYTES], lm_gateway_ask *ask, loam_error *err) {
     lm_str name;
     int64_t max_tokens, max_completion_tokens, n;
     if (!json_is_object(body)) return lm_error_set(err, LOAM_INVALID, "the body must be a JSON object");
+    ask->wrong = "model";
     LM_TRY(lm_json_str(body, "body", "model", &name, err));
+    if (name.len >= LM_ROUTER_NAME_BYTES || memchr(name.ptr, '\0', name.len)) return lm_error_set(err, LOAM_NOT_FOUND, "there is no model of such a name");
+    ask->wrong = "max_tokens";
     LM_TRY(lm_json_i64_or(body, "body", "max_tokens", 0, &max_tokens, err));
+    if (json_object_get(body, "max_completion_tokens")) ask->wrong = "max_completion_tokens";
     LM_TRY(lm_json_i64_or(body, "body", "max_completion_tokens", max_tokens, &max_completion_tokens, err));
+    if (max_completion_tokens < 0 || max_completion_tokens > INT32_MAX)
+        return lm_error_set(err, LOAM_INVALID, "body.%s: %lld is out of range", ask->wrong, (long long)max_completion_tokens);
+    ask->wrong = "n";
     LM_TRY(lm_json_i64_or(body, "body", "n", 1, &n, err));
     if (n < 1 || n > MAX_CHOICES) return lm_error_set(err, LOAM_INVALID, "body.n: %lld is not from 1 to %d", (long long)n, MAX_CHOICES);
-    if (max_completion_tokens < 0 || max_completion_tokens > INT32_MAX)
-        return lm_error_set(err, LOAM_INVALID, "body.max_tokens: %lld is out of range", (long long)max_completion_tokens);
-    if (name.len >= LM_ROUTER_NAME_BYTES || memchr(name.ptr, '\0', name.len)) return lm_error_set(err, LOAM_NOT_FOUND, "there is no model of such a name");
+    ask->wrong = NULL;
     memcpy(model, name.ptr, name.len);
     model[name.len] = '\0';
     ask->model = model;
@@ -179,14 +185,18 @@ loam_status lm_gateway_ask_parse(lm_str text, char model[LM_ROUTER_NAME_BYTES], 
 }
 
 /* Key, body, endpoint, then limits and budget, so that a stranger learns nothing and a mistake costs nothing. */
-static loam_status let_in(lm_gateway *gateway, lm_http_request *request, lm_exchange *x, int64_t *out_retry_after_s,
-                          loam_error *err) {
+static loam_status let_in(lm_gateway *gateway, lm_http_request *request, lm_exchange *x, const char **out_wrong,
+                          int64_t *out_retry_after_s, loam_error *err) {
     char model[LM_ROUTER_NAME_BYTES];
     lm_gateway_ask ask = {0};
     LM_TRY(gateway->hooks.identify(gateway->hooks.arg, bearer_of(request), &x->grant, err));
-    LM_TRY(lm_gateway_ask_parse(lm_http_request_body(request), model, &ask, err));
-    if (!lm_router_find(gateway->router, x->grant.project_id, model, x->endpoint_id))
+    loam_status status = lm_gateway_ask_parse(lm_http_request_body(request), model, &ask, err);
+    *out_wrong = ask.wrong;
+    LM_TRY(status);
+    if (!lm_router_find(gateway->router, x->grant.project_id, model, x->endpoint_id)) {
+        *out_wrong = "model";
         return lm_error_set(err, LOAM_NOT_FOUND, "the model '%s' does not exist; GET /v1/models lists those that do", model);
+    }
     return gateway->hooks.admit(gateway->hooks.arg, &ask, &x->grant, out_retry_after_s, err);
 }
 
@@ -200,11 +210,12 @@ static lm_lane *lane_of(lm_gateway *gateway, const lm_http_request *request) {
 static void handle_completion(lm_http_request *request, void *arg) {
     lm_gateway *gateway = arg;
     loam_error err = {0};
+    const char *wrong = NULL;
     int64_t retry_after_s = 1;
     lm_exchange *x = lm_calloc(1, sizeof *x);
-    loam_status status = x ? let_in(gateway, request, x, &retry_after_s, &err) : lm_error_no_memory(&err, sizeof *x);
+    loam_status status = x ? let_in(gateway, request, x, &wrong, &retry_after_s, &err) : lm_error_no_memory(&err, sizeof *x);
     if (status != LOAM_OK) {
-        reply_refusal(request, status, x ? &x->grant : &(lm_gateway_grant){0}, retry_after_s, &err);
+        reply_refusal(request, status, x ? &x->grant : &(lm_gateway_grant){0}, wrong, retry_after_s, &err);
         lm_free(x);
         return;
     }
@@ -232,7 +243,7 @@ static void handle_models(lm_http_request *request, void *arg) {
     lm_gateway_grant grant = {0};
     loam_status status = gateway->hooks.identify(gateway->hooks.arg, bearer_of(request), &grant, &err);
     if (status != LOAM_OK) {
-        reply_refusal(request, status, &grant, 1, &err);
+        reply_refusal(request, status, &grant, NULL, 1, &err);
         return;
     }
     json_t *data = json_array();

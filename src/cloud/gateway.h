@@ -25,6 +25,7 @@ typedef struct lm_gateway_ask {
     const char *model;
     int64_t body_bytes;
     int64_t max_new_tokens; /* times n; 0: the request does not say */
+    const char *wrong;      /* name of the field that the request is refused for, static text, or NULL */
 } lm_gateway_ask;
 
 /* A request let in. */
@@ -74,9 +75,10 @@ void lm_gateway_free(lm_gateway *gateway); /* after its HTTP server */
 /* Routes for the HTTP servers; they live as long as the gateway. */
 const lm_http_route *lm_gateway_routes(const lm_gateway *gateway, size_t *out_n);
 
-/* OpenAI's error shape, also for what the HTTP server itself refuses under /v1/. `type` as OpenAI names it. */
-void lm_gateway_reply_error(lm_http_request *request, int http_status, const char *type, const char *code,
-                            const char *message);
+/* OpenAI's error shape, also for what the HTTP server itself refuses under /v1/. `type` as OpenAI names it; `param`: the
+ * wrong field, or NULL. */
+void lm_gateway_reply_error(lm_http_request *request, int http_status, const char *type, const char *param,
+                            const char *code, const char *message);
 
 /* Tells that the router has other replicas now: held requests go on. Any thread. */
 void lm_gateway_replicas_changed(lm_gateway *gateway);

@@ -89,7 +89,7 @@ static loam_status add_routes(lm_cloud *cloud, loam_error *err) {
 
 /* What the HTTP server itself refuses under /v1/. */
 static void reply_refusal(lm_http_request *request, int http_status, const char *message) {
-    lm_gateway_reply_error(request, http_status, "invalid_request_error", NULL, message);
+    lm_gateway_reply_error(request, http_status, "invalid_request_error", NULL, NULL, message);
 }
 
 static loam_status start_gateway(lm_cloud *cloud, loam_error *err) {

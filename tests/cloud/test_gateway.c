@@ -230,6 +230,11 @@ static void test_refusals(void **state) {
     assert_int_equal(ask(f, "key-a", "/v1/completions", "{\"model\":").status, 400);
     assert_int_equal(ask(f, "key-a", "/v1/completions", "[]").status, 400);
     assert_int_equal(ask(f, "key-a", "/v1/completions", "{\"model\":\"m\",\"max_tokens\":-1}").status, 400);
+    const char *const wrong[][2] = {{"{}", "\"param\":\"model\""}, {"{\"model\":\"other\"}", "\"param\":\"model\""},
+                                    {"{\"model\":\"m\",\"max_tokens\":\"x\"}", "\"param\":\"max_tokens\""},
+                                    {"{\"model\":\"m\",\"n\":0}", "\"param\":\"n\""}};
+    for (size_t i = 0; i < LM_COUNT_OF(wrong); i++)
+        assert_non_null(strstr(ask(f, "key-a", "/v1/completions", wrong[i][0]).text, wrong[i][1]));
     answer a = ask(f, "key-a", "/v1/completions", "{\"model\":\"m\",\"max_tokens\":600,\"n\":2}");
     assert_int_equal(a.status, 429);
     assert_non_null(strstr(a.text, "\"type\":\"rate_limit_error\""));
