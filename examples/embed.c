@@ -24,7 +24,8 @@ int main(int argc, char **argv) {
     options.temperature = 0;
     loam_status status = loam_model_open(argv[1], NULL, &model, &err);
     if (status == LOAM_OK) status = loam_session_new(model, NULL, &session, &err);
-    if (status == LOAM_OK) status = loam_generate(session, argv[2], &options, print, NULL, NULL, &err);
+    if (status == LOAM_OK)
+        status = loam_generate(session, argv[2], &options, print, NULL, NULL, &err);
     loam_session_free(session);
     loam_model_close(model);
     return status == LOAM_OK ? 0 : fail(&err);

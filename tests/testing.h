@@ -18,28 +18,29 @@
 #include "base/mem.h"
 
 /* Fails with the error's text when the call is not ok. The call must use the variable `err`. */
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        loam_error err = {0};                                                                      \
-        loam_status status_ = (call);                                                              \
-        if (status_ != LOAM_OK) fail_msg("%s: %s (%s)", #call, err.message, err.hint);             \
+#define assert_ok(call)                                                                \
+    do {                                                                               \
+        loam_error err = {0};                                                          \
+        loam_status status_ = (call);                                                  \
+        if (status_ != LOAM_OK) fail_msg("%s: %s (%s)", #call, err.message, err.hint); \
     } while (0)
 
 /* Fails unless the call gives exactly this status. The call must use the variable `err`. */
-#define assert_status(expected, call)                                                              \
-    do {                                                                                           \
-        loam_error err = {0};                                                                      \
-        loam_status status_ = (call);                                                              \
-        if (status_ != (expected))                                                                 \
-            fail_msg("%s: got '%s' (%s), wanted '%s'", #call, loam_status_name(status_), err.message, \
-                     loam_status_name(expected));                                                  \
+#define assert_status(expected, call)                                                    \
+    do {                                                                                 \
+        loam_error err = {0};                                                            \
+        loam_status status_ = (call);                                                    \
+        if (status_ != (expected))                                                       \
+            fail_msg("%s: got '%s' (%s), wanted '%s'", #call, loam_status_name(status_), \
+                     err.message, loam_status_name(expected));                           \
     } while (0)
 
 /* NaN fails. */
-#define assert_close(a, b, atol, rtol)                                                             \
-    do {                                                                                           \
-        double a_ = (a), b_ = (b), d_ = a_ > b_ ? a_ - b_ : b_ - a_, m_ = b_ < 0 ? -b_ : b_;        \
-        if (!(a_ == b_ || d_ <= (atol) + (rtol)*m_)) fail_msg("%.9g is not close to %.9g", a_, b_); \
+#define assert_close(a, b, atol, rtol)                                                       \
+    do {                                                                                     \
+        double a_ = (a), b_ = (b), d_ = a_ > b_ ? a_ - b_ : b_ - a_, m_ = b_ < 0 ? -b_ : b_; \
+        if (!(a_ == b_ || d_ <= (atol) + (rtol)*m_))                                         \
+            fail_msg("%.9g is not close to %.9g", a_, b_);                                   \
     } while (0)
 
 /* A fresh folder under $TMPDIR for one test; remove it with lm_file_remove_tree. */

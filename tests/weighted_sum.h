@@ -8,9 +8,11 @@
  * read when the graph runs. */
 static inline lm_tensor *weighted_sum(lm_graph *graph, lm_tensor *out, const float *weights) {
     int64_t n = lm_tensor_n_elems(out);
-    lm_weight row = {.name = "weights", .dtype = LM_F32, .n_dims = 2, .shape = {1, n}, .data = weights};
+    lm_weight row = {
+        .name = "weights", .dtype = LM_F32, .n_dims = 2, .shape = {1, n}, .data = weights};
     lm_tensor *flat = lm_graph_reshape(graph, out, 2, (int64_t[]){1, n});
-    return lm_graph_op(graph, LM_OP_LINEAR, &(lm_op_args){.in = {flat, lm_graph_weight(graph, &row)}});
+    return lm_graph_op(graph, LM_OP_LINEAR,
+                       &(lm_op_args){.in = {flat, lm_graph_weight(graph, &row)}});
 }
 
 #endif

@@ -40,7 +40,10 @@ int main(int argc, char **argv) {
     }
     FILE *out = fopen(argv[1], "wb");
     if (!out) die("cannot write", argv[1]);
-    fprintf(out, "/* Made by tools/embed.c. */\n#include \"base/asset.h\"\nextern const lm_asset %s[];\n", argv[2]);
+    fprintf(
+        out,
+        "/* Made by tools/embed.c. */\n#include \"base/asset.h\"\nextern const lm_asset %s[];\n",
+        argv[2]);
     for (int i = first; i < argc; i++) put_bytes(out, argv[i], i);
     fprintf(out, "const lm_asset %s[] = {\n", argv[2]);
     for (int i = first; i < argc; i++)

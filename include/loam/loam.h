@@ -48,25 +48,28 @@ typedef struct loam_model_info {
 } loam_model_info;
 
 /* path: a GGUF file or a Hugging Face folder. The files stay mapped until close. */
-LOAM_API loam_status loam_model_open(const char *path, const loam_model_options *options, loam_model **out,
-                                     loam_error *err);
+LOAM_API loam_status loam_model_open(const char *path, const loam_model_options *options,
+                                     loam_model **out, loam_error *err);
 LOAM_API void loam_model_close(loam_model *model); /* after its sessions; NULL is fine */
 LOAM_API loam_model_info loam_model_describe(const loam_model *model);
 
 /* --- Tokens. */
 
 typedef enum loam_tokenize_flags {
-    LOAM_ADD_BOS = 1,       /* the token that begins a text in front, if the model was trained with one */
-    LOAM_PARSE_SPECIAL = 2, /* control tokens spelled in the text become their ids: not for text of strangers */
+    LOAM_ADD_BOS = 1, /* the token that begins a text in front, if the model was trained with one */
+    LOAM_PARSE_SPECIAL =
+        2, /* control tokens spelled in the text become their ids: not for text of strangers */
 } loam_tokenize_flags;
 
 /* Writes at most `capacity` ids of the text's `len` bytes, and to *out_n how many there are in all. */
-LOAM_API loam_status loam_tokenize(const loam_model *model, const char *text, size_t len, unsigned flags,
-                                   int32_t *out_tokens, size_t capacity, size_t *out_n, loam_error *err);
+LOAM_API loam_status loam_tokenize(const loam_model *model, const char *text, size_t len,
+                                   unsigned flags, int32_t *out_tokens, size_t capacity,
+                                   size_t *out_n, loam_error *err);
 
 /* The text of n tokens: at most `capacity` bytes, not terminated, and to *out_len how many there are in all. */
-LOAM_API loam_status loam_detokenize(const loam_model *model, const int32_t *tokens, size_t n, char *out_text,
-                                     size_t capacity, size_t *out_len, loam_error *err);
+LOAM_API loam_status loam_detokenize(const loam_model *model, const int32_t *tokens, size_t n,
+                                     char *out_text, size_t capacity, size_t *out_len,
+                                     loam_error *err);
 
 /* Whether text ends at this token. */
 LOAM_API int loam_is_end(const loam_model *model, int32_t token);
@@ -82,12 +85,13 @@ typedef struct loam_session_options {
     loam_kv_type kv_type; /* how keys and values are kept */
 } loam_session_options;
 
-LOAM_API loam_status loam_session_new(loam_model *model, const loam_session_options *options, loam_session **out,
-                                      loam_error *err);
+LOAM_API loam_status loam_session_new(loam_model *model, const loam_session_options *options,
+                                      loam_session **out, loam_error *err);
 LOAM_API void loam_session_free(loam_session *session); /* NULL is fine */
 
-LOAM_API int64_t loam_session_length(const loam_session *session);              /* tokens so far */
-LOAM_API void loam_session_truncate(loam_session *session, int64_t n_tokens);   /* forgets all behind the first n_tokens */
+LOAM_API int64_t loam_session_length(const loam_session *session); /* tokens so far */
+LOAM_API void loam_session_truncate(loam_session *session,
+                                    int64_t n_tokens); /* forgets all behind the first n_tokens */
 
 /* Appends tokens. *out_logits (may be NULL) becomes the model's logits [n_vocab] for what follows the last of them,
  * valid until the session's next call. LOAM_LIMIT: they do not fit, and the session is as before. */
@@ -97,18 +101,18 @@ LOAM_API loam_status loam_session_append(loam_session *session, const int32_t *t
 /* --- Generation. */
 
 typedef struct loam_generate_options {
-    float temperature;        /* 0: always the likeliest token */
-    int64_t top_k;            /* 0: off */
-    float top_p;              /* 1: off */
-    float min_p;              /* 0: off */
-    float repetition_penalty; /* 1: off */
+    float temperature;                         /* 0: always the likeliest token */
+    int64_t top_k;                             /* 0: off */
+    float top_p;                               /* 1: off */
+    float min_p;                               /* 0: off */
+    float repetition_penalty;                  /* 1: off */
     float frequency_penalty, presence_penalty; /* 0: off */
     uint64_t seed;
     int64_t max_tokens; /* 0: until the context is full */
     int ignore_end;     /* not 0: go on where the model ends the text */
 } loam_generate_options;
 
-#define LOAM_GENERATE_DEFAULTS                                                                     \
+#define LOAM_GENERATE_DEFAULTS \
     { 1.0f, 0, 1.0f, 0.0f, 1.0f, 0.0f, 0.0f, 0, 256, 0 }
 
 typedef struct loam_generate_result {
@@ -121,8 +125,9 @@ typedef int loam_text_fn(void *ctx, const char *text, size_t len);
 
 /* Completes a prompt in a sequence of its own; what was appended to the session stays as it is but takes room. An
  * empty prompt begins a text. result may be NULL. */
-LOAM_API loam_status loam_generate(loam_session *session, const char *prompt, const loam_generate_options *options,
-                                   loam_text_fn *fn, void *ctx, loam_generate_result *result, loam_error *err);
+LOAM_API loam_status loam_generate(loam_session *session, const char *prompt,
+                                   const loam_generate_options *options, loam_text_fn *fn,
+                                   void *ctx, loam_generate_result *result, loam_error *err);
 
 #ifdef __cplusplus
 }

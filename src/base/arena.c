@@ -41,7 +41,8 @@ void lm_arena_reset(lm_arena *arena) {
 static lm_arena_chunk *chunk_new(lm_arena *arena, size_t need_bytes) {
     size_t size = need_bytes > arena->chunk_bytes ? need_bytes : arena->chunk_bytes;
     size_t total;
-    if (!lm_checked_add_size(arena->total_bytes, size, &total) || total > arena->limit_bytes) return NULL;
+    if (!lm_checked_add_size(arena->total_bytes, size, &total) || total > arena->limit_bytes)
+        return NULL;
     lm_arena_chunk *chunk = lm_alloc_aligned(ARENA_ALIGN, sizeof *chunk + size);
     if (!chunk) return NULL;
     *chunk = (lm_arena_chunk){.size_bytes = size};
@@ -54,7 +55,8 @@ void *lm_arena_alloc(lm_arena *arena, size_t size_bytes) {
     if (!lm_checked_add_size(size_bytes, ARENA_ALIGN - 1, &need)) return NULL;
     need &= ~(size_t)(ARENA_ALIGN - 1);
     lm_arena_chunk *chunk = arena->current;
-    while (chunk && chunk->size_bytes - chunk->used_bytes < need && chunk->next) chunk = chunk->next;
+    while (chunk && chunk->size_bytes - chunk->used_bytes < need && chunk->next)
+        chunk = chunk->next;
     if (!chunk || chunk->size_bytes - chunk->used_bytes < need) {
         lm_arena_chunk *fresh = chunk_new(arena, need);
         if (!fresh) return NULL;

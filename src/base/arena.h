@@ -14,14 +14,15 @@
 typedef struct lm_arena_chunk lm_arena_chunk;
 
 typedef struct lm_arena {
-    lm_arena_chunk *first;   /* oldest chunk; the list is walked in order after a reset */
+    lm_arena_chunk *first; /* oldest chunk; the list is walked in order after a reset */
     lm_arena_chunk *current;
     size_t chunk_bytes;
-    size_t limit_bytes;      /* total of all chunks; SIZE_MAX when unlimited */
+    size_t limit_bytes; /* total of all chunks; SIZE_MAX when unlimited */
     size_t total_bytes;
 } lm_arena;
 
-void lm_arena_init(lm_arena *arena, size_t chunk_bytes, size_t limit_bytes); /* 0 for either: 64 KiB, no limit */
+void lm_arena_init(lm_arena *arena, size_t chunk_bytes,
+                   size_t limit_bytes); /* 0 for either: 64 KiB, no limit */
 void lm_arena_deinit(lm_arena *arena);
 void lm_arena_reset(lm_arena *arena);
 

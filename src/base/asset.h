@@ -5,8 +5,8 @@
 #include <stddef.h>
 
 typedef struct lm_asset {
-    const char *name;   /* path below the embedded folder, with '/'; NULL ends a table */
-    const char *bytes;  /* NUL-terminated beyond size_bytes */
+    const char *name;  /* path below the embedded folder, with '/'; NULL ends a table */
+    const char *bytes; /* NUL-terminated beyond size_bytes */
     size_t size_bytes;
 } lm_asset;
 

@@ -18,7 +18,8 @@ int64_t lm_clock_epoch_ms(void) {
 
 void lm_clock_sleep_ms(int64_t duration_ms) {
     struct timespec left = {.tv_sec = duration_ms / 1000, .tv_nsec = duration_ms % 1000 * 1000000};
-    while (nanosleep(&left, &left) != 0 && errno == EINTR) {}
+    while (nanosleep(&left, &left) != 0 && errno == EINTR) {
+    }
 }
 
 void lm_clock_format(int64_t epoch_ms, char out[LM_TIME_TEXT_BYTES]) {

@@ -13,16 +13,16 @@
 #define LM_COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Evaluates the expression of type loam_status and returns it from the calling function when it is not ok. */
-#define LM_TRY(expr)                                                                               \
-    do {                                                                                           \
-        loam_status lm_try_status_ = (expr);                                                       \
-        if (LM_UNLIKELY(lm_try_status_ != LOAM_OK)) return lm_try_status_;                         \
+#define LM_TRY(expr)                                                       \
+    do {                                                                   \
+        loam_status lm_try_status_ = (expr);                               \
+        if (LM_UNLIKELY(lm_try_status_ != LOAM_OK)) return lm_try_status_; \
     } while (0)
 
 /* A broken invariant of ours: prints the place and aborts. Never used on bytes from outside. */
-#define LM_ASSERT(cond)                                                                            \
-    do {                                                                                           \
-        if (LM_UNLIKELY(!(cond))) lm_assert_failed(#cond, __FILE__, __LINE__);                     \
+#define LM_ASSERT(cond)                                                        \
+    do {                                                                       \
+        if (LM_UNLIKELY(!(cond))) lm_assert_failed(#cond, __FILE__, __LINE__); \
     } while (0)
 
 LM_NORETURN LM_COLD void lm_assert_failed(const char *cond, const char *file, int line);

@@ -11,7 +11,8 @@ static lm_cpu g_cpu;
 static void read_brand(char out[64]) {
     unsigned int words[12];
     for (unsigned int i = 0; i < 3; i++) {
-        if (!__get_cpuid(0x80000002u + i, &words[4 * i], &words[4 * i + 1], &words[4 * i + 2], &words[4 * i + 3]))
+        if (!__get_cpuid(0x80000002u + i, &words[4 * i], &words[4 * i + 1], &words[4 * i + 2],
+                         &words[4 * i + 3]))
             return;
     }
     memcpy(out, words, sizeof words);
@@ -21,8 +22,9 @@ static void read_brand(char out[64]) {
 static void detect(void) {
     __builtin_cpu_init(); /* checks the operating system's saved state (XCR0) too */
     g_cpu.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    g_cpu.avx512 = g_cpu.avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    g_cpu.avx512 = g_cpu.avx2 && __builtin_cpu_supports("avx512f") &&
+                   __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+                   __builtin_cpu_supports("avx512vl");
     g_cpu.avx512_vnni = g_cpu.avx512 && __builtin_cpu_supports("avx512vnni");
     g_cpu.avx512_bf16 = g_cpu.avx512 && __builtin_cpu_supports("avx512bf16");
     read_brand(g_cpu.name);

@@ -5,12 +5,12 @@
 #include <stdbool.h>
 
 typedef struct lm_cpu {
-    bool avx2;        /* AVX2 with FMA and F16C */
-    bool avx512;      /* F, BW, DQ, VL */
+    bool avx2;   /* AVX2 with FMA and F16C */
+    bool avx512; /* F, BW, DQ, VL */
     bool avx512_vnni;
     bool avx512_bf16;
-    bool neon;        /* aarch64 */
-    char name[64];    /* brand string, "" when unknown */
+    bool neon;     /* aarch64 */
+    char name[64]; /* brand string, "" when unknown */
 } lm_cpu;
 
 /* Features of this machine. Static storage. */

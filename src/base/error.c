@@ -62,7 +62,8 @@ loam_status lm_error_errno(loam_error *err, const char *fmt, ...) {
     snprintf(err->message + used, sizeof err->message - used, ": %s", strerror(code));
     err->status = status;
     err->hint[0] = '\0';
-    if (code == ENOSPC || code == EDQUOT) snprintf(err->hint, sizeof err->hint, "free some disk space and try again");
+    if (code == ENOSPC || code == EDQUOT)
+        snprintf(err->hint, sizeof err->hint, "free some disk space and try again");
     return status;
 }
 

@@ -35,24 +35,29 @@ void lm_file_map_close(lm_file_map *map) {
 }
 
 void lm_file_map_forget(const void *ptr, size_t size_bytes) {
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE); /* only pages that lie in the part as a whole */
-    uintptr_t begin = ((uintptr_t)ptr + page - 1) / page * page, end = ((uintptr_t)ptr + size_bytes) / page * page;
+    uintptr_t page =
+        (uintptr_t)sysconf(_SC_PAGESIZE); /* only pages that lie in the part as a whole */
+    uintptr_t begin = ((uintptr_t)ptr + page - 1) / page * page,
+              end = ((uintptr_t)ptr + size_bytes) / page * page;
     if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
-loam_status lm_file_read(const char *path, size_t max_bytes, char **out_bytes, size_t *out_size, loam_error *err) {
+loam_status lm_file_read(const char *path, size_t max_bytes, char **out_bytes, size_t *out_size,
+                         loam_error *err) {
     FILE *stream = fopen(path, "rbe");
     if (!stream) return lm_error_errno(err, "%s", path);
     lm_buf buf;
     lm_buf_init(&buf, max_bytes);
     char piece[16384];
     size_t n;
-    while ((n = fread(piece, 1, sizeof piece, stream)) > 0 && buf.status == LOAM_OK) lm_buf_append(&buf, piece, n);
+    while ((n = fread(piece, 1, sizeof piece, stream)) > 0 && buf.status == LOAM_OK)
+        lm_buf_append(&buf, piece, n);
     loam_status status = LOAM_OK;
     if (ferror(stream)) {
         status = lm_error_errno(err, "%s", path);
     } else if (buf.status == LOAM_LIMIT) {
-        status = lm_error_set(err, LOAM_LIMIT, "%s: larger than the %zu bytes allowed here", path, max_bytes);
+        status = lm_error_set(err, LOAM_LIMIT, "%s: larger than the %zu bytes allowed here", path,
+                              max_bytes);
     } else {
         status = lm_buf_status(&buf, err);
     }
@@ -87,7 +92,8 @@ static loam_status fsync_parent(const char *path, loam_error *err) {
 }
 
 loam_status lm_file_writer_open(lm_file_writer *writer, const char *path, loam_error *err) {
-    *writer = (lm_file_writer){.path = lm_strdup(path), .temp_path = lm_asprintf("%s.tmp-%ld", path, (long)getpid())};
+    *writer = (lm_file_writer){.path = lm_strdup(path),
+                               .temp_path = lm_asprintf("%s.tmp-%ld", path, (long)getpid())};
     if (!writer->path || !writer->temp_path) {
         lm_file_writer_abort(writer);
         return lm_error_no_memory(err, strlen(path));
@@ -101,8 +107,10 @@ loam_status lm_file_writer_open(lm_file_writer *writer, const char *path, loam_e
     return LOAM_OK;
 }
 
-loam_status lm_file_writer_write(lm_file_writer *writer, const void *bytes, size_t size, loam_error *err) {
-    if (size && fwrite(bytes, 1, size, writer->stream) != size) return lm_error_errno(err, "%s", writer->path);
+loam_status lm_file_writer_write(lm_file_writer *writer, const void *bytes, size_t size,
+                                 loam_error *err) {
+    if (size && fwrite(bytes, 1, size, writer->stream) != size)
+        return lm_error_errno(err, "%s", writer->path);
     return LOAM_OK;
 }
 
@@ -110,7 +118,8 @@ loam_status lm_file_writer_commit(lm_file_writer *writer, loam_error *err) {
     loam_status status = LOAM_OK;
     if (fflush(writer->stream) != 0 || fsync(fileno(writer->stream)) != 0)
         status = lm_error_errno(err, "%s", writer->path);
-    if (fclose(writer->stream) != 0 && status == LOAM_OK) status = lm_error_errno(err, "%s", writer->path);
+    if (fclose(writer->stream) != 0 && status == LOAM_OK)
+        status = lm_error_errno(err, "%s", writer->path);
     writer->stream = NULL;
     if (status == LOAM_OK && rename(writer->temp_path, writer->path) != 0)
         status = lm_error_errno(err, "%s", writer->path);
@@ -133,7 +142,8 @@ void lm_file_writer_abort(lm_file_writer *writer) {
     *writer = (lm_file_writer){0};
 }
 
-loam_status lm_file_write_atomic(const char *path, const void *bytes, size_t size, loam_error *err) {
+loam_status lm_file_write_atomic(const char *path, const void *bytes, size_t size,
+                                 loam_error *err) {
     lm_file_writer writer;
     LM_TRY(lm_file_writer_open(&writer, path, err));
     loam_status status = lm_file_writer_write(&writer, bytes, size, err);

@@ -30,7 +30,8 @@ loam_status lm_file_read(const char *path, size_t max_bytes, char **out_bytes, s
                          loam_error *err) LM_MUST_USE;
 
 /* Atomic replacement: temporary beside `path`, fsync, rename, fsync of the folder. The old file stays on failure. */
-loam_status lm_file_write_atomic(const char *path, const void *bytes, size_t size, loam_error *err) LM_MUST_USE;
+loam_status lm_file_write_atomic(const char *path, const void *bytes, size_t size,
+                                 loam_error *err) LM_MUST_USE;
 
 /* The same for content written piece by piece: open, write, then commit or abort (abort after commit is harmless). */
 typedef struct lm_file_writer {
@@ -38,14 +39,18 @@ typedef struct lm_file_writer {
     char *path;
     char *temp_path;
 } lm_file_writer;
-loam_status lm_file_writer_open(lm_file_writer *writer, const char *path, loam_error *err) LM_MUST_USE;
-loam_status lm_file_writer_write(lm_file_writer *writer, const void *bytes, size_t size, loam_error *err) LM_MUST_USE;
+loam_status lm_file_writer_open(lm_file_writer *writer, const char *path,
+                                loam_error *err) LM_MUST_USE;
+loam_status lm_file_writer_write(lm_file_writer *writer, const void *bytes, size_t size,
+                                 loam_error *err) LM_MUST_USE;
 loam_status lm_file_writer_commit(lm_file_writer *writer, loam_error *err) LM_MUST_USE;
 void lm_file_writer_abort(lm_file_writer *writer);
 
 loam_status lm_file_fsync_dir(const char *dir, loam_error *err) LM_MUST_USE;
-loam_status lm_file_make_dirs(const char *dir, loam_error *err) LM_MUST_USE; /* like mkdir -p, mode 0700 & ~umask */
-loam_status lm_file_remove_tree(const char *path, loam_error *err) LM_MUST_USE; /* absent is ok; never follows links */
+loam_status lm_file_make_dirs(const char *dir,
+                              loam_error *err) LM_MUST_USE; /* like mkdir -p, mode 0700 & ~umask */
+loam_status lm_file_remove_tree(const char *path, loam_error *err)
+    LM_MUST_USE; /* absent is ok; never follows links */
 
 bool lm_file_exists(const char *path);
 bool lm_file_is_dir(const char *path);

@@ -21,13 +21,13 @@ loam_status lm_json_str(const json_t *object, const char *path, const char *key,
                         loam_error *err) LM_MUST_USE;
 loam_status lm_json_i64(const json_t *object, const char *path, const char *key, int64_t *out,
                         loam_error *err) LM_MUST_USE;
-loam_status lm_json_str_or(const json_t *object, const char *path, const char *key, lm_str fallback, lm_str *out,
-                           loam_error *err) LM_MUST_USE;
-loam_status lm_json_i64_or(const json_t *object, const char *path, const char *key, int64_t fallback, int64_t *out,
-                           loam_error *err) LM_MUST_USE;
-loam_status lm_json_f64_or(const json_t *object, const char *path, const char *key, double fallback, double *out,
-                           loam_error *err) LM_MUST_USE;
-loam_status lm_json_bool_or(const json_t *object, const char *path, const char *key, bool fallback, bool *out,
-                            loam_error *err) LM_MUST_USE;
+loam_status lm_json_str_or(const json_t *object, const char *path, const char *key, lm_str fallback,
+                           lm_str *out, loam_error *err) LM_MUST_USE;
+loam_status lm_json_i64_or(const json_t *object, const char *path, const char *key,
+                           int64_t fallback, int64_t *out, loam_error *err) LM_MUST_USE;
+loam_status lm_json_f64_or(const json_t *object, const char *path, const char *key, double fallback,
+                           double *out, loam_error *err) LM_MUST_USE;
+loam_status lm_json_bool_or(const json_t *object, const char *path, const char *key, bool fallback,
+                            bool *out, loam_error *err) LM_MUST_USE;
 
 #endif

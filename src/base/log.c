@@ -51,7 +51,8 @@ void lm_log(lm_log_level level, const char *area, const char *fmt, ...) {
     if (g_json) {
         char escaped[LOG_LINE_MAX];
         escape_json(text, escaped, sizeof escaped);
-        len = snprintf(line, sizeof line, "{\"time\":\"%s\",\"level\":\"%s\",\"area\":\"%s\",\"message\":\"%s\"}\n",
+        len = snprintf(line, sizeof line,
+                       "{\"time\":\"%s\",\"level\":\"%s\",\"area\":\"%s\",\"message\":\"%s\"}\n",
                        when, LEVEL_NAMES[level], area, escaped);
     } else {
         len = snprintf(line, sizeof line, "%s %s %s: %s\n", when, LEVEL_NAMES[level], area, text);

@@ -8,7 +8,13 @@
 
 #include "base/error.h"
 
-typedef enum lm_log_level { LM_LOG_DEBUG, LM_LOG_INFO, LM_LOG_WARN, LM_LOG_ERROR, LM_LOG_OFF } lm_log_level;
+typedef enum lm_log_level {
+    LM_LOG_DEBUG,
+    LM_LOG_INFO,
+    LM_LOG_WARN,
+    LM_LOG_ERROR,
+    LM_LOG_OFF
+} lm_log_level;
 
 /* Set once at start-up, before threads. json: one JSON object a line instead of text. Default: info, text. */
 void lm_log_init(lm_log_level level, int json);

@@ -23,7 +23,8 @@ typedef struct pool_worker {
 
 struct lm_pool {
     int n_threads;
-    bool spin; /* false when there are more threads than CPUs: spinning would keep the others from their work */
+    bool
+        spin; /* false when there are more threads than CPUs: spinning would keep the others from their work */
     lm_pool_fn *fn;
     void *arg;
     bool stop;
@@ -94,7 +95,8 @@ static void stop_workers(lm_pool *pool, int n_started) {
 loam_status lm_pool_new(int n_threads, lm_pool **out, loam_error *err) {
     if (n_threads == 0) n_threads = lm_cpu_n_usable();
     if (n_threads < 1 || n_threads > LM_POOL_MAX_THREADS)
-        return lm_error_set(err, LOAM_INVALID, "threads must be 1 to %d, not %d", LM_POOL_MAX_THREADS, n_threads);
+        return lm_error_set(err, LOAM_INVALID, "threads must be 1 to %d, not %d",
+                            LM_POOL_MAX_THREADS, n_threads);
     lm_pool *pool = lm_alloc_aligned(64, sizeof *pool);
     if (!pool) return lm_error_no_memory(err, sizeof *pool);
     *pool = (lm_pool){.n_threads = n_threads, .spin = n_threads <= lm_cpu_n_usable()};
@@ -140,7 +142,8 @@ void lm_pool_run(lm_pool *pool, lm_pool_fn *fn, void *arg) {
     atomic_fetch_add(&pool->generation, 1);
     wake_sleepers(pool, &pool->generation);
     fn(arg, 0, pool->n_threads);
-    for (uint32_t done = atomic_load_explicit(&pool->n_done, memory_order_acquire); done != n_workers;)
+    for (uint32_t done = atomic_load_explicit(&pool->n_done, memory_order_acquire);
+         done != n_workers;)
         done = wait_change(pool, &pool->n_done, done);
 }
 

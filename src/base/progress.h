@@ -16,7 +16,7 @@ typedef struct lm_progress {
     int64_t total;     /* 0 when unknown */
     int64_t start_ns;
     int64_t last_draw_ns;
-    int64_t first;     /* value at start, so that a resumed job estimates from its own speed */
+    int64_t first; /* value at start, so that a resumed job estimates from its own speed */
     bool enabled;
     bool drawn;
 } lm_progress;

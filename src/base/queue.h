@@ -15,9 +15,9 @@ typedef struct lm_queue lm_queue;
 
 loam_status lm_queue_new(size_t capacity, lm_queue **out, loam_error *err) LM_MUST_USE;
 void lm_queue_free(lm_queue *queue);
-LM_MUST_USE bool lm_queue_try_push(lm_queue *queue, void *item);  /* false: full or closed */
-LM_MUST_USE bool lm_queue_try_pop(lm_queue *queue, void **out);   /* false: empty */
-LM_MUST_USE bool lm_queue_pop(lm_queue *queue, void **out);       /* waits; false: closed and empty */
+LM_MUST_USE bool lm_queue_try_push(lm_queue *queue, void *item); /* false: full or closed */
+LM_MUST_USE bool lm_queue_try_pop(lm_queue *queue, void **out);  /* false: empty */
+LM_MUST_USE bool lm_queue_pop(lm_queue *queue, void **out); /* waits; false: closed and empty */
 void lm_queue_close(lm_queue *queue);
 size_t lm_queue_len(lm_queue *queue);
 

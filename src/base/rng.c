@@ -37,7 +37,8 @@ uint64_t lm_rng_u64(lm_rng *rng) {
 }
 
 uint64_t lm_rng_below(lm_rng *rng, uint64_t bound) {
-    uint64_t threshold = (0 - bound) % bound; /* values below it would make small results likelier */
+    uint64_t threshold =
+        (0 - bound) % bound; /* values below it would make small results likelier */
     for (;;) {
         uint64_t x = lm_rng_u64(rng);
         if (x >= threshold) return x % bound;

@@ -18,10 +18,11 @@ void lm_rng_init(lm_rng *rng, uint64_t seed);
 void lm_rng_init_stream(lm_rng *rng, uint64_t seed, uint64_t stream);
 
 uint64_t lm_rng_u64(lm_rng *rng);
-uint64_t lm_rng_below(lm_rng *rng, uint64_t bound); /* uniform in [0, bound), bound > 0, no modulo bias */
-float lm_rng_f32(lm_rng *rng);                      /* uniform in [0, 1), 24 bits */
-double lm_rng_f64(lm_rng *rng);                     /* uniform in [0, 1), 53 bits */
-float lm_rng_normal(lm_rng *rng);                   /* mean 0, deviation 1 (Box-Muller, two draws a number) */
+uint64_t lm_rng_below(lm_rng *rng,
+                      uint64_t bound); /* uniform in [0, bound), bound > 0, no modulo bias */
+float lm_rng_f32(lm_rng *rng);         /* uniform in [0, 1), 24 bits */
+double lm_rng_f64(lm_rng *rng);        /* uniform in [0, 1), 53 bits */
+float lm_rng_normal(lm_rng *rng);      /* mean 0, deviation 1 (Box-Muller, two draws a number) */
 
 uint64_t lm_rng_os_seed(void); /* from the operating system */
 

@@ -23,7 +23,8 @@ bool lm_str_starts(lm_str text, lm_str prefix) {
 }
 
 bool lm_str_ends(lm_str text, lm_str suffix) {
-    return text.len >= suffix.len && memcmp(text.ptr + text.len - suffix.len, suffix.ptr, suffix.len) == 0;
+    return text.len >= suffix.len &&
+           memcmp(text.ptr + text.len - suffix.len, suffix.ptr, suffix.len) == 0;
 }
 
 bool lm_str_to_u64(lm_str text, uint64_t *out) {
@@ -41,7 +42,8 @@ bool lm_str_to_u64(lm_str text, uint64_t *out) {
 bool lm_str_to_i64(lm_str text, int64_t *out) {
     bool negative = text.len > 0 && text.ptr[0] == '-';
     uint64_t magnitude;
-    if (!lm_str_to_u64(negative ? (lm_str){text.ptr + 1, text.len - 1} : text, &magnitude)) return false;
+    if (!lm_str_to_u64(negative ? (lm_str){text.ptr + 1, text.len - 1} : text, &magnitude))
+        return false;
     if (magnitude > (uint64_t)INT64_MAX + (negative ? 1 : 0)) return false;
     *out = negative ? (int64_t)(0 - magnitude) : (int64_t)magnitude;
     return true;
@@ -55,7 +57,8 @@ static void make_c_locale(void) {
 
 bool lm_str_to_f64(lm_str text, double *out) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, make_c_locale); /* the host program may have set a locale with a decimal comma */
+    pthread_once(&once,
+                 make_c_locale); /* the host program may have set a locale with a decimal comma */
     char copy[64];
     if (text.len == 0 || text.len >= sizeof copy) return false;
     if (!strchr("+-.0123456789", text.ptr[0])) return false; /* no blanks, no "nan", no "inf" */
@@ -164,7 +167,8 @@ void lm_buf_printf(lm_buf *buf, const char *fmt, ...) {
 
 loam_status lm_buf_status(const lm_buf *buf, loam_error *err) {
     if (buf->status == LOAM_LIMIT)
-        return lm_error_set(err, LOAM_LIMIT, "text grew past its limit of %zu bytes", buf->max_bytes);
+        return lm_error_set(err, LOAM_LIMIT, "text grew past its limit of %zu bytes",
+                            buf->max_bytes);
     if (buf->status != LOAM_OK) return lm_error_no_memory(err, buf->capacity * 2);
     return LOAM_OK;
 }

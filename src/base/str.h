@@ -42,7 +42,7 @@ size_t lm_str_distance(lm_str a, lm_str b);
 const char *lm_str_nearest(const char *text, const char *const *names, size_t n);
 
 typedef struct lm_buf {
-    char *ptr;        /* NUL-terminated; NULL until the first append */
+    char *ptr; /* NUL-terminated; NULL until the first append */
     size_t len;
     size_t capacity;
     size_t max_bytes;
@@ -57,8 +57,9 @@ void lm_buf_puts(lm_buf *buf, const char *text);
 void lm_buf_putc(lm_buf *buf, char c);
 void lm_buf_printf(lm_buf *buf, const char *fmt, ...) LM_PRINTF(2, 3);
 loam_status lm_buf_status(const lm_buf *buf, loam_error *err) LM_MUST_USE;
-lm_str lm_buf_view(const lm_buf *buf);     /* until the next append */
+lm_str lm_buf_view(const lm_buf *buf);      /* until the next append */
 const char *lm_buf_cstr(const lm_buf *buf); /* "" when empty */
-char *lm_buf_take(lm_buf *buf);             /* gives the bytes away (lm_free); never NULL unless out of memory */
+char *
+lm_buf_take(lm_buf *buf); /* gives the bytes away (lm_free); never NULL unless out of memory */
 
 #endif

@@ -72,7 +72,8 @@ static uint64_t record_checksum(const lm_usage_record *record, uint64_t sequence
 }
 
 static bool half_is_whole(const journal_half *half) {
-    return half->sequence != 0 && half->record.checksum == record_checksum(&half->record, half->sequence);
+    return half->sequence != 0 &&
+           half->record.checksum == record_checksum(&half->record, half->sequence);
 }
 
 /* The current half of a slot, or NULL when neither is whole. */
@@ -121,7 +122,8 @@ static loam_status check_header(const journal_header *header, const char *path, 
     if (memcmp(header->magic, JOURNAL_MAGIC, sizeof JOURNAL_MAGIC) != 0)
         return lm_error_set(err, LOAM_CORRUPT, "%s: not a usage journal", path);
     if (header->version != FORMAT_VERSION)
-        return lm_error_set(err, LOAM_UNSUPPORTED, "%s: usage journal of version %llu, this program reads %d", path,
+        return lm_error_set(err, LOAM_UNSUPPORTED,
+                            "%s: usage journal of version %llu, this program reads %d", path,
                             (unsigned long long)header->version, FORMAT_VERSION);
     return LOAM_OK;
 }
@@ -134,7 +136,8 @@ static loam_status open_header(int fd, const char *path, loam_error *err) {
     if (n == sizeof header) return check_header(&header, path, err);
     header = (journal_header){.version = FORMAT_VERSION};
     memcpy(header.magic, JOURNAL_MAGIC, sizeof header.magic);
-    if (pwrite(fd, &header, sizeof header, 0) != sizeof header) return lm_error_errno(err, "%s", path);
+    if (pwrite(fd, &header, sizeof header, 0) != sizeof header)
+        return lm_error_errno(err, "%s", path);
     return LOAM_OK;
 }
 
@@ -167,8 +170,10 @@ loam_status lm_usage_journal_open(const char *path, lm_usage_journal **out, loam
         goto fail;
     }
     if (flock(journal->fd, LOCK_EX | LOCK_NB) != 0) {
-        status = errno == EWOULDBLOCK ? lm_error_set(err, LOAM_CONFLICT, "%s: another process writes this journal", path)
-                                      : lm_error_errno(err, "%s: lock", path);
+        status =
+            errno == EWOULDBLOCK
+                ? lm_error_set(err, LOAM_CONFLICT, "%s: another process writes this journal", path)
+                : lm_error_errno(err, "%s: lock", path);
         goto fail;
     }
     if ((status = open_header(journal->fd, path, err)) != LOAM_OK) goto fail;
@@ -189,15 +194,17 @@ void lm_usage_journal_close(lm_usage_journal *journal) {
     lm_free(journal);
 }
 
-loam_status lm_usage_journal_append(lm_usage_journal *journal, const lm_usage_record *record, int64_t *out_slot,
-                                    loam_error *err) {
-    if (journal->n_slots == (int64_t)journal->chunks.len * CHUNK_SLOTS) LM_TRY(map_next_chunk(journal, err));
+loam_status lm_usage_journal_append(lm_usage_journal *journal, const lm_usage_record *record,
+                                    int64_t *out_slot, loam_error *err) {
+    if (journal->n_slots == (int64_t)journal->chunks.len * CHUNK_SLOTS)
+        LM_TRY(map_next_chunk(journal, err));
     *out_slot = journal->n_slots++;
     slot_write(slot_at(journal, *out_slot), record);
     return LOAM_OK;
 }
 
-void lm_usage_journal_update(lm_usage_journal *journal, int64_t slot, const lm_usage_record *record) {
+void lm_usage_journal_update(lm_usage_journal *journal, int64_t slot,
+                             const lm_usage_record *record) {
     LM_ASSERT(slot >= 0 && slot < journal->n_slots);
     slot_write(slot_at(journal, slot), record);
 }
@@ -217,8 +224,8 @@ static ssize_t read_whole(int fd, void *bytes, size_t size, off_t offset) {
 
 /* Copies records from slots on. A slot that is not whole is a record being written right now when it is the last one:
  * the cursor stays before it. With others behind it, it is what a power cut left: skipped. */
-static loam_status read_slots(int fd, const char *path, int64_t *cursor, lm_usage_record *out, int64_t max, int64_t *out_n,
-                              loam_error *err) {
+static loam_status read_slots(int fd, const char *path, int64_t *cursor, lm_usage_record *out,
+                              int64_t max, int64_t *out_n, loam_error *err) {
     enum { BATCH = 64 };
     journal_slot slots[BATCH + 1]; /* one more, to see whether a slot is the last */
     int64_t at = *cursor, n = 0;
@@ -241,8 +248,8 @@ static loam_status read_slots(int fd, const char *path, int64_t *cursor, lm_usag
     return LOAM_OK;
 }
 
-loam_status lm_usage_journal_read(const char *path, int64_t *cursor, lm_usage_record *out, int64_t max, int64_t *out_n,
-                                  loam_error *err) {
+loam_status lm_usage_journal_read(const char *path, int64_t *cursor, lm_usage_record *out,
+                                  int64_t max, int64_t *out_n, loam_error *err) {
     LM_ASSERT(*cursor >= 0 && max >= 0);
     if (sodium_init() < 0) return lm_error_set(err, LOAM_INTERNAL, "cannot initialize libsodium");
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -268,6 +275,8 @@ void lm_usage_journal_discard(const char *path, int64_t slot) {
     end -= end % PAGE_BYTES;
     int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0) return;
-    if (end > HEADER_BYTES) (void)!fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, HEADER_BYTES, end - HEADER_BYTES);
+    if (end > HEADER_BYTES)
+        (void)!fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, HEADER_BYTES,
+                         end - HEADER_BYTES);
     close(fd);
 }

@@ -25,25 +25,28 @@ typedef struct lm_usage_record {
     int64_t prompt_tokens;              /* computed or found in the prefix cache */
     int64_t completion_tokens;          /* generated */
     int64_t flops;
-    int64_t device_us;                  /* this request's share of the device's time, microseconds */
-    int64_t finished;                   /* 0 or 1; written last */
-    uint64_t checksum;                  /* of all above; a torn record (power cut) fails it and the previous half is used */
+    int64_t device_us; /* this request's share of the device's time, microseconds */
+    int64_t finished;  /* 0 or 1; written last */
+    uint64_t
+        checksum; /* of all above; a torn record (power cut) fails it and the previous half is used */
 } lm_usage_record;
 
 typedef struct lm_usage_journal lm_usage_journal;
 
 /* Creates or opens for appending; existing records stay. */
-loam_status lm_usage_journal_open(const char *path, lm_usage_journal **out, loam_error *err) LM_MUST_USE;
+loam_status lm_usage_journal_open(const char *path, lm_usage_journal **out,
+                                  loam_error *err) LM_MUST_USE;
 void lm_usage_journal_close(lm_usage_journal *journal);
 
 /* Appends a record; *out_slot is its number for updates. LOAM_IO when the disk is full: admit no request then. */
-loam_status lm_usage_journal_append(lm_usage_journal *journal, const lm_usage_record *record, int64_t *out_slot,
-                                    loam_error *err) LM_MUST_USE;
-void lm_usage_journal_update(lm_usage_journal *journal, int64_t slot, const lm_usage_record *record); /* no syscall */
+loam_status lm_usage_journal_append(lm_usage_journal *journal, const lm_usage_record *record,
+                                    int64_t *out_slot, loam_error *err) LM_MUST_USE;
+void lm_usage_journal_update(lm_usage_journal *journal, int64_t slot,
+                             const lm_usage_record *record); /* no syscall */
 
 /* Reads records from slot *cursor on, at most max; advances *cursor. A file that ends early gives what is whole. */
-loam_status lm_usage_journal_read(const char *path, int64_t *cursor, lm_usage_record *out, int64_t max, int64_t *out_n,
-                                  loam_error *err) LM_MUST_USE;
+loam_status lm_usage_journal_read(const char *path, int64_t *cursor, lm_usage_record *out,
+                                  int64_t max, int64_t *out_n, loam_error *err) LM_MUST_USE;
 
 /* Gives back the space of the slots before `slot`, whose records are committed elsewhere and will not be read again: a worker
  * that lives long does not fill the disk. The file keeps its size, the slots read as empty. Harmless where the file system

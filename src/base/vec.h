@@ -17,28 +17,29 @@
 
 #include "base/compiler.h"
 
-#define LM_VEC(type)                                                                               \
-    struct {                                                                                       \
-        type *ptr;                                                                                 \
-        size_t len;                                                                                \
-        size_t capacity;                                                                           \
+#define LM_VEC(type)     \
+    struct {             \
+        type *ptr;       \
+        size_t len;      \
+        size_t capacity; \
     }
 
 /* Makes room for n more elements; false when out of memory (the vector is unchanged). */
-#define lm_vec_reserve(vec, n)                                                                     \
+#define lm_vec_reserve(vec, n) \
     lm_vec_grow((void **)&(vec)->ptr, &(vec)->capacity, (vec)->len, (n), sizeof *(vec)->ptr)
 
-#define lm_vec_push(vec, value)                                                                    \
+#define lm_vec_push(vec, value) \
     (lm_vec_reserve((vec), 1) ? ((vec)->ptr[(vec)->len++] = (value), true) : false)
 
-#define lm_vec_deinit(vec)                                                                         \
-    do {                                                                                           \
-        lm_vec_release((vec)->ptr);                                                                \
-        (vec)->ptr = NULL;                                                                         \
-        (vec)->len = (vec)->capacity = 0;                                                          \
+#define lm_vec_deinit(vec)                \
+    do {                                  \
+        lm_vec_release((vec)->ptr);       \
+        (vec)->ptr = NULL;                \
+        (vec)->len = (vec)->capacity = 0; \
     } while (0)
 
-LM_MUST_USE bool lm_vec_grow(void **ptr, size_t *capacity, size_t len, size_t n_more, size_t elem_bytes);
+LM_MUST_USE bool lm_vec_grow(void **ptr, size_t *capacity, size_t len, size_t n_more,
+                             size_t elem_bytes);
 void lm_vec_release(void *ptr);
 
 typedef LM_VEC(int32_t) lm_vec_i32;

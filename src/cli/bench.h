@@ -13,7 +13,8 @@ typedef struct bench_settings {
 } bench_settings;
 
 bench_format bench_format_of(const bench_settings *settings);
-loam_status bench_open(const bench_settings *settings, lm_device **out, loam_error *err) LM_MUST_USE;
+loam_status bench_open(const bench_settings *settings, lm_device **out,
+                       loam_error *err) LM_MUST_USE;
 
 /* The subcommands' run functions. */
 int bench_ops(const void *settings, int n_args, char **args);

@@ -12,8 +12,9 @@ typedef struct gateway_settings {
 
 static int run_gateway(const void *settings_, int n_args, char **args) {
     const gateway_settings *settings = settings_;
-    lm_gateway_bench_options options = {
-        .n_requests = settings->requests, .n_clients = settings->clients, .n_streams = settings->streams};
+    lm_gateway_bench_options options = {.n_requests = settings->requests,
+                                        .n_clients = settings->clients,
+                                        .n_streams = settings->streams};
     lm_gateway_bench_result r;
     loam_error err = {0};
     if (lm_gateway_bench(&options, &r, &err) != LOAM_OK) return lm_cli_fail(&err);
@@ -35,8 +36,9 @@ static int run_gateway(const void *settings_, int n_args, char **args) {
     };
     bench_format format = settings->json ? BENCH_JSON : settings->csv ? BENCH_CSV : BENCH_TABLE;
     for (size_t i = 0; i < LM_COUNT_OF(rows); i++) {
-        bench_field fields[] = {
-            {.key = "what", .text = rows[i].what}, {.key = "unit", .text = rows[i].unit}, {.key = "value", .number = rows[i].value}};
+        bench_field fields[] = {{.key = "what", .text = rows[i].what},
+                                {.key = "unit", .text = rows[i].unit},
+                                {.key = "value", .number = rows[i].value}};
         bench_report_row(format, i == 0, fields, LM_COUNT_OF(fields));
     }
     return r.n_failed == 0 ? LM_EXIT_OK : LM_EXIT_FAILED;
@@ -44,13 +46,34 @@ static int run_gateway(const void *settings_, int n_args, char **args) {
 
 #define AT(field) LM_OPTION_AT(gateway_settings, field)
 static const lm_option options[] = {
-    {.name = "requests", .short_name = 'n', .type = LM_OPT_INT, .arg = "N", .offset = AT(requests), .min = 1, .max = 1e8,
+    {.name = "requests",
+     .short_name = 'n',
+     .type = LM_OPT_INT,
+     .arg = "N",
+     .offset = AT(requests),
+     .min = 1,
+     .max = 1e8,
      .help = "small requests to carry (default 50000)"},
-    {.name = "clients", .short_name = 'c', .type = LM_OPT_INT, .arg = "N", .offset = AT(clients), .min = 1, .max = 1000,
+    {.name = "clients",
+     .short_name = 'c',
+     .type = LM_OPT_INT,
+     .arg = "N",
+     .offset = AT(clients),
+     .min = 1,
+     .max = 1000,
      .help = "clients at once (default 64)"},
-    {.name = "streams", .short_name = 's', .type = LM_OPT_INT, .arg = "N", .offset = AT(streams), .min = 0, .max = 10000,
+    {.name = "streams",
+     .short_name = 's',
+     .type = LM_OPT_INT,
+     .arg = "N",
+     .offset = AT(streams),
+     .min = 0,
+     .max = 10000,
      .help = "idle streams to hold (default 1000)"},
-    {.name = "json", .type = LM_OPT_FLAG, .offset = AT(json), .help = "print one JSON object a line"},
+    {.name = "json",
+     .type = LM_OPT_FLAG,
+     .offset = AT(json),
+     .help = "print one JSON object a line"},
     {.name = "csv", .type = LM_OPT_FLAG, .offset = AT(csv), .help = "print comma-separated values"},
     LM_OPTIONS_END,
 };
@@ -58,7 +81,8 @@ static const lm_option options[] = {
 const lm_command lm_bench_gateway_command = {
     .name = "gateway",
     .summary = "measure the cloud's gateway",
-    .description = "Puts the gateway, with its keys and budgets, between clients and a stub replica that answers at once, all in "
+    .description = "Puts the gateway, with its keys and budgets, between clients and a stub "
+                   "replica that answers at once, all in "
                    "this process. Needs no cloud and leaves nothing behind.",
     .options = options,
     .settings_bytes = sizeof(gateway_settings),

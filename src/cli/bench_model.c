@@ -20,8 +20,10 @@ typedef struct model_bench {
 } model_bench;
 
 /* One measurement: the nearer of two limits is the arithmetic and reading all weights once a step. */
-static void report(model_bench *b, const char *what, int64_t n_tokens, int64_t n_steps, int64_t flops, int64_t ns) {
-    double seconds = (double)ns * 1e-9, bytes = (double)n_steps * (double)lm_model_weight_bytes(b->model);
+static void report(model_bench *b, const char *what, int64_t n_tokens, int64_t n_steps,
+                   int64_t flops, int64_t ns) {
+    double seconds = (double)ns * 1e-9,
+           bytes = (double)n_steps * (double)lm_model_weight_bytes(b->model);
     double for_flops = (double)flops / b->peak_flops, for_bytes = bytes / b->peak_bytes;
     double floor = for_flops > for_bytes ? for_flops : for_bytes;
     bench_field fields[] = {
@@ -78,17 +80,22 @@ static loam_status bench_all(model_bench *b, loam_error *err) {
     int32_t prompt;
     LM_TRY(lm_session_seq_new(b->session, &prompt, err));
     LM_TRY(bench_prompt(b, prompt, err));
-    for (int batch = 1; batch <= MAX_BATCH; batch *= 4) LM_TRY(bench_answers(b, prompt, batch, err));
+    for (int batch = 1; batch <= MAX_BATCH; batch *= 4)
+        LM_TRY(bench_answers(b, prompt, batch, err));
     return LOAM_OK;
 }
 
 static loam_status prepare(model_bench *b, const char *path, lm_device *device, loam_error *err) {
-    int64_t n_prompt = b->settings->prompt_tokens, n_rows = n_prompt > MAX_BATCH ? n_prompt : MAX_BATCH;
+    int64_t n_prompt = b->settings->prompt_tokens,
+            n_rows = n_prompt > MAX_BATCH ? n_prompt : MAX_BATCH;
     LM_TRY(lm_cpu_read_bandwidth(device, MEMORY_BYTES, &b->peak_bytes, err));
     b->peak_flops = lm_cpu_peak_flops(device);
     LM_TRY(lm_model_open(path, device, NULL, &b->model, err));
-    lm_session_options options = {.max_rows = n_rows, .max_outs = MAX_BATCH, .max_seqs = MAX_BATCH + 1,
-                                  .max_context = n_prompt + b->settings->answer_tokens, .kv_dtype = LM_F16};
+    lm_session_options options = {.max_rows = n_rows,
+                                  .max_outs = MAX_BATCH,
+                                  .max_seqs = MAX_BATCH + 1,
+                                  .max_context = n_prompt + b->settings->answer_tokens,
+                                  .kv_dtype = LM_F16};
     LM_TRY(lm_session_new(b->model, &options, &b->session, err));
     b->rows = lm_calloc((size_t)n_rows, sizeof *b->rows);
     return b->rows ? LOAM_OK : lm_error_no_memory(err, (size_t)n_rows * sizeof *b->rows);

@@ -17,7 +17,9 @@ static int width_of(const bench_field *field, int column) {
 static void print_json(const bench_field *fields, int n_fields) {
     json_t *row = json_object();
     for (int i = 0; i < n_fields; i++)
-        json_object_set_new(row, fields[i].key, fields[i].text ? json_string(fields[i].text) : json_real(fields[i].number));
+        json_object_set_new(row, fields[i].key,
+                            fields[i].text ? json_string(fields[i].text)
+                                           : json_real(fields[i].number));
     json_dumpf(row, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
     putchar('\n');
     json_decref(row);
@@ -49,7 +51,8 @@ void bench_report_row(bench_format format, bool first, const bench_field *fields
     if (format == BENCH_JSON) {
         print_json(fields, n_fields);
     } else {
-        void (*print)(bool, const bench_field *, int) = format == BENCH_CSV ? print_csv : print_table;
+        void (*print)(bool, const bench_field *, int) =
+            format == BENCH_CSV ? print_csv : print_table;
         if (first) print(true, fields, n_fields);
         print(false, fields, n_fields);
     }

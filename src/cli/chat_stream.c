@@ -17,7 +17,8 @@ typedef struct reading {
 
 /* {"error":{"message"}} of an answer or an event; false when there is none. */
 static bool read_error(const json_t *object, loam_error *err) {
-    const char *message = json_string_value(json_object_get(json_object_get(object, "error"), "message"));
+    const char *message =
+        json_string_value(json_object_get(json_object_get(object, "error"), "message"));
     if (message) lm_error_set(err, LOAM_UNAVAILABLE, "%s", message);
     return message != NULL;
 }
@@ -50,7 +51,8 @@ static bool on_body(lm_str bytes, void *arg) {
     size_t done = 0;
     const char *end;
     while (more && (end = memmem(r->pending.ptr + done, r->pending.len - done, "\n\n", 2))) {
-        more = take_event(r, (lm_str){r->pending.ptr + done, (size_t)(end - r->pending.ptr) - done});
+        more =
+            take_event(r, (lm_str){r->pending.ptr + done, (size_t)(end - r->pending.ptr) - done});
         done = (size_t)(end - r->pending.ptr) + 2;
     }
     memmove(r->pending.ptr, r->pending.ptr + done, r->pending.len - done);
@@ -75,8 +77,12 @@ loam_status lm_chat_stream_run(const lm_chat_stream *stream, loam_error *err) {
     reading r = {.stream = stream};
     lm_buf_init(&r.pending, EVENT_MAX_BYTES);
     snprintf(url, sizeof url, "%s%s", stream->url, stream->path);
-    lm_http_fetch_options options = {.method = "POST", .url = url, .bearer = stream->key, .body = lm_str_of(body),
-                                     .on_body = on_body, .arg = &r};
+    lm_http_fetch_options options = {.method = "POST",
+                                     .url = url,
+                                     .bearer = stream->key,
+                                     .body = lm_str_of(body),
+                                     .on_body = on_body,
+                                     .arg = &r};
     loam_status status = lm_http_fetch(&options, &http_status, &answer, err);
     if (r.failure.status != LOAM_OK) {
         if (err) *err = r.failure;

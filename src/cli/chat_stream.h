@@ -7,7 +7,7 @@
 #include "base/str.h"
 
 typedef struct lm_chat_stream {
-    const char *url;    /* of the server */
+    const char *url; /* of the server */
     const char *key;
     const char *path;   /* "/v1/chat/completions" or "/v1/completions" */
     const json_t *body; /* with "stream": true */

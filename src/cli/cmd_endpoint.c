@@ -65,11 +65,12 @@ static const lm_rest *rest_of(const void *settings) {
     return &((const endpoint_settings *)settings)->rest;
 }
 
-static int on_endpoint(const void *settings, const char *method, const char *endpoint, const char *tail,
-                       const lm_print_column *shown) {
+static int on_endpoint(const void *settings, const char *method, const char *endpoint,
+                       const char *tail, const lm_print_column *shown) {
     loam_error err = {0};
     char path[LM_REST_PATH_BYTES];
-    if (lm_rest_path(rest_of(settings), "/endpoints", "ep", endpoint, tail, path, &err) != LOAM_OK) return lm_cli_fail(&err);
+    if (lm_rest_path(rest_of(settings), "/endpoints", "ep", endpoint, tail, path, &err) != LOAM_OK)
+        return lm_cli_fail(&err);
     return lm_rest_print_object(rest_of(settings), method, path, NULL, shown);
 }
 
@@ -92,7 +93,8 @@ static int run_stats(const void *settings, int n_args, char **args) {
 static int run_replicas(const void *settings, int n_args, char **args) {
     loam_error err = {0};
     char path[LM_REST_PATH_BYTES];
-    if (lm_rest_path(rest_of(settings), "/endpoints", "ep", args[0], "/replicas", path, &err) != LOAM_OK)
+    if (lm_rest_path(rest_of(settings), "/endpoints", "ep", args[0], "/replicas", path, &err) !=
+        LOAM_OK)
         return lm_cli_fail(&err);
     return lm_rest_print_list(rest_of(settings), path, 0, replica_columns);
 }
@@ -100,15 +102,19 @@ static int run_replicas(const void *settings, int n_args, char **args) {
 /* What was given; the rest stays absent. */
 static void put_changes(const endpoint_settings *settings, json_t *body) {
     if (settings->model) json_object_set_new(body, "model", json_string(settings->model));
-    if (settings->min_replicas != UNSET) json_object_set_new(body, "min_replicas", json_integer(settings->min_replicas));
-    if (settings->max_replicas != UNSET) json_object_set_new(body, "max_replicas", json_integer(settings->max_replicas));
+    if (settings->min_replicas != UNSET)
+        json_object_set_new(body, "min_replicas", json_integer(settings->min_replicas));
+    if (settings->max_replicas != UNSET)
+        json_object_set_new(body, "max_replicas", json_integer(settings->max_replicas));
     if (settings->idle_timeout_s != UNSET)
-        json_object_set_new(body, "idle_timeout_ms", json_integer((json_int_t)(settings->idle_timeout_s * 1000)));
+        json_object_set_new(body, "idle_timeout_ms",
+                            json_integer((json_int_t)(settings->idle_timeout_s * 1000)));
 }
 
 static int run_create(const void *settings_, int n_args, char **args) {
     const endpoint_settings *settings = settings_;
-    json_t *body = json_pack("{s:s, s:s}", "name", args[0], "model", args[0]); /* a model of its own name, if none is given */
+    json_t *body = json_pack("{s:s, s:s}", "name", args[0], "model",
+                             args[0]); /* a model of its own name, if none is given */
     put_changes(settings, body);
     int code = lm_rest_print_object(&settings->rest, "POST", "/endpoints", body, columns);
     json_decref(body);
@@ -119,7 +125,8 @@ static int run_change(const void *settings_, int n_args, char **args) {
     const endpoint_settings *settings = settings_;
     loam_error err = {0};
     char path[LM_REST_PATH_BYTES];
-    if (lm_rest_path(&settings->rest, "/endpoints", "ep", args[0], "", path, &err) != LOAM_OK) return lm_cli_fail(&err);
+    if (lm_rest_path(&settings->rest, "/endpoints", "ep", args[0], "", path, &err) != LOAM_OK)
+        return lm_cli_fail(&err);
     json_t *body = json_object();
     put_changes(settings, body);
     int code = lm_rest_print_object(&settings->rest, "PATCH", path, body, columns);
@@ -127,7 +134,8 @@ static int run_change(const void *settings_, int n_args, char **args) {
     return code;
 }
 
-static loam_status wait_ready(const endpoint_settings *settings, const char *endpoint, loam_error *err) {
+static loam_status wait_ready(const endpoint_settings *settings, const char *endpoint,
+                              loam_error *err) {
     static const char *const ready[] = {"ready", NULL};
     char path[LM_REST_PATH_BYTES];
     json_t *answer;
@@ -147,42 +155,76 @@ static int run_wait(const void *settings, int n_args, char **args) {
 #define AT(field) LM_OPTION_AT(endpoint_settings, field)
 static const lm_option plain_options[] = {LM_REST_OPTIONS(endpoint_settings), LM_OPTIONS_END};
 static const lm_option wait_options[] = {
-    {.name = "timeout", .type = LM_OPT_INT, .arg = "SECONDS", .offset = AT(timeout_s), .min = 1, .max = 86400,
+    {.name = "timeout",
+     .type = LM_OPT_INT,
+     .arg = "SECONDS",
+     .offset = AT(timeout_s),
+     .min = 1,
+     .max = 86400,
      .help = "how long to wait (default 300)"},
-    LM_REST_OPTIONS(endpoint_settings), LM_OPTIONS_END,
+    LM_REST_OPTIONS(endpoint_settings),
+    LM_OPTIONS_END,
 };
 static const lm_option change_options[] = {
-    {.name = "model", .short_name = 'm', .type = LM_OPT_STRING, .arg = "MODEL", .offset = AT(model),
-     .help = "model by name (its newest version), or a version's id (default for create: the endpoint's name)"},
-    {.name = "min-replicas", .type = LM_OPT_INT, .arg = "N", .offset = AT(min_replicas), .min = 0, .max = 64,
+    {.name = "model",
+     .short_name = 'm',
+     .type = LM_OPT_STRING,
+     .arg = "MODEL",
+     .offset = AT(model),
+     .help = "model by name (its newest version), or a version's id (default for create: the "
+             "endpoint's name)"},
+    {.name = "min-replicas",
+     .type = LM_OPT_INT,
+     .arg = "N",
+     .offset = AT(min_replicas),
+     .min = 0,
+     .max = 64,
      .help = "replicas that are always there; 0: sleeps when idle (default for create: 0)"},
-    {.name = "max-replicas", .type = LM_OPT_INT, .arg = "N", .offset = AT(max_replicas), .min = 1, .max = 64,
+    {.name = "max-replicas",
+     .type = LM_OPT_INT,
+     .arg = "N",
+     .offset = AT(max_replicas),
+     .min = 1,
+     .max = 64,
      .help = "replicas at most (default for create: 1)"},
-    {.name = "idle-timeout", .type = LM_OPT_FLOAT, .arg = "SECONDS", .offset = AT(idle_timeout_s), .min = 1, .max = 31536000,
+    {.name = "idle-timeout",
+     .type = LM_OPT_FLOAT,
+     .arg = "SECONDS",
+     .offset = AT(idle_timeout_s),
+     .min = 1,
+     .max = 31536000,
      .help = "how long unused replicas stay (default for create: 300)"},
-    LM_REST_OPTIONS(endpoint_settings), LM_OPTIONS_END,
+    LM_REST_OPTIONS(endpoint_settings),
+    LM_OPTIONS_END,
 };
-static const endpoint_settings defaults = {.rest = LM_REST_DEFAULTS, .min_replicas = UNSET, .max_replicas = UNSET,
-                                           .idle_timeout_s = UNSET, .timeout_s = 300};
+static const endpoint_settings defaults = {.rest = LM_REST_DEFAULTS,
+                                           .min_replicas = UNSET,
+                                           .max_replicas = UNSET,
+                                           .idle_timeout_s = UNSET,
+                                           .timeout_s = 300};
 
-LM_REST_COMMAND(list_command, endpoint_settings, "list", "list the project's endpoints", NULL, plain_options, 0,
-                run_list);
-LM_REST_COMMAND(show_command, endpoint_settings, "show", "show an endpoint", "<endpoint>", plain_options, 1, run_show);
-LM_REST_COMMAND(create_command, endpoint_settings, "create", "deploy a model under a name", "<name>", change_options, 1,
-                run_create);
-LM_REST_COMMAND(change_command, endpoint_settings, "change", "change an endpoint's model or limits", "<endpoint>",
-                change_options, 1, run_change);
-LM_REST_COMMAND(wait_command, endpoint_settings, "wait", "wait until an endpoint has a replica that answers",
-                "<endpoint>", wait_options, 1, run_wait);
-LM_REST_COMMAND(delete_command, endpoint_settings, "delete", "delete an endpoint; its replicas finish what they have",
-                "<endpoint>", plain_options, 1, run_delete);
-LM_REST_COMMAND(replicas_command, endpoint_settings, "replicas", "list an endpoint's replicas", "<endpoint>",
-                plain_options, 1, run_replicas);
-LM_REST_COMMAND(stats_command, endpoint_settings, "stats", "show how an endpoint is used now", "<endpoint>",
-                plain_options, 1, run_stats);
+LM_REST_COMMAND(list_command, endpoint_settings, "list", "list the project's endpoints", NULL,
+                plain_options, 0, run_list);
+LM_REST_COMMAND(show_command, endpoint_settings, "show", "show an endpoint", "<endpoint>",
+                plain_options, 1, run_show);
+LM_REST_COMMAND(create_command, endpoint_settings, "create", "deploy a model under a name",
+                "<name>", change_options, 1, run_create);
+LM_REST_COMMAND(change_command, endpoint_settings, "change", "change an endpoint's model or limits",
+                "<endpoint>", change_options, 1, run_change);
+LM_REST_COMMAND(wait_command, endpoint_settings, "wait",
+                "wait until an endpoint has a replica that answers", "<endpoint>", wait_options, 1,
+                run_wait);
+LM_REST_COMMAND(delete_command, endpoint_settings, "delete",
+                "delete an endpoint; its replicas finish what they have", "<endpoint>",
+                plain_options, 1, run_delete);
+LM_REST_COMMAND(replicas_command, endpoint_settings, "replicas", "list an endpoint's replicas",
+                "<endpoint>", plain_options, 1, run_replicas);
+LM_REST_COMMAND(stats_command, endpoint_settings, "stats", "show how an endpoint is used now",
+                "<endpoint>", plain_options, 1, run_stats);
 
-static const lm_command *const subcommands[] = {&list_command, &show_command,   &create_command,   &change_command,
-                                                &wait_command, &delete_command, &replicas_command, &stats_command, NULL};
+static const lm_command *const subcommands[] = {&list_command,     &show_command,  &create_command,
+                                                &change_command,   &wait_command,  &delete_command,
+                                                &replicas_command, &stats_command, NULL};
 
 const lm_command lm_cmd_endpoint = {
     .name = "endpoint",

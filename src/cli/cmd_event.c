@@ -9,8 +9,11 @@ typedef struct event_settings {
 } event_settings;
 
 static const lm_print_column columns[] = {
-    {"time", "at_ms", LM_CELL_TIME}, {"kind", "kind", LM_CELL_TEXT}, {"subject", "subject", LM_CELL_TEXT},
-    {"actor", "actor", LM_CELL_TEXT}, {NULL},
+    {"time", "at_ms", LM_CELL_TIME},
+    {"kind", "kind", LM_CELL_TEXT},
+    {"subject", "subject", LM_CELL_TEXT},
+    {"actor", "actor", LM_CELL_TEXT},
+    {NULL},
 };
 
 static int run_list(const void *settings_, int n_args, char **args) {
@@ -32,11 +35,21 @@ static const lm_command list_command = {
     .summary = "list audit events, the newest first; --json has the states before and after",
     .options =
         (const lm_option[]){
-            {.name = "kind", .type = LM_OPT_STRING, .arg = "KIND", .offset = LM_OPTION_AT(event_settings, kind),
+            {.name = "kind",
+             .type = LM_OPT_STRING,
+             .arg = "KIND",
+             .offset = LM_OPTION_AT(event_settings, kind),
              .help = "only events of this kind, such as key.create"},
-            {.name = "limit", .short_name = 'n', .type = LM_OPT_INT, .arg = "N",
-             .offset = LM_OPTION_AT(event_settings, limit), .min = 1, .max = 1e6, .help = "events at most (default 50)"},
-            LM_REST_OPTIONS(event_settings), LM_OPTIONS_END,
+            {.name = "limit",
+             .short_name = 'n',
+             .type = LM_OPT_INT,
+             .arg = "N",
+             .offset = LM_OPTION_AT(event_settings, limit),
+             .min = 1,
+             .max = 1e6,
+             .help = "events at most (default 50)"},
+            LM_REST_OPTIONS(event_settings),
+            LM_OPTIONS_END,
         },
     .settings_bytes = sizeof(event_settings),
     .defaults = &(event_settings){.rest = LM_REST_DEFAULTS, .limit = 50},

@@ -21,7 +21,8 @@ static const lm_print_column columns[] = {
 };
 
 static loam_status collect(const gc_settings *settings, loam_error *err) {
-    json_t *body = json_pack("{s:I}", "grace_ms", (json_int_t)(settings->grace_s * 1000)), *report = NULL;
+    json_t *body = json_pack("{s:I}", "grace_ms", (json_int_t)(settings->grace_s * 1000)),
+           *report = NULL;
     loam_status status = lm_rest_call(&settings->rest, "POST", "/gc", body, &report, err);
     json_decref(body);
     while (status == LOAM_OK && json_is_null(json_object_get(report, "ended_ms"))) {
@@ -45,13 +46,19 @@ static int run_gc(const void *settings, int n_args, char **args) {
 const lm_command lm_cmd_gc = {
     .name = "gc",
     .summary = "remove files of the content store that nothing refers to",
-    .description = "Models and datasets share a store in which every file is kept once. Deleting one leaves its files there "
+    .description = "Models and datasets share a store in which every file is kept once. Deleting "
+                   "one leaves its files there "
                    "until they are collected.",
     .options =
         (const lm_option[]){
-            {.name = "grace", .type = LM_OPT_FLOAT, .arg = "SECONDS", .offset = LM_OPTION_AT(gc_settings, grace_s), .max = 31536000,
+            {.name = "grace",
+             .type = LM_OPT_FLOAT,
+             .arg = "SECONDS",
+             .offset = LM_OPTION_AT(gc_settings, grace_s),
+             .max = 31536000,
              .help = "keep what was imported or used since (default 3600)"},
-            LM_REST_OPTIONS(gc_settings), LM_OPTIONS_END,
+            LM_REST_OPTIONS(gc_settings),
+            LM_OPTIONS_END,
         },
     .settings_bytes = sizeof(gc_settings),
     .defaults = &(gc_settings){.rest = LM_REST_DEFAULTS, .grace_s = 3600},

@@ -15,28 +15,38 @@ typedef struct invoice_settings {
 enum { TEXT_MAX_BYTES = 64 << 20, PATH_BYTES = 256 };
 
 static const lm_print_column list_columns[] = {
-    {"month", "month", LM_CELL_TEXT},           {"state", "state", LM_CELL_TEXT},
-    {"P·h leased", "ph_leased", LM_CELL_NUMBER}, {"P·h delivered", "ph_delivered", LM_CELL_NUMBER},
-    {"total", "total_micros", LM_CELL_MONEY},   {"currency", "currency", LM_CELL_TEXT},
+    {"month", "month", LM_CELL_TEXT},
+    {"state", "state", LM_CELL_TEXT},
+    {"P·h leased", "ph_leased", LM_CELL_NUMBER},
+    {"P·h delivered", "ph_delivered", LM_CELL_NUMBER},
+    {"total", "total_micros", LM_CELL_MONEY},
+    {"currency", "currency", LM_CELL_TEXT},
     {NULL},
 };
 static const lm_print_column line_columns[] = {
-    {"what", "description", LM_CELL_TEXT},       {"from", "from_ms", LM_CELL_TIME},
-    {"to", "to_ms", LM_CELL_TIME},               {"quantity", "quantity", LM_CELL_TEXT},
-    {"price", "unit_price_micros", LM_CELL_PRICE}, {"per", "unit", LM_CELL_TEXT},
-    {"amount", "amount_micros", LM_CELL_PRICE},  {NULL},
+    {"what", "description", LM_CELL_TEXT},
+    {"from", "from_ms", LM_CELL_TIME},
+    {"to", "to_ms", LM_CELL_TIME},
+    {"quantity", "quantity", LM_CELL_TEXT},
+    {"price", "unit_price_micros", LM_CELL_PRICE},
+    {"per", "unit", LM_CELL_TEXT},
+    {"amount", "amount_micros", LM_CELL_PRICE},
+    {NULL},
 };
 
 static int run_list(const void *settings, int n_args, char **args) {
-    return lm_rest_print_list(&((const invoice_settings *)settings)->rest, "/invoices", 0, list_columns);
+    return lm_rest_print_list(&((const invoice_settings *)settings)->rest, "/invoices", 0,
+                              list_columns);
 }
 
 static void print_invoice(const json_t *invoice) {
     char total[LM_MONEY_TEXT_BYTES];
     lm_money_format(json_integer_value(json_object_get(invoice, "total_micros")),
                     json_string_value(json_object_get(invoice, "currency")), total);
-    printf("invoice %s of project %s (%s)\n\n", json_string_value(json_object_get(invoice, "month")),
-           json_string_value(json_object_get(invoice, "project_name")), json_string_value(json_object_get(invoice, "state")));
+    printf("invoice %s of project %s (%s)\n\n",
+           json_string_value(json_object_get(invoice, "month")),
+           json_string_value(json_object_get(invoice, "project_name")),
+           json_string_value(json_object_get(invoice, "state")));
     lm_print_table(line_columns, json_object_get(invoice, "lines"));
     printf("\ntotal %s; P·h leased %.6g, delivered %.6g\n", total,
            json_number_value(json_object_get(invoice, "ph_leased")),
@@ -59,12 +69,13 @@ static int run_show(const void *settings_, int n_args, char **args) {
     time_t now = time(NULL);
     struct tm parts;
     strftime(month, sizeof month, "%Y-%m", gmtime_r(&now, &parts));
-    snprintf(path, sizeof path, "/invoices/%.32s%s%.16s", n_args ? args[0] : month, settings->format ? "?format=" : "",
-             settings->format ? settings->format : "");
+    snprintf(path, sizeof path, "/invoices/%.32s%s%.16s", n_args ? args[0] : month,
+             settings->format ? "?format=" : "", settings->format ? settings->format : "");
     if (settings->format && strcmp(settings->format, "json") != 0) return show_text(settings, path);
     loam_error err = {0};
     json_t *invoice = NULL;
-    if (lm_rest_call(&settings->rest, "GET", path, NULL, &invoice, &err) != LOAM_OK) return lm_cli_fail(&err);
+    if (lm_rest_call(&settings->rest, "GET", path, NULL, &invoice, &err) != LOAM_OK)
+        return lm_cli_fail(&err);
     if (settings->rest.json || settings->format) {
         json_dumpf(invoice, stdout, JSON_INDENT(2));
         putchar('\n');
@@ -93,9 +104,14 @@ static const lm_command show_command = {
     .examples = "loam invoice show 2026-11 --format html > invoice.html\n    a page to print\n",
     .options =
         (const lm_option[]){
-            {.name = "format", .short_name = 'f', .type = LM_OPT_STRING, .arg = "FORMAT",
-             .offset = LM_OPTION_AT(invoice_settings, format), .help = "json, csv or html (default: a table)"},
-            LM_REST_OPTIONS(invoice_settings), LM_OPTIONS_END,
+            {.name = "format",
+             .short_name = 'f',
+             .type = LM_OPT_STRING,
+             .arg = "FORMAT",
+             .offset = LM_OPTION_AT(invoice_settings, format),
+             .help = "json, csv or html (default: a table)"},
+            LM_REST_OPTIONS(invoice_settings),
+            LM_OPTIONS_END,
         },
     .max_args = 1,
     .settings_bytes = sizeof(invoice_settings),

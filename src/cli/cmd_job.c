@@ -68,7 +68,8 @@ static const lm_rest *rest_of(const void *settings) {
 static int on_job(const void *settings, const char *method, const char *job, const char *tail) {
     loam_error err = {0};
     char path[LM_REST_PATH_BYTES];
-    if (lm_rest_path(rest_of(settings), "/jobs", "job", job, tail, path, &err) != LOAM_OK) return lm_cli_fail(&err);
+    if (lm_rest_path(rest_of(settings), "/jobs", "job", job, tail, path, &err) != LOAM_OK)
+        return lm_cli_fail(&err);
     return lm_rest_print_object(rest_of(settings), method, path, NULL, columns);
 }
 
@@ -91,7 +92,8 @@ static int run_resume(const void *settings, int n_args, char **args) {
 static int run_runs(const void *settings, int n_args, char **args) {
     loam_error err = {0};
     char path[LM_REST_PATH_BYTES];
-    if (lm_rest_path(rest_of(settings), "/jobs", "job", args[0], "/runs", path, &err) != LOAM_OK) return lm_cli_fail(&err);
+    if (lm_rest_path(rest_of(settings), "/jobs", "job", args[0], "/runs", path, &err) != LOAM_OK)
+        return lm_cli_fail(&err);
     return lm_rest_print_list(rest_of(settings), path, 0, run_columns);
 }
 
@@ -109,7 +111,8 @@ typedef struct watch {
 /* One line a validation, beside the progress line: what the loss is, and what the text allows. */
 static void note_validation(watch *w, const json_t *metric) {
     lm_progress_clear(&w->progress);
-    fprintf(stderr, "step %-6" PRId64 " validation loss %.4f nats a token", (int64_t)json_integer_value(json_object_get(metric, "step")),
+    fprintf(stderr, "step %-6" PRId64 " validation loss %.4f nats a token",
+            (int64_t)json_integer_value(json_object_get(metric, "step")),
             json_number_value(json_object_get(metric, "val_loss")));
     double entropy = json_number_value(json_object_get(metric, "entropy"));
     if (entropy > 0) fprintf(stderr, "; the text's own entropy is %.4f", entropy);
@@ -120,7 +123,8 @@ static void note_metric(watch *w, const json_t *metric) {
     const char *event = json_string_value(json_object_get(metric, "event"));
     if (!event) return;
     if (strcmp(event, "eval") == 0) note_validation(w, metric);
-    if (strcmp(event, "start") == 0) w->steps = json_integer_value(json_object_get(metric, "steps"));
+    if (strcmp(event, "start") == 0)
+        w->steps = json_integer_value(json_object_get(metric, "steps"));
     if (strcmp(event, "step") != 0) return;
     w->step = json_integer_value(json_object_get(metric, "step"));
     w->loss = json_number_value(json_object_get(metric, "loss"));
@@ -139,8 +143,11 @@ static void show_progress(const json_t *job, void *arg) {
     const char *next = json_string_value(json_object_get(page, "next"));
     if (next) snprintf(w->cursor, sizeof w->cursor, "%s", next);
     json_decref(page);
-    if (w->steps && !w->progress.total) lm_progress_init(&w->progress, "training", w->step, w->steps);
-    if (w->steps) lm_progress_update(&w->progress, w->step, "loss %.3f  %.0f tok/s", w->loss, w->tokens_per_s);
+    if (w->steps && !w->progress.total)
+        lm_progress_init(&w->progress, "training", w->step, w->steps);
+    if (w->steps)
+        lm_progress_update(&w->progress, w->step, "loss %.3f  %.0f tok/s", w->loss,
+                           w->tokens_per_s);
 }
 
 static int wait_for_job(const lm_rest *rest, const char *path) {
@@ -161,21 +168,25 @@ static int wait_for_job(const lm_rest *rest, const char *path) {
 static int run_wait(const void *settings, int n_args, char **args) {
     loam_error err = {0};
     char path[LM_REST_PATH_BYTES];
-    if (lm_rest_path(rest_of(settings), "/jobs", "job", args[0], "", path, &err) != LOAM_OK) return lm_cli_fail(&err);
+    if (lm_rest_path(rest_of(settings), "/jobs", "job", args[0], "", path, &err) != LOAM_OK)
+        return lm_cli_fail(&err);
     return wait_for_job(rest_of(settings), path);
 }
 
 /* ---- creating ---- */
 
-static loam_status create(const job_settings *settings, const char *name, json_t **out, loam_error *err) {
+static loam_status create(const job_settings *settings, const char *name, json_t **out,
+                          loam_error *err) {
     char dataset[LM_REST_ID_BYTES] = "", *recipe;
     size_t size;
     if (!settings->recipe) return lm_error_set(err, LOAM_INVALID, "--recipe FILE is missing");
-    if (settings->dataset) LM_TRY(lm_rest_find(&settings->rest, "/datasets", "ds", settings->dataset, dataset, err));
+    if (settings->dataset)
+        LM_TRY(lm_rest_find(&settings->rest, "/datasets", "ds", settings->dataset, dataset, err));
     LM_TRY(lm_file_read(settings->recipe, RECIPE_MAX_BYTES, &recipe, &size, err));
-    json_t *body = json_pack("{s:s, s:s#, s:s*, s:s*, s:I, s:I}", "name", name, "recipe", recipe, (int)size, "dataset_id",
-                             dataset[0] ? dataset : NULL, "model_name", settings->model, "priority",
-                             (json_int_t)settings->priority, "max_retries", (json_int_t)settings->max_retries);
+    json_t *body = json_pack("{s:s, s:s#, s:s*, s:s*, s:I, s:I}", "name", name, "recipe", recipe,
+                             (int)size, "dataset_id", dataset[0] ? dataset : NULL, "model_name",
+                             settings->model, "priority", (json_int_t)settings->priority,
+                             "max_retries", (json_int_t)settings->max_retries);
     lm_free(recipe);
     if (!body) return lm_error_set(err, LOAM_INVALID, "%s: not UTF-8 text", settings->recipe);
     loam_status status = lm_rest_call(&settings->rest, "POST", "/jobs", body, out, err);
@@ -217,8 +228,8 @@ static bool is_over(const lm_rest *rest, const char *path) {
 }
 
 /* One page of `what`; *out_n rows were printed. */
-static loam_status print_page(const lm_rest *rest, const char *path, const char *what, char cursor[64], size_t *out_n,
-                              loam_error *err) {
+static loam_status print_page(const lm_rest *rest, const char *path, const char *what,
+                              char cursor[64], size_t *out_n, loam_error *err) {
     char page_path[LM_REST_PATH_BYTES + 128];
     json_t *page = NULL, *item;
     size_t i;
@@ -237,9 +248,11 @@ static int print_output(const job_settings *settings, const char *job, const cha
     loam_error err = {0};
     char path[LM_REST_PATH_BYTES], cursor[64] = "0";
     size_t n = 0;
-    if (lm_rest_path(&settings->rest, "/jobs", "job", job, "", path, &err) != LOAM_OK) return lm_cli_fail(&err);
+    if (lm_rest_path(&settings->rest, "/jobs", "job", job, "", path, &err) != LOAM_OK)
+        return lm_cli_fail(&err);
     for (bool last = false;;) {
-        if (print_page(&settings->rest, path, what, cursor, &n, &err) != LOAM_OK) return lm_cli_fail(&err);
+        if (print_page(&settings->rest, path, what, cursor, &n, &err) != LOAM_OK)
+            return lm_cli_fail(&err);
         if (n > 0) continue;
         if (!settings->follow || last) return LM_EXIT_OK;
         last = is_over(&settings->rest, path); /* then once more, for what was written meanwhile */
@@ -258,43 +271,82 @@ static int run_metrics(const void *settings, int n_args, char **args) {
 #define AT(field) LM_OPTION_AT(job_settings, field)
 static const lm_option plain_options[] = {LM_REST_OPTIONS(job_settings), LM_OPTIONS_END};
 static const lm_option follow_options[] = {
-    {.name = "follow", .short_name = 'f', .type = LM_OPT_FLAG, .offset = AT(follow),
+    {.name = "follow",
+     .short_name = 'f',
+     .type = LM_OPT_FLAG,
+     .offset = AT(follow),
      .help = "go on until the job is over"},
-    LM_REST_OPTIONS(job_settings), LM_OPTIONS_END,
+    LM_REST_OPTIONS(job_settings),
+    LM_OPTIONS_END,
 };
 static const lm_option create_options[] = {
-    {.name = "recipe", .short_name = 'r', .type = LM_OPT_STRING, .arg = "FILE", .offset = AT(recipe),
+    {.name = "recipe",
+     .short_name = 'r',
+     .type = LM_OPT_STRING,
+     .arg = "FILE",
+     .offset = AT(recipe),
      .help = "recipe of the training (docs/recipes.md)"},
-    {.name = "dataset", .short_name = 'd', .type = LM_OPT_STRING, .arg = "DATASET", .offset = AT(dataset),
+    {.name = "dataset",
+     .short_name = 'd',
+     .type = LM_OPT_STRING,
+     .arg = "DATASET",
+     .offset = AT(dataset),
      .help = "what to train on (default: what the recipe says)"},
-    {.name = "model", .short_name = 'm', .type = LM_OPT_STRING, .arg = "NAME", .offset = AT(model),
+    {.name = "model",
+     .short_name = 'm',
+     .type = LM_OPT_STRING,
+     .arg = "NAME",
+     .offset = AT(model),
      .help = "model that success adds a version to (default: the job's name)"},
-    {.name = "priority", .short_name = 'p', .type = LM_OPT_INT, .arg = "N", .offset = AT(priority), .min = -1000, .max = 1000,
+    {.name = "priority",
+     .short_name = 'p',
+     .type = LM_OPT_INT,
+     .arg = "N",
+     .offset = AT(priority),
+     .min = -1000,
+     .max = 1000,
      .help = "higher ones start first (default 0)"},
-    {.name = "max-retries", .type = LM_OPT_INT, .arg = "N", .offset = AT(max_retries), .min = 0, .max = 1000,
+    {.name = "max-retries",
+     .type = LM_OPT_INT,
+     .arg = "N",
+     .offset = AT(max_retries),
+     .min = 0,
+     .max = 1000,
      .help = "failures in a row that are forgiven (default 3)"},
-    {.name = "wait", .short_name = 'w', .type = LM_OPT_FLAG, .offset = AT(wait), .help = "wait until it is over"},
-    LM_REST_OPTIONS(job_settings), LM_OPTIONS_END,
+    {.name = "wait",
+     .short_name = 'w',
+     .type = LM_OPT_FLAG,
+     .offset = AT(wait),
+     .help = "wait until it is over"},
+    LM_REST_OPTIONS(job_settings),
+    LM_OPTIONS_END,
 };
 static const job_settings defaults = {.rest = LM_REST_DEFAULTS, .max_retries = 3};
 
-LM_REST_COMMAND(list_command, job_settings, "list", "list the project's jobs", NULL, plain_options, 0, run_list);
-LM_REST_COMMAND(show_command, job_settings, "show", "show a job", "<job>", plain_options, 1, run_show);
-LM_REST_COMMAND(create_command, job_settings, "create", "submit a training job", "<name>", create_options, 1,
-                run_create);
-LM_REST_COMMAND(wait_command, job_settings, "wait", "wait until a job is over; fails when it did not succeed", "<job>",
-                plain_options, 1, run_wait);
-LM_REST_COMMAND(cancel_command, job_settings, "cancel", "cancel a job; a running one stops at a checkpoint", "<job>",
-                plain_options, 1, run_cancel);
-LM_REST_COMMAND(resume_command, job_settings, "resume", "queue a failed or cancelled job again", "<job>", plain_options,
-                1, run_resume);
-LM_REST_COMMAND(runs_command, job_settings, "runs", "list the runs of a job", "<job>", plain_options, 1, run_runs);
-LM_REST_COMMAND(logs_command, job_settings, "logs", "print a job's log", "<job>", follow_options, 1, run_logs);
-LM_REST_COMMAND(metrics_command, job_settings, "metrics", "print a job's metrics as JSON lines", "<job>",
-                follow_options, 1, run_metrics);
+LM_REST_COMMAND(list_command, job_settings, "list", "list the project's jobs", NULL, plain_options,
+                0, run_list);
+LM_REST_COMMAND(show_command, job_settings, "show", "show a job", "<job>", plain_options, 1,
+                run_show);
+LM_REST_COMMAND(create_command, job_settings, "create", "submit a training job", "<name>",
+                create_options, 1, run_create);
+LM_REST_COMMAND(wait_command, job_settings, "wait",
+                "wait until a job is over; fails when it did not succeed", "<job>", plain_options,
+                1, run_wait);
+LM_REST_COMMAND(cancel_command, job_settings, "cancel",
+                "cancel a job; a running one stops at a checkpoint", "<job>", plain_options, 1,
+                run_cancel);
+LM_REST_COMMAND(resume_command, job_settings, "resume", "queue a failed or cancelled job again",
+                "<job>", plain_options, 1, run_resume);
+LM_REST_COMMAND(runs_command, job_settings, "runs", "list the runs of a job", "<job>",
+                plain_options, 1, run_runs);
+LM_REST_COMMAND(logs_command, job_settings, "logs", "print a job's log", "<job>", follow_options, 1,
+                run_logs);
+LM_REST_COMMAND(metrics_command, job_settings, "metrics", "print a job's metrics as JSON lines",
+                "<job>", follow_options, 1, run_metrics);
 
-static const lm_command *const subcommands[] = {&list_command,   &show_command, &create_command, &wait_command,   &cancel_command,
-                                                &resume_command, &runs_command, &logs_command,   &metrics_command, NULL};
+static const lm_command *const subcommands[] = {
+    &list_command,   &show_command, &create_command, &wait_command,    &cancel_command,
+    &resume_command, &runs_command, &logs_command,   &metrics_command, NULL};
 
 const lm_command lm_cmd_job = {
     .name = "job",

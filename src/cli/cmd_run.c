@@ -39,7 +39,8 @@ static void on_interrupt(int signal_number) {
 }
 
 static void watch_interrupt(void) {
-    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND}; /* a second one kills */
+    struct sigaction action = {.sa_handler = on_interrupt,
+                               .sa_flags = (int)SA_RESETHAND}; /* a second one kills */
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
 }
@@ -75,11 +76,12 @@ static int64_t context_for(const run_settings *s, const lm_model *model, lm_str 
     return wanted < made_for ? wanted : made_for;
 }
 
-static loam_status new_session(const run_settings *s, const lm_model *model, lm_str prompt, lm_session **out,
-                               loam_error *err) {
+static loam_status new_session(const run_settings *s, const lm_model *model, lm_str prompt,
+                               lm_session **out, loam_error *err) {
     lm_session_options options = {.max_context = context_for(s, model, prompt)};
     if (!lm_dtype_parse(s->kv_dtype, &options.kv_dtype))
-        return lm_error_set(err, LOAM_INVALID, "unknown element type '%s' for the cache", s->kv_dtype);
+        return lm_error_set(err, LOAM_INVALID, "unknown element type '%s' for the cache",
+                            s->kv_dtype);
     return lm_session_new(model, &options, out, err);
 }
 
@@ -89,28 +91,34 @@ static double rate(int64_t n, int64_t ns) {
 
 static void print_stats(const lm_generate_stats *stats) {
     if (!isatty(STDERR_FILENO)) return;
-    fprintf(stderr, "\nprompt %lld tokens, %.1f tok/s; answer %lld tokens, %.1f tok/s; %.2f GFLOP/s; ended by %s\n",
-            (long long)stats->n_prompt, rate(stats->n_prompt, stats->prefill_ns), (long long)stats->n_generated,
-            rate(stats->n_generated, stats->decode_ns),
-            rate(stats->flops, stats->prefill_ns + stats->decode_ns) / 1e9, lm_stop_reason_name(stats->reason));
+    fprintf(stderr,
+            "\nprompt %lld tokens, %.1f tok/s; answer %lld tokens, %.1f tok/s; %.2f GFLOP/s; ended "
+            "by %s\n",
+            (long long)stats->n_prompt, rate(stats->n_prompt, stats->prefill_ns),
+            (long long)stats->n_generated, rate(stats->n_generated, stats->decode_ns),
+            rate(stats->flops, stats->prefill_ns + stats->decode_ns) / 1e9,
+            lm_stop_reason_name(stats->reason));
 }
 
 static void print_json(const output *out, const lm_model *model, const lm_generate_stats *stats) {
-    json_t *object = json_pack("{s:s, s:o, s:I, s:I, s:s, s:f, s:f, s:I}", "model", lm_model_name(model), "text",
-                               lm_cli_json_text(lm_buf_view(&out->text)), "prompt_tokens", (json_int_t)stats->n_prompt,
-                               "completion_tokens", (json_int_t)stats->n_generated, "finish_reason",
-                               lm_stop_reason_name(stats->reason), "prompt_tokens_per_s",
-                               rate(stats->n_prompt, stats->prefill_ns), "completion_tokens_per_s",
-                               rate(stats->n_generated, stats->decode_ns), "flops", (json_int_t)stats->flops);
+    json_t *object =
+        json_pack("{s:s, s:o, s:I, s:I, s:s, s:f, s:f, s:I}", "model", lm_model_name(model), "text",
+                  lm_cli_json_text(lm_buf_view(&out->text)), "prompt_tokens",
+                  (json_int_t)stats->n_prompt, "completion_tokens", (json_int_t)stats->n_generated,
+                  "finish_reason", lm_stop_reason_name(stats->reason), "prompt_tokens_per_s",
+                  rate(stats->n_prompt, stats->prefill_ns), "completion_tokens_per_s",
+                  rate(stats->n_generated, stats->decode_ns), "flops", (json_int_t)stats->flops);
     json_dumpf(object, stdout, JSON_REAL_PRECISION(6));
     putchar('\n');
     json_decref(object);
 }
 
-static loam_status complete(const run_settings *s, const lm_model *model, lm_str prompt, loam_error *err) {
+static loam_status complete(const run_settings *s, const lm_model *model, lm_str prompt,
+                            loam_error *err) {
     lm_session *session;
     LM_TRY(new_session(s, model, prompt, &session, err));
-    lm_complete_options options = {.generate = {.sampling = sampling_of(s, model), .max_tokens = s->max_tokens,
+    lm_complete_options options = {.generate = {.sampling = sampling_of(s, model),
+                                                .max_tokens = s->max_tokens,
                                                 .ignore_end = s->ignore_end}};
     output out = {.json = s->json};
     lm_buf_init(&out.text, SIZE_MAX / 8);
@@ -125,7 +133,8 @@ static loam_status complete(const run_settings *s, const lm_model *model, lm_str
     return status;
 }
 
-static loam_status run_model(const run_settings *s, const char *path, lm_str prompt, loam_error *err) {
+static loam_status run_model(const run_settings *s, const char *path, lm_str prompt,
+                             loam_error *err) {
     lm_device *device;
     lm_model *model = NULL;
     LM_TRY(lm_backend_cpu.open(&(lm_device_options){.n_threads = (int)s->threads}, &device, err));
@@ -151,38 +160,109 @@ static int run_run(const void *settings_, int n_args, char **args) {
 }
 
 static const run_settings defaults = {
-    .temperature = -1, .top_p = -1, .min_p = -1, .top_k = -1, .seed = -1, .max_tokens = 256, .kv_dtype = "f16",
+    .temperature = -1,
+    .top_p = -1,
+    .min_p = -1,
+    .top_k = -1,
+    .seed = -1,
+    .max_tokens = 256,
+    .kv_dtype = "f16",
 };
 
 #define AT(field) LM_OPTION_AT(run_settings, field)
 static const lm_option options[] = {
-    {.name = "temperature", .short_name = 't', .type = LM_OPT_FLOAT, .arg = "T", .offset = AT(temperature), .max = 100,
+    {.name = "temperature",
+     .short_name = 't',
+     .type = LM_OPT_FLOAT,
+     .arg = "T",
+     .offset = AT(temperature),
+     .max = 100,
      .help = "0 always takes the likeliest token (default: what the model recommends, else 1)"},
-    {.name = "top-k", .type = LM_OPT_INT, .arg = "K", .offset = AT(top_k), .max = 1e9,
+    {.name = "top-k",
+     .type = LM_OPT_INT,
+     .arg = "K",
+     .offset = AT(top_k),
+     .max = 1e9,
      .help = "choose among the K likeliest tokens; 0: among all (default: the model's)"},
-    {.name = "top-p", .type = LM_OPT_FLOAT, .arg = "P", .offset = AT(top_p), .max = 1,
-     .help = "choose among the likeliest tokens that have this share; 1: all (default: the model's)"},
-    {.name = "min-p", .type = LM_OPT_FLOAT, .arg = "P", .offset = AT(min_p), .max = 1,
-     .help = "leave out tokens less likely than P times the likeliest; 0: none (default: the model's)"},
-    {.name = "repetition-penalty", .type = LM_OPT_FLOAT, .arg = "R", .offset = AT(repetition_penalty), .min = 0.01,
-     .max = 100, .help = "make tokens that were seen less likely; 1: off (default: the model's)"},
-    {.name = "frequency-penalty", .type = LM_OPT_FLOAT, .arg = "F", .offset = AT(frequency_penalty), .min = -100,
-     .max = 100, .help = "taken from a token's logit each time it was generated (default 0)"},
-    {.name = "presence-penalty", .type = LM_OPT_FLOAT, .arg = "F", .offset = AT(presence_penalty), .min = -100, .max = 100,
+    {.name = "top-p",
+     .type = LM_OPT_FLOAT,
+     .arg = "P",
+     .offset = AT(top_p),
+     .max = 1,
+     .help =
+         "choose among the likeliest tokens that have this share; 1: all (default: the model's)"},
+    {.name = "min-p",
+     .type = LM_OPT_FLOAT,
+     .arg = "P",
+     .offset = AT(min_p),
+     .max = 1,
+     .help =
+         "leave out tokens less likely than P times the likeliest; 0: none (default: the model's)"},
+    {.name = "repetition-penalty",
+     .type = LM_OPT_FLOAT,
+     .arg = "R",
+     .offset = AT(repetition_penalty),
+     .min = 0.01,
+     .max = 100,
+     .help = "make tokens that were seen less likely; 1: off (default: the model's)"},
+    {.name = "frequency-penalty",
+     .type = LM_OPT_FLOAT,
+     .arg = "F",
+     .offset = AT(frequency_penalty),
+     .min = -100,
+     .max = 100,
+     .help = "taken from a token's logit each time it was generated (default 0)"},
+    {.name = "presence-penalty",
+     .type = LM_OPT_FLOAT,
+     .arg = "F",
+     .offset = AT(presence_penalty),
+     .min = -100,
+     .max = 100,
      .help = "taken from a token's logit once it was generated (default 0)"},
-    {.name = "seed", .short_name = 's', .type = LM_OPT_INT, .arg = "N", .offset = AT(seed), .max = 9e15,
+    {.name = "seed",
+     .short_name = 's',
+     .type = LM_OPT_INT,
+     .arg = "N",
+     .offset = AT(seed),
+     .max = 9e15,
      .help = "seed of the random choice, so that it can be repeated (default: another each time)"},
-    {.name = "max-tokens", .short_name = 'n', .type = LM_OPT_INT, .arg = "N", .offset = AT(max_tokens), .max = 1e9,
+    {.name = "max-tokens",
+     .short_name = 'n',
+     .type = LM_OPT_INT,
+     .arg = "N",
+     .offset = AT(max_tokens),
+     .max = 1e9,
      .help = "end after so many tokens; 0: when the context is full (default 256)"},
-    {.name = "context", .type = LM_OPT_INT, .arg = "N", .offset = AT(context), .max = 1e9,
+    {.name = "context",
+     .type = LM_OPT_INT,
+     .arg = "N",
+     .offset = AT(context),
+     .max = 1e9,
      .help = "tokens to have room for (default: prompt and answer)"},
-    {.name = "kv-dtype", .type = LM_OPT_STRING, .arg = "TYPE", .offset = AT(kv_dtype),
+    {.name = "kv-dtype",
+     .type = LM_OPT_STRING,
+     .arg = "TYPE",
+     .offset = AT(kv_dtype),
      .help = "how keys and values are kept: f32, f16 or bf16 (default f16)"},
-    {.name = "threads", .type = LM_OPT_INT, .arg = "N", .offset = AT(threads), .max = 256, .env = "LOAM_THREADS",
+    {.name = "threads",
+     .type = LM_OPT_INT,
+     .arg = "N",
+     .offset = AT(threads),
+     .max = 256,
+     .env = "LOAM_THREADS",
      .help = "threads to compute with (default: one per usable CPU)"},
-    {.name = "ignore-end", .type = LM_OPT_FLAG, .offset = AT(ignore_end), .help = "go on where the model ends the text"},
-    {.name = "echo", .type = LM_OPT_FLAG, .offset = AT(echo), .help = "print the prompt before the answer"},
-    {.name = "json", .type = LM_OPT_FLAG, .offset = AT(json), .help = "print one JSON object with the text and counts"},
+    {.name = "ignore-end",
+     .type = LM_OPT_FLAG,
+     .offset = AT(ignore_end),
+     .help = "go on where the model ends the text"},
+    {.name = "echo",
+     .type = LM_OPT_FLAG,
+     .offset = AT(echo),
+     .help = "print the prompt before the answer"},
+    {.name = "json",
+     .type = LM_OPT_FLAG,
+     .offset = AT(json),
+     .help = "print one JSON object with the text and counts"},
     LM_OPTIONS_END,
 };
 
@@ -190,11 +270,15 @@ const lm_command lm_cmd_run = {
     .name = "run",
     .summary = "complete a text with a model",
     .usage = "<model> [prompt]",
-    .description = "Completes the prompt and prints the completion, and nothing else, on standard output, as it is generated. "
-                   "The model is a GGUF file or a Hugging Face folder. Without a prompt the model begins a text of its own; "
-                   "a prompt of - is read from standard input. On a terminal, speeds are printed on standard error at the end.",
-    .examples = "loam run model.gguf \"Once upon a time\"\n    go on from here\n"
-                "loam run ./model - --temperature 0 < prompt.txt\n    the likeliest completion of a file\n",
+    .description = "Completes the prompt and prints the completion, and nothing else, on standard "
+                   "output, as it is generated. "
+                   "The model is a GGUF file or a Hugging Face folder. Without a prompt the model "
+                   "begins a text of its own; "
+                   "a prompt of - is read from standard input. On a terminal, speeds are printed "
+                   "on standard error at the end.",
+    .examples =
+        "loam run model.gguf \"Once upon a time\"\n    go on from here\n"
+        "loam run ./model - --temperature 0 < prompt.txt\n    the likeliest completion of a file\n",
     .options = options,
     .min_args = 1,
     .max_args = 2,

@@ -8,7 +8,8 @@ typedef struct serve_settings {
     int64_t port, threads, context, max_seqs, kv_blocks, queue, step_rows, prefill_ms;
 } serve_settings;
 
-static loam_status serve_options_of(const serve_settings *s, lm_serve_options *out, loam_error *err) {
+static loam_status serve_options_of(const serve_settings *s, lm_serve_options *out,
+                                    loam_error *err) {
     *out = (lm_serve_options){
         .host = s->host,
         .port = (int)s->port,
@@ -23,7 +24,8 @@ static loam_status serve_options_of(const serve_settings *s, lm_serve_options *o
         .prefill_ms = s->prefill_ms,
     };
     if (!lm_dtype_parse(s->kv_dtype, &out->kv_dtype))
-        return lm_error_set(err, LOAM_INVALID, "unknown element type '%s' for the cache", s->kv_dtype);
+        return lm_error_set(err, LOAM_INVALID, "unknown element type '%s' for the cache",
+                            s->kv_dtype);
     return LOAM_OK;
 }
 
@@ -46,37 +48,102 @@ static int run_serve(const void *settings, int n_args, char **args) {
 }
 
 static const serve_settings defaults = {
-    .host = "127.0.0.1", .port = 8000, .kv_dtype = "f16", .max_seqs = 64, .queue = 256, .step_rows = 256, .prefill_ms = 50,
+    .host = "127.0.0.1",
+    .port = 8000,
+    .kv_dtype = "f16",
+    .max_seqs = 64,
+    .queue = 256,
+    .step_rows = 256,
+    .prefill_ms = 50,
 };
 
 #define AT(field) LM_OPTION_AT(serve_settings, field)
 static const lm_option options[] = {
-    {.name = "host", .type = LM_OPT_STRING, .arg = "ADDRESS", .offset = AT(host),
+    {.name = "host",
+     .type = LM_OPT_STRING,
+     .arg = "ADDRESS",
+     .offset = AT(host),
      .help = "address to listen on (default 127.0.0.1: this machine only)"},
-    {.name = "port", .short_name = 'p', .type = LM_OPT_INT, .arg = "N", .offset = AT(port), .max = 65535,
+    {.name = "port",
+     .short_name = 'p',
+     .type = LM_OPT_INT,
+     .arg = "N",
+     .offset = AT(port),
+     .max = 65535,
      .help = "port to listen on; 0: any free one (default 8000)"},
-    {.name = "port-file", .type = LM_OPT_STRING, .arg = "FILE", .offset = AT(port_file),
+    {.name = "port-file",
+     .type = LM_OPT_STRING,
+     .arg = "FILE",
+     .offset = AT(port_file),
      .help = "write the port to this file when requests are answered"},
-    {.name = "name", .type = LM_OPT_STRING, .arg = "NAME", .offset = AT(name),
+    {.name = "name",
+     .type = LM_OPT_STRING,
+     .arg = "NAME",
+     .offset = AT(name),
      .help = "what requests call the model (default: its file's name)"},
-    {.name = "context", .type = LM_OPT_INT, .arg = "N", .offset = AT(context), .max = 1e9,
+    {.name = "context",
+     .type = LM_OPT_INT,
+     .arg = "N",
+     .offset = AT(context),
+     .max = 1e9,
      .help = "tokens that prompt and answer may have together (default: the model's)"},
-    {.name = "ctx", .type = LM_OPT_INT, .arg = "N", .offset = AT(context), .max = 1e9, .help = "the same as --context"},
-    {.name = "max-seqs", .type = LM_OPT_INT, .arg = "N", .offset = AT(max_seqs), .min = 1, .max = 4096,
+    {.name = "ctx",
+     .type = LM_OPT_INT,
+     .arg = "N",
+     .offset = AT(context),
+     .max = 1e9,
+     .help = "the same as --context"},
+    {.name = "max-seqs",
+     .type = LM_OPT_INT,
+     .arg = "N",
+     .offset = AT(max_seqs),
+     .min = 1,
+     .max = 4096,
      .help = "sequences computed at once (default 64)"},
-    {.name = "kv-blocks", .type = LM_OPT_INT, .arg = "N", .offset = AT(kv_blocks), .max = 1e9,
-     .help = "blocks of 16 tokens in the cache of keys and values (default: for all sequences, within a quarter of memory)"},
-    {.name = "kv-dtype", .type = LM_OPT_STRING, .arg = "TYPE", .offset = AT(kv_dtype),
+    {.name = "kv-blocks",
+     .type = LM_OPT_INT,
+     .arg = "N",
+     .offset = AT(kv_blocks),
+     .max = 1e9,
+     .help = "blocks of 16 tokens in the cache of keys and values (default: for all sequences, "
+             "within a quarter of memory)"},
+    {.name = "kv-dtype",
+     .type = LM_OPT_STRING,
+     .arg = "TYPE",
+     .offset = AT(kv_dtype),
      .help = "how keys and values are kept: f32, f16 or bf16 (default f16)"},
-    {.name = "queue", .type = LM_OPT_INT, .arg = "N", .offset = AT(queue), .min = 1, .max = 1e6,
+    {.name = "queue",
+     .type = LM_OPT_INT,
+     .arg = "N",
+     .offset = AT(queue),
+     .min = 1,
+     .max = 1e6,
      .help = "sequences that may wait; more are refused with status 429 (default 256)"},
-    {.name = "step-rows", .type = LM_OPT_INT, .arg = "N", .offset = AT(step_rows), .min = 1, .max = 65536,
+    {.name = "step-rows",
+     .type = LM_OPT_INT,
+     .arg = "N",
+     .offset = AT(step_rows),
+     .min = 1,
+     .max = 65536,
      .help = "tokens computed in one step at most (default 256)"},
-    {.name = "prefill-ms", .type = LM_OPT_INT, .arg = "MS", .offset = AT(prefill_ms), .min = 1, .max = 60000,
+    {.name = "prefill-ms",
+     .type = LM_OPT_INT,
+     .arg = "MS",
+     .offset = AT(prefill_ms),
+     .min = 1,
+     .max = 60000,
      .help = "time that prompts may add to a step while others stream (default 50)"},
-    {.name = "usage-journal", .type = LM_OPT_STRING, .arg = "FILE", .offset = AT(journal),
+    {.name = "usage-journal",
+     .type = LM_OPT_STRING,
+     .arg = "FILE",
+     .offset = AT(journal),
      .help = "write what every request used to this file"},
-    {.name = "threads", .type = LM_OPT_INT, .arg = "N", .offset = AT(threads), .max = 256, .env = "LOAM_THREADS",
+    {.name = "threads",
+     .type = LM_OPT_INT,
+     .arg = "N",
+     .offset = AT(threads),
+     .max = 256,
+     .env = "LOAM_THREADS",
      .help = "threads to compute with (default: one per usable CPU)"},
     LM_OPTIONS_END,
 };
@@ -85,12 +152,16 @@ const lm_command lm_cmd_serve = {
     .name = "serve",
     .summary = "serve a model over an OpenAI-compatible API",
     .usage = "<model>",
-    .description = "Loads the model, a GGUF file or a Hugging Face folder, and answers /v1/completions and "
-                   "/v1/chat/completions, streaming or not, for many clients at once; also /v1/models, /tokenize, "
-                   "/detokenize, /health and /metrics (Prometheus). A first SIGTERM or SIGINT lets running requests finish, "
-                   "a second one stops at once.",
+    .description =
+        "Loads the model, a GGUF file or a Hugging Face folder, and answers /v1/completions and "
+        "/v1/chat/completions, streaming or not, for many clients at once; also /v1/models, "
+        "/tokenize, "
+        "/detokenize, /health and /metrics (Prometheus). A first SIGTERM or SIGINT lets running "
+        "requests finish, "
+        "a second one stops at once.",
     .examples = "loam serve model.gguf --port 8000\n    serve a model on this machine\n"
-                "curl http://127.0.0.1:8000/v1/completions -H 'Content-Type: application/json' -d '{\"model\": \"model\", "
+                "curl http://127.0.0.1:8000/v1/completions -H 'Content-Type: application/json' -d "
+                "'{\"model\": \"model\", "
                 "\"prompt\": \"Once\"}'\n    ask it\n",
     .options = options,
     .min_args = 1,

@@ -17,18 +17,19 @@ typedef struct show_settings {
 typedef struct model_facts {
     const lm_model_file *file;
     const lm_hparams *hparams;
-    const lm_tokenizer *tokenizer;  /* NULL: none, and why is in tokenizer_error */
+    const lm_tokenizer *tokenizer; /* NULL: none, and why is in tokenizer_error */
     const char *tokenizer_error;
     lm_model_size size;
-    json_t *types;                  /* {"F32": number of tensors} */
-    int64_t kv_bytes_per_token;     /* with a cache of 16-bit elements */
+    json_t *types;              /* {"F32": number of tensors} */
+    int64_t kv_bytes_per_token; /* with a cache of 16-bit elements */
 } model_facts;
 
 /* ------------------------------------------------------------------------------------------------- as JSON */
 
 static json_t *shape_json(const lm_stored_tensor *tensor) {
     json_t *shape = json_array();
-    for (int i = 0; i < tensor->n_dims; i++) json_array_append_new(shape, json_integer(tensor->shape[i]));
+    for (int i = 0; i < tensor->n_dims; i++)
+        json_array_append_new(shape, json_integer(tensor->shape[i]));
     return shape;
 }
 
@@ -37,22 +38,24 @@ static json_t *tensors_json(const lm_model_file *file) {
     for (size_t i = 0; i < lm_model_file_n_tensors(file); i++) {
         const lm_stored_tensor *tensor = lm_model_file_tensor_at(file, i);
         json_array_append_new(tensors, json_pack("{s:o, s:s, s:o, s:I}", "name",
-                                                 lm_cli_json_text(lm_str_of(tensor->name)), "type", tensor->type->name,
-                                                 "shape", shape_json(tensor), "size_bytes",
-                                                 (json_int_t)tensor->size_bytes));
+                                                 lm_cli_json_text(lm_str_of(tensor->name)), "type",
+                                                 tensor->type->name, "shape", shape_json(tensor),
+                                                 "size_bytes", (json_int_t)tensor->size_bytes));
     }
     return tensors;
 }
 
 static json_t *hparams_json(const lm_hparams *h) {
-    json_t *rope = json_pack("{s:f, s:I, s:s, s:s, s:f}", "theta", h->rope_theta, "dim", (json_int_t)h->rope_dim,
-                             "layout", h->rope_layout == LM_ROPE_INTERLEAVED ? "interleaved" : "half-split", "scaling",
-                             lm_rope_scaling_name(h->rope_scaling.kind), "scaling_factor", h->rope_scaling.factor);
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:b, s:b, s:b, s:o}", "n_layers",
-                     (json_int_t)h->n_layers, "dim", (json_int_t)h->dim, "n_heads", (json_int_t)h->n_heads,
-                     "n_kv_heads", (json_int_t)h->n_kv_heads, "head_dim", (json_int_t)h->head_dim, "ffn_dim",
-                     (json_int_t)h->ffn_dim, "vocab_size", (json_int_t)h->vocab_size, "context_len",
-                     (json_int_t)h->context_len, "rms_norm_eps", h->rms_norm_eps, "tied_embeddings", h->tied_embeddings,
+    json_t *rope = json_pack(
+        "{s:f, s:I, s:s, s:s, s:f}", "theta", h->rope_theta, "dim", (json_int_t)h->rope_dim,
+        "layout", h->rope_layout == LM_ROPE_INTERLEAVED ? "interleaved" : "half-split", "scaling",
+        lm_rope_scaling_name(h->rope_scaling.kind), "scaling_factor", h->rope_scaling.factor);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:b, s:b, s:b, s:o}",
+                     "n_layers", (json_int_t)h->n_layers, "dim", (json_int_t)h->dim, "n_heads",
+                     (json_int_t)h->n_heads, "n_kv_heads", (json_int_t)h->n_kv_heads, "head_dim",
+                     (json_int_t)h->head_dim, "ffn_dim", (json_int_t)h->ffn_dim, "vocab_size",
+                     (json_int_t)h->vocab_size, "context_len", (json_int_t)h->context_len,
+                     "rms_norm_eps", h->rms_norm_eps, "tied_embeddings", h->tied_embeddings,
                      "attention_bias", h->attention_bias, "mlp_bias", h->mlp_bias, "rope", rope);
 }
 
@@ -62,8 +65,9 @@ static json_t *tokenizer_json(const model_facts *facts) {
     json_t *eos = json_array();
     for (size_t i = 0; i < lm_tokenizer_n_eos(tokenizer); i++)
         json_array_append_new(eos, json_integer(lm_tokenizer_eos_at(tokenizer, i)));
-    return json_pack("{s:s, s:i, s:i, s:o, s:b, s:b}", "kind", lm_tokenizer_kind(tokenizer), "vocab_size",
-                     lm_tokenizer_vocab_size(tokenizer), "bos", lm_tokenizer_bos(tokenizer), "eos", eos, "adds_bos",
+    return json_pack("{s:s, s:i, s:i, s:o, s:b, s:b}", "kind", lm_tokenizer_kind(tokenizer),
+                     "vocab_size", lm_tokenizer_vocab_size(tokenizer), "bos",
+                     lm_tokenizer_bos(tokenizer), "eos", eos, "adds_bos",
                      lm_tokenizer_adds_bos(tokenizer), "has_chat_template",
                      lm_tokenizer_chat_template(tokenizer).len > 0);
 }
@@ -75,9 +79,10 @@ static void print_json(const model_facts *facts, bool with_tensors) {
         "{s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:O, s:o, s:o, s:o*}", "path",
         lm_cli_json_text(lm_str_of(lm_model_file_path(file))), "format",
         lm_model_file_format(file) == LM_FORMAT_GGUF ? "gguf" : "huggingface", "architecture",
-        lm_cli_json_text(lm_str_of(facts->hparams->architecture)), "n_params", (json_int_t)facts->size.n_params,
-        "size_bytes", (json_int_t)facts->size.size_bytes, "kv_bytes_per_token", (json_int_t)facts->kv_bytes_per_token,
-        "n_tensors", (json_int_t)lm_model_file_n_tensors(file), "types", facts->types, "hparams",
+        lm_cli_json_text(lm_str_of(facts->hparams->architecture)), "n_params",
+        (json_int_t)facts->size.n_params, "size_bytes", (json_int_t)facts->size.size_bytes,
+        "kv_bytes_per_token", (json_int_t)facts->kv_bytes_per_token, "n_tensors",
+        (json_int_t)lm_model_file_n_tensors(file), "types", facts->types, "hparams",
         hparams_json(facts->hparams), "tokenizer", tokenizer_json(facts), "tensors", tensors);
     json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(7));
     putchar('\n');
@@ -107,12 +112,14 @@ static void print_types(const json_t *types) {
 }
 
 static void print_hparams(const lm_hparams *h) {
-    printf("layers        %lld, width %lld, feed-forward %lld (%s)\n", (long long)h->n_layers, (long long)h->dim,
-           (long long)h->ffn_dim, h->hidden_act);
+    printf("layers        %lld, width %lld, feed-forward %lld (%s)\n", (long long)h->n_layers,
+           (long long)h->dim, (long long)h->ffn_dim, h->hidden_act);
     printf("attention     %lld heads of %lld, %lld for keys and values%s\n", (long long)h->n_heads,
-           (long long)h->head_dim, (long long)h->n_kv_heads, h->attention_bias ? ", with bias" : "");
+           (long long)h->head_dim, (long long)h->n_kv_heads,
+           h->attention_bias ? ", with bias" : "");
     printf("context       %lld tokens\n", (long long)h->context_len);
-    printf("rope          theta %g, scaling %s", h->rope_theta, lm_rope_scaling_name(h->rope_scaling.kind));
+    printf("rope          theta %g, scaling %s", h->rope_theta,
+           lm_rope_scaling_name(h->rope_scaling.kind));
     if (h->rope_scaling.kind != LM_ROPE_SCALING_NONE) printf(" by %g", h->rope_scaling.factor);
     printf("%s\n", h->rope_freq_factors ? ", with factors by frequency" : "");
     printf("embeddings    %lld tokens, %s the output\n", (long long)h->vocab_size,
@@ -128,7 +135,8 @@ static void print_tokenizer(const model_facts *facts) {
     printf("tokenizer     %s, %d tokens, bos %d%s, eos", lm_tokenizer_kind(tokenizer),
            lm_tokenizer_vocab_size(tokenizer), lm_tokenizer_bos(tokenizer),
            lm_tokenizer_adds_bos(tokenizer) ? " (added)" : "");
-    for (size_t i = 0; i < lm_tokenizer_n_eos(tokenizer); i++) printf(" %d", lm_tokenizer_eos_at(tokenizer, i));
+    for (size_t i = 0; i < lm_tokenizer_n_eos(tokenizer); i++)
+        printf(" %d", lm_tokenizer_eos_at(tokenizer, i));
     printf("%s\n", lm_tokenizer_chat_template(tokenizer).len ? ", with a chat template" : "");
 }
 
@@ -138,7 +146,8 @@ static void print_tensors(const lm_model_file *file) {
         const lm_stored_tensor *tensor = lm_model_file_tensor_at(file, i);
         char shape[LM_SHAPE_TEXT_BYTES], size[32];
         printf("%-40s %-6s %-20s %s\n", tensor->name, tensor->type->name,
-               lm_stored_shape_text(tensor->n_dims, tensor->shape, shape), size_text((double)tensor->size_bytes, size));
+               lm_stored_shape_text(tensor->n_dims, tensor->shape, shape),
+               size_text((double)tensor->size_bytes, size));
     }
 }
 
@@ -146,14 +155,16 @@ static void print_text(const model_facts *facts, bool with_tensors) {
     const lm_hparams *h = facts->hparams;
     char weights[32], per_token[32], full[32];
     printf("model         %s\n", lm_model_file_path(facts->file));
-    printf("format        %s\n", lm_model_file_format(facts->file) == LM_FORMAT_GGUF ? "GGUF" : "Hugging Face folder");
+    printf("format        %s\n",
+           lm_model_file_format(facts->file) == LM_FORMAT_GGUF ? "GGUF" : "Hugging Face folder");
     printf("architecture  %s\n", h->architecture);
     printf("parameters    %lld\n", (long long)facts->size.n_params);
     print_types(facts->types);
     print_hparams(h);
     print_tokenizer(facts);
     printf("memory        %s weights, %s of f16 cache a token, %s at full context\n",
-           size_text((double)facts->size.size_bytes, weights), size_text((double)facts->kv_bytes_per_token, per_token),
+           size_text((double)facts->size.size_bytes, weights),
+           size_text((double)facts->kv_bytes_per_token, per_token),
            size_text((double)facts->kv_bytes_per_token * (double)h->context_len, full));
     if (with_tensors) print_tensors(facts->file);
 }
@@ -164,7 +175,8 @@ static json_t *count_types(const lm_model_file *file) {
     json_t *types = json_object();
     for (size_t i = 0; i < lm_model_file_n_tensors(file); i++) {
         const char *name = lm_model_file_tensor_at(file, i)->type->name;
-        json_object_set_new(types, name, json_integer(json_integer_value(json_object_get(types, name)) + 1));
+        json_object_set_new(types, name,
+                            json_integer(json_integer_value(json_object_get(types, name)) + 1));
     }
     return types;
 }
@@ -173,8 +185,9 @@ static void show(const show_settings *settings, const lm_model_file *file) {
     loam_error no_tokenizer = {0};
     lm_tokenizer *tokenizer = NULL;
     const lm_gguf *gguf = lm_model_file_gguf(file);
-    loam_status status = gguf ? lm_tokenizer_open_gguf(gguf, &tokenizer, &no_tokenizer)
-                              : lm_tokenizer_open(lm_model_file_path(file), &tokenizer, &no_tokenizer);
+    loam_status status =
+        gguf ? lm_tokenizer_open_gguf(gguf, &tokenizer, &no_tokenizer)
+             : lm_tokenizer_open(lm_model_file_path(file), &tokenizer, &no_tokenizer);
     const lm_hparams *h = lm_model_file_hparams(file);
     model_facts facts = {
         .file = file,
@@ -183,7 +196,8 @@ static void show(const show_settings *settings, const lm_model_file *file) {
         .tokenizer_error = no_tokenizer.message,
         .size = lm_model_file_size(file),
         .types = count_types(file),
-        .kv_bytes_per_token = h->n_layers * h->n_kv_heads * h->head_dim * 2 * (int64_t)sizeof(uint16_t),
+        .kv_bytes_per_token =
+            h->n_layers * h->n_kv_heads * h->head_dim * 2 * (int64_t)sizeof(uint16_t),
     };
     if (settings->json) {
         print_json(&facts, settings->tensors);
@@ -199,8 +213,8 @@ static loam_status check(const char *path, loam_error *err) {
     lm_device *device;
     lm_model *model = NULL;
     LM_TRY(lm_backend_cpu.open(&(lm_device_options){0}, &device, err));
-    loam_status status =
-        lm_model_open(path, device, &(lm_model_options){.no_pack = true, .check_weights = true}, &model, err);
+    loam_status status = lm_model_open(
+        path, device, &(lm_model_options){.no_pack = true, .check_weights = true}, &model, err);
     lm_model_free(model);
     lm_device_close(device);
     return status;
@@ -215,7 +229,8 @@ static int run_show(const void *settings_, int n_args, char **args) {
     lm_model_file_close(file);
     if (!settings->check) return LM_EXIT_OK;
     if (check(args[0], &err) != LOAM_OK) return lm_cli_fail(&err);
-    if (!settings->json) printf("checked       every tensor has its place and shape, and all weights are finite\n");
+    if (!settings->json)
+        printf("checked       every tensor has its place and shape, and all weights are finite\n");
     return LM_EXIT_OK;
 }
 
@@ -228,7 +243,10 @@ static const lm_option options[] = {
      .type = LM_OPT_FLAG,
      .help = "also read all weights: exit with 1 on NaN, infinity or a wrong shape",
      .offset = LM_OPTION_AT(show_settings, check)},
-    {.name = "json", .type = LM_OPT_FLAG, .help = "print a JSON object", .offset = LM_OPTION_AT(show_settings, json)},
+    {.name = "json",
+     .type = LM_OPT_FLAG,
+     .help = "print a JSON object",
+     .offset = LM_OPTION_AT(show_settings, json)},
     LM_OPTIONS_END,
 };
 
@@ -236,7 +254,8 @@ const lm_command lm_cmd_show = {
     .name = "show",
     .summary = "show a model's architecture, sizes, types, tokenizer and memory",
     .usage = "<model>",
-    .description = "The model is a GGUF file or a Hugging Face folder. Its files are checked whole, but without "
+    .description = "The model is a GGUF file or a Hugging Face folder. Its files are checked "
+                   "whole, but without "
                    "--check no weights are read.",
     .examples = "loam show model.gguf --tensors\n"
                 "    what is in a file, tensor by tensor\n",

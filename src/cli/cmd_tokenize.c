@@ -24,8 +24,8 @@ static loam_status parse_ids(lm_str text, lm_vec_i32 *out, loam_error *err) {
         at = end + 1;
         if (word.len == 0) continue;
         if (!lm_str_to_u64(word, &id) || id > INT32_MAX)
-            return lm_error_set(err, LOAM_INVALID, "'%.*s' is no token id", (int)(word.len < 40 ? word.len : 40),
-                                word.ptr);
+            return lm_error_set(err, LOAM_INVALID, "'%.*s' is no token id",
+                                (int)(word.len < 40 ? word.len : 40), word.ptr);
         if (!lm_vec_push(out, (int32_t)id)) return lm_error_no_memory(err, sizeof id);
     }
     return LOAM_OK;
@@ -40,16 +40,18 @@ static void print_json(const lm_tokenizer *tokenizer, const lm_vec_i32 *ids, lm_
     json_t *numbers = json_array(), *tokens = json_array();
     for (size_t i = 0; i < ids->len; i++) {
         json_array_append_new(numbers, json_integer(ids->ptr[i]));
-        json_array_append_new(tokens, lm_cli_json_text(lm_tokenizer_token_text(tokenizer, ids->ptr[i])));
+        json_array_append_new(tokens,
+                              lm_cli_json_text(lm_tokenizer_token_text(tokenizer, ids->ptr[i])));
     }
-    json_t *object = json_pack("{s:o, s:I, s:o, s:o}", "text", lm_cli_json_text(text), "n_tokens", (json_int_t)ids->len,
-                               "ids", numbers, "tokens", tokens);
+    json_t *object = json_pack("{s:o, s:I, s:o, s:o}", "text", lm_cli_json_text(text), "n_tokens",
+                               (json_int_t)ids->len, "ids", numbers, "tokens", tokens);
     json_dumpf(object, stdout, 0);
     putchar('\n');
     json_decref(object);
 }
 
-static loam_status decode(const lm_tokenizer *tokenizer, const tokenize_settings *s, lm_str text, loam_error *err) {
+static loam_status decode(const lm_tokenizer *tokenizer, const tokenize_settings *s, lm_str text,
+                          loam_error *err) {
     lm_vec_i32 ids = {0};
     lm_buf decoded;
     lm_buf_init(&decoded, LM_TOKENIZER_MAX_TEXT_BYTES);
@@ -66,9 +68,11 @@ static loam_status decode(const lm_tokenizer *tokenizer, const tokenize_settings
     return status;
 }
 
-static loam_status encode(const lm_tokenizer *tokenizer, const tokenize_settings *s, lm_str text, loam_error *err) {
+static loam_status encode(const lm_tokenizer *tokenizer, const tokenize_settings *s, lm_str text,
+                          loam_error *err) {
     lm_vec_i32 ids = {0};
-    lm_encode_options options = {.add_bos = s->bos && lm_tokenizer_adds_bos(tokenizer), .parse_special = s->special};
+    lm_encode_options options = {.add_bos = s->bos && lm_tokenizer_adds_bos(tokenizer),
+                                 .parse_special = s->special};
     loam_status status = lm_tokenizer_encode(tokenizer, text, options, &ids, err);
     if (status == LOAM_OK && s->json) {
         print_json(tokenizer, &ids, text);
@@ -89,7 +93,8 @@ static int run_tokenize(const void *settings_, int n_args, char **args) {
     loam_status status = lm_tokenizer_open(args[0], &tokenizer, &err);
     if (status == LOAM_OK) status = lm_cli_text(n_args > 1 ? args[1] : "-", &input, &text, &err);
     if (status == LOAM_OK)
-        status = settings->decode ? decode(tokenizer, settings, text, &err) : encode(tokenizer, settings, text, &err);
+        status = settings->decode ? decode(tokenizer, settings, text, &err)
+                                  : encode(tokenizer, settings, text, &err);
     lm_buf_deinit(&input);
     lm_tokenizer_free(tokenizer);
     return status == LOAM_OK ? LM_EXIT_OK : lm_cli_fail(&err);
@@ -97,13 +102,24 @@ static int run_tokenize(const void *settings_, int n_args, char **args) {
 
 #define AT(field) LM_OPTION_AT(tokenize_settings, field)
 static const lm_option options[] = {
-    {.name = "decode", .short_name = 'd', .type = LM_OPT_FLAG, .offset = AT(decode),
+    {.name = "decode",
+     .short_name = 'd',
+     .type = LM_OPT_FLAG,
+     .offset = AT(decode),
      .help = "the text is token ids; print what they stand for"},
-    {.name = "bos", .type = LM_OPT_FLAG, .offset = AT(bos),
-     .help = "put the token that begins a text in front, for models that want it (default; --no-bos leaves it out)"},
-    {.name = "special", .type = LM_OPT_FLAG, .offset = AT(special),
+    {.name = "bos",
+     .type = LM_OPT_FLAG,
+     .offset = AT(bos),
+     .help = "put the token that begins a text in front, for models that want it (default; "
+             "--no-bos leaves it out)"},
+    {.name = "special",
+     .type = LM_OPT_FLAG,
+     .offset = AT(special),
      .help = "let control tokens spelled in the text, such as <|im_end|>, become their ids"},
-    {.name = "json", .type = LM_OPT_FLAG, .offset = AT(json), .help = "print text, ids and tokens as a JSON object"},
+    {.name = "json",
+     .type = LM_OPT_FLAG,
+     .offset = AT(json),
+     .help = "print text, ids and tokens as a JSON object"},
     LM_OPTIONS_END,
 };
 
@@ -113,9 +129,9 @@ const lm_command lm_cmd_tokenize = {
     .name = "tokenize",
     .summary = "turn text into a model's token ids, or back",
     .usage = "<model> [text]",
-    .description =
-        "The model is a GGUF file, a Hugging Face folder, a tokenizer.json or a tokenizer.model. Without a text, "
-        "or with '-', standard input is read. Ids are printed on one line.",
+    .description = "The model is a GGUF file, a Hugging Face folder, a tokenizer.json or a "
+                   "tokenizer.model. Without a text, "
+                   "or with '-', standard input is read. Ids are printed on one line.",
     .examples = "loam tokenize model.gguf 'Once upon a time'\n"
                 "    print the ids of a text\n"
                 "loam tokenize model.gguf --decode '1 403 407'\n"

@@ -37,32 +37,34 @@ typedef struct lm_option_list {
 } lm_option_list;
 
 typedef struct lm_option {
-    const char *name;  /* long name without dashes; NULL ends the table */
-    char short_name;   /* 0: none */
+    const char *name; /* long name without dashes; NULL ends the table */
+    char short_name;  /* 0: none */
     lm_option_type type;
-    const char *arg;   /* what stands for the value in help: "N", "FILE"; NULL for flags */
-    const char *help;  /* one line, lower case, no full stop; say the default */
-    size_t offset;     /* of the field in the settings struct: LM_OPTION_AT(settings, field) */
-    double min, max;   /* for numbers; both 0: any */
-    const char *env;   /* environment variable that gives the default, or NULL */
+    const char *arg;  /* what stands for the value in help: "N", "FILE"; NULL for flags */
+    const char *help; /* one line, lower case, no full stop; say the default */
+    size_t offset;    /* of the field in the settings struct: LM_OPTION_AT(settings, field) */
+    double min, max;  /* for numbers; both 0: any */
+    const char *env;  /* environment variable that gives the default, or NULL */
 } lm_option;
 
 #define LM_OPTION_AT(type, field) offsetof(type, field)
-#define LM_OPTIONS_END {.name = NULL}
+#define LM_OPTIONS_END \
+    { .name = NULL }
 
 typedef struct lm_command lm_command;
 struct lm_command {
-    const char *name;         /* "run"; "job list" style groups use `subcommands` */
-    const char *summary;      /* one line for the list of commands */
-    const char *usage;        /* what follows the name: "<model> [prompt]" */
-    const char *description;  /* paragraphs for --help and the man page, wrapped by the reader's width */
+    const char *name;    /* "run"; "job list" style groups use `subcommands` */
+    const char *summary; /* one line for the list of commands */
+    const char *usage;   /* what follows the name: "<model> [prompt]" */
+    const char
+        *description; /* paragraphs for --help and the man page, wrapped by the reader's width */
     const char *examples;     /* lines of "command\n    what it does\n" */
     const lm_option *options; /* ends with LM_OPTIONS_END; NULL: none */
     int min_args, max_args;   /* positional arguments; max_args -1: any number */
     size_t settings_bytes;    /* size of the settings struct; zeroed, then defaults, then options */
     const void *defaults;     /* settings_bytes of initial values, or NULL for zeros */
     int (*run)(const void *settings, int n_args, char **args); /* returns the exit code */
-    const lm_command *const *subcommands; /* NULL-terminated, instead of run */
+    const lm_command *const *subcommands;                      /* NULL-terminated, instead of run */
     bool hidden; /* for loam's own processes: not in the list of commands nor in completions */
 };
 

@@ -7,17 +7,19 @@
 
 static void option_synopsis(const lm_option *option, char *out, size_t size) {
     if (option->short_name) {
-        snprintf(out, size, "-%c, --%s%s%s", option->short_name, option->name, option->arg ? " " : "",
-                 option->arg ? option->arg : "");
+        snprintf(out, size, "-%c, --%s%s%s", option->short_name, option->name,
+                 option->arg ? " " : "", option->arg ? option->arg : "");
     } else {
-        snprintf(out, size, "    --%s%s%s", option->name, option->arg ? " " : "", option->arg ? option->arg : "");
+        snprintf(out, size, "    --%s%s%s", option->name, option->arg ? " " : "",
+                 option->arg ? option->arg : "");
     }
 }
 
 void lm_help_print_all(void) {
     printf("loam: an AI cloud of one's own\n\nusage: loam <command> [options]\n\ncommands:\n");
     for (size_t i = 0; lm_commands[i]; i++) {
-        if (!lm_commands[i]->hidden) printf("  %-12s %s\n", lm_commands[i]->name, lm_commands[i]->summary);
+        if (!lm_commands[i]->hidden)
+            printf("  %-12s %s\n", lm_commands[i]->name, lm_commands[i]->summary);
     }
     printf("\n'loam help <command>' or 'loam <command> --help' tells more\n");
 }
@@ -26,7 +28,8 @@ static void print_subcommands(const lm_command *command, const char *full_name) 
     printf("usage: loam %s <subcommand> [options]\n\nsubcommands:\n", full_name);
     for (size_t i = 0; command->subcommands[i]; i++)
         printf("  %-14s %s\n", command->subcommands[i]->name, command->subcommands[i]->summary);
-    printf("\n'loam help %s <subcommand>' or 'loam %s <subcommand> --help' tells more\n", full_name, full_name);
+    printf("\n'loam help %s <subcommand>' or 'loam %s <subcommand> --help' tells more\n", full_name,
+           full_name);
 }
 
 /* The lines of command->examples, all moved right by two. */
@@ -45,8 +48,8 @@ void lm_help_print(const lm_command *command, const char *full_name) {
         print_subcommands(command, full_name);
         return;
     }
-    printf("usage: loam %s%s%s%s\n", full_name, command->options ? " [options]" : "", command->usage ? " " : "",
-           command->usage ? command->usage : "");
+    printf("usage: loam %s%s%s%s\n", full_name, command->options ? " [options]" : "",
+           command->usage ? " " : "", command->usage ? command->usage : "");
     if (command->description) printf("\n%s\n", command->description);
     printf("\noptions:\n");
     for (const lm_option *option = command->options; option && option->name; option++) {
@@ -97,16 +100,19 @@ static void print_man_subcommands(const lm_command *command) {
 
 void lm_help_print_man_all(void) {
     printf(".TH LOAM 1 \"\" \"loam %s\" \"loam manual\"\n", LOAM_VERSION);
-    printf(".SH NAME\nloam \\- an AI cloud of one's own\n.SH SYNOPSIS\n.B loam\n<command> [options]\n"
-           ".SH DESCRIPTION\nloam trains, serves, meters and bills large language models on the compute at hand.\n"
-           "Each command has a page of its own.\n.SH COMMANDS\n");
+    printf(
+        ".SH NAME\nloam \\- an AI cloud of one's own\n.SH SYNOPSIS\n.B loam\n<command> [options]\n"
+        ".SH DESCRIPTION\nloam trains, serves, meters and bills large language models on the "
+        "compute at hand.\n"
+        "Each command has a page of its own.\n.SH COMMANDS\n");
     for (size_t i = 0; lm_commands[i]; i++) {
         if (lm_commands[i]->hidden) continue;
         printf(".TP\n.BR loam\\-%s (1)\n", lm_commands[i]->name);
         print_roff(lm_commands[i]->summary);
         printf("\n");
     }
-    printf(".SH EXIT STATUS\n0 on success, 1 when the work failed, 2 on a wrong command line or recipe, 75 when stopped on request\n"
+    printf(".SH EXIT STATUS\n0 on success, 1 when the work failed, 2 on a wrong command line or "
+           "recipe, 75 when stopped on request\n"
            "after saving, so that running again goes on.\n");
 }
 
@@ -115,7 +121,9 @@ void lm_help_print_man(const lm_command *command, const char *full_name) {
     printf(".SH NAME\nloam\\-%s \\- ", full_name);
     print_roff(command->summary);
     printf("\n.SH SYNOPSIS\n.B loam %s\n", full_name);
-    print_roff(command->subcommands ? "<subcommand> [options]" : command->usage ? command->usage : "[options]");
+    print_roff(command->subcommands ? "<subcommand> [options]"
+               : command->usage     ? command->usage
+                                    : "[options]");
     printf("\n");
     if (command->description) {
         printf(".SH DESCRIPTION\n");
@@ -139,7 +147,8 @@ static void print_option_words(const lm_command *command, const char *separator)
 }
 
 static void complete_bash(void) {
-    printf("_loam() {\n    local cur=${COMP_WORDS[COMP_CWORD]} words=\n    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
+    printf("_loam() {\n    local cur=${COMP_WORDS[COMP_CWORD]} words=\n    if [ \"$COMP_CWORD\" "
+           "-eq 1 ]; then\n"
            "        words='");
     for (size_t i = 0; lm_commands[i]; i++) {
         if (!lm_commands[i]->hidden) printf("%s ", lm_commands[i]->name);
@@ -157,7 +166,8 @@ static void complete_bash(void) {
         printf("--help' ;;\n");
     }
     printf("        esac\n    fi\n    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
-           "    case $cur in -*) ;; *) [ \"$COMP_CWORD\" -gt 1 ] && COMPREPLY+=($(compgen -f -- \"$cur\")) ;; esac\n"
+           "    case $cur in -*) ;; *) [ \"$COMP_CWORD\" -gt 1 ] && COMPREPLY+=($(compgen -f -- "
+           "\"$cur\")) ;; esac\n"
            "}\ncomplete -o filenames -F _loam loam\n");
 }
 
@@ -168,8 +178,8 @@ static void complete_zsh(void) {
 
 static void complete_fish_options(const lm_command *command, const char *under) {
     for (const lm_option *option = command->options; option && option->name; option++) {
-        printf("complete -c loam -n '__fish_seen_subcommand_from %s' -l %s%s -d '", under, option->name,
-               option->type == LM_OPT_FLAG ? "" : " -r");
+        printf("complete -c loam -n '__fish_seen_subcommand_from %s' -l %s%s -d '", under,
+               option->name, option->type == LM_OPT_FLAG ? "" : " -r");
         for (const char *c = option->help; *c; c++) {
             if (*c == '\'') putchar('\\');
             putchar(*c);
@@ -182,12 +192,13 @@ static void complete_fish(void) {
     for (size_t i = 0; lm_commands[i]; i++) {
         const lm_command *command = lm_commands[i];
         if (command->hidden) continue;
-        printf("complete -c loam -n __fish_use_subcommand -a %s -d '%s'\n", command->name, command->summary);
+        printf("complete -c loam -n __fish_use_subcommand -a %s -d '%s'\n", command->name,
+               command->summary);
         complete_fish_options(command, command->name);
         for (size_t j = 0; command->subcommands && command->subcommands[j]; j++) {
             const lm_command *sub = command->subcommands[j];
-            printf("complete -c loam -n '__fish_seen_subcommand_from %s' -a %s -d '%s'\n", command->name, sub->name,
-                   sub->summary);
+            printf("complete -c loam -n '__fish_seen_subcommand_from %s' -a %s -d '%s'\n",
+                   command->name, sub->name, sub->summary);
             complete_fish_options(sub, sub->name);
         }
     }

@@ -44,7 +44,9 @@ static int check_output(int code) {
 }
 
 int main(int argc, char **argv) {
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe or socket is an error of that write, not the end of the program */
+    signal(
+        SIGPIPE,
+        SIG_IGN); /* a closed pipe or socket is an error of that write, not the end of the program */
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         lm_help_print_all();
         return argc < 2 ? LM_EXIT_USAGE : check_output(LM_EXIT_OK);
@@ -52,7 +54,8 @@ int main(int argc, char **argv) {
     const char *name = strcmp(argv[1], "--version") == 0 ? "version" : argv[1];
     for (size_t i = 0; lm_commands[i]; i++) {
         if (strcmp(lm_commands[i]->name, name) == 0)
-            return check_output(lm_command_main(lm_commands[i], lm_commands[i]->name, argc - 2, argv + 2));
+            return check_output(
+                lm_command_main(lm_commands[i], lm_commands[i]->name, argc - 2, argv + 2));
     }
     return unknown_command(name);
 }

@@ -28,7 +28,8 @@ static int usage_error(const parser *p, const char *fmt, const char *what) {
 static int bad_value(const parser *p, const lm_option *option, const char *value) {
     fprintf(stderr, "loam %s: --%s: '%s' is not ", p->full_name, option->name, value);
     fprintf(stderr, option->type == LM_OPT_INT ? "a whole number" : "a number");
-    if (option->min != 0 || option->max != 0) fprintf(stderr, " from %g to %g", option->min, option->max);
+    if (option->min != 0 || option->max != 0)
+        fprintf(stderr, " from %g to %g", option->min, option->max);
     fprintf(stderr, "\n");
     return LM_EXIT_USAGE;
 }
@@ -51,13 +52,15 @@ static int store(const parser *p, const lm_option *option, const char *value) {
     }
     case LM_OPT_FLOAT: {
         double number;
-        if (!lm_str_to_f64(lm_str_of(value), &number) || !in_range(option, number)) return bad_value(p, option, value);
+        if (!lm_str_to_f64(lm_str_of(value), &number) || !in_range(option, number))
+            return bad_value(p, option, value);
         *(double *)field = number;
         return LM_EXIT_OK;
     }
     case LM_OPT_LIST: {
         lm_option_list *list = field;
-        if (list->len == LM_OPT_LIST_MAX) return usage_error(p, "--%s is given too often", option->name);
+        if (list->len == LM_OPT_LIST_MAX)
+            return usage_error(p, "--%s is given too often", option->name);
         list->items[list->len++] = value;
         return LM_EXIT_OK;
     }
@@ -86,7 +89,8 @@ static int unknown_option(const parser *p, const char *text) {
         names[n++] = option->name;
     const char *nearest = lm_str_nearest(text, names, n);
     if (!nearest) return usage_error(p, "unknown option '--%s'", text);
-    fprintf(stderr, "loam %s: unknown option '--%s'; did you mean '--%s'?\n", p->full_name, text, nearest);
+    fprintf(stderr, "loam %s: unknown option '--%s'; did you mean '--%s'?\n", p->full_name, text,
+            nearest);
     return LM_EXIT_USAGE;
 }
 
@@ -171,7 +175,8 @@ static int run_subcommand(const lm_command *command, const char *full_name, int 
         snprintf(name, sizeof name, "%s %s", full_name, argv[0]);
         return lm_command_main(command->subcommands[i], name, argc - 1, argv + 1);
     }
-    fprintf(stderr, "loam %s: unknown subcommand '%s'\n'loam %s --help' lists them\n", full_name, argv[0], full_name);
+    fprintf(stderr, "loam %s: unknown subcommand '%s'\n'loam %s --help' lists them\n", full_name,
+            argv[0], full_name);
     return LM_EXIT_USAGE;
 }
 

@@ -41,7 +41,9 @@ static void put_text(lm_buf *out, const json_t *value) {
     size_t i;
     switch (json_typeof(value)) {
     case JSON_STRING: lm_buf_puts(out, json_string_value(value)); break;
-    case JSON_INTEGER: lm_buf_printf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value)); break;
+    case JSON_INTEGER:
+        lm_buf_printf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        break;
     case JSON_REAL: lm_buf_printf(out, "%.6g", json_real_value(value)); break;
     case JSON_TRUE: lm_buf_puts(out, "yes"); break;
     case JSON_FALSE: lm_buf_puts(out, "no"); break;
@@ -57,7 +59,8 @@ static void put_text(lm_buf *out, const json_t *value) {
 
 static void put_cell(lm_buf *out, lm_cell_type type, const json_t *value) {
     char money[LM_MONEY_TEXT_BYTES];
-    if (!value || json_is_null(value) || (json_is_string(value) && json_string_length(value) == 0)) {
+    if (!value || json_is_null(value) ||
+        (json_is_string(value) && json_string_length(value) == 0)) {
         lm_buf_putc(out, '-');
         return;
     }
@@ -111,8 +114,8 @@ static void print_cell(const char *text, size_t width, bool right, bool last) {
 }
 
 static bool is_right(lm_cell_type type) {
-    return type == LM_CELL_COUNT || type == LM_CELL_NUMBER || type == LM_CELL_MONEY || type == LM_CELL_PRICE ||
-           type == LM_CELL_BYTES;
+    return type == LM_CELL_COUNT || type == LM_CELL_NUMBER || type == LM_CELL_MONEY ||
+           type == LM_CELL_PRICE || type == LM_CELL_BYTES;
 }
 
 /* A cell's text in `storage`, which is overwritten. */
@@ -147,11 +150,13 @@ void lm_print_table(const lm_print_column *columns, const json_t *rows) {
         LM_ASSERT(n < COLUMNS_MAX);
         widths[n] = column_width(&columns[n], rows, &storage);
     }
-    for (size_t c = 0; c < n; c++) print_cell(columns[c].title, widths[c], is_right(columns[c].type), c + 1 == n);
+    for (size_t c = 0; c < n; c++)
+        print_cell(columns[c].title, widths[c], is_right(columns[c].type), c + 1 == n);
     putchar('\n');
     json_array_foreach((json_t *)rows, i, row) {
         for (size_t c = 0; c < n; c++)
-            print_cell(cell_text(&storage, &columns[c], row), widths[c], is_right(columns[c].type), c + 1 == n);
+            print_cell(cell_text(&storage, &columns[c], row), widths[c], is_right(columns[c].type),
+                       c + 1 == n);
         putchar('\n');
     }
     lm_buf_deinit(&storage);

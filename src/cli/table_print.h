@@ -8,13 +8,13 @@
 #include "base/str.h"
 
 typedef enum lm_cell_type {
-    LM_CELL_TEXT,    /* strings; arrays of strings as "a, b"; booleans as yes and no; integers as they are */
-    LM_CELL_COUNT,   /* integers in groups of three */
-    LM_CELL_NUMBER,  /* with up to six significant digits */
-    LM_CELL_TIME,    /* epoch milliseconds as "2026-11-22 20:04:50" (UTC) */
-    LM_CELL_MONEY,   /* micro-units, two places */
-    LM_CELL_PRICE,   /* micro-units, as many places as it has, at least two */
-    LM_CELL_BYTES,   /* "12.3 MB" */
+    LM_CELL_TEXT, /* strings; arrays of strings as "a, b"; booleans as yes and no; integers as they are */
+    LM_CELL_COUNT,  /* integers in groups of three */
+    LM_CELL_NUMBER, /* with up to six significant digits */
+    LM_CELL_TIME,   /* epoch milliseconds as "2026-11-22 20:04:50" (UTC) */
+    LM_CELL_MONEY,  /* micro-units, two places */
+    LM_CELL_PRICE,  /* micro-units, as many places as it has, at least two */
+    LM_CELL_BYTES,  /* "12.3 MB" */
 } lm_cell_type;
 
 typedef struct lm_print_column {

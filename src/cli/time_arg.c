@@ -35,13 +35,17 @@ static bool parse_date(const char *text, int64_t *out_epoch_ms) {
     return false;
 }
 
-loam_status lm_time_arg_parse(const char *option, const char *text, int64_t *out_epoch_ms, loam_error *err) {
+loam_status lm_time_arg_parse(const char *option, const char *text, int64_t *out_epoch_ms,
+                              loam_error *err) {
     int64_t duration_ms;
     if (text[0] == '+' && parse_duration(text + 1, &duration_ms)) {
         *out_epoch_ms = lm_clock_epoch_ms() + duration_ms;
         return LOAM_OK;
     }
-    if (parse_date(text, out_epoch_ms) || (text[0] != '+' && lm_str_to_i64(lm_str_of(text), out_epoch_ms))) return LOAM_OK;
+    if (parse_date(text, out_epoch_ms) ||
+        (text[0] != '+' && lm_str_to_i64(lm_str_of(text), out_epoch_ms)))
+        return LOAM_OK;
     lm_error_set(err, LOAM_INVALID, "--%s '%s' is not a time", option, text);
-    return lm_error_hint(err, LOAM_INVALID, "write 2026-11-22, 2026-11-22T10:30 (UTC), or +30d from now");
+    return lm_error_hint(err, LOAM_INVALID,
+                         "write 2026-11-22, 2026-11-22T10:30 (UTC), or +30d from now");
 }

@@ -16,16 +16,29 @@ const lm_api_table *const lm_api_tables[] = {
 };
 
 static const lm_field project_query_fields[] = {
-    {.name = "project", .type = LM_FIELD_STRING, .id_prefix = "prj",
+    {.name = "project",
+     .type = LM_FIELD_STRING,
+     .id_prefix = "prj",
      .help = "act in this project instead of the key's own; for operators"},
 };
 const lm_schema lm_api_project_query = LM_SCHEMA("ProjectQuery", project_query_fields);
 
 static const char *const order_names[] = {"asc", "desc", NULL};
 static const lm_field list_query_fields[] = {
-    {.name = "after", .type = LM_FIELD_STRING, .min = 1, .max = 64, .help = "the `next` of the page before"},
-    {.name = "limit", .type = LM_FIELD_INTEGER, .min = 1, .max = LM_API_PAGE_MAX, .help = "rows at most; 50 if not given"},
-    {.name = "order", .type = LM_FIELD_STRING, .choices = order_names, .help = "oldest (asc) or newest (desc) first"},
+    {.name = "after",
+     .type = LM_FIELD_STRING,
+     .min = 1,
+     .max = 64,
+     .help = "the `next` of the page before"},
+    {.name = "limit",
+     .type = LM_FIELD_INTEGER,
+     .min = 1,
+     .max = LM_API_PAGE_MAX,
+     .help = "rows at most; 50 if not given"},
+    {.name = "order",
+     .type = LM_FIELD_STRING,
+     .choices = order_names,
+     .help = "oldest (asc) or newest (desc) first"},
 };
 const lm_schema lm_api_list_query = LM_SCHEMA("ListQuery", list_query_fields);
 
@@ -41,7 +54,8 @@ loam_status lm_api_reply(lm_api_ctx *ctx, json_t *reply, loam_error *err) {
     return LOAM_OK;
 }
 
-loam_status lm_api_reply_row(lm_api_ctx *ctx, const lm_table *table, const void *row, loam_error *err) {
+loam_status lm_api_reply_row(lm_api_ctx *ctx, const lm_table *table, const void *row,
+                             loam_error *err) {
     return lm_api_reply(ctx, lm_table_json(table, row), err);
 }
 
@@ -77,10 +91,10 @@ void lm_api_new_id(lm_api_ctx *ctx, const char *prefix, char out[LM_ID_BYTES]) {
     lm_id_new(&ctx->cloud->ids, prefix, out);
 }
 
-loam_status lm_api_event(lm_api_ctx *ctx, const char *kind, const char *subject, const json_t *before,
-                         const json_t *after, loam_error *err) {
-    return lm_event_write(ctx->db, &ctx->cloud->ids, ctx->caller.project_id, ctx->caller.key_id, kind, subject, before,
-                          after, err);
+loam_status lm_api_event(lm_api_ctx *ctx, const char *kind, const char *subject,
+                         const json_t *before, const json_t *after, loam_error *err) {
+    return lm_event_write(ctx->db, &ctx->cloud->ids, ctx->caller.project_id, ctx->caller.key_id,
+                          kind, subject, before, after, err);
 }
 
 void lm_api_after_commit(lm_api_ctx *ctx, void (*fn)(lm_cloud *cloud, void *arg), void *arg) {

@@ -26,21 +26,21 @@ typedef loam_status lm_api_handler(lm_api_ctx *ctx, loam_error *err);
 
 typedef enum lm_api_shape {
     LM_API_OBJECT, /* the reply is one object of `reply` */
-    LM_API_LIST,   /* {"data":[reply...],"next":cursor|null}; query gets after, limit, order by itself */
-    LM_API_EMPTY,  /* 204 */
+    LM_API_LIST, /* {"data":[reply...],"next":cursor|null}; query gets after, limit, order by itself */
+    LM_API_EMPTY, /* 204 */
 } lm_api_shape;
 
 struct lm_api_endpoint {
     const char *method, *path; /* path below /api/v1: "/projects/{id}" */
-    unsigned scope;            /* the caller's key must have one of these; LM_SCOPE_NONE: open to everybody */
-    const char *id_prefix;     /* kind of the path's {id}; anything else there is 404 */
+    unsigned scope; /* the caller's key must have one of these; LM_SCOPE_NONE: open to everybody */
+    const char *id_prefix; /* kind of the path's {id}; anything else there is 404 */
     const char *summary;
-    const lm_schema *request;  /* of the body; NULL: none is read */
+    const lm_schema *request; /* of the body; NULL: none is read */
     const lm_schema *reply;
-    const lm_schema *query;    /* NULL: no query parameters */
+    const lm_schema *query; /* NULL: no query parameters */
     lm_api_shape shape;
-    int http_status;           /* on success; 0: 200 (204 for LM_API_EMPTY) */
-    bool has_texts;            /* ?format=csv|html gives text instead: see content_type in the context */
+    int http_status; /* on success; 0: 200 (204 for LM_API_EMPTY) */
+    bool has_texts;  /* ?format=csv|html gives text instead: see content_type in the context */
     lm_api_handler *handler;
 };
 
@@ -49,9 +49,15 @@ typedef struct lm_api_table {
     size_t n_rows;
 } lm_api_table;
 
-#define LM_API_TABLE(rows) {rows, LM_COUNT_OF(rows)}
+#define LM_API_TABLE(rows) \
+    { rows, LM_COUNT_OF(rows) }
 
-enum { LM_API_PARAMS_MAX = 3, LM_API_AFTER_COMMIT_MAX = 4, LM_API_PAGE_DEFAULT = 50, LM_API_PAGE_MAX = 500 };
+enum {
+    LM_API_PARAMS_MAX = 3,
+    LM_API_AFTER_COMMIT_MAX = 4,
+    LM_API_PAGE_DEFAULT = 50,
+    LM_API_PAGE_MAX = 500
+};
 
 /* One request in a handler. Everything lives until the reply has been sent. */
 struct lm_api_ctx {
@@ -59,10 +65,11 @@ struct lm_api_ctx {
     lm_db *db;
     lm_arena *arena;
     const lm_api_endpoint *endpoint;
-    lm_caller caller;      /* project_id is the one acted on: the key's, or ?project= of an operator */
-    const json_t *body;    /* checked against the row's request schema; NULL without one */
-    const json_t *query;   /* checked object of the parameters given */
-    const char *params[LM_API_PARAMS_MAX]; /* values of the path's braces, in order; never NULL when the path has them */
+    lm_caller caller;   /* project_id is the one acted on: the key's, or ?project= of an operator */
+    const json_t *body; /* checked against the row's request schema; NULL without one */
+    const json_t *query; /* checked object of the parameters given */
+    const char *params
+        [LM_API_PARAMS_MAX]; /* values of the path's braces, in order; never NULL when the path has them */
     /* Filled by the handler: */
     json_t *reply;
     const char *content_type; /* of text; NULL: the reply is JSON */
@@ -76,9 +83,11 @@ struct lm_api_ctx {
 
 /* Sets the reply; steals the reference. NULL is LOAM_NO_MEMORY. */
 loam_status lm_api_reply(lm_api_ctx *ctx, json_t *reply, loam_error *err) LM_MUST_USE;
-loam_status lm_api_reply_row(lm_api_ctx *ctx, const lm_table *table, const void *row, loam_error *err) LM_MUST_USE;
+loam_status lm_api_reply_row(lm_api_ctx *ctx, const lm_table *table, const void *row,
+                             loam_error *err) LM_MUST_USE;
 /* A list's reply: steals the array; next may be NULL. */
-loam_status lm_api_reply_list(lm_api_ctx *ctx, json_t *data, const char *next, loam_error *err) LM_MUST_USE;
+loam_status lm_api_reply_list(lm_api_ctx *ctx, json_t *data, const char *next,
+                              loam_error *err) LM_MUST_USE;
 
 /* The page that ?after, ?limit and ?order ask for (LM_API_LIST). */
 lm_page lm_api_page(const lm_api_ctx *ctx);
@@ -93,8 +102,8 @@ void lm_api_new_id(lm_api_ctx *ctx, const char *prefix, char out[LM_ID_BYTES]);
 
 /* Writes an audit event in the same transaction: who did what ("key.create") to which subject. before and after (may be
  * NULL) are borrowed. Every change goes through this. */
-loam_status lm_api_event(lm_api_ctx *ctx, const char *kind, const char *subject, const json_t *before,
-                         const json_t *after, loam_error *err) LM_MUST_USE;
+loam_status lm_api_event(lm_api_ctx *ctx, const char *kind, const char *subject,
+                         const json_t *before, const json_t *after, loam_error *err) LM_MUST_USE;
 
 /* fn(cloud, arg) on the store's thread once the change is durable, before the reply: caches, waking a service. arg lives in
  * the arena or longer. At most LM_API_AFTER_COMMIT_MAX a request. */

@@ -25,12 +25,28 @@ static const lm_schema price_schema = LM_SCHEMA("Price", price_fields);
 
 static const lm_field new_price_fields[] = {
     {.name = "kind", .type = LM_FIELD_STRING, .required = true, .choices = lm_price_kind_names},
-    {.name = "model", .type = LM_FIELD_STRING, .min = 1, .max = 128, .help = "a model's name, or * for all without an own price"},
-    {.name = "unit", .type = LM_FIELD_STRING, .choices = lm_price_unit_names,
+    {.name = "model",
+     .type = LM_FIELD_STRING,
+     .min = 1,
+     .max = 128,
+     .help = "a model's name, or * for all without an own price"},
+    {.name = "unit",
+     .type = LM_FIELD_STRING,
+     .choices = lm_price_unit_names,
      .help = "million_tokens for tokens; p_hour (if not given) or p_year of 365 days for compute"},
-    {.name = "amount_micros", .type = LM_FIELD_INTEGER, .required = true, .max = COUNT_MAX, .help = "per unit"},
-    {.name = "currency", .type = LM_FIELD_STRING, .pattern = "^[A-Z]{3,8}$", .help = "CNY if not given; one for the whole cloud"},
-    {.name = "effective_ms", .type = LM_FIELD_INTEGER, .max = COUNT_MAX, .help = "from when on; now if not given"},
+    {.name = "amount_micros",
+     .type = LM_FIELD_INTEGER,
+     .required = true,
+     .max = COUNT_MAX,
+     .help = "per unit"},
+    {.name = "currency",
+     .type = LM_FIELD_STRING,
+     .pattern = "^[A-Z]{3,8}$",
+     .help = "CNY if not given; one for the whole cloud"},
+    {.name = "effective_ms",
+     .type = LM_FIELD_INTEGER,
+     .max = COUNT_MAX,
+     .help = "from when on; now if not given"},
 };
 static const lm_schema new_price_schema = LM_SCHEMA("NewPrice", new_price_fields);
 
@@ -44,15 +60,18 @@ static loam_status list_prices(lm_api_ctx *ctx, loam_error *err) {
 
 static void reload_prices(lm_cloud *cloud, void *arg) {
     loam_error err = {0};
-    if (lm_ledger_load(cloud->ledger, lm_store_db(cloud->store), &err) != LOAM_OK) lm_log_error(LM_LOG_ERROR, "api", &err);
+    if (lm_ledger_load(cloud->ledger, lm_store_db(cloud->store), &err) != LOAM_OK)
+        lm_log_error(LM_LOG_ERROR, "api", &err);
 }
 
 static loam_status check_price(lm_api_ctx *ctx, const lm_price *price, loam_error *err) {
     if (!lm_price_unit_fits(price->kind, price->unit))
-        return lm_error_set(err, LOAM_INVALID, "body.unit: %s is not priced per %s", price->kind, price->unit);
+        return lm_error_set(err, LOAM_INVALID, "body.unit: %s is not priced per %s", price->kind,
+                            price->unit);
     char present[LM_CURRENCY_BYTES];
     if (lm_ledger_currency(ctx->cloud->ledger, present) && strcmp(present, price->currency) != 0)
-        return lm_error_set(err, LOAM_CONFLICT, "this cloud counts in %s, not in %s", present, price->currency);
+        return lm_error_set(err, LOAM_CONFLICT, "this cloud counts in %s, not in %s", present,
+                            price->currency);
     return LOAM_OK;
 }
 
@@ -78,7 +97,10 @@ static loam_status create_price(lm_api_ctx *ctx, loam_error *err) {
 
 static const lm_field usage_sum_fields[] = {
     {.name = "group", .type = LM_FIELD_STRING, .required = true, .help = "day (UTC), model or key"},
-    {.name = "requests", .type = LM_FIELD_INTEGER, .required = true, .help = "requests to endpoints"},
+    {.name = "requests",
+     .type = LM_FIELD_INTEGER,
+     .required = true,
+     .help = "requests to endpoints"},
     {.name = "input_tokens", .type = LM_FIELD_INTEGER, .required = true},
     {.name = "output_tokens", .type = LM_FIELD_INTEGER, .required = true},
     {.name = "device_ms", .type = LM_FIELD_INTEGER, .required = true},
@@ -91,19 +113,28 @@ static const lm_field usage_sum_fields[] = {
 static const lm_schema usage_sum_schema = LM_SCHEMA("UsageSum", usage_sum_fields);
 
 static const lm_field usage_query_fields[] = {
-    {.name = "from_ms", .type = LM_FIELD_INTEGER, .help = "first moment; the start of this month if not given"},
-    {.name = "to_ms", .type = LM_FIELD_INTEGER, .help = "moment behind the last; open if not given"},
-    {.name = "group_by", .type = LM_FIELD_STRING, .choices = lm_usage_group_names, .help = "day if not given"},
+    {.name = "from_ms",
+     .type = LM_FIELD_INTEGER,
+     .help = "first moment; the start of this month if not given"},
+    {.name = "to_ms",
+     .type = LM_FIELD_INTEGER,
+     .help = "moment behind the last; open if not given"},
+    {.name = "group_by",
+     .type = LM_FIELD_STRING,
+     .choices = lm_usage_group_names,
+     .help = "day if not given"},
 };
 static const lm_schema usage_query_schema = LM_SCHEMA("UsageQuery", usage_query_fields);
 
 static json_t *usage_sum_json(const lm_usage_sum *sum, const char *currency) {
     enum { US_PER_MS = 1000 };
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:s}", "group", sum->group, "requests",
-                     (json_int_t)sum->n_requests, "input_tokens", (json_int_t)sum->prompt_tokens, "output_tokens",
-                     (json_int_t)sum->completion_tokens, "device_ms", (json_int_t)(sum->device_us / US_PER_MS), "flops",
-                     (double)sum->flops, "ph_leased", lm_usage_ph_leased(sum), "ph_delivered",
-                     lm_usage_ph_delivered(sum), "amount_micros", (json_int_t)sum->amount_micros, "currency", currency);
+    return json_pack(
+        "{s:s, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:s}", "group", sum->group, "requests",
+        (json_int_t)sum->n_requests, "input_tokens", (json_int_t)sum->prompt_tokens,
+        "output_tokens", (json_int_t)sum->completion_tokens, "device_ms",
+        (json_int_t)(sum->device_us / US_PER_MS), "flops", (double)sum->flops, "ph_leased",
+        lm_usage_ph_leased(sum), "ph_delivered", lm_usage_ph_delivered(sum), "amount_micros",
+        (json_int_t)sum->amount_micros, "currency", currency);
 }
 
 static lm_usage_group group_asked(const lm_api_ctx *ctx) {
@@ -123,7 +154,8 @@ static loam_status sum_usage(lm_api_ctx *ctx, loam_error *err) {
     lm_usage_sums sums = {0};
     loam_status status = lm_usage_sum_up(ctx->db, &span, group_asked(ctx), ctx->arena, &sums, err);
     json_t *data = json_array();
-    for (size_t i = 0; i < sums.len; i++) json_array_append_new(data, usage_sum_json(&sums.ptr[i], currency));
+    for (size_t i = 0; i < sums.len; i++)
+        json_array_append_new(data, usage_sum_json(&sums.ptr[i], currency));
     lm_vec_deinit(&sums);
     if (status != LOAM_OK) {
         json_decref(data);
@@ -134,7 +166,10 @@ static loam_status sum_usage(lm_api_ctx *ctx, loam_error *err) {
 
 static const lm_field record_fields[] = {
     {.name = "id", .type = LM_FIELD_STRING, .required = true, .id_prefix = "use"},
-    {.name = "reference", .type = LM_FIELD_STRING, .required = true, .help = "names what is billed; unique"},
+    {.name = "reference",
+     .type = LM_FIELD_STRING,
+     .required = true,
+     .help = "names what is billed; unique"},
     {.name = "kind", .type = LM_FIELD_STRING, .required = true, .choices = lm_usage_kind_names},
     {.name = "project_id", .type = LM_FIELD_STRING, .required = true, .id_prefix = "prj"},
     {.name = "key_id", .type = LM_FIELD_STRING, .required = true, .nullable = true},
@@ -145,19 +180,42 @@ static const lm_field record_fields[] = {
     {.name = "end_ms", .type = LM_FIELD_INTEGER, .required = true},
     {.name = "prompt_tokens", .type = LM_FIELD_INTEGER, .required = true},
     {.name = "completion_tokens", .type = LM_FIELD_INTEGER, .required = true},
-    {.name = "flops", .type = LM_FIELD_INTEGER, .required = true, .max = INT64_MAX, .help = "delivered"},
+    {.name = "flops",
+     .type = LM_FIELD_INTEGER,
+     .required = true,
+     .max = INT64_MAX,
+     .help = "delivered"},
     {.name = "device_us", .type = LM_FIELD_INTEGER, .required = true, .max = INT64_MAX},
-    {.name = "peak_flops", .type = LM_FIELD_INTEGER, .required = true, .max = INT64_MAX, .help = "leased from start to end"},
+    {.name = "peak_flops",
+     .type = LM_FIELD_INTEGER,
+     .required = true,
+     .max = INT64_MAX,
+     .help = "leased from start to end"},
     {.name = "amount_micros", .type = LM_FIELD_INTEGER, .required = true, .max = INT64_MAX},
 };
 static const lm_schema record_schema = LM_SCHEMA("UsageRecord", record_fields);
 
 static const lm_field new_lease_fields[] = {
-    {.name = "reference", .type = LM_FIELD_STRING, .required = true, .min = 1, .max = 64,
+    {.name = "reference",
+     .type = LM_FIELD_STRING,
+     .required = true,
+     .min = 1,
+     .max = 64,
      .help = "names the lease; the same one is booked once"},
-    {.name = "model", .type = LM_FIELD_STRING, .max = 128, .help = "for which model's price, if it has one of its own"},
-    {.name = "start_ms", .type = LM_FIELD_INTEGER, .required = true, .min = 1, .max = INT64_C(4102444800000)},
-    {.name = "end_ms", .type = LM_FIELD_INTEGER, .required = true, .min = 1, .max = INT64_C(4102444800000)},
+    {.name = "model",
+     .type = LM_FIELD_STRING,
+     .max = 128,
+     .help = "for which model's price, if it has one of its own"},
+    {.name = "start_ms",
+     .type = LM_FIELD_INTEGER,
+     .required = true,
+     .min = 1,
+     .max = INT64_C(4102444800000)},
+    {.name = "end_ms",
+     .type = LM_FIELD_INTEGER,
+     .required = true,
+     .min = 1,
+     .max = INT64_C(4102444800000)},
     {.name = "peak_flops", .type = LM_FIELD_INTEGER, .required = true, .min = 1, .max = PEAK_MAX},
 };
 static const lm_schema new_lease_schema = LM_SCHEMA("NewLease", new_lease_fields);
@@ -191,7 +249,8 @@ static loam_status book_lease(lm_api_ctx *ctx, loam_error *err) {
     lm_usage record;
     LM_TRY(lm_usage_find(ctx->db, usage.reference, ctx->arena, &record, err));
     LM_TRY(lm_api_reply_row(ctx, &lm_usage_table, &record, err));
-    return booking.is_new ? lm_api_event(ctx, "usage.lease", record.id, NULL, ctx->reply, err) : LOAM_OK;
+    return booking.is_new ? lm_api_event(ctx, "usage.lease", record.id, NULL, ctx->reply, err)
+                          : LOAM_OK;
 }
 
 static const lm_field line_fields[] = {
@@ -201,7 +260,10 @@ static const lm_field line_fields[] = {
     {.name = "price_id", .type = LM_FIELD_STRING, .required = true, .id_prefix = "prc"},
     {.name = "unit", .type = LM_FIELD_STRING, .required = true, .choices = lm_price_unit_names},
     {.name = "unit_price_micros", .type = LM_FIELD_INTEGER, .required = true},
-    {.name = "quantity", .type = LM_FIELD_STRING, .required = true, .help = "tokens, or P·h with six places"},
+    {.name = "quantity",
+     .type = LM_FIELD_STRING,
+     .required = true,
+     .help = "tokens, or P·h with six places"},
     {.name = "from_ms", .type = LM_FIELD_INTEGER, .required = true},
     {.name = "to_ms", .type = LM_FIELD_INTEGER, .required = true},
     {.name = "amount_micros", .type = LM_FIELD_INTEGER, .required = true, .max = INT64_MAX},
@@ -213,7 +275,10 @@ static const lm_field invoice_fields[] = {
     {.name = "month", .type = LM_FIELD_STRING, .required = true},
     {.name = "project_id", .type = LM_FIELD_STRING, .required = true, .id_prefix = "prj"},
     {.name = "project_name", .type = LM_FIELD_STRING, .required = true},
-    {.name = "state", .type = LM_FIELD_STRING, .required = true, .choices = lm_invoice_state_names,
+    {.name = "state",
+     .type = LM_FIELD_STRING,
+     .required = true,
+     .choices = lm_invoice_state_names,
      .help = "open until the month is over"},
     {.name = "from_ms", .type = LM_FIELD_INTEGER, .required = true},
     {.name = "to_ms", .type = LM_FIELD_INTEGER, .required = true},
@@ -224,18 +289,29 @@ static const lm_field invoice_fields[] = {
     {.name = "output_tokens", .type = LM_FIELD_INTEGER, .required = true},
     {.name = "ph_leased", .type = LM_FIELD_NUMBER, .required = true},
     {.name = "ph_delivered", .type = LM_FIELD_NUMBER, .required = true},
-    {.name = "lines", .type = LM_FIELD_ARRAY, .required = true, .max = 1000000, .items = LM_FIELD_OBJECT, .schema = &line_schema},
+    {.name = "lines",
+     .type = LM_FIELD_ARRAY,
+     .required = true,
+     .max = 1000000,
+     .items = LM_FIELD_OBJECT,
+     .schema = &line_schema},
 };
 static const lm_schema invoice_schema = LM_SCHEMA("Invoice", invoice_fields);
 
 static const lm_field month_query_fields[] = {
-    {.name = "month", .type = LM_FIELD_STRING, .pattern = "^(19[7-9][0-9]|2[0-9]{3})-(0[1-9]|1[0-2])$", .help = "only this month: 2026-11"},
+    {.name = "month",
+     .type = LM_FIELD_STRING,
+     .pattern = "^(19[7-9][0-9]|2[0-9]{3})-(0[1-9]|1[0-2])$",
+     .help = "only this month: 2026-11"},
 };
 static const lm_schema month_query_schema = LM_SCHEMA("InvoiceQuery", month_query_fields);
 
 static const char *const format_names[] = {"json", "csv", "html", NULL};
 static const lm_field format_query_fields[] = {
-    {.name = "format", .type = LM_FIELD_STRING, .choices = format_names, .help = "json if not given; html is a page to print"},
+    {.name = "format",
+     .type = LM_FIELD_STRING,
+     .choices = format_names,
+     .help = "json if not given; html is a page to print"},
 };
 static const lm_schema format_query_schema = LM_SCHEMA("InvoiceFormatQuery", format_query_fields);
 
@@ -254,10 +330,12 @@ static loam_status list_invoices(lm_api_ctx *ctx, loam_error *err) {
     int64_t first_ms;
     LM_TRY(lm_usage_first_ms(ctx->db, ctx->caller.project_id, &first_ms, err));
     const char *asked = lm_api_str(ctx->query, "month", NULL);
-    if (asked && !lm_month_parse(asked, &month)) return lm_error_set(err, LOAM_INVALID, "'%s' is not a month", asked);
+    if (asked && !lm_month_parse(asked, &month))
+        return lm_error_set(err, LOAM_INVALID, "'%s' is not a month", asked);
     json_t *data = json_array();
     loam_status status = LOAM_OK;
-    for (int i = 0; status == LOAM_OK && i < (asked ? 1 : MONTHS_MAX); i++, month = lm_month_before(month)) {
+    for (int i = 0; status == LOAM_OK && i < (asked ? 1 : MONTHS_MAX);
+         i++, month = lm_month_before(month)) {
         lm_invoice invoice;
         if (!asked && (first_ms == 0 || lm_month_start_ms(lm_month_next(month)) <= first_ms)) break;
         status = make_invoice(ctx, month, &invoice, err);
@@ -274,7 +352,9 @@ static loam_status get_invoice(lm_api_ctx *ctx, loam_error *err) {
     lm_month month;
     lm_invoice invoice;
     if (!lm_month_parse(ctx->params[0], &month))
-        return lm_error_set(err, LOAM_NOT_FOUND, "no invoice '%.32s'; invoices are named by month: 2026-11", ctx->params[0]);
+        return lm_error_set(err, LOAM_NOT_FOUND,
+                            "no invoice '%.32s'; invoices are named by month: 2026-11",
+                            ctx->params[0]);
     LM_TRY(make_invoice(ctx, month, &invoice, err));
     const char *format = lm_api_str(ctx->query, "format", "json");
     if (strcmp(format, "csv") == 0) {
@@ -291,22 +371,59 @@ static loam_status get_invoice(lm_api_ctx *ctx, loam_error *err) {
 }
 
 static const lm_api_endpoint rows[] = {
-    {.method = "GET", .path = "/prices", .scope = LM_SCOPE_BILLING, .reply = &price_schema, .shape = LM_API_LIST,
-     .summary = "List prices, the old ones too", .handler = list_prices},
-    {.method = "POST", .path = "/prices", .scope = LM_SCOPE_OPERATOR, .request = &new_price_schema,
-     .reply = &price_schema, .http_status = 201, .summary = "Set a price from a time on", .handler = create_price},
-    {.method = "GET", .path = "/usage", .scope = LM_SCOPE_BILLING, .reply = &usage_sum_schema,
-     .query = &usage_query_schema, .shape = LM_API_LIST, .summary = "Sum up usage by day, model or key",
+    {.method = "GET",
+     .path = "/prices",
+     .scope = LM_SCOPE_BILLING,
+     .reply = &price_schema,
+     .shape = LM_API_LIST,
+     .summary = "List prices, the old ones too",
+     .handler = list_prices},
+    {.method = "POST",
+     .path = "/prices",
+     .scope = LM_SCOPE_OPERATOR,
+     .request = &new_price_schema,
+     .reply = &price_schema,
+     .http_status = 201,
+     .summary = "Set a price from a time on",
+     .handler = create_price},
+    {.method = "GET",
+     .path = "/usage",
+     .scope = LM_SCOPE_BILLING,
+     .reply = &usage_sum_schema,
+     .query = &usage_query_schema,
+     .shape = LM_API_LIST,
+     .summary = "Sum up usage by day, model or key",
      .handler = sum_usage},
-    {.method = "GET", .path = "/usage/records", .scope = LM_SCOPE_BILLING, .reply = &record_schema, .shape = LM_API_LIST,
-     .summary = "List the ledger's usage records", .handler = list_records},
-    {.method = "POST", .path = "/usage/records", .scope = LM_SCOPE_OPERATOR, .request = &new_lease_schema,
-     .reply = &record_schema, .http_status = 201, .summary = "Book compute leased elsewhere", .handler = book_lease},
-    {.method = "GET", .path = "/invoices", .scope = LM_SCOPE_BILLING, .reply = &invoice_schema,
-     .query = &month_query_schema, .shape = LM_API_LIST, .summary = "List the project's invoices, the newest first",
+    {.method = "GET",
+     .path = "/usage/records",
+     .scope = LM_SCOPE_BILLING,
+     .reply = &record_schema,
+     .shape = LM_API_LIST,
+     .summary = "List the ledger's usage records",
+     .handler = list_records},
+    {.method = "POST",
+     .path = "/usage/records",
+     .scope = LM_SCOPE_OPERATOR,
+     .request = &new_lease_schema,
+     .reply = &record_schema,
+     .http_status = 201,
+     .summary = "Book compute leased elsewhere",
+     .handler = book_lease},
+    {.method = "GET",
+     .path = "/invoices",
+     .scope = LM_SCOPE_BILLING,
+     .reply = &invoice_schema,
+     .query = &month_query_schema,
+     .shape = LM_API_LIST,
+     .summary = "List the project's invoices, the newest first",
      .handler = list_invoices},
-    {.method = "GET", .path = "/invoices/{id}", .scope = LM_SCOPE_BILLING, .reply = &invoice_schema,
-     .query = &format_query_schema, .has_texts = true, .summary = "Show the invoice of a month, as JSON, CSV or a page to print",
+    {.method = "GET",
+     .path = "/invoices/{id}",
+     .scope = LM_SCOPE_BILLING,
+     .reply = &invoice_schema,
+     .query = &format_query_schema,
+     .has_texts = true,
+     .summary = "Show the invoice of a month, as JSON, CSV or a page to print",
      .handler = get_invoice},
 };
 const lm_api_table lm_api_billing = LM_API_TABLE(rows);

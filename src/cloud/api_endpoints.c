@@ -8,14 +8,22 @@
 #include "cloud/table/replica.h"
 #include "cloud/table/version.h"
 
-enum { REPLICAS_MAX = 64, IDLE_TIMEOUT_MS = 300000, IDLE_TIMEOUT_MIN_MS = 1000, REPLICAS_LISTED = 500 };
+enum {
+    REPLICAS_MAX = 64,
+    IDLE_TIMEOUT_MS = 300000,
+    IDLE_TIMEOUT_MIN_MS = 1000,
+    REPLICAS_LISTED = 500
+};
 
 static const char *const endpoint_state_names[] = {"ready", "starting", "asleep", NULL};
 static const char *const replica_state_names[] = {"starting", "ready", "stopping", "ended", NULL};
 
 static const lm_field endpoint_fields[] = {
     {.name = "id", .type = LM_FIELD_STRING, .required = true, .id_prefix = "ep"},
-    {.name = "name", .type = LM_FIELD_STRING, .required = true, .help = "the `model` of OpenAI requests"},
+    {.name = "name",
+     .type = LM_FIELD_STRING,
+     .required = true,
+     .help = "the `model` of OpenAI requests"},
     {.name = "state", .type = LM_FIELD_STRING, .required = true, .choices = endpoint_state_names},
     {.name = "model", .type = LM_FIELD_STRING, .required = true},
     {.name = "version_id", .type = LM_FIELD_STRING, .required = true, .id_prefix = "ver"},
@@ -23,7 +31,10 @@ static const lm_field endpoint_fields[] = {
     {.name = "max_replicas", .type = LM_FIELD_INTEGER, .required = true},
     {.name = "ready_replicas", .type = LM_FIELD_INTEGER, .required = true},
     {.name = "idle_timeout_ms", .type = LM_FIELD_INTEGER, .required = true},
-    {.name = "last_error", .type = LM_FIELD_STRING, .required = true, .nullable = true,
+    {.name = "last_error",
+     .type = LM_FIELD_STRING,
+     .required = true,
+     .nullable = true,
      .help = "how its last failed replica ended, while none is ready"},
     {.name = "created_ms", .type = LM_FIELD_INTEGER, .required = true},
 };
@@ -31,20 +42,42 @@ static const lm_schema endpoint_schema = LM_SCHEMA("Endpoint", endpoint_fields);
 
 static const lm_field new_endpoint_fields[] = {
     {.name = "name", .type = LM_FIELD_STRING, .required = true, .min = 1, .max = 64},
-    {.name = "model", .type = LM_FIELD_STRING, .required = true, .min = 1, .max = 64,
+    {.name = "model",
+     .type = LM_FIELD_STRING,
+     .required = true,
+     .min = 1,
+     .max = 64,
      .help = "a model's name (its newest version) or a version's id"},
-    {.name = "min_replicas", .type = LM_FIELD_INTEGER, .min = 0, .max = REPLICAS_MAX, .help = "0 if not given"},
-    {.name = "max_replicas", .type = LM_FIELD_INTEGER, .min = 1, .max = REPLICAS_MAX, .help = "1, or the minimum, if not given"},
-    {.name = "idle_timeout_ms", .type = LM_FIELD_INTEGER, .min = IDLE_TIMEOUT_MIN_MS, .max = INT64_C(31536000000),
+    {.name = "min_replicas",
+     .type = LM_FIELD_INTEGER,
+     .min = 0,
+     .max = REPLICAS_MAX,
+     .help = "0 if not given"},
+    {.name = "max_replicas",
+     .type = LM_FIELD_INTEGER,
+     .min = 1,
+     .max = REPLICAS_MAX,
+     .help = "1, or the minimum, if not given"},
+    {.name = "idle_timeout_ms",
+     .type = LM_FIELD_INTEGER,
+     .min = IDLE_TIMEOUT_MIN_MS,
+     .max = INT64_C(31536000000),
      .help = "300000 if not given"},
 };
 static const lm_schema new_endpoint_schema = LM_SCHEMA("NewEndpoint", new_endpoint_fields);
 
 static const lm_field endpoint_change_fields[] = {
-    {.name = "model", .type = LM_FIELD_STRING, .min = 1, .max = 64, .help = "a model's name or a version's id"},
+    {.name = "model",
+     .type = LM_FIELD_STRING,
+     .min = 1,
+     .max = 64,
+     .help = "a model's name or a version's id"},
     {.name = "min_replicas", .type = LM_FIELD_INTEGER, .min = 0, .max = REPLICAS_MAX},
     {.name = "max_replicas", .type = LM_FIELD_INTEGER, .min = 1, .max = REPLICAS_MAX},
-    {.name = "idle_timeout_ms", .type = LM_FIELD_INTEGER, .min = IDLE_TIMEOUT_MIN_MS, .max = INT64_C(31536000000)},
+    {.name = "idle_timeout_ms",
+     .type = LM_FIELD_INTEGER,
+     .min = IDLE_TIMEOUT_MIN_MS,
+     .max = INT64_C(31536000000)},
 };
 static const lm_schema endpoint_change_schema = LM_SCHEMA("EndpointChange", endpoint_change_fields);
 
@@ -57,8 +90,14 @@ static const lm_field replica_fields[] = {
     {.name = "port", .type = LM_FIELD_INTEGER, .required = true, .nullable = true},
     {.name = "error", .type = LM_FIELD_STRING, .required = true, .nullable = true},
     {.name = "n_active", .type = LM_FIELD_INTEGER, .required = true, .help = "requests under way"},
-    {.name = "tokens_per_s", .type = LM_FIELD_NUMBER, .required = true, .help = "generated in the last second"},
-    {.name = "latency_p50_ms", .type = LM_FIELD_NUMBER, .required = true, .help = "of the last whole answers"},
+    {.name = "tokens_per_s",
+     .type = LM_FIELD_NUMBER,
+     .required = true,
+     .help = "generated in the last second"},
+    {.name = "latency_p50_ms",
+     .type = LM_FIELD_NUMBER,
+     .required = true,
+     .help = "of the last whole answers"},
     {.name = "created_ms", .type = LM_FIELD_INTEGER, .required = true},
     {.name = "ready_ms", .type = LM_FIELD_INTEGER, .required = true, .nullable = true},
     {.name = "ended_ms", .type = LM_FIELD_INTEGER, .required = true, .nullable = true},
@@ -66,9 +105,18 @@ static const lm_field replica_fields[] = {
 static const lm_schema replica_schema = LM_SCHEMA("Replica", replica_fields);
 
 static const lm_field stats_fields[] = {
-    {.name = "n_active", .type = LM_FIELD_INTEGER, .required = true, .help = "requests at a replica"},
-    {.name = "n_waiting", .type = LM_FIELD_INTEGER, .required = true, .help = "requests held until a replica is there"},
-    {.name = "n_requests", .type = LM_FIELD_INTEGER, .required = true, .help = "ended since the cloud started"},
+    {.name = "n_active",
+     .type = LM_FIELD_INTEGER,
+     .required = true,
+     .help = "requests at a replica"},
+    {.name = "n_waiting",
+     .type = LM_FIELD_INTEGER,
+     .required = true,
+     .help = "requests held until a replica is there"},
+    {.name = "n_requests",
+     .type = LM_FIELD_INTEGER,
+     .required = true,
+     .help = "ended since the cloud started"},
     {.name = "latency_p50_ms", .type = LM_FIELD_NUMBER, .required = true},
     {.name = "tokens_per_s", .type = LM_FIELD_NUMBER, .required = true},
     {.name = "last_used_ms", .type = LM_FIELD_INTEGER, .required = true, .nullable = true},
@@ -81,7 +129,8 @@ static void wake_replicas(lm_cloud *cloud, void *arg) {
     lm_replicas_wake(cloud->replicas);
 }
 
-static loam_status replicas_of(lm_api_ctx *ctx, const char *endpoint_id, lm_list *out, loam_error *err) {
+static loam_status replicas_of(lm_api_ctx *ctx, const char *endpoint_id, lm_list *out,
+                               loam_error *err) {
     const char *next;
     lm_page page = {.limit = REPLICAS_LISTED};
     return lm_replica_of_endpoint(ctx->db, endpoint_id, &page, ctx->arena, out, &next, err);
@@ -89,25 +138,32 @@ static loam_status replicas_of(lm_api_ctx *ctx, const char *endpoint_id, lm_list
 
 static int64_t count_in_state(const lm_list *replicas, const char *state) {
     int64_t n = 0;
-    for (size_t i = 0; i < replicas->len; i++) n += strcmp(((const lm_replica *)lm_list_at(replicas, i))->state, state) == 0;
+    for (size_t i = 0; i < replicas->len; i++)
+        n += strcmp(((const lm_replica *)lm_list_at(replicas, i))->state, state) == 0;
     return n;
 }
 
-static loam_status endpoint_json(lm_api_ctx *ctx, const lm_endpoint *endpoint, json_t **out, loam_error *err) {
+static loam_status endpoint_json(lm_api_ctx *ctx, const lm_endpoint *endpoint, json_t **out,
+                                 loam_error *err) {
     lm_list replicas;
     lm_replica failed = {0};
     LM_TRY(replicas_of(ctx, endpoint->id, &replicas, err));
     int64_t n_ready = count_in_state(&replicas, "ready");
     bool starting = count_in_state(&replicas, "starting") > 0 || endpoint->min_replicas > 0;
     if (n_ready == 0) {
-        loam_status status = lm_replica_last_failed(ctx->db, endpoint->id, ctx->arena, &failed, NULL);
+        loam_status status =
+            lm_replica_last_failed(ctx->db, endpoint->id, ctx->arena, &failed, NULL);
         if (status != LOAM_OK && status != LOAM_NOT_FOUND) return status;
     }
     json_t *object = lm_table_json(&lm_endpoint_table, endpoint);
     if (!object) return lm_error_no_memory(err, 1);
-    json_object_set_new(object, "state", json_string(n_ready > 0 ? "ready" : starting ? "starting" : "asleep"));
+    json_object_set_new(object, "state",
+                        json_string(n_ready > 0 ? "ready"
+                                    : starting  ? "starting"
+                                                : "asleep"));
     json_object_set_new(object, "ready_replicas", json_integer(n_ready));
-    json_object_set_new(object, "last_error", failed.error ? json_string(failed.error) : json_null());
+    json_object_set_new(object, "last_error",
+                        failed.error ? json_string(failed.error) : json_null());
     *out = object;
     return LOAM_OK;
 }
@@ -149,9 +205,12 @@ static loam_status get_endpoint(lm_api_ctx *ctx, loam_error *err) {
 static json_t *replica_json(lm_cloud *cloud, const lm_replica *replica) {
     json_t *object = lm_table_json(&lm_replica_table, replica);
     if (!object) return NULL;
-    json_object_set_new(object, "n_active", json_integer(lm_router_replica_active(cloud->router, replica->id)));
-    json_object_set_new(object, "tokens_per_s", json_real(lm_replicas_rate(cloud->replicas, replica->id)));
-    json_object_set_new(object, "latency_p50_ms", json_real(lm_router_replica_p50_ms(cloud->router, replica->id)));
+    json_object_set_new(object, "n_active",
+                        json_integer(lm_router_replica_active(cloud->router, replica->id)));
+    json_object_set_new(object, "tokens_per_s",
+                        json_real(lm_replicas_rate(cloud->replicas, replica->id)));
+    json_object_set_new(object, "latency_p50_ms",
+                        json_real(lm_router_replica_p50_ms(cloud->router, replica->id)));
     return object;
 }
 
@@ -163,7 +222,8 @@ static loam_status list_replicas(lm_api_ctx *ctx, loam_error *err) {
     LM_TRY(find_endpoint(ctx, &endpoint, err));
     LM_TRY(lm_replica_of_endpoint(ctx->db, endpoint.id, &page, ctx->arena, &list, &next, err));
     json_t *data = json_array();
-    for (size_t i = 0; i < list.len; i++) json_array_append_new(data, replica_json(ctx->cloud, lm_list_at(&list, i)));
+    for (size_t i = 0; i < list.len; i++)
+        json_array_append_new(data, replica_json(ctx->cloud, lm_list_at(&list, i)));
     return lm_api_reply_list(ctx, data, next, err);
 }
 
@@ -175,20 +235,24 @@ static loam_status get_stats(lm_api_ctx *ctx, loam_error *err) {
     LM_TRY(find_endpoint(ctx, &endpoint, err));
     LM_TRY(replicas_of(ctx, endpoint.id, &replicas, err));
     for (size_t i = 0; i < replicas.len; i++)
-        rate += lm_replicas_rate(ctx->cloud->replicas, ((const lm_replica *)lm_list_at(&replicas, i))->id);
+        rate += lm_replicas_rate(ctx->cloud->replicas,
+                                 ((const lm_replica *)lm_list_at(&replicas, i))->id);
     (void)lm_router_activity_of(ctx->cloud->router, endpoint.id, &activity);
-    return lm_api_reply(ctx,
-                        json_pack("{s:I, s:I, s:I, s:f, s:f, s:o}", "n_active", (json_int_t)activity.n_active, "n_waiting",
-                                  (json_int_t)activity.n_waiting, "n_requests", (json_int_t)activity.n_requests,
-                                  "latency_p50_ms", activity.latency_p50_ms, "tokens_per_s", rate, "last_used_ms",
-                                  activity.last_used_ms ? json_integer(activity.last_used_ms) : json_null()),
-                        err);
+    return lm_api_reply(
+        ctx,
+        json_pack("{s:I, s:I, s:I, s:f, s:f, s:o}", "n_active", (json_int_t)activity.n_active,
+                  "n_waiting", (json_int_t)activity.n_waiting, "n_requests",
+                  (json_int_t)activity.n_requests, "latency_p50_ms", activity.latency_p50_ms,
+                  "tokens_per_s", rate, "last_used_ms",
+                  activity.last_used_ms ? json_integer(activity.last_used_ms) : json_null()),
+        err);
 }
 
 /* ---- changing ---- */
 
 /* What `model` means: a version by its id, or the newest ready version of a model by its name. */
-static loam_status choose_version(lm_api_ctx *ctx, const char *model_text, lm_endpoint *endpoint, loam_error *err) {
+static loam_status choose_version(lm_api_ctx *ctx, const char *model_text, lm_endpoint *endpoint,
+                                  loam_error *err) {
     lm_version version;
     lm_model model;
     const char *project_id = ctx->caller.project_id;
@@ -196,12 +260,13 @@ static loam_status choose_version(lm_api_ctx *ctx, const char *model_text, lm_en
         LM_TRY(lm_version_get(ctx->db, project_id, model_text, ctx->arena, &version, err));
         LM_TRY(lm_model_get(ctx->db, project_id, version.model_id, ctx->arena, &model, err));
         if (strcmp(version.state, "ready") != 0)
-            return lm_error_set(err, LOAM_CONFLICT, "version %lld of '%s' is %s", (long long)version.version, model.name,
-                                version.state);
+            return lm_error_set(err, LOAM_CONFLICT, "version %lld of '%s' is %s",
+                                (long long)version.version, model.name, version.state);
     } else {
         LM_TRY(lm_model_by_name(ctx->db, project_id, model_text, ctx->arena, &model, err));
         loam_status status = lm_version_newest(ctx->db, model.id, ctx->arena, &version, err);
-        if (status == LOAM_NOT_FOUND) return lm_error_set(err, LOAM_CONFLICT, "no version of '%s' is ready", model.name);
+        if (status == LOAM_NOT_FOUND)
+            return lm_error_set(err, LOAM_CONFLICT, "no version of '%s' is ready", model.name);
         LM_TRY(status);
     }
     endpoint->model = model.name;
@@ -211,13 +276,16 @@ static loam_status choose_version(lm_api_ctx *ctx, const char *model_text, lm_en
 
 static loam_status check_limits(const lm_endpoint *endpoint, loam_error *err) {
     if (endpoint->min_replicas <= endpoint->max_replicas) return LOAM_OK;
-    return lm_error_set(err, LOAM_INVALID, "body.min_replicas: %lld is more than max_replicas, %lld",
+    return lm_error_set(err, LOAM_INVALID,
+                        "body.min_replicas: %lld is more than max_replicas, %lld",
                         (long long)endpoint->min_replicas, (long long)endpoint->max_replicas);
 }
 
 static loam_status deploy(lm_api_ctx *ctx, loam_error *err) {
-    lm_endpoint endpoint = {.name = lm_api_str(ctx->body, "name", ""), .min_replicas = lm_api_i64(ctx->body, "min_replicas", 0),
-                            .idle_timeout_ms = lm_api_i64(ctx->body, "idle_timeout_ms", IDLE_TIMEOUT_MS),
+    lm_endpoint endpoint = {.name = lm_api_str(ctx->body, "name", ""),
+                            .min_replicas = lm_api_i64(ctx->body, "min_replicas", 0),
+                            .idle_timeout_ms =
+                                lm_api_i64(ctx->body, "idle_timeout_ms", IDLE_TIMEOUT_MS),
                             .created_ms = lm_clock_epoch_ms()};
     int64_t least = endpoint.min_replicas > 1 ? endpoint.min_replicas : 1;
     lm_endpoint before;
@@ -226,10 +294,11 @@ static loam_status deploy(lm_api_ctx *ctx, loam_error *err) {
     memcpy(endpoint.project_id, ctx->caller.project_id, LM_ID_BYTES);
     LM_TRY(check_limits(&endpoint, err));
     LM_TRY(choose_version(ctx, lm_api_str(ctx->body, "model", ""), &endpoint, err));
-    loam_status status = lm_endpoint_by_name(ctx->db, endpoint.project_id, endpoint.name, ctx->arena, &before, err);
+    loam_status status =
+        lm_endpoint_by_name(ctx->db, endpoint.project_id, endpoint.name, ctx->arena, &before, err);
     if (status == LOAM_OK)
-        return lm_error_set(err, LOAM_CONFLICT, "there is an endpoint '%s' already%s", endpoint.name,
-                            before.deleted ? ", being removed" : "");
+        return lm_error_set(err, LOAM_CONFLICT, "there is an endpoint '%s' already%s",
+                            endpoint.name, before.deleted ? ", being removed" : "");
     if (status != LOAM_NOT_FOUND) return status;
     LM_TRY(lm_table_insert(ctx->db, &lm_endpoint_table, &endpoint, err));
     LM_TRY(lm_api_event(ctx, "endpoint.deploy", endpoint.id, NULL, ctx->body, err));
@@ -263,20 +332,57 @@ static loam_status delete_endpoint(lm_api_ctx *ctx, loam_error *err) {
 }
 
 static const lm_api_endpoint rows[] = {
-    {.method = "GET", .path = "/endpoints", .scope = LM_SCOPE_READ, .reply = &endpoint_schema, .shape = LM_API_LIST,
-     .summary = "List the project's endpoints", .handler = list_endpoints},
-    {.method = "POST", .path = "/endpoints", .scope = LM_SCOPE_WRITE, .request = &new_endpoint_schema,
-     .reply = &endpoint_schema, .http_status = 201, .summary = "Deploy a model under a name", .handler = deploy},
-    {.method = "GET", .path = "/endpoints/{id}", .scope = LM_SCOPE_READ, .id_prefix = "ep", .reply = &endpoint_schema,
-     .summary = "Show an endpoint", .handler = get_endpoint},
-    {.method = "PATCH", .path = "/endpoints/{id}", .scope = LM_SCOPE_WRITE, .id_prefix = "ep",
-     .request = &endpoint_change_schema, .reply = &endpoint_schema,
-     .summary = "Change an endpoint; another model replaces its replicas one by one", .handler = change_endpoint},
-    {.method = "DELETE", .path = "/endpoints/{id}", .scope = LM_SCOPE_WRITE, .id_prefix = "ep", .shape = LM_API_EMPTY,
-     .summary = "Delete an endpoint; its replicas finish what they have", .handler = delete_endpoint},
-    {.method = "GET", .path = "/endpoints/{id}/replicas", .scope = LM_SCOPE_READ, .id_prefix = "ep", .reply = &replica_schema,
-     .shape = LM_API_LIST, .summary = "List an endpoint's replicas", .handler = list_replicas},
-    {.method = "GET", .path = "/endpoints/{id}/stats", .scope = LM_SCOPE_READ, .id_prefix = "ep", .reply = &stats_schema,
-     .summary = "Show how an endpoint is used now", .handler = get_stats},
+    {.method = "GET",
+     .path = "/endpoints",
+     .scope = LM_SCOPE_READ,
+     .reply = &endpoint_schema,
+     .shape = LM_API_LIST,
+     .summary = "List the project's endpoints",
+     .handler = list_endpoints},
+    {.method = "POST",
+     .path = "/endpoints",
+     .scope = LM_SCOPE_WRITE,
+     .request = &new_endpoint_schema,
+     .reply = &endpoint_schema,
+     .http_status = 201,
+     .summary = "Deploy a model under a name",
+     .handler = deploy},
+    {.method = "GET",
+     .path = "/endpoints/{id}",
+     .scope = LM_SCOPE_READ,
+     .id_prefix = "ep",
+     .reply = &endpoint_schema,
+     .summary = "Show an endpoint",
+     .handler = get_endpoint},
+    {.method = "PATCH",
+     .path = "/endpoints/{id}",
+     .scope = LM_SCOPE_WRITE,
+     .id_prefix = "ep",
+     .request = &endpoint_change_schema,
+     .reply = &endpoint_schema,
+     .summary = "Change an endpoint; another model replaces its replicas one by one",
+     .handler = change_endpoint},
+    {.method = "DELETE",
+     .path = "/endpoints/{id}",
+     .scope = LM_SCOPE_WRITE,
+     .id_prefix = "ep",
+     .shape = LM_API_EMPTY,
+     .summary = "Delete an endpoint; its replicas finish what they have",
+     .handler = delete_endpoint},
+    {.method = "GET",
+     .path = "/endpoints/{id}/replicas",
+     .scope = LM_SCOPE_READ,
+     .id_prefix = "ep",
+     .reply = &replica_schema,
+     .shape = LM_API_LIST,
+     .summary = "List an endpoint's replicas",
+     .handler = list_replicas},
+    {.method = "GET",
+     .path = "/endpoints/{id}/stats",
+     .scope = LM_SCOPE_READ,
+     .id_prefix = "ep",
+     .reply = &stats_schema,
+     .summary = "Show how an endpoint is used now",
+     .handler = get_stats},
 };
 const lm_api_table lm_api_endpoints = LM_API_TABLE(rows);

@@ -16,7 +16,7 @@ void lm_files_json_fill(json_t *object, const char *digest, const char *files);
 
 /* What ends every handler that has queued an import: the event on the subject, the answer (takes `object`; NULL: there was no
  * memory for it), and after the commit the import itself. */
-loam_status lm_import_reply(lm_api_ctx *ctx, const char *event, const char *subject_id, json_t *object,
-                            loam_error *err) LM_MUST_USE;
+loam_status lm_import_reply(lm_api_ctx *ctx, const char *event, const char *subject_id,
+                            json_t *object, loam_error *err) LM_MUST_USE;
 
 #endif

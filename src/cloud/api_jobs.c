@@ -10,25 +10,56 @@
 
 enum { RECIPE_MAX = 65536, RETRIES_MAX = 1000, RETRIES_DEFAULT = 3, PRIORITY_MAX = 1000 };
 
-static const char *const state_names[] = {"queued", "running", "succeeded", "failed", "cancelled", NULL};
-static const char *const run_state_names[] = {"running", "succeeded", "failed", "stopped", "lost", "cancelled", NULL};
+static const char *const state_names[] = {"queued", "running",   "succeeded",
+                                          "failed", "cancelled", NULL};
+static const char *const run_state_names[] = {"running", "succeeded", "failed", "stopped",
+                                              "lost",    "cancelled", NULL};
 
 static const lm_field job_fields[] = {
     {.name = "id", .type = LM_FIELD_STRING, .required = true, .id_prefix = "job"},
     {.name = "name", .type = LM_FIELD_STRING, .required = true},
     {.name = "state", .type = LM_FIELD_STRING, .required = true, .choices = state_names},
-    {.name = "recipe", .type = LM_FIELD_STRING, .required = true, .max = RECIPE_MAX, .help = "YAML"},
+    {.name = "recipe",
+     .type = LM_FIELD_STRING,
+     .required = true,
+     .max = RECIPE_MAX,
+     .help = "YAML"},
     {.name = "recipe_digest", .type = LM_FIELD_STRING, .required = true, .help = "SHA-256"},
-    {.name = "dataset_id", .type = LM_FIELD_STRING, .required = true, .nullable = true, .id_prefix = "ds"},
-    {.name = "model_name", .type = LM_FIELD_STRING, .required = true, .help = "model that success adds a version to"},
-    {.name = "priority", .type = LM_FIELD_INTEGER, .required = true, .min = -PRIORITY_MAX, .max = PRIORITY_MAX,
+    {.name = "dataset_id",
+     .type = LM_FIELD_STRING,
+     .required = true,
+     .nullable = true,
+     .id_prefix = "ds"},
+    {.name = "model_name",
+     .type = LM_FIELD_STRING,
+     .required = true,
+     .help = "model that success adds a version to"},
+    {.name = "priority",
+     .type = LM_FIELD_INTEGER,
+     .required = true,
+     .min = -PRIORITY_MAX,
+     .max = PRIORITY_MAX,
      .help = "higher first"},
     {.name = "max_retries", .type = LM_FIELD_INTEGER, .required = true},
-    {.name = "retries", .type = LM_FIELD_INTEGER, .required = true, .help = "failures in a row without a checkpoint"},
+    {.name = "retries",
+     .type = LM_FIELD_INTEGER,
+     .required = true,
+     .help = "failures in a row without a checkpoint"},
     {.name = "cancel_requested", .type = LM_FIELD_BOOLEAN, .required = true},
-    {.name = "epoch", .type = LM_FIELD_INTEGER, .required = true, .help = "number of its newest run"},
-    {.name = "flops", .type = LM_FIELD_INTEGER, .required = true, .max = INT64_MAX, .help = "done and booked"},
-    {.name = "version_id", .type = LM_FIELD_STRING, .required = true, .nullable = true, .id_prefix = "ver",
+    {.name = "epoch",
+     .type = LM_FIELD_INTEGER,
+     .required = true,
+     .help = "number of its newest run"},
+    {.name = "flops",
+     .type = LM_FIELD_INTEGER,
+     .required = true,
+     .max = INT64_MAX,
+     .help = "done and booked"},
+    {.name = "version_id",
+     .type = LM_FIELD_STRING,
+     .required = true,
+     .nullable = true,
+     .id_prefix = "ver",
      .help = "what it made"},
     {.name = "error", .type = LM_FIELD_STRING, .required = true, .nullable = true},
     {.name = "created_ms", .type = LM_FIELD_INTEGER, .required = true},
@@ -39,11 +70,33 @@ static const lm_schema job_schema = LM_SCHEMA("Job", job_fields);
 
 static const lm_field new_job_fields[] = {
     {.name = "name", .type = LM_FIELD_STRING, .required = true, .min = 1, .max = 64},
-    {.name = "recipe", .type = LM_FIELD_STRING, .required = true, .min = 1, .max = RECIPE_MAX, .help = "YAML"},
-    {.name = "dataset_id", .type = LM_FIELD_STRING, .nullable = true, .id_prefix = "ds", .help = "what to train on"},
-    {.name = "model_name", .type = LM_FIELD_STRING, .nullable = true, .min = 1, .max = 64, .help = "the job's name if not given"},
-    {.name = "priority", .type = LM_FIELD_INTEGER, .min = -PRIORITY_MAX, .max = PRIORITY_MAX, .help = "0 if not given"},
-    {.name = "max_retries", .type = LM_FIELD_INTEGER, .min = 0, .max = RETRIES_MAX, .help = "3 if not given"},
+    {.name = "recipe",
+     .type = LM_FIELD_STRING,
+     .required = true,
+     .min = 1,
+     .max = RECIPE_MAX,
+     .help = "YAML"},
+    {.name = "dataset_id",
+     .type = LM_FIELD_STRING,
+     .nullable = true,
+     .id_prefix = "ds",
+     .help = "what to train on"},
+    {.name = "model_name",
+     .type = LM_FIELD_STRING,
+     .nullable = true,
+     .min = 1,
+     .max = 64,
+     .help = "the job's name if not given"},
+    {.name = "priority",
+     .type = LM_FIELD_INTEGER,
+     .min = -PRIORITY_MAX,
+     .max = PRIORITY_MAX,
+     .help = "0 if not given"},
+    {.name = "max_retries",
+     .type = LM_FIELD_INTEGER,
+     .min = 0,
+     .max = RETRIES_MAX,
+     .help = "3 if not given"},
 };
 static const lm_schema new_job_schema = LM_SCHEMA("NewJob", new_job_fields);
 
@@ -51,7 +104,10 @@ static const lm_field run_fields[] = {
     {.name = "id", .type = LM_FIELD_STRING, .required = true, .id_prefix = "run"},
     {.name = "job_id", .type = LM_FIELD_STRING, .required = true, .id_prefix = "job"},
     {.name = "pool_id", .type = LM_FIELD_STRING, .required = true, .id_prefix = "pool"},
-    {.name = "epoch", .type = LM_FIELD_INTEGER, .required = true, .help = "1, 2, ... within its job"},
+    {.name = "epoch",
+     .type = LM_FIELD_INTEGER,
+     .required = true,
+     .help = "1, 2, ... within its job"},
     {.name = "state", .type = LM_FIELD_STRING, .required = true, .choices = run_state_names},
     {.name = "exit_code", .type = LM_FIELD_INTEGER, .required = true},
     {.name = "term_signal", .type = LM_FIELD_INTEGER, .required = true, .nullable = true},
@@ -66,7 +122,9 @@ static const lm_field line_fields[] = {
 static const lm_schema line_schema = LM_SCHEMA("LogLine", line_fields);
 
 static const lm_field metric_fields[] = {
-    {.name = "event", .type = LM_FIELD_STRING, .help = "start, step, eval, sample, checkpoint or done"},
+    {.name = "event",
+     .type = LM_FIELD_STRING,
+     .help = "start, step, eval, sample, checkpoint or done"},
     {.name = "epoch", .type = LM_FIELD_INTEGER, .required = true, .help = "number of the run"},
     {.name = "step", .type = LM_FIELD_INTEGER},
     {.name = "steps", .type = LM_FIELD_INTEGER},
@@ -75,8 +133,11 @@ static const lm_field metric_fields[] = {
     {.name = "tokens", .type = LM_FIELD_INTEGER},
     {.name = "loss", .type = LM_FIELD_NUMBER, .nullable = true},
     {.name = "val_loss", .type = LM_FIELD_NUMBER, .nullable = true},
-    {.name = "entropy", .type = LM_FIELD_NUMBER, .nullable = true,
-     .help = "of the text itself, nats a token, where its generator says so: what val_loss can come down to"},
+    {.name = "entropy",
+     .type = LM_FIELD_NUMBER,
+     .nullable = true,
+     .help = "of the text itself, nats a token, where its generator says so: what val_loss can "
+             "come down to"},
     {.name = "lr", .type = LM_FIELD_NUMBER},
     {.name = "grad_norm", .type = LM_FIELD_NUMBER, .nullable = true},
     {.name = "tokens_per_s", .type = LM_FIELD_NUMBER},
@@ -126,9 +187,14 @@ static void digest_of(const char *text, char out[LM_SHA256_HEX_BYTES]) {
 static loam_status submit_job(lm_api_ctx *ctx, loam_error *err) {
     char digest[LM_SHA256_HEX_BYTES];
     const char *name = lm_api_str(ctx->body, "name", "");
-    lm_job job = {.name = name, .state = "queued", .recipe = lm_api_str(ctx->body, "recipe", ""), .recipe_digest = digest,
-                  .model_name = lm_api_str(ctx->body, "model_name", name), .priority = lm_api_i64(ctx->body, "priority", 0),
-                  .max_retries = lm_api_i64(ctx->body, "max_retries", RETRIES_DEFAULT), .created_ms = lm_clock_epoch_ms()};
+    lm_job job = {.name = name,
+                  .state = "queued",
+                  .recipe = lm_api_str(ctx->body, "recipe", ""),
+                  .recipe_digest = digest,
+                  .model_name = lm_api_str(ctx->body, "model_name", name),
+                  .priority = lm_api_i64(ctx->body, "priority", 0),
+                  .max_retries = lm_api_i64(ctx->body, "max_retries", RETRIES_DEFAULT),
+                  .created_ms = lm_clock_epoch_ms()};
     digest_of(job.recipe, digest);
     lm_api_new_id(ctx, "job", job.id);
     memcpy(job.project_id, ctx->caller.project_id, LM_ID_BYTES);
@@ -148,7 +214,8 @@ static loam_status get_job(lm_api_ctx *ctx, loam_error *err) {
 
 /* ---- changing ---- */
 
-static loam_status save_job(lm_api_ctx *ctx, const lm_job *job, const char *event, loam_error *err) {
+static loam_status save_job(lm_api_ctx *ctx, const lm_job *job, const char *event,
+                            loam_error *err) {
     LM_TRY(lm_table_update(ctx->db, &lm_job_table, job, err));
     LM_TRY(lm_api_event(ctx, event, job->id, NULL, NULL, err));
     lm_api_after_commit(ctx, wake_scheduler, NULL);
@@ -164,7 +231,8 @@ static loam_status cancel_job(lm_api_ctx *ctx, loam_error *err) {
     } else if (strcmp(job.state, "running") == 0) {
         job.cancel_requested = true;
     } else {
-        return lm_error_set(err, LOAM_CONFLICT, "the job has %s already", strcmp(job.state, "cancelled") == 0 ? "been cancelled" : job.state);
+        return lm_error_set(err, LOAM_CONFLICT, "the job has %s already",
+                            strcmp(job.state, "cancelled") == 0 ? "been cancelled" : job.state);
     }
     return save_job(ctx, &job, "job.cancel", err);
 }
@@ -173,7 +241,9 @@ static loam_status resume_job(lm_api_ctx *ctx, loam_error *err) {
     lm_job job;
     LM_TRY(find_job(ctx, &job, err));
     if (strcmp(job.state, "failed") != 0 && strcmp(job.state, "cancelled") != 0)
-        return lm_error_set(err, LOAM_CONFLICT, "the job is %s; only failed and cancelled ones can be resumed", job.state);
+        return lm_error_set(err, LOAM_CONFLICT,
+                            "the job is %s; only failed and cancelled ones can be resumed",
+                            job.state);
     job.state = "queued";
     job.cancel_requested = false;
     job.retries = job.not_before_ms = job.ended_ms = 0;
@@ -206,14 +276,16 @@ static void keep_known(json_t *array, const lm_schema *schema) {
 }
 
 /* A page of a job's output. `next` is always given, so that a caller can ask for what is written later. */
-static loam_status read_output(lm_api_ctx *ctx, lm_job_stream stream, const lm_schema *schema, loam_error *err) {
+static loam_status read_output(lm_api_ctx *ctx, lm_job_stream stream, const lm_schema *schema,
+                               loam_error *err) {
     lm_page page = lm_api_page(ctx);
     lm_job job;
     char next[LM_JOB_CURSOR_BYTES];
     LM_TRY(find_job(ctx, &job, err));
     json_t *data = json_array();
-    loam_status status = lm_job_read(ctx->cloud->config.home, job.id, job.epoch, stream, page.after,
-                                     lm_api_i64(ctx->query, "limit", LM_API_PAGE_MAX), data, next, err);
+    loam_status status =
+        lm_job_read(ctx->cloud->config.home, job.id, job.epoch, stream, page.after,
+                    lm_api_i64(ctx->query, "limit", LM_API_PAGE_MAX), data, next, err);
     if (status != LOAM_OK) {
         json_decref(data);
         return status;
@@ -231,21 +303,65 @@ static loam_status read_metrics(lm_api_ctx *ctx, loam_error *err) {
 }
 
 static const lm_api_endpoint rows[] = {
-    {.method = "GET", .path = "/jobs", .scope = LM_SCOPE_READ, .reply = &job_schema, .shape = LM_API_LIST,
-     .summary = "List the project's jobs", .handler = list_jobs},
-    {.method = "POST", .path = "/jobs", .scope = LM_SCOPE_WRITE, .request = &new_job_schema, .reply = &job_schema,
-     .http_status = 201, .summary = "Submit a training job", .handler = submit_job},
-    {.method = "GET", .path = "/jobs/{id}", .scope = LM_SCOPE_READ, .id_prefix = "job", .reply = &job_schema,
-     .summary = "Show a job", .handler = get_job},
-    {.method = "POST", .path = "/jobs/{id}/cancel", .scope = LM_SCOPE_WRITE, .id_prefix = "job", .reply = &job_schema,
-     .summary = "Cancel a job; a running one stops at a checkpoint", .handler = cancel_job},
-    {.method = "POST", .path = "/jobs/{id}/resume", .scope = LM_SCOPE_WRITE, .id_prefix = "job", .reply = &job_schema,
-     .summary = "Queue a failed or cancelled job again; it goes on from its last checkpoint", .handler = resume_job},
-    {.method = "GET", .path = "/jobs/{id}/runs", .scope = LM_SCOPE_READ, .id_prefix = "job", .reply = &run_schema,
-     .shape = LM_API_LIST, .summary = "List a job's runs", .handler = list_runs},
-    {.method = "GET", .path = "/jobs/{id}/logs", .scope = LM_SCOPE_READ, .id_prefix = "job", .reply = &line_schema,
-     .shape = LM_API_LIST, .summary = "Read a job's log; `next` goes on where this page ended", .handler = read_logs},
-    {.method = "GET", .path = "/jobs/{id}/metrics", .scope = LM_SCOPE_READ, .id_prefix = "job", .reply = &metric_schema,
-     .shape = LM_API_LIST, .summary = "Read a job's metrics; `next` goes on where this page ended", .handler = read_metrics},
+    {.method = "GET",
+     .path = "/jobs",
+     .scope = LM_SCOPE_READ,
+     .reply = &job_schema,
+     .shape = LM_API_LIST,
+     .summary = "List the project's jobs",
+     .handler = list_jobs},
+    {.method = "POST",
+     .path = "/jobs",
+     .scope = LM_SCOPE_WRITE,
+     .request = &new_job_schema,
+     .reply = &job_schema,
+     .http_status = 201,
+     .summary = "Submit a training job",
+     .handler = submit_job},
+    {.method = "GET",
+     .path = "/jobs/{id}",
+     .scope = LM_SCOPE_READ,
+     .id_prefix = "job",
+     .reply = &job_schema,
+     .summary = "Show a job",
+     .handler = get_job},
+    {.method = "POST",
+     .path = "/jobs/{id}/cancel",
+     .scope = LM_SCOPE_WRITE,
+     .id_prefix = "job",
+     .reply = &job_schema,
+     .summary = "Cancel a job; a running one stops at a checkpoint",
+     .handler = cancel_job},
+    {.method = "POST",
+     .path = "/jobs/{id}/resume",
+     .scope = LM_SCOPE_WRITE,
+     .id_prefix = "job",
+     .reply = &job_schema,
+     .summary = "Queue a failed or cancelled job again; it goes on from its last checkpoint",
+     .handler = resume_job},
+    {.method = "GET",
+     .path = "/jobs/{id}/runs",
+     .scope = LM_SCOPE_READ,
+     .id_prefix = "job",
+     .reply = &run_schema,
+     .shape = LM_API_LIST,
+     .summary = "List a job's runs",
+     .handler = list_runs},
+    {.method = "GET",
+     .path = "/jobs/{id}/logs",
+     .scope = LM_SCOPE_READ,
+     .id_prefix = "job",
+     .reply = &line_schema,
+     .shape = LM_API_LIST,
+     .summary = "Read a job's log; `next` goes on where this page ended",
+     .handler = read_logs},
+    {.method = "GET",
+     .path = "/jobs/{id}/metrics",
+     .scope = LM_SCOPE_READ,
+     .id_prefix = "job",
+     .reply = &metric_schema,
+     .shape = LM_API_LIST,
+     .summary = "Read a job's metrics; `next` goes on where this page ended",
+     .handler = read_metrics},
 };
 const lm_api_table lm_api_jobs = LM_API_TABLE(rows);

@@ -16,8 +16,14 @@ static const lm_field pool_fields[] = {
     {.name = "site_id", .type = LM_FIELD_STRING, .required = true, .id_prefix = "site"},
     {.name = "name", .type = LM_FIELD_STRING, .required = true},
     {.name = "executor", .type = LM_FIELD_STRING, .required = true},
-    {.name = "peak_flops", .type = LM_FIELD_INTEGER, .required = true, .help = "FLOP/s of the whole pool"},
-    {.name = "max_runs", .type = LM_FIELD_INTEGER, .required = true, .help = "trainers at once; each leases its share of the peak"},
+    {.name = "peak_flops",
+     .type = LM_FIELD_INTEGER,
+     .required = true,
+     .help = "FLOP/s of the whole pool"},
+    {.name = "max_runs",
+     .type = LM_FIELD_INTEGER,
+     .required = true,
+     .help = "trainers at once; each leases its share of the peak"},
     {.name = "created_ms", .type = LM_FIELD_INTEGER, .required = true},
 };
 static const lm_schema pool_schema = LM_SCHEMA("Pool", pool_fields);
@@ -34,8 +40,8 @@ static const lm_field node_fields[] = {
 };
 static const lm_schema node_schema = LM_SCHEMA("Node", node_fields);
 
-typedef loam_status list_fn(lm_db *db, const lm_page *page, lm_arena *arena, lm_list *out, const char **out_next,
-                            loam_error *err);
+typedef loam_status list_fn(lm_db *db, const lm_page *page, lm_arena *arena, lm_list *out,
+                            const char **out_next, loam_error *err);
 
 static loam_status reply_page(lm_api_ctx *ctx, list_fn *list_rows, loam_error *err) {
     lm_page page = lm_api_page(ctx);
@@ -58,11 +64,26 @@ static loam_status list_nodes(lm_api_ctx *ctx, loam_error *err) {
 }
 
 static const lm_api_endpoint rows[] = {
-    {.method = "GET", .path = "/sites", .scope = LM_SCOPE_READ, .reply = &site_schema, .shape = LM_API_LIST,
-     .summary = "List the sites", .handler = list_sites},
-    {.method = "GET", .path = "/pools", .scope = LM_SCOPE_READ, .reply = &pool_schema, .shape = LM_API_LIST,
-     .summary = "List the pools", .handler = list_pools},
-    {.method = "GET", .path = "/nodes", .scope = LM_SCOPE_READ, .reply = &node_schema, .shape = LM_API_LIST,
-     .summary = "List the nodes", .handler = list_nodes},
+    {.method = "GET",
+     .path = "/sites",
+     .scope = LM_SCOPE_READ,
+     .reply = &site_schema,
+     .shape = LM_API_LIST,
+     .summary = "List the sites",
+     .handler = list_sites},
+    {.method = "GET",
+     .path = "/pools",
+     .scope = LM_SCOPE_READ,
+     .reply = &pool_schema,
+     .shape = LM_API_LIST,
+     .summary = "List the pools",
+     .handler = list_pools},
+    {.method = "GET",
+     .path = "/nodes",
+     .scope = LM_SCOPE_READ,
+     .reply = &node_schema,
+     .shape = LM_API_LIST,
+     .summary = "List the nodes",
+     .handler = list_nodes},
 };
 const lm_api_table lm_api_pools = LM_API_TABLE(rows);

@@ -11,8 +11,14 @@
 static const lm_field project_fields[] = {
     {.name = "id", .type = LM_FIELD_STRING, .required = true, .id_prefix = "prj"},
     {.name = "name", .type = LM_FIELD_STRING, .required = true, .min = 1, .max = 64},
-    {.name = "is_operator", .type = LM_FIELD_BOOLEAN, .required = true, .help = "the operator's own project"},
-    {.name = "archived", .type = LM_FIELD_BOOLEAN, .required = true, .help = "its keys are refused"},
+    {.name = "is_operator",
+     .type = LM_FIELD_BOOLEAN,
+     .required = true,
+     .help = "the operator's own project"},
+    {.name = "archived",
+     .type = LM_FIELD_BOOLEAN,
+     .required = true,
+     .help = "its keys are refused"},
     {.name = "created_ms", .type = LM_FIELD_INTEGER, .required = true},
 };
 static const lm_schema project_schema = LM_SCHEMA("Project", project_fields);
@@ -24,7 +30,10 @@ static const lm_schema new_project_schema = LM_SCHEMA("NewProject", new_project_
 
 static const lm_field made_project_fields[] = {
     {.name = "project", .type = LM_FIELD_OBJECT, .required = true, .schema = &project_schema},
-    {.name = "secret", .type = LM_FIELD_STRING, .required = true, .help = "its first admin key, shown this once"},
+    {.name = "secret",
+     .type = LM_FIELD_STRING,
+     .required = true,
+     .help = "its first admin key, shown this once"},
 };
 static const lm_schema made_project_schema = LM_SCHEMA("MadeProject", made_project_fields);
 
@@ -44,7 +53,12 @@ static const lm_field member_fields[] = {
 static const lm_schema member_schema = LM_SCHEMA("Member", member_fields);
 
 static const lm_field new_member_fields[] = {
-    {.name = "name", .type = LM_FIELD_STRING, .required = true, .min = 1, .max = 128, .help = "a name or mail address"},
+    {.name = "name",
+     .type = LM_FIELD_STRING,
+     .required = true,
+     .min = 1,
+     .max = 128,
+     .help = "a name or mail address"},
     {.name = "role", .type = LM_FIELD_STRING, .required = true, .choices = lm_role_names},
 };
 static const lm_schema new_member_schema = LM_SCHEMA("NewMember", new_member_fields);
@@ -67,7 +81,8 @@ static loam_status list_projects(lm_api_ctx *ctx, loam_error *err) {
     if (!(ctx->caller.scopes & LM_SCOPE_OPERATOR)) {
         lm_project own;
         LM_TRY(lm_project_find(ctx->db, ctx->caller.project_id, ctx->arena, &own, err));
-        return lm_api_reply_list(ctx, json_pack("[o]", lm_table_json(&lm_project_table, &own)), NULL, err);
+        return lm_api_reply_list(ctx, json_pack("[o]", lm_table_json(&lm_project_table, &own)),
+                                 NULL, err);
     }
     lm_page page = lm_api_page(ctx);
     lm_list list;
@@ -82,33 +97,41 @@ static loam_status get_project(lm_api_ctx *ctx, loam_error *err) {
     return lm_api_reply_row(ctx, &lm_project_table, &project, err);
 }
 
-static loam_status name_taken(loam_status status, const char *what, const char *name, loam_error *err) {
+static loam_status name_taken(loam_status status, const char *what, const char *name,
+                              loam_error *err) {
     if (status != LOAM_CONFLICT) return status;
     return lm_error_set(err, LOAM_CONFLICT, "there is already a %s named '%s'", what, name);
 }
 
 /* Writes the event of a row that was made or changed; before may be NULL. */
-static loam_status tell(lm_api_ctx *ctx, const char *kind, const lm_table *table, const void *before, const void *after,
-                        loam_error *err) {
-    json_t *old = before ? lm_table_json(table, before) : NULL, *new = after ? lm_table_json(table, after) : NULL;
-    loam_status status = lm_api_event(ctx, kind, after ? after : before, old, new, err); /* a row begins with its id */
+static loam_status tell(lm_api_ctx *ctx, const char *kind, const lm_table *table,
+                        const void *before, const void *after, loam_error *err) {
+    json_t *old = before ? lm_table_json(table, before) : NULL,
+           *new = after ? lm_table_json(table, after) : NULL;
+    loam_status status = lm_api_event(ctx, kind, after ? after : before, old, new,
+                                      err); /* a row begins with its id */
     json_decref(old);
     json_decref(new);
     return status;
 }
 
 static loam_status create_project(lm_api_ctx *ctx, loam_error *err) {
-    lm_project project = {.name = lm_api_str(ctx->body, "name", ""), .created_ms = lm_clock_epoch_ms()};
+    lm_project project = {.name = lm_api_str(ctx->body, "name", ""),
+                          .created_ms = lm_clock_epoch_ms()};
     lm_api_new_id(ctx, "prj", project.id);
-    LM_TRY(name_taken(lm_table_insert(ctx->db, &lm_project_table, &project, err), "project", project.name, err));
+    LM_TRY(name_taken(lm_table_insert(ctx->db, &lm_project_table, &project, err), "project",
+                      project.name, err));
     LM_TRY(tell(ctx, "project.create", &lm_project_table, NULL, &project, err));
-    lm_key key = {.name = "admin", .role = lm_role_names[LM_ROLE_ADMIN],
+    lm_key key = {.name = "admin",
+                  .role = lm_role_names[LM_ROLE_ADMIN],
                   .scopes = LM_SCOPES_ALL & ~LM_SCOPE_OPERATOR};
     memcpy(key.project_id, project.id, sizeof project.id);
     char secret[LM_SECRET_BYTES];
     LM_TRY(lm_key_make(ctx->cloud, ctx->db, &key, secret, err));
     LM_TRY(lm_key_published(ctx, key.id, err));
-    return lm_api_reply(ctx, json_pack("{s:o, s:s}", "project", lm_table_json(&lm_project_table, &project), "secret", secret),
+    return lm_api_reply(ctx,
+                        json_pack("{s:o, s:s}", "project",
+                                  lm_table_json(&lm_project_table, &project), "secret", secret),
                         err);
 }
 
@@ -120,7 +143,8 @@ static loam_status change_project(lm_api_ctx *ctx, loam_error *err) {
     after.archived = lm_api_bool(ctx->body, "archived", before.archived);
     if (after.archived && before.is_operator)
         return lm_error_set(err, LOAM_CONFLICT, "the operator's project cannot be archived");
-    LM_TRY(name_taken(lm_table_update(ctx->db, &lm_project_table, &after, err), "project", after.name, err));
+    LM_TRY(name_taken(lm_table_update(ctx->db, &lm_project_table, &after, err), "project",
+                      after.name, err));
     LM_TRY(tell(ctx, "project.change", &lm_project_table, &before, &after, err));
     LM_TRY(lm_key_published(ctx, NULL, err));
     return lm_api_reply_row(ctx, &lm_project_table, &after, err);
@@ -139,11 +163,13 @@ static loam_status list_members(lm_api_ctx *ctx, loam_error *err) {
 static loam_status add_member(lm_api_ctx *ctx, loam_error *err) {
     lm_project project;
     LM_TRY(find_project(ctx, &project, err));
-    lm_member member = {.name = lm_api_str(ctx->body, "name", ""), .role = lm_api_str(ctx->body, "role", ""),
+    lm_member member = {.name = lm_api_str(ctx->body, "name", ""),
+                        .role = lm_api_str(ctx->body, "role", ""),
                         .created_ms = lm_clock_epoch_ms()};
     lm_api_new_id(ctx, "mem", member.id);
     memcpy(member.project_id, project.id, sizeof project.id);
-    LM_TRY(name_taken(lm_table_insert(ctx->db, &lm_member_table, &member, err), "member", member.name, err));
+    LM_TRY(name_taken(lm_table_insert(ctx->db, &lm_member_table, &member, err), "member",
+                      member.name, err));
     LM_TRY(tell(ctx, "member.create", &lm_member_table, NULL, &member, err));
     return lm_api_reply_row(ctx, &lm_member_table, &member, err);
 }
@@ -176,25 +202,67 @@ static loam_status remove_member(lm_api_ctx *ctx, loam_error *err) {
 }
 
 static const lm_api_endpoint rows[] = {
-    {.method = "GET", .path = "/projects", .scope = LM_SCOPE_ANY, .reply = &project_schema, .shape = LM_API_LIST,
-     .summary = "List the projects the key can see", .handler = list_projects},
-    {.method = "POST", .path = "/projects", .scope = LM_SCOPE_OPERATOR, .request = &new_project_schema,
-     .reply = &made_project_schema, .http_status = 201, .summary = "Make a project and its first admin key",
+    {.method = "GET",
+     .path = "/projects",
+     .scope = LM_SCOPE_ANY,
+     .reply = &project_schema,
+     .shape = LM_API_LIST,
+     .summary = "List the projects the key can see",
+     .handler = list_projects},
+    {.method = "POST",
+     .path = "/projects",
+     .scope = LM_SCOPE_OPERATOR,
+     .request = &new_project_schema,
+     .reply = &made_project_schema,
+     .http_status = 201,
+     .summary = "Make a project and its first admin key",
      .handler = create_project},
-    {.method = "GET", .path = "/projects/{id}", .scope = LM_SCOPE_ANY, .id_prefix = "prj", .reply = &project_schema,
-     .summary = "Show a project", .handler = get_project},
-    {.method = "PATCH", .path = "/projects/{id}", .scope = LM_SCOPE_OPERATOR, .id_prefix = "prj",
-     .request = &project_change_schema, .reply = &project_schema, .summary = "Rename or archive a project",
+    {.method = "GET",
+     .path = "/projects/{id}",
+     .scope = LM_SCOPE_ANY,
+     .id_prefix = "prj",
+     .reply = &project_schema,
+     .summary = "Show a project",
+     .handler = get_project},
+    {.method = "PATCH",
+     .path = "/projects/{id}",
+     .scope = LM_SCOPE_OPERATOR,
+     .id_prefix = "prj",
+     .request = &project_change_schema,
+     .reply = &project_schema,
+     .summary = "Rename or archive a project",
      .handler = change_project},
-    {.method = "GET", .path = "/projects/{id}/members", .scope = LM_SCOPE_READ, .id_prefix = "prj",
-     .reply = &member_schema, .shape = LM_API_LIST, .summary = "List a project's members", .handler = list_members},
-    {.method = "POST", .path = "/projects/{id}/members", .scope = LM_SCOPE_ADMIN, .id_prefix = "prj",
-     .request = &new_member_schema, .reply = &member_schema, .http_status = 201, .summary = "Add a member",
+    {.method = "GET",
+     .path = "/projects/{id}/members",
+     .scope = LM_SCOPE_READ,
+     .id_prefix = "prj",
+     .reply = &member_schema,
+     .shape = LM_API_LIST,
+     .summary = "List a project's members",
+     .handler = list_members},
+    {.method = "POST",
+     .path = "/projects/{id}/members",
+     .scope = LM_SCOPE_ADMIN,
+     .id_prefix = "prj",
+     .request = &new_member_schema,
+     .reply = &member_schema,
+     .http_status = 201,
+     .summary = "Add a member",
      .handler = add_member},
-    {.method = "PATCH", .path = "/projects/{id}/members/{member}", .scope = LM_SCOPE_ADMIN, .id_prefix = "prj",
-     .request = &member_change_schema, .reply = &member_schema, .summary = "Change a member's role",
+    {.method = "PATCH",
+     .path = "/projects/{id}/members/{member}",
+     .scope = LM_SCOPE_ADMIN,
+     .id_prefix = "prj",
+     .request = &member_change_schema,
+     .reply = &member_schema,
+     .summary = "Change a member's role",
      .handler = change_member},
-    {.method = "DELETE", .path = "/projects/{id}/members/{member}", .scope = LM_SCOPE_ADMIN, .id_prefix = "prj",
-     .shape = LM_API_EMPTY, .summary = "Remove a member and revoke their keys", .handler = remove_member},
+    {.method = "DELETE",
+     .path = "/projects/{id}/members/{member}",
+     .scope = LM_SCOPE_ADMIN,
+     .id_prefix = "prj",
+     .shape = LM_API_EMPTY,
+     .summary = "Remove a member and revoke their keys",
+     .handler = remove_member},
 };
 const lm_api_table lm_api_projects = LM_API_TABLE(rows);

@@ -30,7 +30,8 @@ typedef struct api_call {
     lm_store_job job; /* first: the store hands this back */
     lm_api_ctx ctx;
     lm_api_server *server;
-    lm_http_request *request; /* NULL once the client is gone; the loop's thread alone looks at it */
+    lm_http_request
+        *request; /* NULL once the client is gone; the loop's thread alone looks at it */
     lm_loop *loop;
     lm_arena arena;
     json_t *body, *query;
@@ -87,11 +88,13 @@ static json_t *text_json(const char *text) {
     return json_string(clean);
 }
 
-void lm_api_reply_error(lm_http_request *request, int http_status, const char *code, const char *message, const char *hint) {
+void lm_api_reply_error(lm_http_request *request, int http_status, const char *code,
+                        const char *message, const char *hint) {
     if (http_status == 401) lm_http_reply_header(request, "WWW-Authenticate", "Bearer");
     lm_http_reply_json(request, http_status,
-                       json_pack("{s:{s:s, s:o, s:o}}", "error", "code", code ? code : code_of(http_status), "message",
-                                 text_json(message), "hint", text_json(hint ? hint : "")));
+                       json_pack("{s:{s:s, s:o, s:o}}", "error", "code",
+                                 code ? code : code_of(http_status), "message", text_json(message),
+                                 "hint", text_json(hint ? hint : "")));
 }
 
 static void count_reply(lm_api_server *server, int http_status) {
@@ -116,7 +119,8 @@ static void reply_failure(api_call *call, int http_status) {
     if (http_status >= 500) lm_log_error(LM_LOG_ERROR, "api", &call->error);
     char retry_after[24];
     if (call->retry_after_s || http_status == 503) {
-        snprintf(retry_after, sizeof retry_after, "%lld", (long long)(call->retry_after_s ? call->retry_after_s : 1));
+        snprintf(retry_after, sizeof retry_after, "%lld",
+                 (long long)(call->retry_after_s ? call->retry_after_s : 1));
         lm_http_reply_header(call->request, "Retry-After", retry_after);
     }
     lm_api_reply_error(call->request, http_status, NULL, call->error.message, call->error.hint);
@@ -129,12 +133,15 @@ static int success_status(const lm_api_endpoint *endpoint) {
 
 /* Answers and ends the call; http_status 0: as the call's status says. */
 static void finish(api_call *call, int http_status) {
-    if (!http_status) http_status = call->status == LOAM_OK ? success_status(call->ctx.endpoint) : http_status_of(call->status);
+    if (!http_status)
+        http_status = call->status == LOAM_OK ? success_status(call->ctx.endpoint)
+                                              : http_status_of(call->status);
     count_reply(call->server, http_status);
     if (call->request && http_status >= 400) {
         reply_failure(call, http_status);
     } else if (call->request && call->ctx.content_type) {
-        lm_http_reply(call->request, http_status, call->ctx.content_type, lm_buf_view(&call->ctx.text));
+        lm_http_reply(call->request, http_status, call->ctx.content_type,
+                      lm_buf_view(&call->ctx.text));
     } else if (call->request && http_status == 204) {
         lm_http_reply(call->request, http_status, NULL, LM_STR(""));
     } else if (call->request) {
@@ -161,7 +168,8 @@ static void job_done(lm_store_job *job, loam_status status, const loam_error *er
     for (int i = 0; status == LOAM_OK && i < call->ctx.n_after_commit; i++)
         call->ctx.after_commit[i].fn(call->ctx.cloud, call->ctx.after_commit[i].arg);
     loam_error post_error = {0};
-    if (lm_loop_post(call->loop, answer, call, &post_error) != LOAM_OK) lm_log_error(LM_LOG_ERROR, "api", &post_error);
+    if (lm_loop_post(call->loop, answer, call, &post_error) != LOAM_OK)
+        lm_log_error(LM_LOG_ERROR, "api", &post_error);
 }
 
 /* ?project= must name one that exists. */
@@ -178,13 +186,16 @@ static loam_status job_run(lm_store_job *job, lm_db *db, loam_error *err) {
     LM_TRY(call->ctx.endpoint->handler(&call->ctx, err));
     if (call->ctx.content_type) return lm_buf_status(&call->ctx.text, err);
     bool wants_reply = call->ctx.endpoint->shape != LM_API_EMPTY;
-    return wants_reply && !call->ctx.reply ? lm_error_set(err, LOAM_INTERNAL, "the handler gave no reply") : LOAM_OK;
+    return wants_reply && !call->ctx.reply
+               ? lm_error_set(err, LOAM_INTERNAL, "the handler gave no reply")
+               : LOAM_OK;
 }
 
 static const char *bearer_of(const lm_http_request *request) {
     const char *header = lm_http_request_header(request, "Authorization");
     static const char scheme[] = "Bearer ";
-    return header && strncasecmp(header, scheme, strlen(scheme)) == 0 ? header + strlen(scheme) : NULL;
+    return header && strncasecmp(header, scheme, strlen(scheme)) == 0 ? header + strlen(scheme)
+                                                                      : NULL;
 }
 
 /* Another project than the key's own is for operators alone; whether it exists is seen on the store's thread. */
@@ -192,7 +203,8 @@ static loam_status choose_project(api_call *call, loam_error *err) {
     const char *project = lm_api_str(call->query, "project", NULL);
     lm_caller *caller = &call->ctx.caller;
     if (!project || strcmp(project, caller->project_id) == 0) return LOAM_OK;
-    if (!(caller->scopes & LM_SCOPE_OPERATOR)) return lm_error_set(err, LOAM_NOT_FOUND, "no project '%s'", project);
+    if (!(caller->scopes & LM_SCOPE_OPERATOR))
+        return lm_error_set(err, LOAM_NOT_FOUND, "no project '%s'", project);
     snprintf(caller->project_id, sizeof caller->project_id, "%s", project);
     call->other_project = true;
     return LOAM_OK;
@@ -205,13 +217,19 @@ static int authorize(api_call *call) {
     int64_t now_ms = lm_clock_epoch_ms();
     if (endpoint->scope == LM_SCOPE_NONE) return 0;
     lm_caller *caller = &call->ctx.caller;
-    if (lm_keyring_authenticate(keyring, bearer_of(call->request), now_ms, caller, &call->error) != LOAM_OK) return 401;
+    if (lm_keyring_authenticate(keyring, bearer_of(call->request), now_ms, caller, &call->error) !=
+        LOAM_OK)
+        return 401;
     if (!(caller->scopes & endpoint->scope)) {
-        lm_error_set(&call->error, LOAM_DENIED, "the API key lacks the scope '%s'", lm_scope_name(endpoint->scope));
-        lm_error_hint(&call->error, LOAM_DENIED, "ask an admin of the project for a key with that scope");
+        lm_error_set(&call->error, LOAM_DENIED, "the API key lacks the scope '%s'",
+                     lm_scope_name(endpoint->scope));
+        lm_error_hint(&call->error, LOAM_DENIED,
+                      "ask an admin of the project for a key with that scope");
         return 403;
     }
-    if (lm_keyring_admit(keyring, caller->key_id, now_ms, &call->retry_after_s, &call->error) != LOAM_OK) return 429;
+    if (lm_keyring_admit(keyring, caller->key_id, now_ms, &call->retry_after_s, &call->error) !=
+        LOAM_OK)
+        return 429;
     return 0;
 }
 
@@ -220,10 +238,12 @@ static loam_status read_query_fields(api_call *call, const lm_schema *schema, lo
         const lm_field *field = &schema->fields[i];
         const char *text = lm_http_request_query(call->request, field->name);
         json_t *value;
-        if (!text && field->required) return lm_error_set(err, LOAM_INVALID, "parameter '%s' is missing", field->name);
+        if (!text && field->required)
+            return lm_error_set(err, LOAM_INVALID, "parameter '%s' is missing", field->name);
         if (!text) continue;
         LM_TRY(lm_schema_parse_text(field, text, &value, err));
-        if (json_object_set_new(call->query, field->name, value) != 0) return lm_error_no_memory(err, 0);
+        if (json_object_set_new(call->query, field->name, value) != 0)
+            return lm_error_no_memory(err, 0);
     }
     return LOAM_OK;
 }
@@ -236,7 +256,8 @@ static loam_status read_query(api_call *call, loam_error *err) {
     if (!call->query) return lm_error_no_memory(err, 0);
     LM_TRY(read_query_fields(call, endpoint->query, err));
     if (endpoint->shape == LM_API_LIST) LM_TRY(read_query_fields(call, &lm_api_list_query, err));
-    if (endpoint->scope != LM_SCOPE_NONE) LM_TRY(read_query_fields(call, &lm_api_project_query, err));
+    if (endpoint->scope != LM_SCOPE_NONE)
+        LM_TRY(read_query_fields(call, &lm_api_project_query, err));
     return choose_project(call, err);
 }
 
@@ -289,7 +310,8 @@ static void on_request(lm_http_request *request, void *arg) {
     call->request = request;
     call->loop = lm_http_request_loop(request);
     lm_arena_init(&call->arena, ARENA_CHUNK_BYTES, ARENA_MAX_BYTES);
-    call->ctx = (lm_api_ctx){.cloud = route->server->cloud, .arena = &call->arena, .endpoint = route->endpoint};
+    call->ctx = (lm_api_ctx){
+        .cloud = route->server->cloud, .arena = &call->arena, .endpoint = route->endpoint};
     lm_buf_init(&call->ctx.text, TEXT_MAX_BYTES);
     int refused = authorize(call);
     loam_status status = refused ? LOAM_DENIED : read_request(call, &call->error);
@@ -304,7 +326,8 @@ static void on_request(lm_http_request *request, void *arg) {
     finish(call, refused ? refused : status == LOAM_INVALID ? 400 : 0);
 }
 
-static loam_status add_route(lm_api_server *server, const lm_api_endpoint *endpoint, loam_error *err) {
+static loam_status add_route(lm_api_server *server, const lm_api_endpoint *endpoint,
+                             loam_error *err) {
     char *path = lm_asprintf("/api/v1%s", endpoint->path);
     if (path && lm_vec_push(&server->routes, ((api_route){server, endpoint, path}))) return LOAM_OK;
     lm_free(path);
@@ -347,5 +370,6 @@ void lm_api_server_free(lm_api_server *server) {
 }
 
 lm_api_stats lm_api_server_stats(const lm_api_server *server) {
-    return (lm_api_stats){atomic_load(&server->n_requests), atomic_load(&server->n_refused), atomic_load(&server->n_failed)};
+    return (lm_api_stats){atomic_load(&server->n_requests), atomic_load(&server->n_refused),
+                          atomic_load(&server->n_failed)};
 }

@@ -12,7 +12,8 @@ loam_status lm_api_server_new(lm_cloud *cloud, lm_api_server **out, loam_error *
 void lm_api_server_free(lm_api_server *server);
 
 /* The REST API's error shape, with an HTTP status of its own. hint may be NULL. */
-void lm_api_reply_error(lm_http_request *request, int http_status, const char *code, const char *message, const char *hint);
+void lm_api_reply_error(lm_http_request *request, int http_status, const char *code,
+                        const char *message, const char *hint);
 
 /* For metrics. Any thread. */
 typedef struct lm_api_stats {

@@ -4,9 +4,12 @@
 
 #include "base/compiler.h"
 
-const char *const lm_scope_names[] = {"inference", "read", "write", "billing", "admin", "operator", NULL};
-const char *const lm_role_names[] = {
-    [LM_ROLE_VIEWER] = "viewer", [LM_ROLE_DEVELOPER] = "developer", [LM_ROLE_ADMIN] = "admin", NULL};
+const char *const lm_scope_names[] = {"inference", "read",     "write", "billing",
+                                      "admin",     "operator", NULL};
+const char *const lm_role_names[] = {[LM_ROLE_VIEWER] = "viewer",
+                                     [LM_ROLE_DEVELOPER] = "developer",
+                                     [LM_ROLE_ADMIN] = "admin",
+                                     NULL};
 
 static const unsigned scopes_of_role[] = {
     [LM_ROLE_VIEWER] = LM_SCOPE_READ | LM_SCOPE_BILLING,

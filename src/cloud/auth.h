@@ -20,7 +20,10 @@ typedef enum lm_scope {
     LM_SCOPE_OPERATOR = 1 << 5,  /* the whole cloud */
 } lm_scope;
 
-enum { LM_SCOPES_ALL = 0x3f, LM_SCOPE_ANY = LM_SCOPES_ALL /* of an endpoint: every valid key will do */ };
+enum {
+    LM_SCOPES_ALL = 0x3f,
+    LM_SCOPE_ANY = LM_SCOPES_ALL /* of an endpoint: every valid key will do */
+};
 
 typedef enum lm_role { LM_ROLE_VIEWER, LM_ROLE_DEVELOPER, LM_ROLE_ADMIN } lm_role;
 

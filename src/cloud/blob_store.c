@@ -32,7 +32,8 @@ loam_status lm_blob_store_open(const char *dir, lm_blob_store **out, loam_error 
     store->tmp_dir = lm_path_join(dir, "tmp");
     store->lock_path = lm_path_join(dir, "lock");
     loam_status status = LOAM_OK;
-    if (!store->objects_dir || !store->tmp_dir || !store->lock_path) status = lm_error_no_memory(err, strlen(dir));
+    if (!store->objects_dir || !store->tmp_dir || !store->lock_path)
+        status = lm_error_no_memory(err, strlen(dir));
     if (status == LOAM_OK) status = lm_file_make_dirs(store->objects_dir, err);
     if (status == LOAM_OK) status = lm_file_make_dirs(store->tmp_dir, err);
     if (status != LOAM_OK) {
@@ -75,7 +76,8 @@ static int lock_store(const lm_blob_store *store, int mode, loam_error *err) {
 
 /* ---- copying and hashing ---- */
 
-static loam_status write_all(int fd, const char *path, const char *bytes, size_t n, loam_error *err) {
+static loam_status write_all(int fd, const char *path, const char *bytes, size_t n,
+                             loam_error *err) {
     while (n > 0) {
         ssize_t written = write(fd, bytes, n);
         if (written < 0 && errno == EINTR) continue;
@@ -87,8 +89,8 @@ static loam_status write_all(int fd, const char *path, const char *bytes, size_t
 }
 
 /* Reads `from` to its end, hashing (hash may be NULL) and writing (to < 0: not). */
-static loam_status stream_file(int from, const char *from_path, int to, const char *to_path, lm_sha256 *hash,
-                               int64_t *out_size, loam_error *err) {
+static loam_status stream_file(int from, const char *from_path, int to, const char *to_path,
+                               lm_sha256 *hash, int64_t *out_size, loam_error *err) {
     char *piece = lm_alloc(COPY_BYTES);
     if (!piece) return lm_error_no_memory(err, COPY_BYTES);
     loam_status status = LOAM_OK;
@@ -132,19 +134,22 @@ loam_status lm_blob_store_verify(lm_blob_store *store, const char *digest, loam_
     finish_digest(&hash, found);
     if (strcmp(found, digest) == 0) return LOAM_OK;
     (void)lm_error_set(err, LOAM_CORRUPT, "object %s has the bytes of %s", digest, found);
-    return lm_error_hint(err, LOAM_CORRUPT, "the disk or somebody changed it; remove it and import the model again");
+    return lm_error_hint(err, LOAM_CORRUPT,
+                         "the disk or somebody changed it; remove it and import the model again");
 }
 
 /* ---- importing ---- */
 
 /* Moves a finished temporary to its name, or drops it when the object is there already; either way the object's time
  * stamp is fresh afterwards. */
-static loam_status place_object(lm_blob_store *store, const char *temp_path, const char *digest, loam_error *err) {
+static loam_status place_object(lm_blob_store *store, const char *temp_path, const char *digest,
+                                loam_error *err) {
     char *path = lm_blob_store_path(store, digest);
     char *folder = lm_asprintf("%s/%.2s", store->objects_dir, digest);
     int lock = -1;
     loam_status status = path && folder ? LOAM_OK : lm_error_no_memory(err, strlen(temp_path));
-    if (status == LOAM_OK && mkdir(folder, 0700) != 0 && errno != EEXIST) status = lm_error_errno(err, "%s", folder);
+    if (status == LOAM_OK && mkdir(folder, 0700) != 0 && errno != EEXIST)
+        status = lm_error_errno(err, "%s", folder);
     if (status == LOAM_OK && (lock = lock_store(store, LOCK_SH, err)) < 0) status = LOAM_IO;
     if (status == LOAM_OK) {
         if (utimes(path, NULL) == 0) {
@@ -162,8 +167,8 @@ static loam_status place_object(lm_blob_store *store, const char *temp_path, con
 }
 
 /* Streams one file into a temporary of the store. */
-static loam_status copy_in(int from, const char *from_path, const char *temp_path, int to, lm_blob_file *file,
-                           loam_error *err) {
+static loam_status copy_in(int from, const char *from_path, const char *temp_path, int to,
+                           lm_blob_file *file, loam_error *err) {
     lm_sha256 hash;
     lm_sha256_init(&hash);
     LM_TRY(stream_file(from, from_path, to, temp_path, &hash, &file->size_bytes, err));
@@ -172,7 +177,8 @@ static loam_status copy_in(int from, const char *from_path, const char *temp_pat
     return LOAM_OK;
 }
 
-static loam_status import_file(lm_blob_store *store, const char *path, lm_blob_file *file, loam_error *err) {
+static loam_status import_file(lm_blob_store *store, const char *path, lm_blob_file *file,
+                               loam_error *err) {
     int from = open(path, O_RDONLY | O_CLOEXEC);
     if (from < 0) return lm_error_errno(err, "%s", path);
     char *temp_path = lm_path_join(store->tmp_dir, "import-XXXXXX");
@@ -193,12 +199,13 @@ static loam_status import_file(lm_blob_store *store, const char *path, lm_blob_f
     return status;
 }
 
-static loam_status add_file(lm_blob_store *store, const char *path, const char *name, lm_blob_files *files,
-                            loam_error *err) {
+static loam_status add_file(lm_blob_store *store, const char *path, const char *name,
+                            lm_blob_files *files, loam_error *err) {
     lm_blob_file file = {0};
     if (files->len == LM_BLOB_MAX_FILES)
         return lm_error_set(err, LOAM_LIMIT, "%s: more than %d files", path, LM_BLOB_MAX_FILES);
-    if (strlen(name) >= sizeof file.path) return lm_error_set(err, LOAM_LIMIT, "%s: name too long", path);
+    if (strlen(name) >= sizeof file.path)
+        return lm_error_set(err, LOAM_LIMIT, "%s: name too long", path);
     memcpy(file.path, name, strlen(name) + 1);
     LM_TRY(import_file(store, path, &file, err));
     return lm_vec_push(files, file) ? LOAM_OK : lm_error_no_memory(err, sizeof file);
@@ -207,13 +214,15 @@ static loam_status add_file(lm_blob_store *store, const char *path, const char *
 static loam_status add_folder(lm_blob_store *store, const char *path, const char *prefix, int depth,
                               lm_blob_files *files, loam_error *err);
 
-static loam_status add_entry(lm_blob_store *store, const char *path, const char *name, const struct dirent *entry,
-                             int depth, lm_blob_files *files, loam_error *err) {
+static loam_status add_entry(lm_blob_store *store, const char *path, const char *name,
+                             const struct dirent *entry, int depth, lm_blob_files *files,
+                             loam_error *err) {
     struct stat info;
     if (stat(path, &info) != 0) return lm_error_errno(err, "%s", path);
     if (S_ISREG(info.st_mode)) return add_file(store, path, name, files, err);
     /* a link to a folder could lead in a circle */
-    if (S_ISDIR(info.st_mode) && entry->d_type != DT_LNK) return add_folder(store, path, name, depth + 1, files, err);
+    if (S_ISDIR(info.st_mode) && entry->d_type != DT_LNK)
+        return add_folder(store, path, name, depth + 1, files, err);
     return LOAM_OK;
 }
 
@@ -225,7 +234,8 @@ static bool is_remains(const char *name) {
 
 static loam_status add_folder(lm_blob_store *store, const char *path, const char *prefix, int depth,
                               lm_blob_files *files, loam_error *err) {
-    if (depth > LM_BLOB_MAX_DEPTH) return lm_error_set(err, LOAM_LIMIT, "%s: folders nest too deep", path);
+    if (depth > LM_BLOB_MAX_DEPTH)
+        return lm_error_set(err, LOAM_LIMIT, "%s: folders nest too deep", path);
     DIR *dir = opendir(path);
     if (!dir) return lm_error_errno(err, "%s", path);
     loam_status status = LOAM_OK;
@@ -234,7 +244,8 @@ static loam_status add_folder(lm_blob_store *store, const char *path, const char
         if (entry->d_name[0] == '.' || is_remains(entry->d_name)) continue;
         char *child = lm_path_join(path, entry->d_name);
         char *name = *prefix ? lm_path_join(prefix, entry->d_name) : lm_strdup(entry->d_name);
-        status = child && name ? add_entry(store, child, name, entry, depth, files, err) : lm_error_no_memory(err, 1);
+        status = child && name ? add_entry(store, child, name, entry, depth, files, err)
+                               : lm_error_no_memory(err, 1);
         lm_free(child);
         lm_free(name);
     }
@@ -253,20 +264,24 @@ static loam_status refresh(lm_blob_store *store, const lm_blob_files *files, loa
     loam_status status = LOAM_OK;
     for (size_t i = 0; i < files->len && status == LOAM_OK; i++) {
         char *path = lm_blob_store_path(store, files->ptr[i].digest);
-        if (!path) status = lm_error_no_memory(err, 1);
-        else if (utimes(path, NULL) != 0) status = lm_error_errno(err, "%s: was collected meanwhile", path);
+        if (!path)
+            status = lm_error_no_memory(err, 1);
+        else if (utimes(path, NULL) != 0)
+            status = lm_error_errno(err, "%s: was collected meanwhile", path);
         lm_free(path);
     }
     close(lock);
     return status;
 }
 
-loam_status lm_blob_store_import(lm_blob_store *store, const char *path, lm_blob_files *out, loam_error *err) {
+loam_status lm_blob_store_import(lm_blob_store *store, const char *path, lm_blob_files *out,
+                                 loam_error *err) {
     lm_blob_files files = {0};
     loam_status status;
     if (lm_file_is_dir(path)) {
         status = add_folder(store, path, "", 0, &files, err);
-        if (status == LOAM_OK && files.len == 0) status = lm_error_set(err, LOAM_INVALID, "%s: no files in it", path);
+        if (status == LOAM_OK && files.len == 0)
+            status = lm_error_set(err, LOAM_INVALID, "%s: no files in it", path);
     } else {
         const char *slash = strrchr(path, '/');
         status = add_file(store, path, slash ? slash + 1 : path, &files, err);
@@ -341,10 +356,13 @@ static bool path_is_safe(const char *path) {
     return true;
 }
 
-static loam_status place_view(lm_blob_store *store, const lm_blob_file *file, const char *dir, loam_error *err) {
-    if (!path_is_safe(file->path)) return lm_error_set(err, LOAM_CORRUPT, "file name '%s' leaves its folder", file->path);
+static loam_status place_view(lm_blob_store *store, const lm_blob_file *file, const char *dir,
+                              loam_error *err) {
+    if (!path_is_safe(file->path))
+        return lm_error_set(err, LOAM_CORRUPT, "file name '%s' leaves its folder", file->path);
     char *object = lm_blob_store_path(store, file->digest), *path = lm_path_join(dir, file->path);
-    loam_status status = object && path ? make_parent(path, err) : lm_error_no_memory(err, strlen(dir));
+    loam_status status =
+        object && path ? make_parent(path, err) : lm_error_no_memory(err, strlen(dir));
     if (status == LOAM_OK && !has_size(path, file->size_bytes)) {
         unlink(path);
         if (link(object, path) != 0) {
@@ -360,8 +378,8 @@ static loam_status place_view(lm_blob_store *store, const lm_blob_file *file, co
     return status;
 }
 
-loam_status lm_blob_store_materialize(lm_blob_store *store, const lm_blob_file *files, size_t n_files, const char *dir,
-                                      loam_error *err) {
+loam_status lm_blob_store_materialize(lm_blob_store *store, const lm_blob_file *files,
+                                      size_t n_files, const char *dir, loam_error *err) {
     LM_TRY(lm_file_make_dirs(dir, err));
     for (size_t i = 0; i < n_files; i++) LM_TRY(place_view(store, &files[i], dir, err));
     return LOAM_OK;
@@ -374,8 +392,8 @@ static bool is_old(const struct stat *info, int64_t grace_ms) {
     return changed_ms + grace_ms <= lm_clock_epoch_ms();
 }
 
-static loam_status collect_object(lm_blob_store *store, const lm_blob_gc *gc, const char *digest, lm_blob_gc_result *result,
-                                  loam_error *err) {
+static loam_status collect_object(lm_blob_store *store, const lm_blob_gc *gc, const char *digest,
+                                  lm_blob_gc_result *result, loam_error *err) {
     char *path = lm_blob_store_path(store, digest);
     if (!path) return lm_error_no_memory(err, strlen(store->objects_dir));
     loam_status status = LOAM_OK;
@@ -384,7 +402,8 @@ static loam_status collect_object(lm_blob_store *store, const lm_blob_gc *gc, co
     if (found && is_old(&info, gc->grace_ms) && !gc->is_live(digest, gc->arg)) {
         int lock = lock_store(store, LOCK_EX, err);
         if (lock < 0) status = LOAM_IO;
-        if (lock >= 0 && stat(path, &info) == 0 && is_old(&info, gc->grace_ms)) removed = unlink(path) == 0;
+        if (lock >= 0 && stat(path, &info) == 0 && is_old(&info, gc->grace_ms))
+            removed = unlink(path) == 0;
         if (lock >= 0) close(lock);
     }
     if (removed) {
@@ -405,7 +424,8 @@ static void sweep_tmp(const lm_blob_store *store, int64_t grace_ms) {
     while (dir && (entry = readdir(dir))) {
         struct stat info;
         char *path = lm_path_join(store->tmp_dir, entry->d_name);
-        if (path && lstat(path, &info) == 0 && S_ISREG(info.st_mode) && is_old(&info, grace_ms)) unlink(path);
+        if (path && lstat(path, &info) == 0 && S_ISREG(info.st_mode) && is_old(&info, grace_ms))
+            unlink(path);
         lm_free(path);
     }
     if (dir) closedir(dir);
@@ -429,14 +449,16 @@ static loam_status collect_folder(lm_blob_store *store, const lm_blob_gc *gc, co
     return status;
 }
 
-loam_status lm_blob_store_gc(lm_blob_store *store, const lm_blob_gc *gc, lm_blob_gc_result *out, loam_error *err) {
+loam_status lm_blob_store_gc(lm_blob_store *store, const lm_blob_gc *gc, lm_blob_gc_result *out,
+                             loam_error *err) {
     DIR *dir = opendir(store->objects_dir);
     if (!dir) return lm_error_errno(err, "%s", store->objects_dir);
     lm_blob_gc_result result = {0};
     loam_status status = LOAM_OK;
     struct dirent *entry;
     while (status == LOAM_OK && (entry = readdir(dir))) {
-        if (strlen(entry->d_name) == 2 && entry->d_name[0] != '.') status = collect_folder(store, gc, entry->d_name, &result, err);
+        if (strlen(entry->d_name) == 2 && entry->d_name[0] != '.')
+            status = collect_folder(store, gc, entry->d_name, &result, err);
     }
     closedir(dir);
     if (status != LOAM_OK) return status;

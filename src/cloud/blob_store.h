@@ -46,7 +46,8 @@ void lm_blob_store_close(lm_blob_store *store);
  * begin with a dot and remains of unfinished writes left out), sorted by path. Commit the reference within the
  * collector's grace time. On failure (full disk included) nothing half-made stays and `out` is unchanged; objects
  * already placed are left to the collector. Free with lm_vec_deinit. */
-loam_status lm_blob_store_import(lm_blob_store *store, const char *path, lm_blob_files *out, loam_error *err) LM_MUST_USE;
+loam_status lm_blob_store_import(lm_blob_store *store, const char *path, lm_blob_files *out,
+                                 loam_error *err) LM_MUST_USE;
 
 /* Digest of a folder: SHA-256 over "digest  path\n" of its files in order. */
 void lm_blob_files_digest(const lm_blob_files *files, char out[LM_SHA256_HEX_BYTES]);
@@ -57,15 +58,17 @@ LM_MUST_USE char *lm_blob_store_path(const lm_blob_store *store, const char *dig
 bool lm_blob_store_has(const lm_blob_store *store, const char *digest);
 
 /* Reads the object again: LOAM_CORRUPT when its bytes no longer have this digest. */
-loam_status lm_blob_store_verify(lm_blob_store *store, const char *digest, loam_error *err) LM_MUST_USE;
+loam_status lm_blob_store_verify(lm_blob_store *store, const char *digest,
+                                 loam_error *err) LM_MUST_USE;
 
 /* Makes `dir` a folder with these files: hard links, or copies when `dir` is on another file system. The files are
  * read-only and stay when the collector takes the object. Files already there with the right size are kept. */
-loam_status lm_blob_store_materialize(lm_blob_store *store, const lm_blob_file *files, size_t n_files, const char *dir,
-                                      loam_error *err) LM_MUST_USE;
+loam_status lm_blob_store_materialize(lm_blob_store *store, const lm_blob_file *files,
+                                      size_t n_files, const char *dir, loam_error *err) LM_MUST_USE;
 
 typedef struct lm_blob_gc {
-    bool (*is_live)(const char *digest, void *arg); /* does any version refer to it? from a snapshot taken before */
+    bool (*is_live)(const char *digest,
+                    void *arg); /* does any version refer to it? from a snapshot taken before */
     void *arg;
     int64_t grace_ms; /* objects refreshed since are kept; longer than any import takes */
 } lm_blob_gc;
@@ -75,6 +78,7 @@ typedef struct lm_blob_gc_result {
     int64_t kept_bytes, removed_bytes;
 } lm_blob_gc_result;
 
-loam_status lm_blob_store_gc(lm_blob_store *store, const lm_blob_gc *gc, lm_blob_gc_result *out, loam_error *err) LM_MUST_USE;
+loam_status lm_blob_store_gc(lm_blob_store *store, const lm_blob_gc *gc, lm_blob_gc_result *out,
+                             loam_error *err) LM_MUST_USE;
 
 #endif

@@ -10,19 +10,23 @@ typedef struct bootstrap {
     char secret[LM_SECRET_BYTES];
 } bootstrap;
 
-static loam_status write_events(lm_cloud *cloud, lm_db *db, const lm_project *project, const lm_key *key, loam_error *err) {
+static loam_status write_events(lm_cloud *cloud, lm_db *db, const lm_project *project,
+                                const lm_key *key, loam_error *err) {
     json_t *object = lm_table_json(&lm_project_table, project);
-    loam_status status = lm_event_write(db, &cloud->ids, project->id, "system", "project.create", project->id, NULL, object, err);
+    loam_status status = lm_event_write(db, &cloud->ids, project->id, "system", "project.create",
+                                        project->id, NULL, object, err);
     json_decref(object);
     if (status != LOAM_OK) return status;
     object = lm_table_json(&lm_key_table, key);
-    status = lm_event_write(db, &cloud->ids, project->id, "system", "key.create", key->id, NULL, object, err);
+    status = lm_event_write(db, &cloud->ids, project->id, "system", "key.create", key->id, NULL,
+                            object, err);
     json_decref(object);
     return status;
 }
 
 static loam_status make_first(bootstrap *b, lm_db *db, loam_error *err) {
-    lm_project project = {.name = "default", .is_operator = true, .created_ms = lm_clock_epoch_ms()};
+    lm_project project = {
+        .name = "default", .is_operator = true, .created_ms = lm_clock_epoch_ms()};
     lm_id_new(&b->cloud->ids, "prj", project.id);
     LM_TRY(lm_table_insert(db, &lm_project_table, &project, err));
     lm_key key = {.name = "admin", .role = lm_role_names[LM_ROLE_ADMIN], .scopes = LM_SCOPES_ALL};

@@ -7,6 +7,7 @@
 
 /* Makes what is missing and loads keys and prices into memory. out_secret is empty unless a key was made. From the main
  * thread, before the loops run. */
-loam_status lm_bootstrap(lm_cloud *cloud, char out_secret[LM_SECRET_BYTES], loam_error *err) LM_MUST_USE;
+loam_status lm_bootstrap(lm_cloud *cloud, char out_secret[LM_SECRET_BYTES],
+                         loam_error *err) LM_MUST_USE;
 
 #endif

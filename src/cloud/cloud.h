@@ -18,14 +18,14 @@
 #include "net/http_server.h"
 
 typedef struct lm_cloud_config {
-    const char *home;        /* folder of everything the cloud keeps */
-    const char *database;    /* postgresql:// or a file; NULL: home/loam.db */
+    const char *home;     /* folder of everything the cloud keeps */
+    const char *database; /* postgresql:// or a file; NULL: home/loam.db */
     const char *host;
-    int port;                /* 0: any free one */
-    int n_loops;             /* threads that serve HTTP; at least 1 */
-    const char *program;     /* path of the loam binary, for workers and trainers */
-    int64_t peak_flops;      /* of this machine, for the local pool; 0: measure */
-    const char *port_file;   /* written once requests are taken; NULL: none */
+    int port;              /* 0: any free one */
+    int n_loops;           /* threads that serve HTTP; at least 1 */
+    const char *program;   /* path of the loam binary, for workers and trainers */
+    int64_t peak_flops;    /* of this machine, for the local pool; 0: measure */
+    const char *port_file; /* written once requests are taken; NULL: none */
 } lm_cloud_config;
 
 enum { LM_CLOUD_LOOPS_MAX = 16 };
@@ -39,8 +39,9 @@ struct lm_cloud {
     lm_keyring *keyring;
     lm_ledger *ledger;
     struct lm_api_server *api;
-    lm_arena arena;               /* for what lives as long as the cloud */
-    lm_loop *loops[LM_CLOUD_LOOPS_MAX]; /* loops[0] is the main thread's: timers of services live there */
+    lm_arena arena; /* for what lives as long as the cloud */
+    lm_loop *loops
+        [LM_CLOUD_LOOPS_MAX]; /* loops[0] is the main thread's: timers of services live there */
     lm_http_server *servers[LM_CLOUD_LOOPS_MAX];
     lm_route_vec routes;
     int64_t started_ms;
@@ -61,9 +62,13 @@ typedef struct lm_cloud_service {
     const char *name;
     /* On the main thread, loops not yet running. Adds routes with lm_vec_push(&cloud->routes, ...). */
     loam_status (*start)(lm_cloud *cloud, loam_error *err);
-    void (*stop)(lm_cloud *cloud);   /* on the main thread, loops stopped; accepts a service that never started */
-    void (*drain)(lm_cloud *cloud);  /* on the main loop when the cloud is asked to stop: begin to wind down; may be NULL */
-    bool (*idle)(lm_cloud *cloud);   /* winding down is complete; NULL: always */
+    void (*stop)(
+        lm_cloud
+            *cloud); /* on the main thread, loops stopped; accepts a service that never started */
+    void (*drain)(
+        lm_cloud *
+            cloud); /* on the main loop when the cloud is asked to stop: begin to wind down; may be NULL */
+    bool (*idle)(lm_cloud *cloud);                 /* winding down is complete; NULL: always */
     void (*metrics)(lm_cloud *cloud, lm_buf *out); /* Prometheus text; any loop; may be NULL */
 } lm_cloud_service;
 
@@ -76,6 +81,7 @@ typedef struct lm_cloud_hooks {
 
 /* Runs the cloud until SIGTERM or SIGINT: opens the store, makes the first project and its admin key (its secret goes to
  * on_first_key, once in the cloud's life), serves, drains, closes. LOAM_CONFLICT when another one runs on this home. */
-loam_status lm_cloud_run(const lm_cloud_config *config, const lm_cloud_hooks *hooks, loam_error *err) LM_MUST_USE;
+loam_status lm_cloud_run(const lm_cloud_config *config, const lm_cloud_hooks *hooks,
+                         loam_error *err) LM_MUST_USE;
 
 #endif

@@ -6,7 +6,8 @@
 
 loam_status lm_db_open(const char *url, lm_db **out, loam_error *err) {
     lm_str text = lm_str_of(url);
-    bool is_postgres = lm_str_starts(text, LM_STR("postgresql://")) || lm_str_starts(text, LM_STR("postgres://"));
+    bool is_postgres =
+        lm_str_starts(text, LM_STR("postgresql://")) || lm_str_starts(text, LM_STR("postgres://"));
     if (!is_postgres && strstr(url, "://")) {
         lm_error_set(err, LOAM_INVALID, "database '%s': unknown kind", url);
         return lm_error_hint(err, LOAM_INVALID, "give a file's path or a postgresql:// address");
@@ -27,7 +28,8 @@ const char *lm_db_kind(const lm_db *db) {
     return db->driver->kind;
 }
 
-loam_status lm_db_query(lm_db *db, const char *sql, lm_values values, lm_rows *out, loam_error *err) {
+loam_status lm_db_query(lm_db *db, const char *sql, lm_values values, lm_rows *out,
+                        loam_error *err) {
     *out = (lm_rows){.db = db};
     return db->driver->query(db, sql, values, out, err);
 }
@@ -55,10 +57,12 @@ lm_str lm_row_text(const lm_rows *rows, int column) {
     return rows->db->driver->text(rows, column);
 }
 
-loam_status lm_db_exec(lm_db *db, const char *sql, lm_values values, int64_t *out_changed, loam_error *err) {
+loam_status lm_db_exec(lm_db *db, const char *sql, lm_values values, int64_t *out_changed,
+                       loam_error *err) {
     lm_rows rows;
     LM_TRY(lm_db_query(db, sql, values, &rows, err));
-    while (lm_rows_next(&rows)) {}
+    while (lm_rows_next(&rows)) {
+    }
     int64_t changed = rows.status == LOAM_OK ? db->driver->n_changed(&rows) : 0;
     LM_TRY(lm_rows_end(&rows, err));
     if (out_changed) *out_changed = changed;
@@ -87,7 +91,8 @@ loam_status lm_db_commit(lm_db *db, loam_error *err) {
 static void undo(lm_db *db, const char *sql) {
     loam_error err = {0};
     if (!lm_db_in_transaction(db)) return;
-    if (lm_db_exec(db, sql, LM_NO_VALUES, NULL, &err) != LOAM_OK) lm_log_error(LM_LOG_WARN, "store", &err);
+    if (lm_db_exec(db, sql, LM_NO_VALUES, NULL, &err) != LOAM_OK)
+        lm_log_error(LM_LOG_WARN, "store", &err);
 }
 
 void lm_db_rollback(lm_db *db) {

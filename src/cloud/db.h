@@ -54,8 +54,9 @@ typedef struct lm_values {
     const lm_value *ptr;
     size_t len;
 } lm_values;
-#define LM_VALUES(...)                                                                             \
-    ((lm_values){(const lm_value[]){__VA_ARGS__}, sizeof((const lm_value[]){__VA_ARGS__}) / sizeof(lm_value)})
+#define LM_VALUES(...)                            \
+    ((lm_values){(const lm_value[]){__VA_ARGS__}, \
+                 sizeof((const lm_value[]){__VA_ARGS__}) / sizeof(lm_value)})
 #define LM_NO_VALUES ((lm_values){NULL, 0})
 
 /* `url` is a path of a SQLite file (created when absent, mode 0600) or postgresql://...; ":memory:" for tests. */
@@ -85,7 +86,8 @@ typedef struct lm_rows {
 } lm_rows;
 
 /* On success the caller must call lm_rows_end; on failure there is nothing to end. */
-loam_status lm_db_query(lm_db *db, const char *sql, lm_values values, lm_rows *out, loam_error *err) LM_MUST_USE;
+loam_status lm_db_query(lm_db *db, const char *sql, lm_values values, lm_rows *out,
+                        loam_error *err) LM_MUST_USE;
 bool lm_rows_next(lm_rows *rows); /* false: no more, or failed */
 loam_status lm_rows_end(lm_rows *rows, loam_error *err) LM_MUST_USE;
 
@@ -96,11 +98,13 @@ lm_str lm_row_text(const lm_rows *rows, int column); /* empty for null; NUL-term
 
 /* Transactions. Savepoints nest inside one; the store uses them to let many callers share one commit. */
 loam_status lm_db_begin(lm_db *db, loam_error *err) LM_MUST_USE;
-loam_status lm_db_commit(lm_db *db, loam_error *err) LM_MUST_USE; /* on failure the transaction is rolled back */
+loam_status lm_db_commit(lm_db *db, loam_error *err)
+    LM_MUST_USE; /* on failure the transaction is rolled back */
 void lm_db_rollback(lm_db *db);
 loam_status lm_db_savepoint(lm_db *db, loam_error *err) LM_MUST_USE;
-loam_status lm_db_release(lm_db *db, loam_error *err) LM_MUST_USE;    /* keep what was done since the savepoint */
-void lm_db_rollback_to(lm_db *db);                                    /* undo it */
+loam_status lm_db_release(lm_db *db,
+                          loam_error *err) LM_MUST_USE; /* keep what was done since the savepoint */
+void lm_db_rollback_to(lm_db *db);                      /* undo it */
 /* False once a failure (full disk, lost server) has ended the transaction by itself. */
 bool lm_db_in_transaction(const lm_db *db);
 

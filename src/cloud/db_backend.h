@@ -10,7 +10,8 @@ typedef struct lm_db_driver {
     loam_status (*open)(const char *url, lm_db **out, loam_error *err);
     void (*close)(lm_db *db);
     loam_status (*claim)(lm_db *db, loam_error *err); /* NULL: nothing to do */
-    loam_status (*query)(lm_db *db, const char *sql, lm_values values, lm_rows *out, loam_error *err);
+    loam_status (*query)(lm_db *db, const char *sql, lm_values values, lm_rows *out,
+                         loam_error *err);
     bool (*next)(lm_rows *rows);
     void (*end)(lm_rows *rows);
     int64_t (*n_changed)(const lm_rows *rows); /* of a statement run to its end */

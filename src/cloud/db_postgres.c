@@ -43,9 +43,11 @@ static loam_status failed(const lm_db *db, const PGresult *result, loam_error *e
     const char *sqlstate = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
     const char *text = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
     bool lost = PQstatus(of(db)->conn) != CONNECTION_OK;
-    state_class found = {NULL, lost ? LOAM_UNAVAILABLE : LOAM_INTERNAL, lost ? "check that the database server runs" : NULL};
+    state_class found = {NULL, lost ? LOAM_UNAVAILABLE : LOAM_INTERNAL,
+                         lost ? "check that the database server runs" : NULL};
     for (size_t i = 0; sqlstate && i < LM_COUNT_OF(state_classes); i++) {
-        if (strncmp(sqlstate, state_classes[i].sqlstate, strlen(state_classes[i].sqlstate)) != 0) continue;
+        if (strncmp(sqlstate, state_classes[i].sqlstate, strlen(state_classes[i].sqlstate)) != 0)
+            continue;
         found = state_classes[i];
         break;
     }
@@ -107,7 +109,8 @@ static loam_status check(lm_db *db, PGresult *result, loam_error *err) {
 }
 
 /* Prepares the text under a name of its own at its first use; the name follows from its number. */
-static loam_status prepare(lm_db *db, const char *sql, char name[STATEMENT_NAME_BYTES], loam_error *err) {
+static loam_status prepare(lm_db *db, const char *sql, char name[STATEMENT_NAME_BYTES],
+                           loam_error *err) {
     uint64_t number;
     if (!db->statements) return lm_error_no_memory(err, 0);
     bool known = lm_map_get(db->statements, lm_str_of(sql), &number);
@@ -145,25 +148,29 @@ static bool set_parameter(parameters *p, size_t i, const lm_value *value) {
         p->texts[i] = p->numbers[i];
         return true;
     case LM_VALUE_TEXT:
-        p->texts[i] = p->copies[i] = lm_strndup(value->text.ptr ? value->text.ptr : "", value->text.len);
+        p->texts[i] = p->copies[i] =
+            lm_strndup(value->text.ptr ? value->text.ptr : "", value->text.len);
         return p->copies[i] != NULL;
     default: return true;
     }
 }
 
-static loam_status postgres_query(lm_db *db, const char *sql, lm_values values, lm_rows *out, loam_error *err) {
+static loam_status postgres_query(lm_db *db, const char *sql, lm_values values, lm_rows *out,
+                                  loam_error *err) {
     LM_ASSERT(values.len <= MAX_VALUES);
     char name[STATEMENT_NAME_BYTES];
     LM_TRY(prepare(db, sql, name, err));
     parameters p = {0};
     bool complete = true;
-    for (size_t i = 0; i < values.len && complete; i++) complete = set_parameter(&p, i, &values.ptr[i]);
+    for (size_t i = 0; i < values.len && complete; i++)
+        complete = set_parameter(&p, i, &values.ptr[i]);
     loam_status status = complete ? LOAM_OK : lm_error_no_memory(err, 0);
     if (complete) {
         PGresult *result =
             PQexecPrepared(of(db)->conn, name, (int)values.len, p.texts, NULL, NULL, 0);
         status = check(db, result, err);
-        if (status == LOAM_OK) *out = (lm_rows){.db = db, .state = result, .n = PQntuples(result), .index = -1};
+        if (status == LOAM_OK)
+            *out = (lm_rows){.db = db, .state = result, .n = PQntuples(result), .index = -1};
     }
     for (size_t i = 0; i < values.len; i++) lm_free(p.copies[i]);
     return status;
@@ -211,19 +218,22 @@ static loam_status postgres_claim(lm_db *db, loam_error *err) {
     enum { TRIES = 50, PAUSE_MS = 100 };
     for (int i = 0; i < TRIES; i++) {
         lm_rows rows;
-        LM_TRY(lm_db_query(db, "SELECT CASE WHEN pg_try_advisory_lock(7811341) THEN 1 ELSE 0 END", LM_NO_VALUES, &rows, err));
+        LM_TRY(lm_db_query(db, "SELECT CASE WHEN pg_try_advisory_lock(7811341) THEN 1 ELSE 0 END",
+                           LM_NO_VALUES, &rows, err));
         of(db)->claimed = lm_rows_next(&rows) && lm_row_i64(&rows, 0);
         LM_TRY(lm_rows_end(&rows, err));
         if (of(db)->claimed) return LOAM_OK;
         lm_clock_sleep_ms(PAUSE_MS);
     }
     lm_error_set(err, LOAM_CONFLICT, "another cloud works on this database");
-    return lm_error_hint(err, LOAM_CONFLICT, "stop the other 'loam up', or give this one a database of its own");
+    return lm_error_hint(err, LOAM_CONFLICT,
+                         "stop the other 'loam up', or give this one a database of its own");
 }
 
 static loam_status postgres_begin(lm_db *db, loam_error *err) {
-    loam_status status = PQstatus(of(db)->conn) == CONNECTION_OK ? lm_db_exec(db, "BEGIN", LM_NO_VALUES, NULL, err)
-                                                                 : LOAM_UNAVAILABLE;
+    loam_status status = PQstatus(of(db)->conn) == CONNECTION_OK
+                             ? lm_db_exec(db, "BEGIN", LM_NO_VALUES, NULL, err)
+                             : LOAM_UNAVAILABLE;
     if (status != LOAM_UNAVAILABLE) return status;
     PQreset(of(db)->conn); /* a server that went away and came back costs nobody an error */
     forget_statements(db);

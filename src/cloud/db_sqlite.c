@@ -40,7 +40,8 @@ static loam_status failed(const lm_db *db, loam_error *err) {
     lm_error_set(err, status, "database: %s", sqlite3_errmsg(of(db)->handle));
     if ((code & 0xff) == SQLITE_FULL || (code & 0xff) == SQLITE_IOERR)
         lm_error_hint(err, status, "free some disk space and try again");
-    if ((code & 0xff) == SQLITE_BUSY) lm_error_hint(err, status, "another program holds the database's lock");
+    if ((code & 0xff) == SQLITE_BUSY)
+        lm_error_hint(err, status, "another program holds the database's lock");
     return status;
 }
 
@@ -56,7 +57,8 @@ static void sqlite_close(lm_db *db) {
 }
 
 static loam_status sqlite_script(lm_db *db, const char *sql, loam_error *err) {
-    return sqlite3_exec(of(db)->handle, sql, NULL, NULL, NULL) == SQLITE_OK ? LOAM_OK : failed(db, err);
+    return sqlite3_exec(of(db)->handle, sql, NULL, NULL, NULL) == SQLITE_OK ? LOAM_OK
+                                                                            : failed(db, err);
 }
 
 static loam_status sqlite_open(const char *url, lm_db **out, loam_error *err) {
@@ -72,10 +74,11 @@ static loam_status sqlite_open(const char *url, lm_db **out, loam_error *err) {
         status = failed(&db->base, err);
     }
     if (status == LOAM_OK)
-        status = sqlite_script(&db->base,
-                               "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
-                               "PRAGMA busy_timeout = 5000; PRAGMA cache_size = -4096;",
-                               err);
+        status = sqlite_script(
+            &db->base,
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+            "PRAGMA busy_timeout = 5000; PRAGMA cache_size = -4096;",
+            err);
     if (status != LOAM_OK) {
         sqlite_close(&db->base);
         return lm_error_prefix(err, status, "%s", url);
@@ -94,7 +97,8 @@ static loam_status prepare(lm_db *db, const char *sql, lm_rows *rows, loam_error
         return LOAM_OK;
     }
     sqlite3_stmt *statement;
-    if (sqlite3_prepare_v3(of(db)->handle, sql, -1, known ? 0 : SQLITE_PREPARE_PERSISTENT, &statement, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v3(of(db)->handle, sql, -1, known ? 0 : SQLITE_PREPARE_PERSISTENT,
+                           &statement, NULL) != SQLITE_OK)
         return failed(db, err);
     rows->state = statement;
     rows->cached = !known && lm_map_set(db->statements, lm_str_of(sql), (uintptr_t)statement);
@@ -105,8 +109,8 @@ static int bind(sqlite3_stmt *statement, int index, const lm_value *value) {
     switch (value->type) {
     case LM_VALUE_I64: return sqlite3_bind_int64(statement, index, value->i64);
     case LM_VALUE_TEXT:
-        return sqlite3_bind_text64(statement, index, value->text.ptr ? value->text.ptr : "", value->text.len,
-                                   SQLITE_STATIC, SQLITE_UTF8);
+        return sqlite3_bind_text64(statement, index, value->text.ptr ? value->text.ptr : "",
+                                   value->text.len, SQLITE_STATIC, SQLITE_UTF8);
     default: return sqlite3_bind_null(statement, index);
     }
 }
@@ -120,7 +124,8 @@ static void sqlite_end(lm_rows *rows) {
     sqlite3_clear_bindings(rows->state);
 }
 
-static loam_status sqlite_query(lm_db *db, const char *sql, lm_values values, lm_rows *out, loam_error *err) {
+static loam_status sqlite_query(lm_db *db, const char *sql, lm_values values, lm_rows *out,
+                                loam_error *err) {
     LM_TRY(prepare(db, sql, out, err));
     LM_ASSERT(sqlite3_bind_parameter_count(out->state) == (int)values.len);
     for (size_t i = 0; i < values.len; i++) {

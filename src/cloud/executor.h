@@ -18,9 +18,10 @@
 typedef struct lm_executor lm_executor;
 
 typedef struct lm_process_spec {
-    const char *state_dir;         /* made when absent */
-    const char *const *argv;       /* NULL-terminated; argv[0] is a path */
-    int64_t memory_limit_bytes;    /* of private writable memory (mapped model files do not count); 0: none */
+    const char *state_dir;   /* made when absent */
+    const char *const *argv; /* NULL-terminated; argv[0] is a path */
+    int64_t
+        memory_limit_bytes; /* of private writable memory (mapped model files do not count); 0: none */
 } lm_process_spec;
 
 typedef enum lm_process_state {
@@ -32,10 +33,10 @@ typedef enum lm_process_state {
 
 typedef struct lm_process_info {
     lm_process_state state;
-    int exit_code;      /* when EXITED and not by a signal */
-    int term_signal;    /* 0, or the signal that ended it */
-    int64_t pid;        /* 0 when not known */
-    int64_t ended_ms;   /* epoch; when EXITED */
+    int exit_code;    /* when EXITED and not by a signal */
+    int term_signal;  /* 0, or the signal that ended it */
+    int64_t pid;      /* 0 when not known */
+    int64_t ended_ms; /* epoch; when EXITED */
     int64_t max_rss_bytes;
 } lm_process_info;
 
@@ -44,9 +45,11 @@ typedef struct lm_executor_ops {
     /* Starts it; returns when it can be found by the other functions. LOAM_CONFLICT when the folder was used before. */
     loam_status (*start)(lm_executor *executor, const lm_process_spec *spec, loam_error *err);
     /* Looks; also how a restarted control plane reattaches. */
-    loam_status (*poll)(lm_executor *executor, const char *state_dir, lm_process_info *out, loam_error *err);
+    loam_status (*poll)(lm_executor *executor, const char *state_dir, lm_process_info *out,
+                        loam_error *err);
     /* Sends a signal to the process and all it started; nothing when it has ended. SIGKILL ends it for certain. */
-    loam_status (*signal)(lm_executor *executor, const char *state_dir, int signal_number, loam_error *err);
+    loam_status (*signal)(lm_executor *executor, const char *state_dir, int signal_number,
+                          loam_error *err);
     void (*free)(lm_executor *executor);
 } lm_executor_ops;
 
@@ -54,16 +57,19 @@ struct lm_executor {
     const lm_executor_ops *ops;
 };
 
-static inline LM_MUST_USE loam_status lm_executor_start(lm_executor *executor, const lm_process_spec *spec, loam_error *err) {
+static inline LM_MUST_USE loam_status lm_executor_start(lm_executor *executor,
+                                                        const lm_process_spec *spec,
+                                                        loam_error *err) {
     return executor->ops->start(executor, spec, err);
 }
 
-static inline LM_MUST_USE loam_status lm_executor_poll(lm_executor *executor, const char *state_dir, lm_process_info *out,
-                                                       loam_error *err) {
+static inline LM_MUST_USE loam_status lm_executor_poll(lm_executor *executor, const char *state_dir,
+                                                       lm_process_info *out, loam_error *err) {
     return executor->ops->poll(executor, state_dir, out, err);
 }
 
-static inline LM_MUST_USE loam_status lm_executor_signal(lm_executor *executor, const char *state_dir, int signal_number,
+static inline LM_MUST_USE loam_status lm_executor_signal(lm_executor *executor,
+                                                         const char *state_dir, int signal_number,
                                                          loam_error *err) {
     return executor->ops->signal(executor, state_dir, signal_number, err);
 }
@@ -73,6 +79,7 @@ static inline void lm_executor_free(lm_executor *executor) {
 }
 
 /* Child processes of this machine. `supervisor` is the program that offers `supervise` (see supervisor.h): loam itself. */
-loam_status lm_executor_local_new(const char *supervisor, lm_executor **out, loam_error *err) LM_MUST_USE;
+loam_status lm_executor_local_new(const char *supervisor, lm_executor **out,
+                                  loam_error *err) LM_MUST_USE;
 
 #endif

@@ -33,16 +33,19 @@ static loam_status open_lock(const char *state_dir, int *out_fd, loam_error *err
 
 /* ---- start ---- */
 
-static loam_status add_output(posix_spawn_file_actions_t *actions, const char *state_dir, const char *name, int fd,
-                              loam_error *err) {
+static loam_status add_output(posix_spawn_file_actions_t *actions, const char *state_dir,
+                              const char *name, int fd, loam_error *err) {
     char *path = lm_path_join(state_dir, name);
-    int failed = path ? posix_spawn_file_actions_addopen(actions, fd, path, O_WRONLY | O_CREAT | O_APPEND, 0600) : ENOMEM;
+    int failed = path ? posix_spawn_file_actions_addopen(actions, fd, path,
+                                                         O_WRONLY | O_CREAT | O_APPEND, 0600)
+                      : ENOMEM;
     lm_free(path);
     return failed ? lm_error_no_memory(err, strlen(state_dir)) : LOAM_OK;
 }
 
 /* The supervisor's view of the world: own session, signals as a fresh program has them, no input, the lock as 3. */
-static loam_status spawn(const char *program, char *const *argv, const char *state_dir, int lock, loam_error *err) {
+static loam_status spawn(const char *program, char *const *argv, const char *state_dir, int lock,
+                         loam_error *err) {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, all;
@@ -50,7 +53,8 @@ static loam_status spawn(const char *program, char *const *argv, const char *sta
     sigfillset(&all);
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setflags(&attributes,
+                             POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
@@ -58,7 +62,8 @@ static loam_status spawn(const char *program, char *const *argv, const char *sta
     if (status == LOAM_OK) status = add_output(&actions, state_dir, "stderr", STDERR_FILENO, err);
     if (status == LOAM_OK) {
         pid_t pid;
-        posix_spawn_file_actions_adddup2(&actions, lock, LOCK_FD); /* also when they are equal: drops close-on-exec */
+        posix_spawn_file_actions_adddup2(
+            &actions, lock, LOCK_FD); /* also when they are equal: drops close-on-exec */
         errno = posix_spawn(&pid, program, &actions, &attributes, argv, environ);
         if (errno) status = lm_error_errno(err, "cannot start %s", program);
     }
@@ -67,10 +72,11 @@ static loam_status spawn(const char *program, char *const *argv, const char *sta
     return status;
 }
 
-static loam_status spawn_supervised(const local_executor *executor, const lm_process_spec *spec, int lock, loam_error *err) {
+static loam_status spawn_supervised(const local_executor *executor, const lm_process_spec *spec,
+                                    int lock, loam_error *err) {
     char limit[32];
-    const char *argv[MAX_ARGS + 8] = {executor->supervisor, "supervise", "--state", spec->state_dir, "--memory-limit", limit,
-                                      "--"};
+    const char *argv[MAX_ARGS + 8] = {executor->supervisor, "supervise", "--state", spec->state_dir,
+                                      "--memory-limit",     limit,       "--"};
     size_t n = 7;
     snprintf(limit, sizeof limit, "%lld", (long long)spec->memory_limit_bytes);
     for (size_t i = 0; spec->argv[i]; i++) {
@@ -81,7 +87,8 @@ static loam_status spawn_supervised(const local_executor *executor, const lm_pro
 }
 
 static bool was_used(const char *state_dir) {
-    char *process = lm_path_join(state_dir, LM_SUPERVISE_PROCESS), *output = lm_path_join(state_dir, "stdout");
+    char *process = lm_path_join(state_dir, LM_SUPERVISE_PROCESS),
+         *output = lm_path_join(state_dir, "stdout");
     bool used = !process || !output || lm_file_exists(process) || lm_file_exists(output);
     lm_free(process);
     lm_free(output);
@@ -94,7 +101,8 @@ static loam_status local_start(lm_executor *base, const lm_process_spec *spec, l
     LM_TRY(open_lock(spec->state_dir, &lock, err));
     loam_status status = LOAM_OK;
     if (flock(lock, LOCK_EX | LOCK_NB) != 0 || was_used(spec->state_dir)) {
-        status = lm_error_set(err, LOAM_CONFLICT, "%s: a process was started here before", spec->state_dir);
+        status = lm_error_set(err, LOAM_CONFLICT, "%s: a process was started here before",
+                              spec->state_dir);
     } else {
         status = spawn_supervised((local_executor *)base, spec, lock, err);
     }
@@ -134,10 +142,12 @@ static loam_status is_gone(const char *state_dir, bool *out, loam_error *err) {
     return LOAM_OK;
 }
 
-static loam_status local_poll(lm_executor *base, const char *state_dir, lm_process_info *out, loam_error *err) {
+static loam_status local_poll(lm_executor *base, const char *state_dir, lm_process_info *out,
+                              loam_error *err) {
     bool gone;
     LM_TRY(is_gone(state_dir, &gone, err)); /* first: what it wrote before it went is read after */
-    json_t *process = read_state(state_dir, LM_SUPERVISE_PROCESS), *end = read_state(state_dir, LM_SUPERVISE_EXIT);
+    json_t *process = read_state(state_dir, LM_SUPERVISE_PROCESS),
+           *end = read_state(state_dir, LM_SUPERVISE_EXIT);
     lm_process_info info = {.pid = integer_of(process, "pid")};
     if (!gone) {
         info.state = LM_PROCESS_RUNNING;
@@ -151,7 +161,8 @@ static loam_status local_poll(lm_executor *base, const char *state_dir, lm_proce
         info.state = process ? LM_PROCESS_LOST : LM_PROCESS_NONE;
     }
     pid_t supervisor = (pid_t)integer_of(process, "supervisor");
-    if (gone && supervisor > 1) waitpid(supervisor, NULL, WNOHANG); /* ours to reap if this process started it */
+    if (gone && supervisor > 1)
+        waitpid(supervisor, NULL, WNOHANG); /* ours to reap if this process started it */
     json_decref(process);
     json_decref(end);
     *out = info;
@@ -160,7 +171,8 @@ static loam_status local_poll(lm_executor *base, const char *state_dir, lm_proce
 
 /* ---- signal ---- */
 
-static loam_status local_signal(lm_executor *base, const char *state_dir, int signal_number, loam_error *err) {
+static loam_status local_signal(lm_executor *base, const char *state_dir, int signal_number,
+                                loam_error *err) {
     bool gone;
     LM_TRY(is_gone(state_dir, &gone, err));
     if (gone) return LOAM_OK;
@@ -182,8 +194,11 @@ static void local_free(lm_executor *base) {
 }
 
 loam_status lm_executor_local_new(const char *supervisor, lm_executor **out, loam_error *err) {
-    static const lm_executor_ops ops = {
-        .name = "local", .start = local_start, .poll = local_poll, .signal = local_signal, .free = local_free};
+    static const lm_executor_ops ops = {.name = "local",
+                                        .start = local_start,
+                                        .poll = local_poll,
+                                        .signal = local_signal,
+                                        .free = local_free};
     local_executor *executor = lm_calloc(1, sizeof *executor);
     char *program = lm_strdup(supervisor);
     if (!executor || !program) {

@@ -9,17 +9,20 @@ enum { WAKE_TIMEOUT_MS = 60000, MAX_WAITING = 256, WAIT_TICK_MS = 250, MAX_CHOIC
 
 /* ---- errors ---- */
 
-void lm_gateway_reply_error(lm_http_request *request, int http_status, const char *type, const char *param,
-                            const char *code, const char *message) {
-    json_t *error = json_pack("{s:{s:s,s:s,s:s?,s:s?}}", "error", "message", message, "type", type, "param", param, "code", code);
+void lm_gateway_reply_error(lm_http_request *request, int http_status, const char *type,
+                            const char *param, const char *code, const char *message) {
+    json_t *error = json_pack("{s:{s:s,s:s,s:s?,s:s?}}", "error", "message", message, "type", type,
+                              "param", param, "code", code);
     lm_http_reply_json(request, http_status, error);
 }
 
 /* Why a request was not let in. The grant of a valid key that lacks a scope names its project; `param`: the wrong field. */
-static void reply_refusal(lm_http_request *request, loam_status status, const lm_gateway_grant *grant, const char *param,
-                          int64_t retry_after_s, const loam_error *err) {
+static void reply_refusal(lm_http_request *request, loam_status status,
+                          const lm_gateway_grant *grant, const char *param, int64_t retry_after_s,
+                          const loam_error *err) {
     if (status == LOAM_DENIED && grant->project_id[0]) {
-        lm_gateway_reply_error(request, 403, "invalid_request_error", NULL, "missing_scope", err->message);
+        lm_gateway_reply_error(request, 403, "invalid_request_error", NULL, "missing_scope",
+                               err->message);
         return;
     }
     static const struct {
@@ -38,10 +41,12 @@ static void reply_refusal(lm_http_request *request, loam_status status, const lm
     while (kinds[i].status != status && kinds[i].status != LOAM_OK) i++;
     if (kinds[i].http_status == 429 || kinds[i].http_status == 503) {
         char seconds[24];
-        snprintf(seconds, sizeof seconds, "%lld", (long long)(retry_after_s > 0 ? retry_after_s : 1));
+        snprintf(seconds, sizeof seconds, "%lld",
+                 (long long)(retry_after_s > 0 ? retry_after_s : 1));
         lm_http_reply_header(request, "Retry-After", seconds);
     }
-    lm_gateway_reply_error(request, kinds[i].http_status, kinds[i].type, param, kinds[i].code, err->message);
+    lm_gateway_reply_error(request, kinds[i].http_status, kinds[i].type, param, kinds[i].code,
+                           err->message);
 }
 
 /* ---- waiting for a replica ---- */
@@ -130,7 +135,8 @@ void lm_exchange_end(lm_exchange *x) {
     lm_free(x);
 }
 
-void lm_exchange_fail(lm_exchange *x, int http_status, const char *type, const char *code, const char *message) {
+void lm_exchange_fail(lm_exchange *x, int http_status, const char *type, const char *code,
+                      const char *message) {
     if (http_status >= 500) lm_lane_count(&x->lane->stats.n_failed, +1);
     lm_gateway_reply_error(x->request, http_status, type, NULL, code, message);
     lm_exchange_end(x);
@@ -151,22 +157,29 @@ static const char *bearer_of(const lm_http_request *request) {
 
 /* The fields of the body that the gateway itself needs; the replica checks the rest. While a field is looked at, it is the
  * one that is wrong. */
-static loam_status read_ask(json_t *body, char model[LM_ROUTER_NAME_BYTES], lm_gateway_ask *ask, loam_error *err) {
+static loam_status read_ask(json_t *body, char model[LM_ROUTER_NAME_BYTES], lm_gateway_ask *ask,
+                            loam_error *err) {
     lm_str name;
     int64_t max_tokens, max_completion_tokens, n;
-    if (!json_is_object(body)) return lm_error_set(err, LOAM_INVALID, "the body must be a JSON object");
+    if (!json_is_object(body))
+        return lm_error_set(err, LOAM_INVALID, "the body must be a JSON object");
     ask->wrong = "model";
     LM_TRY(lm_json_str(body, "body", "model", &name, err));
-    if (name.len >= LM_ROUTER_NAME_BYTES || memchr(name.ptr, '\0', name.len)) return lm_error_set(err, LOAM_NOT_FOUND, "there is no model of such a name");
+    if (name.len >= LM_ROUTER_NAME_BYTES || memchr(name.ptr, '\0', name.len))
+        return lm_error_set(err, LOAM_NOT_FOUND, "there is no model of such a name");
     ask->wrong = "max_tokens";
     LM_TRY(lm_json_i64_or(body, "body", "max_tokens", 0, &max_tokens, err));
     if (json_object_get(body, "max_completion_tokens")) ask->wrong = "max_completion_tokens";
-    LM_TRY(lm_json_i64_or(body, "body", "max_completion_tokens", max_tokens, &max_completion_tokens, err));
+    LM_TRY(lm_json_i64_or(body, "body", "max_completion_tokens", max_tokens, &max_completion_tokens,
+                          err));
     if (max_completion_tokens < 0 || max_completion_tokens > INT32_MAX)
-        return lm_error_set(err, LOAM_INVALID, "body.%s: %lld is out of range", ask->wrong, (long long)max_completion_tokens);
+        return lm_error_set(err, LOAM_INVALID, "body.%s: %lld is out of range", ask->wrong,
+                            (long long)max_completion_tokens);
     ask->wrong = "n";
     LM_TRY(lm_json_i64_or(body, "body", "n", 1, &n, err));
-    if (n < 1 || n > MAX_CHOICES) return lm_error_set(err, LOAM_INVALID, "body.n: %lld is not from 1 to %d", (long long)n, MAX_CHOICES);
+    if (n < 1 || n > MAX_CHOICES)
+        return lm_error_set(err, LOAM_INVALID, "body.n: %lld is not from 1 to %d", (long long)n,
+                            MAX_CHOICES);
     ask->wrong = NULL;
     memcpy(model, name.ptr, name.len);
     model[name.len] = '\0';
@@ -175,7 +188,8 @@ static loam_status read_ask(json_t *body, char model[LM_ROUTER_NAME_BYTES], lm_g
     return LOAM_OK;
 }
 
-loam_status lm_gateway_ask_parse(lm_str text, char model[LM_ROUTER_NAME_BYTES], lm_gateway_ask *ask, loam_error *err) {
+loam_status lm_gateway_ask_parse(lm_str text, char model[LM_ROUTER_NAME_BYTES], lm_gateway_ask *ask,
+                                 loam_error *err) {
     json_t *body;
     LM_TRY(lm_json_parse(text, "body", &body, err));
     ask->body_bytes = (int64_t)text.len;
@@ -185,8 +199,8 @@ loam_status lm_gateway_ask_parse(lm_str text, char model[LM_ROUTER_NAME_BYTES], 
 }
 
 /* Key, body, endpoint, then limits and budget, so that a stranger learns nothing and a mistake costs nothing. */
-static loam_status let_in(lm_gateway *gateway, lm_http_request *request, lm_exchange *x, const char **out_wrong,
-                          int64_t *out_retry_after_s, loam_error *err) {
+static loam_status let_in(lm_gateway *gateway, lm_http_request *request, lm_exchange *x,
+                          const char **out_wrong, int64_t *out_retry_after_s, loam_error *err) {
     char model[LM_ROUTER_NAME_BYTES];
     lm_gateway_ask ask = {0};
     LM_TRY(gateway->hooks.identify(gateway->hooks.arg, bearer_of(request), &x->grant, err));
@@ -195,7 +209,9 @@ static loam_status let_in(lm_gateway *gateway, lm_http_request *request, lm_exch
     LM_TRY(status);
     if (!lm_router_find(gateway->router, x->grant.project_id, model, x->endpoint_id)) {
         *out_wrong = "model";
-        return lm_error_set(err, LOAM_NOT_FOUND, "the model '%s' does not exist; GET /v1/models lists those that do", model);
+        return lm_error_set(err, LOAM_NOT_FOUND,
+                            "the model '%s' does not exist; GET /v1/models lists those that do",
+                            model);
     }
     return gateway->hooks.admit(gateway->hooks.arg, &ask, &x->grant, out_retry_after_s, err);
 }
@@ -213,9 +229,11 @@ static void handle_completion(lm_http_request *request, void *arg) {
     const char *wrong = NULL;
     int64_t retry_after_s = 1;
     lm_exchange *x = lm_calloc(1, sizeof *x);
-    loam_status status = x ? let_in(gateway, request, x, &wrong, &retry_after_s, &err) : lm_error_no_memory(&err, sizeof *x);
+    loam_status status = x ? let_in(gateway, request, x, &wrong, &retry_after_s, &err)
+                           : lm_error_no_memory(&err, sizeof *x);
     if (status != LOAM_OK) {
-        reply_refusal(request, status, x ? &x->grant : &(lm_gateway_grant){0}, wrong, retry_after_s, &err);
+        reply_refusal(request, status, x ? &x->grant : &(lm_gateway_grant){0}, wrong, retry_after_s,
+                      &err);
         lm_free(x);
         return;
     }
@@ -233,15 +251,17 @@ static void handle_completion(lm_http_request *request, void *arg) {
 /* ---- the list of models ---- */
 
 static void add_model(const char *name, int64_t created_ms, void *arg) {
-    json_array_append_new(arg, json_pack("{s:s,s:s,s:I,s:s}", "id", name, "object", "model", "created",
-                                         (json_int_t)(created_ms / 1000), "owned_by", "loam"));
+    json_array_append_new(arg,
+                          json_pack("{s:s,s:s,s:I,s:s}", "id", name, "object", "model", "created",
+                                    (json_int_t)(created_ms / 1000), "owned_by", "loam"));
 }
 
 static void handle_models(lm_http_request *request, void *arg) {
     lm_gateway *gateway = arg;
     loam_error err = {0};
     lm_gateway_grant grant = {0};
-    loam_status status = gateway->hooks.identify(gateway->hooks.arg, bearer_of(request), &grant, &err);
+    loam_status status =
+        gateway->hooks.identify(gateway->hooks.arg, bearer_of(request), &grant, &err);
     if (status != LOAM_OK) {
         reply_refusal(request, status, &grant, NULL, 1, &err);
         return;
@@ -257,7 +277,8 @@ static loam_status lane_init(lm_lane *lane, lm_gateway *gateway, lm_loop *loop, 
     lane->gateway = gateway;
     lane->loop = loop;
     LM_TRY(lm_http_client_new(loop, &lane->client, err));
-    return lm_timer_new(loop, WAIT_TICK_MS, WAIT_TICK_MS, flush_waiting, lane, &lane->wait_timer, err);
+    return lm_timer_new(loop, WAIT_TICK_MS, WAIT_TICK_MS, flush_waiting, lane, &lane->wait_timer,
+                        err);
 }
 
 loam_status lm_gateway_new(const lm_gateway_options *options, lm_gateway **out, loam_error *err) {
@@ -265,14 +286,17 @@ loam_status lm_gateway_new(const lm_gateway_options *options, lm_gateway **out, 
     if (!gateway) return lm_error_no_memory(err, sizeof *gateway);
     gateway->router = options->router;
     gateway->hooks = options->hooks;
-    gateway->wake_timeout_ms = options->wake_timeout_ms ? options->wake_timeout_ms : WAKE_TIMEOUT_MS;
+    gateway->wake_timeout_ms =
+        options->wake_timeout_ms ? options->wake_timeout_ms : WAKE_TIMEOUT_MS;
     gateway->max_waiting = options->max_waiting ? options->max_waiting : MAX_WAITING;
-    gateway->routes[0] = (lm_http_route){"POST", "/v1/chat/completions", handle_completion, gateway};
+    gateway->routes[0] =
+        (lm_http_route){"POST", "/v1/chat/completions", handle_completion, gateway};
     gateway->routes[1] = (lm_http_route){"POST", "/v1/completions", handle_completion, gateway};
     gateway->routes[2] = (lm_http_route){"GET", "/v1/models", handle_models, gateway};
     loam_status status = LOAM_OK;
     for (; gateway->n_lanes < options->n_loops && status == LOAM_OK; gateway->n_lanes++)
-        status = lane_init(&gateway->lanes[gateway->n_lanes], gateway, options->loops[gateway->n_lanes], err);
+        status = lane_init(&gateway->lanes[gateway->n_lanes], gateway,
+                           options->loops[gateway->n_lanes], err);
     if (status != LOAM_OK) {
         lm_gateway_free(gateway);
         return status;

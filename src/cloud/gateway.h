@@ -25,7 +25,7 @@ typedef struct lm_gateway_ask {
     const char *model;
     int64_t body_bytes;
     int64_t max_new_tokens; /* times n; 0: the request does not say */
-    const char *wrong;      /* name of the field that the request is refused for, static text, or NULL */
+    const char *wrong; /* name of the field that the request is refused for, static text, or NULL */
 } lm_gateway_ask;
 
 /* A request let in. */
@@ -43,8 +43,8 @@ typedef struct lm_gateway_hooks {
      * not use models (403). */
     loam_status (*identify)(void *arg, const char *bearer, lm_gateway_grant *out, loam_error *err);
     /* Lets the request in, fills the rest. LOAM_LIMIT: too many requests or budget spent (429). */
-    loam_status (*admit)(void *arg, const lm_gateway_ask *ask, lm_gateway_grant *grant, int64_t *out_retry_after_s,
-                         loam_error *err);
+    loam_status (*admit)(void *arg, const lm_gateway_ask *ask, lm_gateway_grant *grant,
+                         int64_t *out_retry_after_s, loam_error *err);
     /* The request has ended, however; its usage is in the replica's journal if it got that far. Once per admission. */
     void (*ended)(void *arg, lm_gateway_grant *grant, bool reached_replica);
     /* Somebody waits for a replica of this endpoint. */
@@ -69,7 +69,8 @@ typedef struct lm_gateway_stats {
     int64_t n_retries, n_vanished; /* attempts on another replica; clients gone before the end */
 } lm_gateway_stats;
 
-loam_status lm_gateway_new(const lm_gateway_options *options, lm_gateway **out, loam_error *err) LM_MUST_USE;
+loam_status lm_gateway_new(const lm_gateway_options *options, lm_gateway **out,
+                           loam_error *err) LM_MUST_USE;
 void lm_gateway_free(lm_gateway *gateway); /* after its HTTP server */
 
 /* Routes for the HTTP servers; they live as long as the gateway. */
@@ -77,8 +78,8 @@ const lm_http_route *lm_gateway_routes(const lm_gateway *gateway, size_t *out_n)
 
 /* OpenAI's error shape, also for what the HTTP server itself refuses under /v1/. `type` as OpenAI names it; `param`: the
  * wrong field, or NULL. */
-void lm_gateway_reply_error(lm_http_request *request, int http_status, const char *type, const char *param,
-                            const char *code, const char *message);
+void lm_gateway_reply_error(lm_http_request *request, int http_status, const char *type,
+                            const char *param, const char *code, const char *message);
 
 /* Tells that the router has other replicas now: held requests go on. Any thread. */
 void lm_gateway_replicas_changed(lm_gateway *gateway);

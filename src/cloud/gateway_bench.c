@@ -14,7 +14,13 @@
 #include "cloud/reservations.h"
 #include "net/http_client.h"
 
-enum { LATENCY_REQUESTS = 1000, WARM_UP_REQUESTS = 500, STREAM_WAIT_MS = 20000, FILES_PER_STREAM = 4, SPARE_FILES = 256 };
+enum {
+    LATENCY_REQUESTS = 1000,
+    WARM_UP_REQUESTS = 500,
+    STREAM_WAIT_MS = 20000,
+    FILES_PER_STREAM = 4,
+    SPARE_FILES = 256
+};
 
 extern const lm_cloud_service lm_service_gateway; /* services.def */
 
@@ -26,7 +32,7 @@ typedef struct lane {
 } lane;
 
 typedef struct bench {
-    lm_cloud cloud;      /* just enough of one: store, keys, prices, gateway */
+    lm_cloud cloud; /* just enough of one: store, keys, prices, gateway */
     lane stub, front, clients;
     lm_http_server *stub_server, *front_server;
     lm_http_client *client;
@@ -38,7 +44,8 @@ typedef struct bench {
 static void answer_at_once(lm_http_request *request, void *arg) {
     lm_str body = lm_http_request_body(request);
     if (!memmem(body.ptr, body.len, "\"stream\":true", 13)) {
-        lm_http_reply(request, 200, "application/json", LM_STR("{\"id\":\"x\",\"choices\":[{\"index\":0,\"text\":\"hello\"}]}"));
+        lm_http_reply(request, 200, "application/json",
+                      LM_STR("{\"id\":\"x\",\"choices\":[{\"index\":0,\"text\":\"hello\"}]}"));
         return;
     }
     lm_http_stream_begin(request, 200, "text/event-stream"); /* and stays open */
@@ -82,8 +89,10 @@ static loam_status publish_stub(bench *b, loam_error *err) {
     lm_caller caller;
     LM_TRY(lm_keyring_authenticate(b->cloud.keyring, b->secret, lm_clock_epoch_ms(), &caller, err));
     lm_router_replica replica = {.id = "stub"};
-    lm_router_endpoint endpoint = {.id = "bench", .name = "bench", .replicas = &replica, .n_replicas = 1};
-    snprintf(replica.url, sizeof replica.url, "http://127.0.0.1:%d", lm_http_server_port(b->stub_server));
+    lm_router_endpoint endpoint = {
+        .id = "bench", .name = "bench", .replicas = &replica, .n_replicas = 1};
+    snprintf(replica.url, sizeof replica.url, "http://127.0.0.1:%d",
+             lm_http_server_port(b->stub_server));
     snprintf(endpoint.project_id, sizeof endpoint.project_id, "%s", caller.project_id);
     return lm_router_publish(b->cloud.router, &endpoint, 1, err);
 }
@@ -94,9 +103,11 @@ static loam_status open_bench(bench *b, loam_error *err) {
     LM_TRY(lm_loop_new(&b->front.loop, err));
     LM_TRY(lm_loop_new(&b->clients.loop, err));
     LM_TRY(open_cloud(b, err));
-    lm_http_server_options stub = {.host = "127.0.0.1", .routes = stub_routes, .n_routes = LM_COUNT_OF(stub_routes)};
+    lm_http_server_options stub = {
+        .host = "127.0.0.1", .routes = stub_routes, .n_routes = LM_COUNT_OF(stub_routes)};
     LM_TRY(lm_http_server_new(b->stub.loop, &stub, &b->stub_server, err));
-    lm_http_server_options front = {.host = "127.0.0.1", .routes = b->cloud.routes.ptr, .n_routes = b->cloud.routes.len};
+    lm_http_server_options front = {
+        .host = "127.0.0.1", .routes = b->cloud.routes.ptr, .n_routes = b->cloud.routes.len};
     LM_TRY(lm_http_server_new(b->front.loop, &front, &b->front_server, err));
     LM_TRY(publish_stub(b, err));
     LM_TRY(lm_http_client_new(b->clients.loop, &b->client, err));
@@ -154,15 +165,20 @@ static void on_done(lm_http_call *call, loam_status status, const char *message,
     load *l = c->load;
     if (status != LOAM_OK) l->n_failed++;
     /* what the replica manager does once it finds the usage in the journal */
-    if (c->request_id[0]) lm_reservations_booked(l->bench->cloud.reservations, c->request_id, "", 2, 0);
+    if (c->request_id[0])
+        lm_reservations_booked(l->bench->cloud.reservations, c->request_id, "", 2, 0);
     l->latencies_ms[l->n_done++] = (float)((double)(lm_clock_mono_ns() - c->sent_ns) / 1e6);
     l->n_open--;
-    if (l->n_left > 0) send_next(c);
-    else if (l->n_open == 0) lm_loop_stop(l->bench->clients.loop);
+    if (l->n_left > 0)
+        send_next(c);
+    else if (l->n_open == 0)
+        lm_loop_stop(l->bench->clients.loop);
 }
 
-static loam_status start_call(load *l, const char *body, lm_http_call_options *options, lm_http_call **out) {
-    lm_http_header headers[] = {{"Authorization", l->bench->authorization}, {"Content-Type", "application/json"}};
+static loam_status start_call(load *l, const char *body, lm_http_call_options *options,
+                              lm_http_call **out) {
+    lm_http_header headers[] = {{"Authorization", l->bench->authorization},
+                                {"Content-Type", "application/json"}};
     options->method = "POST";
     options->url = l->url;
     options->headers = headers;
@@ -179,7 +195,9 @@ static void send_next(load_client *c) {
     c->request_id[0] = '\0';
     l->n_left--;
     l->n_open++;
-    if (start_call(l, "{\"model\":\"bench\",\"prompt\":\"hello\",\"max_tokens\":1}", &options, &call) == LOAM_OK) return;
+    if (start_call(l, "{\"model\":\"bench\",\"prompt\":\"hello\",\"max_tokens\":1}", &options,
+                   &call) == LOAM_OK)
+        return;
     l->n_open--;
     l->n_failed++;
 }
@@ -196,11 +214,15 @@ static double median(float *values, int64_t n) {
 }
 
 /* Sends n requests from n_clients at once to a port; the median of their latencies. */
-static loam_status run_load(bench *b, int port, int64_t n, int64_t n_clients, double *out_p50_ms, int64_t *out_failed,
-                            loam_error *err) {
-    load l = {.bench = b, .n_left = n, .latencies_ms = lm_calloc((size_t)n, sizeof *l.latencies_ms),
+static loam_status run_load(bench *b, int port, int64_t n, int64_t n_clients, double *out_p50_ms,
+                            int64_t *out_failed, loam_error *err) {
+    load l = {.bench = b,
+              .n_left = n,
+              .latencies_ms = lm_calloc((size_t)n, sizeof *l.latencies_ms),
               .clients = lm_calloc((size_t)n_clients, sizeof *l.clients)};
-    loam_status status = l.latencies_ms && l.clients ? LOAM_OK : lm_error_no_memory(err, (size_t)n * sizeof *l.latencies_ms);
+    loam_status status = l.latencies_ms && l.clients
+                             ? LOAM_OK
+                             : lm_error_no_memory(err, (size_t)n * sizeof *l.latencies_ms);
     if (status == LOAM_OK) {
         snprintf(l.url, sizeof l.url, "http://127.0.0.1:%d/v1/completions", port);
         for (int64_t i = 0; i < n_clients && l.n_left > 0; i++) {
@@ -234,7 +256,8 @@ static double thread_cpu_s(pthread_t thread) {
 }
 
 static loam_status measure_latency(bench *b, lm_gateway_bench_result *r, loam_error *err) {
-    int direct = lm_http_server_port(b->stub_server), through = lm_http_server_port(b->front_server);
+    int direct = lm_http_server_port(b->stub_server),
+        through = lm_http_server_port(b->front_server);
     double warm;
     int64_t failed;
     LM_TRY(run_load(b, direct, WARM_UP_REQUESTS, 1, &warm, &failed, err));
@@ -246,12 +269,13 @@ static loam_status measure_latency(bench *b, lm_gateway_bench_result *r, loam_er
     return LOAM_OK;
 }
 
-static loam_status measure_throughput(bench *b, const lm_gateway_bench_options *options, lm_gateway_bench_result *r,
-                                      loam_error *err) {
+static loam_status measure_throughput(bench *b, const lm_gateway_bench_options *options,
+                                      lm_gateway_bench_result *r, loam_error *err) {
     double p50, cpu_s = thread_cpu_s(b->front.thread);
     int64_t failed, start_ns = lm_clock_mono_ns();
     r->rss_before_mb = rss_mb();
-    LM_TRY(run_load(b, lm_http_server_port(b->front_server), options->n_requests, options->n_clients, &p50, &failed, err));
+    LM_TRY(run_load(b, lm_http_server_port(b->front_server), options->n_requests,
+                    options->n_clients, &p50, &failed, err));
     r->rss_after_mb = rss_mb();
     r->n_failed += failed;
     r->requests_per_s = (double)options->n_requests * 1e9 / (double)(lm_clock_mono_ns() - start_ns);
@@ -282,19 +306,25 @@ static void give_up(void *arg) {
 static loam_status open_streams(opening *o, lm_http_call **calls, loam_error *err) {
     load l = {.bench = o->bench};
     lm_timer *timer;
-    snprintf(l.url, sizeof l.url, "http://127.0.0.1:%d/v1/completions", lm_http_server_port(o->bench->front_server));
+    snprintf(l.url, sizeof l.url, "http://127.0.0.1:%d/v1/completions",
+             lm_http_server_port(o->bench->front_server));
     for (int64_t i = 0; i < o->n_wanted; i++) {
-        lm_http_call_options options = {.on_body = on_stream_body, .on_done = on_stream_done, .arg = o};
-        if (start_call(&l, "{\"model\":\"bench\",\"prompt\":\"x\",\"max_tokens\":1,\"stream\":true}", &options, &calls[i]) != LOAM_OK)
+        lm_http_call_options options = {
+            .on_body = on_stream_body, .on_done = on_stream_done, .arg = o};
+        if (start_call(&l,
+                       "{\"model\":\"bench\",\"prompt\":\"x\",\"max_tokens\":1,\"stream\":true}",
+                       &options, &calls[i]) != LOAM_OK)
             o->n_ended++;
     }
-    LM_TRY(lm_timer_new(o->bench->clients.loop, STREAM_WAIT_MS, 0, give_up, o->bench->clients.loop, &timer, err));
+    LM_TRY(lm_timer_new(o->bench->clients.loop, STREAM_WAIT_MS, 0, give_up, o->bench->clients.loop,
+                        &timer, err));
     loam_status status = lm_loop_run(o->bench->clients.loop, err);
     lm_timer_free(timer);
     return status;
 }
 
-static loam_status measure_streams(bench *b, int64_t n, lm_gateway_bench_result *r, loam_error *err) {
+static loam_status measure_streams(bench *b, int64_t n, lm_gateway_bench_result *r,
+                                   loam_error *err) {
     opening o = {.bench = b, .n_wanted = n};
     int64_t failed = 0;
     lm_http_call **calls = lm_calloc((size_t)n + 1, sizeof *calls);
@@ -302,10 +332,13 @@ static loam_status measure_streams(bench *b, int64_t n, lm_gateway_bench_result 
     loam_status status = n > 0 ? open_streams(&o, calls, err) : LOAM_OK;
     r->n_streams_held = o.n_begun - o.n_ended;
     if (status == LOAM_OK)
-        status = run_load(b, lm_http_server_port(b->front_server), LATENCY_REQUESTS, 1, &r->streams_p50_ms, &failed, err);
+        status = run_load(b, lm_http_server_port(b->front_server), LATENCY_REQUESTS, 1,
+                          &r->streams_p50_ms, &failed, err);
     r->rss_streams_mb = rss_mb();
     r->n_failed += failed;
-    if (o.n_ended > 0) r->n_failed += o.n_ended; /* those are gone, and with them which call is whose: closed with the client */
+    if (o.n_ended > 0)
+        r->n_failed +=
+            o.n_ended; /* those are gone, and with them which call is whose: closed with the client */
     for (int64_t i = 0; i < n && o.n_ended == 0; i++) lm_http_call_cancel(calls[i]);
     lm_free(calls);
     return status;
@@ -319,7 +352,8 @@ static void allow_files(int64_t n_streams) {
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-loam_status lm_gateway_bench(const lm_gateway_bench_options *options, lm_gateway_bench_result *out, loam_error *err) {
+loam_status lm_gateway_bench(const lm_gateway_bench_options *options, lm_gateway_bench_result *out,
+                             loam_error *err) {
     bench *b = lm_calloc(1, sizeof *b);
     lm_gateway_bench_result result = {0};
     if (!b) return lm_error_no_memory(err, sizeof *b);

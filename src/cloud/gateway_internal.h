@@ -8,8 +8,9 @@
 
 enum {
     LM_GATEWAY_ANSWER_MAX_BYTES = 64 << 20, /* of an answer that is not a stream */
-    LM_GATEWAY_QUEUED_HIGH_BYTES = 256 << 10, /* a slow client: stop reading from the replica above this */
-    LM_GATEWAY_QUEUED_LOW_BYTES = 64 << 10,   /* and go on below */
+    LM_GATEWAY_QUEUED_HIGH_BYTES =
+        256 << 10, /* a slow client: stop reading from the replica above this */
+    LM_GATEWAY_QUEUED_LOW_BYTES = 64 << 10, /* and go on below */
     LM_GATEWAY_N_ROUTES = 3,
     LM_GATEWAY_RETRY_AFTER_S = 5,
     LM_GATEWAY_MAX_ATTEMPTS = 5, /* of one request, all replicas together */
@@ -27,8 +28,8 @@ typedef struct lm_exchange {
     lm_router_replica replica; /* of the attempt under way */
     int n_attempts;
     int64_t start_ns;
-    int64_t deadline_ns;   /* of waiting */
-    lm_http_call *call;    /* NULL: no attempt under way */
+    int64_t deadline_ns; /* of waiting */
+    lm_http_call *call;  /* NULL: no attempt under way */
     int upstream_status;
     char content_type[64];
     bool streaming;        /* the client has our head: no other attempt from here on */
@@ -63,7 +64,8 @@ static inline void lm_lane_count(int64_t *counter, int64_t change) {
 }
 
 /* The fields of a request's body that the gateway itself needs; the replica checks the rest. ask->model points to `model`. */
-loam_status lm_gateway_ask_parse(lm_str text, char model[LM_ROUTER_NAME_BYTES], lm_gateway_ask *ask, loam_error *err) LM_MUST_USE;
+loam_status lm_gateway_ask_parse(lm_str text, char model[LM_ROUTER_NAME_BYTES], lm_gateway_ask *ask,
+                                 loam_error *err) LM_MUST_USE;
 
 /* Starts an attempt at a replica, or holds the request when there is none. Answers the client itself on failure. */
 void lm_exchange_route(lm_exchange *x);
@@ -75,7 +77,8 @@ loam_status lm_exchange_send(lm_exchange *x, loam_error *err) LM_MUST_USE;
 void lm_exchange_drop_attempt(lm_exchange *x, bool failed, double latency_ms);
 
 /* An error for the client, then the end of x. Must not have begun a stream. */
-void lm_exchange_fail(lm_exchange *x, int http_status, const char *type, const char *code, const char *message);
+void lm_exchange_fail(lm_exchange *x, int http_status, const char *type, const char *code,
+                      const char *message);
 
 /* Frees x; its reply is finished or its client gone. */
 void lm_exchange_end(lm_exchange *x);

@@ -10,7 +10,8 @@ static void on_done(lm_http_call *call, loam_status status, const char *message,
 
 loam_status lm_exchange_send(lm_exchange *x, loam_error *err) {
     char url[LM_ROUTER_URL_BYTES + 32], request_id[LM_USAGE_ID_BYTES];
-    int url_len = snprintf(url, sizeof url, "%s%s", x->replica.url, lm_http_request_path(x->request));
+    int url_len =
+        snprintf(url, sizeof url, "%s%s", x->replica.url, lm_http_request_path(x->request));
     LM_ASSERT(url_len < (int)sizeof url);
     x->n_attempts++;
     size_t id_len = strlen(x->grant.request_id);
@@ -19,11 +20,18 @@ loam_status lm_exchange_send(lm_exchange *x, loam_error *err) {
         snprintf(request_id + id_len, sizeof request_id - id_len, ".%d", x->n_attempts);
         lm_lane_count(&x->lane->stats.n_retries, +1);
     }
-    lm_http_header headers[] = {
-        {"Content-Type", "application/json"}, {"X-Loam-Request", request_id}, {"X-Loam-Tag", x->grant.tag}};
-    lm_http_call_options options = {
-        .method = "POST", .url = url, .headers = headers, .n_headers = LM_COUNT_OF(headers),
-        .body = lm_http_request_body(x->request), .on_head = on_head, .on_body = on_body, .on_done = on_done, .arg = x};
+    lm_http_header headers[] = {{"Content-Type", "application/json"},
+                                {"X-Loam-Request", request_id},
+                                {"X-Loam-Tag", x->grant.tag}};
+    lm_http_call_options options = {.method = "POST",
+                                    .url = url,
+                                    .headers = headers,
+                                    .n_headers = LM_COUNT_OF(headers),
+                                    .body = lm_http_request_body(x->request),
+                                    .on_head = on_head,
+                                    .on_body = on_body,
+                                    .on_done = on_done,
+                                    .arg = x};
     lm_buf_reset(&x->answer);
     loam_status status = lm_http_client_start(x->lane->client, &options, &x->call, err);
     if (status != LOAM_OK) {
@@ -52,21 +60,26 @@ static void look_whether_drained(void *arg) {
 
 /* A client that does not take its stream stops ours at the replica, which stops generating for it in turn. */
 static void slow_down(lm_exchange *x) {
-    if (x->drain_timer || lm_http_stream_queued_bytes(x->request) < LM_GATEWAY_QUEUED_HIGH_BYTES) return;
-    if (lm_timer_new(x->lane->loop, DRAIN_TICK_MS, DRAIN_TICK_MS, look_whether_drained, x, &x->drain_timer, NULL) == LOAM_OK)
+    if (x->drain_timer || lm_http_stream_queued_bytes(x->request) < LM_GATEWAY_QUEUED_HIGH_BYTES)
+        return;
+    if (lm_timer_new(x->lane->loop, DRAIN_TICK_MS, DRAIN_TICK_MS, look_whether_drained, x,
+                     &x->drain_timer, NULL) == LOAM_OK)
         lm_http_call_pause(x->call);
 }
 
 /* ---- the answer ---- */
 
 static bool is_refusal(int http_status) {
-    return http_status == 429 || http_status == 503; /* full or draining: another replica may take it */
+    return http_status == 429 ||
+           http_status == 503; /* full or draining: another replica may take it */
 }
 
 /* Another replica in place of the one under way, if there is one. */
 static bool try_elsewhere(lm_exchange *x, bool failed) {
     lm_router_replica other;
-    if (lm_router_pick(x->lane->gateway->router, x->endpoint_id, &x->tries, &other, NULL) != LOAM_OK) return false;
+    if (lm_router_pick(x->lane->gateway->router, x->endpoint_id, &x->tries, &other, NULL) !=
+        LOAM_OK)
+        return false;
     lm_exchange_drop_attempt(x, failed, -1);
     x->replica = other;
     if (lm_exchange_send(x, NULL) != LOAM_OK) lm_exchange_route(x);
@@ -114,14 +127,18 @@ static void on_done(lm_http_call *call, loam_status status, const char *message,
     lm_exchange *x = arg;
     double latency_ms = status == LOAM_OK ? (double)(lm_clock_mono_ns() - x->start_ns) / 1e6 : -1;
     x->call = NULL;
-    lm_router_release(x->lane->gateway->router, x->endpoint_id, x->replica.id, status != LOAM_OK, latency_ms);
+    lm_router_release(x->lane->gateway->router, x->endpoint_id, x->replica.id, status != LOAM_OK,
+                      latency_ms);
     if (status == LOAM_OK) {
         finish(x);
     } else if (!x->streaming) {
-        lm_exchange_route(x); /* the client has received nothing: another replica, or the same endpoint's next */
+        lm_exchange_route(
+            x); /* the client has received nothing: another replica, or the same endpoint's next */
     } else {
-        lm_http_stream_send_event(x->request, LM_STR("{\"error\":{\"message\":\"the replica failed during the answer\","
-                                                     "\"type\":\"api_error\",\"param\":null,\"code\":\"replica_failed\"}}"));
+        lm_http_stream_send_event(
+            x->request,
+            LM_STR("{\"error\":{\"message\":\"the replica failed during the answer\","
+                   "\"type\":\"api_error\",\"param\":null,\"code\":\"replica_failed\"}}"));
         lm_http_stream_end(x->request);
         lm_lane_count(&x->lane->stats.n_failed, +1);
         lm_exchange_end(x);

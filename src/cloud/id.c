@@ -38,7 +38,8 @@ static void advance(lm_id_gen *gen, int64_t now_ms) {
 }
 
 static void encode(int64_t epoch_ms, const uint8_t random[10], char *out) {
-    for (int i = TIME_CHARS - 1; i >= 0; i--, epoch_ms >>= 5) out[i] = lm_base32_digits[epoch_ms & 31];
+    for (int i = TIME_CHARS - 1; i >= 0; i--, epoch_ms >>= 5)
+        out[i] = lm_base32_digits[epoch_ms & 31];
     for (int half = 0; half < 2; half++) { /* 40 bits give 8 characters */
         uint64_t bits = 0;
         for (int i = 0; i < 5; i++) bits = bits << 8 | random[half * 5 + i];
@@ -65,7 +66,8 @@ void lm_id_new(lm_id_gen *gen, const char *prefix, char out[LM_ID_BYTES]) {
 bool lm_id_is(const char *prefix, const char *text) {
     size_t n = strlen(prefix);
     if (!text || strncmp(text, prefix, n) != 0 || text[n] != '_') return false;
-    return strlen(text + n + 1) == LM_ID_BODY_LEN && strspn(text + n + 1, lm_base32_digits) == LM_ID_BODY_LEN;
+    return strlen(text + n + 1) == LM_ID_BODY_LEN &&
+           strspn(text + n + 1, lm_base32_digits) == LM_ID_BODY_LEN;
 }
 
 int64_t lm_id_epoch_ms(const char *id) {

@@ -11,7 +11,11 @@
 /* Crockford's digits, lower case. */
 extern const char lm_base32_digits[33];
 
-enum { LM_ID_BODY_LEN = 26, LM_ID_PREFIX_MAX = 8, LM_ID_BYTES = LM_ID_PREFIX_MAX + 1 + LM_ID_BODY_LEN + 1 };
+enum {
+    LM_ID_BODY_LEN = 26,
+    LM_ID_PREFIX_MAX = 8,
+    LM_ID_BYTES = LM_ID_PREFIX_MAX + 1 + LM_ID_BODY_LEN + 1
+};
 
 typedef struct lm_id_gen {
     pthread_mutex_t lock; /* guards both below */

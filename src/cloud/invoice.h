@@ -26,17 +26,17 @@ typedef struct lm_invoice {
     int64_t from_ms, to_ms; /* of the month */
     lm_invoice_line *lines; /* in the arena */
     size_t n_lines;
-    lm_usage_sum usage;     /* of the whole month */
+    lm_usage_sum usage; /* of the whole month */
     int64_t total_micros;
     const char *currency;
-    bool complete;          /* the month is over */
+    bool complete; /* the month is over */
 } lm_invoice;
 
 extern const char *const lm_invoice_state_names[]; /* open, closed */
 
 /* Everything lives in the arena. `currency` is named when there are no lines. */
-loam_status lm_invoice_make(lm_db *db, const char *project_id, lm_month month, const char *currency, lm_arena *arena,
-                            lm_invoice *out, loam_error *err) LM_MUST_USE;
+loam_status lm_invoice_make(lm_db *db, const char *project_id, lm_month month, const char *currency,
+                            lm_arena *arena, lm_invoice *out, loam_error *err) LM_MUST_USE;
 
 /* The three forms. */
 json_t *lm_invoice_json(const lm_invoice *invoice) LM_MUST_USE;

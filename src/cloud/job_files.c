@@ -23,8 +23,8 @@ char *lm_job_run_dir(const char *home, const char *job_id, int64_t epoch) {
 
 /* ---- lines ---- */
 
-loam_status lm_lines_read(const char *path, int64_t *offset, bool (*fn)(lm_str line, void *arg), void *arg,
-                          loam_error *err) {
+loam_status lm_lines_read(const char *path, int64_t *offset, bool (*fn)(lm_str line, void *arg),
+                          void *arg, loam_error *err) {
     FILE *stream = fopen(path, "re");
     if (!stream) return errno == ENOENT ? LOAM_OK : lm_error_errno(err, "%s", path);
     char *line = NULL;
@@ -88,7 +88,8 @@ typedef struct reader {
 } reader;
 
 static json_t *item_of(const reader *r, lm_str line) {
-    if (r->stream == LM_JOB_LOGS) return json_pack("{s:o?}", "line", json_stringn(line.ptr, line.len));
+    if (r->stream == LM_JOB_LOGS)
+        return json_pack("{s:o?}", "line", json_stringn(line.ptr, line.len));
     json_t *object = json_loadb(line.ptr, line.len, 0, NULL);
     if (json_is_object(object)) {
         json_object_set_new(object, "epoch", json_integer(r->epoch));
@@ -108,26 +109,30 @@ static bool take_line(lm_str line, void *arg) {
     return r->left > 0;
 }
 
-static loam_status parse_cursor(const char *text, int64_t *epoch, int64_t *offset, loam_error *err) {
+static loam_status parse_cursor(const char *text, int64_t *epoch, int64_t *offset,
+                                loam_error *err) {
     *epoch = 1;
     *offset = 0;
     if (!text || strcmp(text, "0") == 0) return LOAM_OK;
     const char *dot = strchr(text, '.');
-    if (dot && lm_str_to_i64((lm_str){text, (size_t)(dot - text)}, epoch) && lm_str_to_i64(lm_str_of(dot + 1), offset) &&
-        *epoch >= 1 && *offset >= 0)
+    if (dot && lm_str_to_i64((lm_str){text, (size_t)(dot - text)}, epoch) &&
+        lm_str_to_i64(lm_str_of(dot + 1), offset) && *epoch >= 1 && *offset >= 0)
         return LOAM_OK;
-    return lm_error_set(err, LOAM_INVALID, "query.after: '%.64s' is not a cursor of this list", text);
+    return lm_error_set(err, LOAM_INVALID, "query.after: '%.64s' is not a cursor of this list",
+                        text);
 }
 
-loam_status lm_job_read(const char *home, const char *job_id, int64_t last_epoch, lm_job_stream stream, const char *cursor,
-                        int64_t limit, json_t *array, char out_cursor[LM_JOB_CURSOR_BYTES], loam_error *err) {
+loam_status lm_job_read(const char *home, const char *job_id, int64_t last_epoch,
+                        lm_job_stream stream, const char *cursor, int64_t limit, json_t *array,
+                        char out_cursor[LM_JOB_CURSOR_BYTES], loam_error *err) {
     reader r = {.stream = stream, .left = limit, .array = array};
     int64_t offset;
     LM_TRY(parse_cursor(cursor, &r.epoch, &offset, err));
     while (r.epoch <= last_epoch) {
         char *dir = lm_job_run_dir(home, job_id, r.epoch);
         char *path = dir ? lm_path_join(dir, stream == LM_JOB_LOGS ? "stderr" : "stdout") : NULL;
-        loam_status status = path ? lm_lines_read(path, &offset, take_line, &r, err) : lm_error_no_memory(err, 1);
+        loam_status status =
+            path ? lm_lines_read(path, &offset, take_line, &r, err) : lm_error_no_memory(err, 1);
         lm_free(dir);
         lm_free(path);
         LM_TRY(status);

@@ -29,13 +29,14 @@ typedef enum lm_job_stream {
 /* Appends at most `limit` items behind `cursor` ("epoch.offset" as given before; NULL or "0": the beginning) of the runs
  * 1..last_epoch to `array`; out_cursor is where the next call goes on, also when nothing more is there yet. Lines still
  * being written wait. LOAM_INVALID for a cursor that is none. */
-loam_status lm_job_read(const char *home, const char *job_id, int64_t last_epoch, lm_job_stream stream, const char *cursor,
-                        int64_t limit, json_t *array, char out_cursor[LM_JOB_CURSOR_BYTES], loam_error *err) LM_MUST_USE;
+loam_status lm_job_read(const char *home, const char *job_id, int64_t last_epoch,
+                        lm_job_stream stream, const char *cursor, int64_t limit, json_t *array,
+                        char out_cursor[LM_JOB_CURSOR_BYTES], loam_error *err) LM_MUST_USE;
 
 /* The whole lines of a file from *offset on, one call of fn each (without the line end), until fn says false or the end;
  * advances *offset. A file that is not there has no lines. Lines over LM_JOB_LINE_MAX_BYTES are skipped. */
-loam_status lm_lines_read(const char *path, int64_t *offset, bool (*fn)(lm_str line, void *arg), void *arg,
-                          loam_error *err) LM_MUST_USE;
+loam_status lm_lines_read(const char *path, int64_t *offset, bool (*fn)(lm_str line, void *arg),
+                          void *arg, loam_error *err) LM_MUST_USE;
 
 /* The last line of text in a file, for error messages, with the indented ones (hints) that go with it; "" when there is none. */
 void lm_last_message(const char *path, char *out, size_t size);

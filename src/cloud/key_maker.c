@@ -4,7 +4,8 @@
 #include "base/log.h"
 #include "cloud/cloud.h"
 
-loam_status lm_key_make(lm_cloud *cloud, lm_db *db, lm_key *key, char out_secret[LM_SECRET_BYTES], loam_error *err) {
+loam_status lm_key_make(lm_cloud *cloud, lm_db *db, lm_key *key, char out_secret[LM_SECRET_BYTES],
+                        loam_error *err) {
     char hash[LM_SECRET_HASH_HEX_BYTES];
     lm_id_new(&cloud->ids, "key", key->id);
     lm_secret_new(key->id, out_secret, hash);
@@ -17,7 +18,8 @@ loam_status lm_key_make(lm_cloud *cloud, lm_db *db, lm_key *key, char out_secret
 
 static void publish(lm_cloud *cloud, void *arg) {
     loam_error err = {0};
-    if (lm_keyring_put(cloud->keyring, arg, &err) != LOAM_OK) lm_log_error(LM_LOG_ERROR, "api", &err);
+    if (lm_keyring_put(cloud->keyring, arg, &err) != LOAM_OK)
+        lm_log_error(LM_LOG_ERROR, "api", &err);
 }
 
 loam_status lm_key_published(lm_api_ctx *ctx, const char *key_id, loam_error *err) {

@@ -19,7 +19,7 @@ typedef struct key_state {
     int64_t expires_ms, token_budget, money_budget_micros, requests_per_minute; /* 0: none */
     int64_t tokens_used, micros_used;         /* booked or settled */
     int64_t tokens_reserved, micros_reserved; /* of requests under way */
-    double allowance;                         /* requests it may make now: a bucket that fills over a minute */
+    double allowance; /* requests it may make now: a bucket that fills over a minute */
     int64_t refilled_ms;
 } key_state;
 
@@ -46,7 +46,8 @@ void lm_keyring_free(lm_keyring *keyring) {
     size_t cursor = 0;
     lm_str id;
     uint64_t state;
-    while (keyring->states && lm_map_next(keyring->states, &cursor, &id, &state)) lm_free((void *)(uintptr_t)state);
+    while (keyring->states && lm_map_next(keyring->states, &cursor, &id, &state))
+        lm_free((void *)(uintptr_t)state);
     lm_map_free(keyring->states);
     pthread_mutex_destroy(&keyring->lock);
     lm_free(keyring);
@@ -54,7 +55,8 @@ void lm_keyring_free(lm_keyring *keyring) {
 
 static key_state *find(const lm_keyring *keyring, const char *key_id) {
     uint64_t state;
-    return lm_map_get(keyring->states, lm_str_of(key_id), &state) ? (key_state *)(uintptr_t)state : NULL;
+    return lm_map_get(keyring->states, lm_str_of(key_id), &state) ? (key_state *)(uintptr_t)state
+                                                                  : NULL;
 }
 
 static key_state *find_or_add(lm_keyring *keyring, const char *key_id) {
@@ -71,7 +73,8 @@ static key_state *find_or_add(lm_keyring *keyring, const char *key_id) {
 static lm_role lesser_role(const lm_key_standing *standing) {
     lm_role role = LM_ROLE_VIEWER, bound;
     if (!lm_role_parse(standing->key.role, &role)) role = LM_ROLE_VIEWER;
-    if (standing->member_role && lm_role_parse(standing->member_role, &bound) && bound < role) role = bound;
+    if (standing->member_role && lm_role_parse(standing->member_role, &bound) && bound < role)
+        role = bound;
     return role;
 }
 
@@ -81,7 +84,8 @@ static void set_standing(key_state *state, const lm_key_standing *standing) {
     memcpy(state->caller.project_id, key->project_id, sizeof key->project_id);
     state->caller.role = lesser_role(standing);
     state->caller.scopes = (unsigned)key->scopes & lm_role_scopes(state->caller.role);
-    if (!lm_secret_hash_parse(key->secret_hash, state->hash)) memset(state->hash, 0, sizeof state->hash);
+    if (!lm_secret_hash_parse(key->secret_hash, state->hash))
+        memset(state->hash, 0, sizeof state->hash);
     state->revoked = key->revoked_ms != 0;
     state->project_archived = standing->project_archived;
     state->expires_ms = key->expires_ms;
@@ -103,10 +107,12 @@ static bool put_locked(lm_keyring *keyring, const lm_key_standing *standing) {
     return true;
 }
 
-loam_status lm_keyring_put(lm_keyring *keyring, const lm_key_standings *standings, loam_error *err) {
+loam_status lm_keyring_put(lm_keyring *keyring, const lm_key_standings *standings,
+                           loam_error *err) {
     bool complete = true;
     pthread_mutex_lock(&keyring->lock);
-    for (size_t i = 0; i < standings->len; i++) complete = put_locked(keyring, &standings->ptr[i]) && complete;
+    for (size_t i = 0; i < standings->len; i++)
+        complete = put_locked(keyring, &standings->ptr[i]) && complete;
     pthread_mutex_unlock(&keyring->lock);
     return complete ? LOAM_OK : lm_error_no_memory(err, sizeof(key_state));
 }
@@ -122,17 +128,18 @@ loam_status lm_keyring_load(lm_keyring *keyring, lm_db *db, loam_error *err) {
 }
 
 static loam_status check_valid(const key_state *state, int64_t now_ms, loam_error *err) {
-    const char *what = state->revoked                                          ? "the API key was revoked"
-                       : state->expires_ms && now_ms >= state->expires_ms      ? "the API key has expired"
-                       : state->project_archived                               ? "the API key's project is archived"
-                                                                               : NULL;
+    const char *what = state->revoked ? "the API key was revoked"
+                       : state->expires_ms && now_ms >= state->expires_ms
+                           ? "the API key has expired"
+                       : state->project_archived ? "the API key's project is archived"
+                                                 : NULL;
     if (!what) return LOAM_OK;
     lm_error_set(err, LOAM_DENIED, "%s", what);
     return lm_error_hint(err, LOAM_DENIED, "ask an admin of the project for a new key");
 }
 
-loam_status lm_keyring_authenticate(lm_keyring *keyring, const char *secret, int64_t now_ms, lm_caller *out,
-                                    loam_error *err) {
+loam_status lm_keyring_authenticate(lm_keyring *keyring, const char *secret, int64_t now_ms,
+                                    lm_caller *out, loam_error *err) {
     char key_id[LM_ID_BYTES];
     uint8_t hash[LM_SECRET_HASH_BYTES];
     bool well_formed = secret && lm_secret_parse(secret, key_id, hash);
@@ -147,19 +154,21 @@ loam_status lm_keyring_authenticate(lm_keyring *keyring, const char *secret, int
         pthread_mutex_unlock(&keyring->lock);
     }
     if (known) return status;
-    lm_error_set(err, LOAM_DENIED, secret ? "the API key is not known here" : "no API key was given");
+    lm_error_set(err, LOAM_DENIED,
+                 secret ? "the API key is not known here" : "no API key was given");
     return lm_error_hint(err, LOAM_DENIED, "send it as 'Authorization: Bearer loam-sk-...'");
 }
 
 static void refill(key_state *state, int64_t now_ms) {
     double full = (double)state->requests_per_minute;
-    if (now_ms > state->refilled_ms) state->allowance += full * (double)(now_ms - state->refilled_ms) / 60000.0;
+    if (now_ms > state->refilled_ms)
+        state->allowance += full * (double)(now_ms - state->refilled_ms) / 60000.0;
     if (state->allowance > full) state->allowance = full;
     state->refilled_ms = now_ms;
 }
 
-loam_status lm_keyring_admit(lm_keyring *keyring, const char *key_id, int64_t now_ms, int64_t *out_retry_after_s,
-                             loam_error *err) {
+loam_status lm_keyring_admit(lm_keyring *keyring, const char *key_id, int64_t now_ms,
+                             int64_t *out_retry_after_s, loam_error *err) {
     pthread_mutex_lock(&keyring->lock);
     key_state *state = find(keyring, key_id);
     int64_t per_minute = state ? state->requests_per_minute : 0;
@@ -168,7 +177,8 @@ loam_status lm_keyring_admit(lm_keyring *keyring, const char *key_id, int64_t no
         refill(state, now_ms);
         admitted = state->allowance >= 1;
         if (admitted) state->allowance -= 1;
-        if (!admitted) *out_retry_after_s = 1 + (int64_t)((1 - state->allowance) * 60 / (double)per_minute);
+        if (!admitted)
+            *out_retry_after_s = 1 + (int64_t)((1 - state->allowance) * 60 / (double)per_minute);
     }
     pthread_mutex_unlock(&keyring->lock);
     if (admitted) return LOAM_OK;
@@ -176,10 +186,13 @@ loam_status lm_keyring_admit(lm_keyring *keyring, const char *key_id, int64_t no
     return lm_error_hint(err, LOAM_LIMIT, "try again in %" PRId64 " s", *out_retry_after_s);
 }
 
-static loam_status check_budget(int64_t budget, int64_t used, int64_t reserved, const char *unit, loam_error *err) {
+static loam_status check_budget(int64_t budget, int64_t used, int64_t reserved, const char *unit,
+                                loam_error *err) {
     if (budget == 0 || used + reserved < budget) return LOAM_OK;
-    lm_error_set(err, LOAM_LIMIT, "the API key's budget of %" PRId64 " %s is used up", budget, unit);
-    return lm_error_hint(err, LOAM_LIMIT, "ask an admin of the project for a key with a larger budget");
+    lm_error_set(err, LOAM_LIMIT, "the API key's budget of %" PRId64 " %s is used up", budget,
+                 unit);
+    return lm_error_hint(err, LOAM_LIMIT,
+                         "ask an admin of the project for a key with a larger budget");
 }
 
 static int64_t add_bounded(int64_t a, int64_t b) {
@@ -187,14 +200,17 @@ static int64_t add_bounded(int64_t a, int64_t b) {
     return __builtin_add_overflow(a, b, &sum) ? INT64_MAX / 2 : sum;
 }
 
-loam_status lm_keyring_reserve(lm_keyring *keyring, const char *key_id, int64_t tokens, int64_t micros,
-                               lm_reservation *out, loam_error *err) {
+loam_status lm_keyring_reserve(lm_keyring *keyring, const char *key_id, int64_t tokens,
+                               int64_t micros, lm_reservation *out, loam_error *err) {
     loam_status status = LOAM_OK;
     pthread_mutex_lock(&keyring->lock);
     key_state *state = find(keyring, key_id);
-    if (state) status = check_budget(state->token_budget, state->tokens_used, state->tokens_reserved, "tokens", err);
+    if (state)
+        status = check_budget(state->token_budget, state->tokens_used, state->tokens_reserved,
+                              "tokens", err);
     if (state && status == LOAM_OK)
-        status = check_budget(state->money_budget_micros, state->micros_used, state->micros_reserved, "money micro-units", err);
+        status = check_budget(state->money_budget_micros, state->micros_used,
+                              state->micros_reserved, "money micro-units", err);
     if (state && status == LOAM_OK) {
         state->tokens_reserved = add_bounded(state->tokens_reserved, tokens);
         state->micros_reserved = add_bounded(state->micros_reserved, micros);
@@ -206,7 +222,8 @@ loam_status lm_keyring_reserve(lm_keyring *keyring, const char *key_id, int64_t 
     return LOAM_OK;
 }
 
-void lm_keyring_settle(lm_keyring *keyring, lm_reservation *reservation, int64_t tokens, int64_t micros) {
+void lm_keyring_settle(lm_keyring *keyring, lm_reservation *reservation, int64_t tokens,
+                       int64_t micros) {
     pthread_mutex_lock(&keyring->lock);
     key_state *state = find(keyring, reservation->key_id);
     if (state) {
@@ -219,7 +236,8 @@ void lm_keyring_settle(lm_keyring *keyring, lm_reservation *reservation, int64_t
     *reservation = (lm_reservation){0};
 }
 
-bool lm_keyring_spent(lm_keyring *keyring, const char *key_id, int64_t *out_tokens, int64_t *out_micros) {
+bool lm_keyring_spent(lm_keyring *keyring, const char *key_id, int64_t *out_tokens,
+                      int64_t *out_micros) {
     pthread_mutex_lock(&keyring->lock);
     const key_state *state = find(keyring, key_id);
     if (state) {

@@ -39,6 +39,7 @@ enum { LM_CURRENCY_BYTES = 9 };
 bool lm_ledger_currency(lm_ledger *ledger, char out[LM_CURRENCY_BYTES]);
 
 /* Worst-case cost of a request of this many tokens at present prices, for reservations. Any thread; no database. */
-int64_t lm_ledger_estimate(lm_ledger *ledger, const char *model, int64_t prompt_tokens, int64_t completion_tokens);
+int64_t lm_ledger_estimate(lm_ledger *ledger, const char *model, int64_t prompt_tokens,
+                           int64_t completion_tokens);
 
 #endif

@@ -28,7 +28,7 @@ typedef struct batch {
     bool worker_is_dead;
     int64_t first; /* slot of records[0] */
     int64_t n;
-    bool torn;     /* slots in between were lost in a power cut: which slot a record has is not known */
+    bool torn; /* slots in between were lost in a power cut: which slot a record has is not known */
     lm_usage_record records[BATCH];
     bool chosen[BATCH];
     lm_booking bookings[BATCH];
@@ -83,15 +83,22 @@ static loam_status book_record(lm_db *db, batch *b, int64_t i, loam_error *err) 
     const lm_meter *meter = b->meter;
     const lm_usage_record *record = &b->records[i];
     int64_t end_ms = record->end_ms > record->start_ms ? record->end_ms : record->start_ms;
-    lm_usage usage = {.reference = record->request_id, .kind = LM_USAGE_REQUEST, .project_id = meter->project_id,
-                      .key_id = record->tag[0] ? record->tag : NULL, .model = meter->model,
-                      .endpoint_id = meter->endpoint_id, .start_ms = record->start_ms, .end_ms = end_ms,
-                      .prompt_tokens = record->prompt_tokens, .completion_tokens = record->completion_tokens,
-                      .flops = record->flops, .device_us = record->device_us};
+    lm_usage usage = {.reference = record->request_id,
+                      .kind = LM_USAGE_REQUEST,
+                      .project_id = meter->project_id,
+                      .key_id = record->tag[0] ? record->tag : NULL,
+                      .model = meter->model,
+                      .endpoint_id = meter->endpoint_id,
+                      .start_ms = record->start_ms,
+                      .end_ms = end_ms,
+                      .prompt_tokens = record->prompt_tokens,
+                      .completion_tokens = record->completion_tokens,
+                      .flops = record->flops,
+                      .device_us = record->device_us};
     loam_status status = lm_ledger_book(meter->ledger, db, &usage, &b->bookings[i], err);
     if (status != LOAM_INVALID) return status;
-    lm_log(LM_LOG_ERROR, "meter", "record '%s' of %s cannot be booked: %s", record->request_id, meter->replica_id,
-           err ? err->message : "");
+    lm_log(LM_LOG_ERROR, "meter", "record '%s' of %s cannot be booked: %s", record->request_id,
+           meter->replica_id, err ? err->message : "");
     b->bookings[i] = (lm_booking){0}; /* it never will be: go past it */
     return LOAM_OK;
 }
@@ -113,9 +120,11 @@ static loam_status book_in_store(lm_db *db, void *arg, loam_error *err) {
 static void tell_budgets(const batch *b) {
     for (int64_t i = 0; i < b->n; i++) {
         const lm_usage_record *record = &b->records[i];
-        if (!b->chosen[i] || !b->bookings[i].is_new || !record->tag[0] || !b->meter->reservations) continue;
+        if (!b->chosen[i] || !b->bookings[i].is_new || !record->tag[0] || !b->meter->reservations)
+            continue;
         lm_reservations_booked(b->meter->reservations, record->request_id, record->tag,
-                               record->prompt_tokens + record->completion_tokens, b->bookings[i].amount_micros);
+                               record->prompt_tokens + record->completion_tokens,
+                               b->bookings[i].amount_micros);
     }
 }
 
@@ -125,7 +134,8 @@ static loam_status remember(batch *b, loam_error *err) {
     if (b->torn) return LOAM_OK; /* the next pass books them again, which changes nothing */
     size_t wanted = (size_t)(b->first + b->n - meter->slot);
     if (wanted > meter->booked.len) {
-        if (!lm_vec_reserve(&meter->booked, wanted - meter->booked.len)) return lm_error_no_memory(err, wanted);
+        if (!lm_vec_reserve(&meter->booked, wanted - meter->booked.len))
+            return lm_error_no_memory(err, wanted);
         memset(meter->booked.ptr + meter->booked.len, 0, wanted - meter->booked.len);
         meter->booked.len = wanted;
     }
@@ -162,7 +172,8 @@ static loam_status ingest_batch(batch *b, loam_error *err) {
 }
 
 loam_status lm_meter_ingest(lm_meter *meter, bool worker_is_dead, loam_error *err) {
-    if (!lm_file_exists(meter->journal)) return LOAM_OK; /* a worker that died before its first breath */
+    if (!lm_file_exists(meter->journal))
+        return LOAM_OK; /* a worker that died before its first breath */
     batch *b = lm_calloc(1, sizeof *b);
     if (!b) return lm_error_no_memory(err, sizeof *b);
     b->meter = meter;

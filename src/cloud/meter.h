@@ -16,14 +16,15 @@
 typedef struct lm_meter lm_meter; /* of one replica; one thread */
 
 typedef struct lm_meter_options {
-    const char *journal;             /* path; need not exist yet */
-    const lm_replica *replica;       /* its row now; read during the call only */
+    const char *journal;       /* path; need not exist yet */
+    const lm_replica *replica; /* its row now; read during the call only */
     lm_store *store;
     lm_ledger *ledger;
-    lm_reservations *reservations;   /* NULL: none are kept */
+    lm_reservations *reservations; /* NULL: none are kept */
 } lm_meter_options;
 
-loam_status lm_meter_new(const lm_meter_options *options, lm_meter **out, loam_error *err) LM_MUST_USE;
+loam_status lm_meter_new(const lm_meter_options *options, lm_meter **out,
+                         loam_error *err) LM_MUST_USE;
 void lm_meter_free(lm_meter *meter);
 
 /* Books what is finished; of a dead worker everything. On failure nothing is forgotten: call again. */

@@ -39,13 +39,14 @@ static lm_u128 round_half_even(lm_u128 quotient, lm_u128 remainder, lm_u128 divi
     return quotient;
 }
 
-loam_status lm_money_charge(lm_u128 quantity, int64_t price_micros, lm_u128 divisor, int64_t *out_micros,
-                            loam_error *err) {
+loam_status lm_money_charge(lm_u128 quantity, int64_t price_micros, lm_u128 divisor,
+                            int64_t *out_micros, loam_error *err) {
     LM_ASSERT(price_micros >= 0 && divisor > 0 && divisor >> 127 == 0);
     lm_u128 quotient, remainder;
     bool fits = divide(multiply(quantity, (uint64_t)price_micros), divisor, &quotient, &remainder);
     if (fits) quotient = round_half_even(quotient, remainder, divisor);
-    if (!fits || quotient > INT64_MAX) return lm_error_set(err, LOAM_LIMIT, "the amount is too large to be booked");
+    if (!fits || quotient > INT64_MAX)
+        return lm_error_set(err, LOAM_LIMIT, "the amount is too large to be booked");
     *out_micros = (int64_t)quotient;
     return LOAM_OK;
 }
@@ -71,20 +72,22 @@ void lm_money_format(int64_t micros, const char *currency, char out[LM_MONEY_TEX
     if (size < MICROS_PER_CENT) {
         char small[LM_MONEY_TEXT_BYTES];
         lm_money_format_full(micros, small);
-        snprintf(out, LM_MONEY_TEXT_BYTES, "%.16s%s%.8s", small, currency ? " " : "", currency ? currency : "");
+        snprintf(out, LM_MONEY_TEXT_BYTES, "%.16s%s%.8s", small, currency ? " " : "",
+                 currency ? currency : "");
         return;
     }
-    uint64_t cents = (uint64_t)round_half_even(size / MICROS_PER_CENT, size % MICROS_PER_CENT, MICROS_PER_CENT);
+    uint64_t cents =
+        (uint64_t)round_half_even(size / MICROS_PER_CENT, size % MICROS_PER_CENT, MICROS_PER_CENT);
     char whole[LM_MONEY_TEXT_BYTES];
     lm_i64_format_grouped((int64_t)(cents / 100), whole);
-    snprintf(out, LM_MONEY_TEXT_BYTES, "%s%.32s.%02d%s%.8s", micros < 0 && cents ? "-" : "", whole, (int)(cents % 100),
-             currency ? " " : "", currency ? currency : "");
+    snprintf(out, LM_MONEY_TEXT_BYTES, "%s%.32s.%02d%s%.8s", micros < 0 && cents ? "-" : "", whole,
+             (int)(cents % 100), currency ? " " : "", currency ? currency : "");
 }
 
 void lm_money_format_exact(int64_t micros, char out[LM_MONEY_TEXT_BYTES]) {
     uint64_t size = magnitude(micros);
-    snprintf(out, LM_MONEY_TEXT_BYTES, "%s%" PRIu64 ".%06d", micros < 0 ? "-" : "", size / LM_MICROS,
-             (int)(size % LM_MICROS));
+    snprintf(out, LM_MONEY_TEXT_BYTES, "%s%" PRIu64 ".%06d", micros < 0 ? "-" : "",
+             size / LM_MICROS, (int)(size % LM_MICROS));
 }
 
 void lm_money_format_full(int64_t micros, char out[LM_MONEY_TEXT_BYTES]) {
@@ -95,7 +98,8 @@ void lm_money_format_full(int64_t micros, char out[LM_MONEY_TEXT_BYTES]) {
 
 /* Adds one decimal digit; false on overflow. */
 static bool push_digit(int64_t *number, int digit) {
-    return !__builtin_mul_overflow(*number, 10, number) && !__builtin_add_overflow(*number, digit, number);
+    return !__builtin_mul_overflow(*number, 10, number) &&
+           !__builtin_add_overflow(*number, digit, number);
 }
 
 loam_status lm_money_parse(const char *text, int64_t *out_micros, loam_error *err) {
@@ -114,12 +118,14 @@ loam_status lm_money_parse(const char *text, int64_t *out_micros, loam_error *er
         }
     }
     for (int i = places < 0 ? 0 : places; i < 6 && ok; i++) ok = push_digit(&number, 0);
-    if (!ok || n_digits == 0) return lm_error_set(err, LOAM_INVALID, "'%s' is not an amount like 120000 or 0.25", text);
+    if (!ok || n_digits == 0)
+        return lm_error_set(err, LOAM_INVALID, "'%s' is not an amount like 120000 or 0.25", text);
     *out_micros = number;
     return LOAM_OK;
 }
 
-void lm_u128_format_scaled(lm_u128 value, lm_u128 scale, int places, char out[LM_MONEY_TEXT_BYTES]) {
+void lm_u128_format_scaled(lm_u128 value, lm_u128 scale, int places,
+                           char out[LM_MONEY_TEXT_BYTES]) {
     lm_u128 rest = value % scale;
     char fraction[16];
     LM_ASSERT(places < (int)sizeof fraction);
@@ -131,5 +137,6 @@ void lm_u128_format_scaled(lm_u128 value, lm_u128 scale, int places, char out[LM
     fraction[places] = '\0';
     lm_u128 whole = value / scale;
     if (whole > UINT64_MAX) whole = UINT64_MAX;
-    snprintf(out, LM_MONEY_TEXT_BYTES, "%" PRIu64 "%s%s", (uint64_t)whole, places ? "." : "", fraction);
+    snprintf(out, LM_MONEY_TEXT_BYTES, "%" PRIu64 "%s%s", (uint64_t)whole, places ? "." : "",
+             fraction);
 }

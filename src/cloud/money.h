@@ -14,8 +14,8 @@ typedef unsigned __int128 lm_u128;
 
 /* quantity * price_micros / divisor, rounded half to even. price >= 0, 0 < divisor < 2^127. LOAM_LIMIT when the result does
  * not fit int64. */
-loam_status lm_money_charge(lm_u128 quantity, int64_t price_micros, lm_u128 divisor, int64_t *out_micros,
-                            loam_error *err) LM_MUST_USE;
+loam_status lm_money_charge(lm_u128 quantity, int64_t price_micros, lm_u128 divisor,
+                            int64_t *out_micros, loam_error *err) LM_MUST_USE;
 
 /* "63,863.01 CNY": rounded half to even to two places, for people; amounts below a cent show all their places. With currency
  * NULL: the number alone. */

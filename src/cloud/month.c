@@ -12,11 +12,13 @@ lm_month lm_month_of(int64_t epoch_ms) {
 }
 
 lm_month lm_month_next(lm_month month) {
-    return month.month == 12 ? (lm_month){month.year + 1, 1} : (lm_month){month.year, month.month + 1};
+    return month.month == 12 ? (lm_month){month.year + 1, 1}
+                             : (lm_month){month.year, month.month + 1};
 }
 
 lm_month lm_month_before(lm_month month) {
-    return month.month == 1 ? (lm_month){month.year - 1, 12} : (lm_month){month.year, month.month - 1};
+    return month.month == 1 ? (lm_month){month.year - 1, 12}
+                            : (lm_month){month.year, month.month - 1};
 }
 
 int64_t lm_month_start_ms(lm_month month) {
@@ -36,5 +38,6 @@ bool lm_month_parse(const char *text, lm_month *out) {
 }
 
 void lm_month_format(lm_month month, char out[LM_MONTH_BYTES]) {
-    snprintf(out, LM_MONTH_BYTES, "%04u-%02u", (unsigned)month.year % 10000, (unsigned)month.month % 100);
+    snprintf(out, LM_MONTH_BYTES, "%04u-%02u", (unsigned)month.year % 10000,
+             (unsigned)month.month % 100);
 }

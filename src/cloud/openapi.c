@@ -26,9 +26,9 @@ static json_t *reply_schema(const lm_api_endpoint *endpoint) {
     if (!endpoint->reply) return json_pack("{s:s}", "type", "object");
     json_t *item = lm_schema_reference(endpoint->reply);
     if (endpoint->shape != LM_API_LIST) return item;
-    return json_pack("{s:s, s:{s:{s:s, s:o}, s:{s:[s, s]}}, s:[s, s], s:b}", "type", "object", "properties", "data", "type",
-                     "array", "items", item, "next", "type", "string", "null", "required", "data", "next",
-                     "additionalProperties", 0);
+    return json_pack("{s:s, s:{s:{s:s, s:o}, s:{s:[s, s]}}, s:[s, s], s:b}", "type", "object",
+                     "properties", "data", "type", "array", "items", item, "next", "type", "string",
+                     "null", "required", "data", "next", "additionalProperties", 0);
 }
 
 static json_t *content(json_t *schema) {
@@ -72,15 +72,17 @@ static json_t *replies_json(const lm_api_endpoint *endpoint) {
     add_reply(replies, http_status, "Done", media);
     if (endpoint->scope == LM_SCOPE_NONE) return replies;
     for (size_t i = 0; i < LM_COUNT_OF(failures); i++)
-        add_reply(replies, failures[i].http_status, failures[i].description, content(lm_schema_reference(&error_schema)));
+        add_reply(replies, failures[i].http_status, failures[i].description,
+                  content(lm_schema_reference(&error_schema)));
     return replies;
 }
 
 static void add_query(json_t *parameters, const lm_schema *schema) {
     for (size_t i = 0; schema && i < schema->n_fields; i++) {
         const lm_field *field = &schema->fields[i];
-        json_array_append_new(parameters, json_pack("{s:s, s:s, s:b, s:o}", "name", field->name, "in", "query", "required",
-                                                    field->required, "schema", lm_field_json(field)));
+        json_array_append_new(parameters, json_pack("{s:s, s:s, s:b, s:o}", "name", field->name,
+                                                    "in", "query", "required", field->required,
+                                                    "schema", lm_field_json(field)));
     }
 }
 
@@ -88,9 +90,13 @@ static void add_path_parameters(json_t *parameters, const lm_api_endpoint *endpo
     for (const char *brace = strchr(endpoint->path, '{'); brace; brace = strchr(brace + 1, '{')) {
         char name[32];
         snprintf(name, sizeof name, "%.*s", (int)strcspn(brace + 1, "}"), brace + 1);
-        lm_field field = {.type = LM_FIELD_STRING, .min = 1, .max = 128, .id_prefix = lm_api_param_prefix(endpoint, name)};
-        json_array_append_new(parameters, json_pack("{s:s, s:s, s:b, s:o}", "name", name, "in", "path", "required", 1,
-                                                    "schema", lm_field_json(&field)));
+        lm_field field = {.type = LM_FIELD_STRING,
+                          .min = 1,
+                          .max = 128,
+                          .id_prefix = lm_api_param_prefix(endpoint, name)};
+        json_array_append_new(parameters,
+                              json_pack("{s:s, s:s, s:b, s:o}", "name", name, "in", "path",
+                                        "required", 1, "schema", lm_field_json(&field)));
     }
 }
 
@@ -107,7 +113,8 @@ static json_t *parameters_json(const lm_api_endpoint *endpoint) {
 static json_t *operation_id(const lm_api_endpoint *endpoint) {
     char id[128];
     size_t n = 0;
-    for (const char *c = endpoint->method; *c && n < sizeof id - 1; c++) id[n++] = (char)tolower((unsigned char)*c);
+    for (const char *c = endpoint->method; *c && n < sizeof id - 1; c++)
+        id[n++] = (char)tolower((unsigned char)*c);
     for (const char *c = endpoint->path; *c && n < sizeof id - 1; c++) {
         if (isalnum((unsigned char)*c)) {
             id[n++] = *c;
@@ -121,12 +128,14 @@ static json_t *operation_id(const lm_api_endpoint *endpoint) {
 
 static json_t *operation_json(const lm_api_endpoint *endpoint) {
     size_t tag_len = strcspn(endpoint->path + 1, "/.");
-    json_t *operation = json_pack("{s:s, s:o, s:[s#], s:o, s:o}", "summary", endpoint->summary, "operationId",
-                                  operation_id(endpoint), "tags", endpoint->path + 1, tag_len, "parameters",
-                                  parameters_json(endpoint), "responses", replies_json(endpoint));
+    json_t *operation =
+        json_pack("{s:s, s:o, s:[s#], s:o, s:o}", "summary", endpoint->summary, "operationId",
+                  operation_id(endpoint), "tags", endpoint->path + 1, tag_len, "parameters",
+                  parameters_json(endpoint), "responses", replies_json(endpoint));
     if (endpoint->request)
-        json_object_set_new(operation, "requestBody", json_pack("{s:b, s:o}", "required", 1, "content",
-                                                                content(lm_schema_reference(endpoint->request))));
+        json_object_set_new(operation, "requestBody",
+                            json_pack("{s:b, s:o}", "required", 1, "content",
+                                      content(lm_schema_reference(endpoint->request))));
     if (endpoint->scope == LM_SCOPE_NONE) json_object_set_new(operation, "security", json_array());
     if (endpoint->scope != LM_SCOPE_NONE && endpoint->scope != LM_SCOPE_ANY)
         json_object_set_new(operation, "x-scope", json_string(lm_scope_name(endpoint->scope)));
@@ -151,11 +160,15 @@ json_t *lm_openapi_json(void) {
     json_t *paths = json_object(), *components = json_object();
     add_schema(components, &error_schema);
     for (size_t t = 0; lm_api_tables[t]; t++) {
-        for (size_t i = 0; i < lm_api_tables[t]->n_rows; i++) add_endpoint(paths, components, &lm_api_tables[t]->rows[i]);
+        for (size_t i = 0; i < lm_api_tables[t]->n_rows; i++)
+            add_endpoint(paths, components, &lm_api_tables[t]->rows[i]);
     }
-    return json_pack("{s:s, s:{s:s, s:s, s:s}, s:[{s:s}], s:[{s:[]}], s:o, s:{s:o, s:{s:{s:s, s:s, s:s}}}}", "openapi",
-                     "3.1.0", "info", "title", "loam", "version", LOAM_VERSION, "description",
-                     "The control plane of a loam cloud. Times are UTC epoch milliseconds, money is in millionths.",
-                     "servers", "url", "/api/v1", "security", "key", "paths", paths, "components", "schemas", components,
-                     "securitySchemes", "key", "type", "http", "scheme", "bearer", "description", "An API key: loam-sk-...");
+    return json_pack(
+        "{s:s, s:{s:s, s:s, s:s}, s:[{s:s}], s:[{s:[]}], s:o, s:{s:o, s:{s:{s:s, s:s, s:s}}}}",
+        "openapi", "3.1.0", "info", "title", "loam", "version", LOAM_VERSION, "description",
+        "The control plane of a loam cloud. Times are UTC epoch milliseconds, money is in "
+        "millionths.",
+        "servers", "url", "/api/v1", "security", "key", "paths", paths, "components", "schemas",
+        components, "securitySchemes", "key", "type", "http", "scheme", "bearer", "description",
+        "An API key: loam-sk-...");
 }

@@ -35,14 +35,17 @@ static void stop_registry(lm_cloud *cloud) {
     lm_executor_free(cloud->executor);
 }
 
-const lm_cloud_service lm_service_registry = {.name = "registry", .start = start_registry, .stop = stop_registry};
+const lm_cloud_service lm_service_registry = {
+    .name = "registry", .start = start_registry, .stop = stop_registry};
 
 /* ---- gateway ---- */
 
 static loam_status identify(void *arg, const char *bearer, lm_gateway_grant *out, loam_error *err) {
     lm_cloud *cloud = arg;
     lm_caller caller;
-    if (!bearer) return lm_error_set(err, LOAM_DENIED, "no API key was given; send it as Authorization: Bearer");
+    if (!bearer)
+        return lm_error_set(err, LOAM_DENIED,
+                            "no API key was given; send it as Authorization: Bearer");
     LM_TRY(lm_keyring_authenticate(cloud->keyring, bearer, lm_clock_epoch_ms(), &caller, err));
     snprintf(out->project_id, sizeof out->project_id, "%s", caller.project_id);
     snprintf(out->key_id, sizeof out->key_id, "%s", caller.key_id);
@@ -50,20 +53,23 @@ static loam_status identify(void *arg, const char *bearer, lm_gateway_grant *out
     return lm_error_set(err, LOAM_DENIED, "this API key lacks the scope 'inference'");
 }
 
-static loam_status admit(void *arg, const lm_gateway_ask *ask, lm_gateway_grant *grant, int64_t *out_retry_after_s,
-                         loam_error *err) {
+static loam_status admit(void *arg, const lm_gateway_ask *ask, lm_gateway_grant *grant,
+                         int64_t *out_retry_after_s, loam_error *err) {
     lm_cloud *cloud = arg;
     lm_reservation reservation;
     int64_t prompt = ask->body_bytes / BYTES_PER_TOKEN + 1;
     int64_t completion = ask->max_new_tokens > 0 ? ask->max_new_tokens : DEFAULT_COMPLETION_TOKENS;
-    LM_TRY(lm_keyring_admit(cloud->keyring, grant->key_id, lm_clock_epoch_ms(), out_retry_after_s, err));
+    LM_TRY(lm_keyring_admit(cloud->keyring, grant->key_id, lm_clock_epoch_ms(), out_retry_after_s,
+                            err));
     int64_t micros = lm_ledger_estimate(cloud->ledger, ask->model, prompt, completion);
-    LM_TRY(lm_keyring_reserve(cloud->keyring, grant->key_id, prompt + completion, micros, &reservation, err));
+    LM_TRY(lm_keyring_reserve(cloud->keyring, grant->key_id, prompt + completion, micros,
+                              &reservation, err));
     char id[LM_ID_BYTES];
     lm_id_new(&cloud->ids, "req", id);
     snprintf(grant->request_id, sizeof grant->request_id, "%s", id);
     snprintf(grant->tag, sizeof grant->tag, "%s", grant->key_id);
-    loam_status status = lm_reservations_hold(cloud->reservations, grant->request_id, &reservation, err);
+    loam_status status =
+        lm_reservations_hold(cloud->reservations, grant->request_id, &reservation, err);
     if (status != LOAM_OK) lm_keyring_settle(cloud->keyring, &reservation, 0, 0);
     return status;
 }
@@ -82,7 +88,8 @@ static loam_status add_routes(lm_cloud *cloud, loam_error *err) {
     size_t n;
     const lm_http_route *routes = lm_gateway_routes(cloud->gateway, &n);
     for (size_t i = 0; i < n; i++) {
-        if (!lm_vec_push(&cloud->routes, routes[i])) return lm_error_no_memory(err, sizeof routes[i]);
+        if (!lm_vec_push(&cloud->routes, routes[i]))
+            return lm_error_no_memory(err, sizeof routes[i]);
     }
     return LOAM_OK;
 }
@@ -97,8 +104,11 @@ static loam_status start_gateway(lm_cloud *cloud, loam_error *err) {
     LM_TRY(lm_router_new(&cloud->router, err));
     LM_TRY(lm_reservations_new(cloud->keyring, &cloud->reservations, err));
     lm_gateway_options options = {
-        .loops = cloud->loops, .n_loops = cloud->config.n_loops, .router = cloud->router,
-        .hooks = {.identify = identify, .admit = admit, .ended = ended, .wake = wake, .arg = cloud}};
+        .loops = cloud->loops,
+        .n_loops = cloud->config.n_loops,
+        .router = cloud->router,
+        .hooks = {
+            .identify = identify, .admit = admit, .ended = ended, .wake = wake, .arg = cloud}};
     LM_TRY(lm_gateway_new(&options, &cloud->gateway, err));
     return add_routes(cloud, err);
 }
@@ -116,11 +126,14 @@ static void gateway_metrics(lm_cloud *cloud, lm_buf *out) {
         int64_t value;
     } rows[] = {
         {"loam_gateway_requests_total", "counter", "requests that have ended", stats.n_requests},
-        {"loam_gateway_failures_total", "counter", "requests that failed on the cloud's side", stats.n_failed},
+        {"loam_gateway_failures_total", "counter", "requests that failed on the cloud's side",
+         stats.n_failed},
         {"loam_gateway_retries_total", "counter", "attempts at another replica", stats.n_retries},
-        {"loam_gateway_vanished_total", "counter", "clients gone before the end of their answer", stats.n_vanished},
+        {"loam_gateway_vanished_total", "counter", "clients gone before the end of their answer",
+         stats.n_vanished},
         {"loam_gateway_open_requests", "gauge", "requests under way", stats.n_open},
-        {"loam_gateway_waiting_requests", "gauge", "requests held until a replica is there", stats.n_waiting},
+        {"loam_gateway_waiting_requests", "gauge", "requests held until a replica is there",
+         stats.n_waiting},
         {"loam_gateway_reservations", "gauge", "requests whose usage is not booked yet",
          lm_reservations_held(cloud->reservations)},
     };
@@ -139,11 +152,18 @@ static void on_replicas_change(void *arg) {
 }
 
 static loam_status start_replicas(lm_cloud *cloud, loam_error *err) {
-    lm_replicas_options options = {
-        .home = cloud->config.home, .program = cloud->config.program, .store = cloud->store, .ids = &cloud->ids,
-        .ledger = cloud->ledger, .registry = cloud->registry, .executor = cloud->executor, .router = cloud->router,
-        .reservations = cloud->reservations, .on_change = on_replicas_change, .on_change_arg = cloud,
-        .memory_limit_bytes = memory_limit()};
+    lm_replicas_options options = {.home = cloud->config.home,
+                                   .program = cloud->config.program,
+                                   .store = cloud->store,
+                                   .ids = &cloud->ids,
+                                   .ledger = cloud->ledger,
+                                   .registry = cloud->registry,
+                                   .executor = cloud->executor,
+                                   .router = cloud->router,
+                                   .reservations = cloud->reservations,
+                                   .on_change = on_replicas_change,
+                                   .on_change_arg = cloud,
+                                   .memory_limit_bytes = memory_limit()};
     return lm_replicas_new(&options, &cloud->replicas, err);
 }
 
@@ -160,20 +180,29 @@ static bool replicas_idle(lm_cloud *cloud) {
 }
 
 static void replicas_metrics(lm_cloud *cloud, lm_buf *out) {
-    lm_metric(out, "loam_tokens_per_second", "gauge", "tokens generated in the last second, all replicas",
+    lm_metric(out, "loam_tokens_per_second", "gauge",
+              "tokens generated in the last second, all replicas",
               lm_replicas_rate(cloud->replicas, NULL));
 }
 
-const lm_cloud_service lm_service_replicas = {.name = "replicas", .start = start_replicas, .stop = stop_replicas,
-                                              .drain = drain_replicas, .idle = replicas_idle, .metrics = replicas_metrics};
+const lm_cloud_service lm_service_replicas = {.name = "replicas",
+                                              .start = start_replicas,
+                                              .stop = stop_replicas,
+                                              .drain = drain_replicas,
+                                              .idle = replicas_idle,
+                                              .metrics = replicas_metrics};
 
 /* ---- scheduler ---- */
 
 static loam_status start_scheduler(lm_cloud *cloud, loam_error *err) {
-    lm_scheduler_options options = {
-        .home = cloud->config.home, .program = cloud->config.program, .store = cloud->store, .ids = &cloud->ids,
-        .ledger = cloud->ledger, .registry = cloud->registry, .executor = cloud->executor,
-        .memory_limit_bytes = memory_limit()};
+    lm_scheduler_options options = {.home = cloud->config.home,
+                                    .program = cloud->config.program,
+                                    .store = cloud->store,
+                                    .ids = &cloud->ids,
+                                    .ledger = cloud->ledger,
+                                    .registry = cloud->registry,
+                                    .executor = cloud->executor,
+                                    .memory_limit_bytes = memory_limit()};
     return lm_scheduler_new(&options, &cloud->scheduler, err);
 }
 
@@ -189,5 +218,8 @@ static bool scheduler_idle(lm_cloud *cloud) {
     return lm_scheduler_drained(cloud->scheduler);
 }
 
-const lm_cloud_service lm_service_scheduler = {.name = "scheduler", .start = start_scheduler, .stop = stop_scheduler,
-                                               .drain = drain_scheduler, .idle = scheduler_idle};
+const lm_cloud_service lm_service_scheduler = {.name = "scheduler",
+                                               .start = start_scheduler,
+                                               .stop = stop_scheduler,
+                                               .drain = drain_scheduler,
+                                               .idle = scheduler_idle};

@@ -19,7 +19,8 @@ static double clock_hz(void) {
     char line[256];
     double mhz = 0;
     while (stream && mhz <= 0 && fgets(line, sizeof line, stream)) {
-        if (strncmp(line, "cpu MHz", 7) == 0 && strchr(line, ':')) mhz = strtod(strchr(line, ':') + 1, NULL);
+        if (strncmp(line, "cpu MHz", 7) == 0 && strchr(line, ':'))
+            mhz = strtod(strchr(line, ':') + 1, NULL);
     }
     if (stream) fclose(stream);
     return (mhz > 0 ? mhz : DEFAULT_MHZ) * 1e6;
@@ -45,9 +46,16 @@ static loam_status make_local(lm_db *db, lm_id_gen *ids, int64_t peak_flops, loa
     char host[HOST_NAME_BYTES] = "localhost";
     int64_t now_ms = lm_clock_epoch_ms();
     lm_site site = {.name = "local", .created_ms = now_ms};
-    lm_pool_row pool = {.name = "local", .executor = "local", .peak_flops = peak_flops, .max_runs = LOCAL_MAX_RUNS,
+    lm_pool_row pool = {.name = "local",
+                        .executor = "local",
+                        .peak_flops = peak_flops,
+                        .max_runs = LOCAL_MAX_RUNS,
                         .created_ms = now_ms};
-    lm_node node = {.name = host, .n_cpus = lm_cpu_n_usable(), .peak_flops = peak_flops, .state = "up", .created_ms = now_ms,
+    lm_node node = {.name = host,
+                    .n_cpus = lm_cpu_n_usable(),
+                    .peak_flops = peak_flops,
+                    .state = "up",
+                    .created_ms = now_ms,
                     .memory_bytes = lm_pools_memory()};
     if (gethostname(host, sizeof host - 1) != 0) snprintf(host, sizeof host, "localhost");
     lm_id_new(ids, "site", site.id);

@@ -7,7 +7,8 @@
 
 /* Makes site, pool and node "local" when there is no local pool yet; with peak_flops > 0 also brings an old one's peak up to
  * date. What is leased later is priced by that peak; what is booked stays. */
-loam_status lm_pools_ensure_local(lm_db *db, lm_id_gen *ids, int64_t peak_flops, loam_error *err) LM_MUST_USE;
+loam_status lm_pools_ensure_local(lm_db *db, lm_id_gen *ids, int64_t peak_flops,
+                                  loam_error *err) LM_MUST_USE;
 
 /* Memory that processes here may have in all: the machine's, or the cgroup's limit when that is less. */
 int64_t lm_pools_memory(void);

@@ -24,8 +24,8 @@ enum { MS_PER_HOUR = 3600000 };
 
 static const price_unit units[] = {
     {"million_tokens", false, 1000000},
-    {"p_hour", true, FLOPS_PER_P * MS_PER_HOUR},
-    {"p_year", true, FLOPS_PER_P * MS_PER_HOUR * 24 * 365},
+    {"p_hour", true, FLOPS_PER_P *MS_PER_HOUR},
+    {"p_year", true, FLOPS_PER_P *MS_PER_HOUR * 24 * 365},
 };
 
 static const price_unit *find_unit(const char *name) {
@@ -37,7 +37,8 @@ static const price_unit *find_unit(const char *name) {
 
 bool lm_price_unit_fits(const char *kind, const char *unit) {
     const price_unit *found = find_unit(unit);
-    return found && found->is_compute == (strcmp(kind, lm_price_kind_names[LM_PRICE_PH_LEASED]) == 0);
+    return found &&
+           found->is_compute == (strcmp(kind, lm_price_kind_names[LM_PRICE_PH_LEASED]) == 0);
 }
 
 loam_status lm_price_book_new(lm_price_book **out, loam_error *err) {
@@ -58,7 +59,8 @@ void lm_price_book_free(lm_price_book *book) {
 static bool read_entry(const lm_price *price, lm_price_entry *out) {
     const price_unit *unit = find_unit(price->unit);
     if (!unit) return false;
-    *out = (lm_price_entry){.amount_micros = price->amount_micros, .effective_ms = price->effective_ms,
+    *out = (lm_price_entry){.amount_micros = price->amount_micros,
+                            .effective_ms = price->effective_ms,
                             .divisor = unit->divisor};
     while (strcmp(lm_price_kind_names[out->kind], price->kind) != 0) {
         if (++out->kind == LM_PRICE_N_KINDS) return false;
@@ -74,7 +76,8 @@ static loam_status read_entries(const lm_list *prices, entry_vec *out, loam_erro
         lm_price_entry entry;
         const lm_price *price = lm_list_at(prices, i);
         if (!read_entry(price, &entry))
-            return lm_error_set(err, LOAM_CORRUPT, "price %s has an unknown kind or unit", price->id);
+            return lm_error_set(err, LOAM_CORRUPT, "price %s has an unknown kind or unit",
+                                price->id);
         if (!lm_vec_push(out, entry)) return lm_error_no_memory(err, sizeof entry);
     }
     return LOAM_OK;
@@ -100,8 +103,8 @@ loam_status lm_price_book_load(lm_price_book *book, lm_db *db, loam_error *err) 
 }
 
 /* Entries are in order of time, so the last fitting one wins, and one of the very model over one for all. */
-static const lm_price_entry *find_at(const entry_vec *entries, lm_price_kind kind, const char *model, int64_t at_ms,
-                                     int64_t *out_until_ms) {
+static const lm_price_entry *find_at(const entry_vec *entries, lm_price_kind kind,
+                                     const char *model, int64_t at_ms, int64_t *out_until_ms) {
     const lm_price_entry *own = NULL, *general = NULL;
     *out_until_ms = INT64_MAX;
     for (size_t i = 0; i < entries->len; i++) {
@@ -121,8 +124,8 @@ static const lm_price_entry *find_at(const entry_vec *entries, lm_price_kind kin
     return own ? own : general;
 }
 
-bool lm_price_book_at(lm_price_book *book, lm_price_kind kind, const char *model, int64_t at_ms, lm_price_entry *out,
-                      int64_t *out_until_ms) {
+bool lm_price_book_at(lm_price_book *book, lm_price_kind kind, const char *model, int64_t at_ms,
+                      lm_price_entry *out, int64_t *out_until_ms) {
     pthread_mutex_lock(&book->lock);
     const lm_price_entry *found = find_at(&book->entries, kind, model, at_ms, out_until_ms);
     if (found) *out = *found;
@@ -138,6 +141,7 @@ bool lm_price_book_currency(lm_price_book *book, char out[9]) {
     return known;
 }
 
-loam_status lm_price_charge(const lm_price_entry *price, lm_u128 quantity, int64_t *out_micros, loam_error *err) {
+loam_status lm_price_charge(const lm_price_entry *price, lm_u128 quantity, int64_t *out_micros,
+                            loam_error *err) {
     return lm_money_charge(quantity, price->amount_micros, price->divisor, out_micros, err);
 }

@@ -30,14 +30,15 @@ loam_status lm_price_book_load(lm_price_book *book, lm_db *db, loam_error *err) 
 
 /* The price in force at a moment, copied; false when there is none. *out_until_ms: the next moment at which the answer may
  * change, INT64_MAX when never. */
-bool lm_price_book_at(lm_price_book *book, lm_price_kind kind, const char *model, int64_t at_ms, lm_price_entry *out,
-                      int64_t *out_until_ms);
+bool lm_price_book_at(lm_price_book *book, lm_price_kind kind, const char *model, int64_t at_ms,
+                      lm_price_entry *out, int64_t *out_until_ms);
 
 /* The prices' currency; false when there are no prices. */
 bool lm_price_book_currency(lm_price_book *book, char out[9]);
 
 /* What a quantity costs: tokens, or FLOP/s * ms leased. LOAM_LIMIT when too large. */
-loam_status lm_price_charge(const lm_price_entry *price, lm_u128 quantity, int64_t *out_micros, loam_error *err) LM_MUST_USE;
+loam_status lm_price_charge(const lm_price_entry *price, lm_u128 quantity, int64_t *out_micros,
+                            loam_error *err) LM_MUST_USE;
 
 /* Is this unit one that prices of this kind are given in? */
 bool lm_price_unit_fits(const char *kind, const char *unit);

@@ -9,7 +9,8 @@ static void update_worker(lm_worker *worker, int64_t now_ns) {
     int64_t passed_ns = now_ns - worker->tokens_at_ns;
     if (worker->tokens_at_ns && passed_ns < RATE_PERIOD_NS) return;
     bool first = worker->tokens_at_ns == 0;
-    worker->tokens_per_s = first ? 0 : (double)(tokens - worker->tokens_before) * 1e9 / (double)passed_ns;
+    worker->tokens_per_s =
+        first ? 0 : (double)(tokens - worker->tokens_before) * 1e9 / (double)passed_ns;
     worker->tokens_before = tokens;
     worker->tokens_at_ns = now_ns;
 }
@@ -23,7 +24,8 @@ static double total(const lm_replicas *replicas) {
 void lm_rates_update(lm_replicas *replicas) {
     int64_t now_ns = lm_clock_mono_ns();
     pthread_mutex_lock(&replicas->rate_lock);
-    for (size_t i = 0; i < replicas->workers.len; i++) update_worker(&replicas->workers.ptr[i], now_ns);
+    for (size_t i = 0; i < replicas->workers.len; i++)
+        update_worker(&replicas->workers.ptr[i], now_ns);
     pthread_mutex_unlock(&replicas->rate_lock);
 }
 
@@ -32,7 +34,8 @@ double lm_replicas_rate(lm_replicas *replicas, const char *replica_id) {
     pthread_mutex_lock(&replicas->rate_lock);
     if (!replica_id) rate = total(replicas);
     for (size_t i = 0; replica_id && i < replicas->workers.len; i++) {
-        if (strcmp(replicas->workers.ptr[i].replica_id, replica_id) == 0) rate = replicas->workers.ptr[i].tokens_per_s;
+        if (strcmp(replicas->workers.ptr[i].replica_id, replica_id) == 0)
+            rate = replicas->workers.ptr[i].tokens_per_s;
     }
     pthread_mutex_unlock(&replicas->rate_lock);
     return rate;

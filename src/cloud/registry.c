@@ -32,8 +32,9 @@ static char *files_to_json(const lm_blob_files *files) {
     json_t *array = json_array();
     for (size_t i = 0; i < files->len; i++) {
         const lm_blob_file *file = &files->ptr[i];
-        json_array_append_new(array, json_pack("{s:s,s:s,s:I}", "path", file->path, "digest", file->digest, "size_bytes",
-                                               (json_int_t)file->size_bytes));
+        json_array_append_new(array,
+                              json_pack("{s:s,s:s,s:I}", "path", file->path, "digest", file->digest,
+                                        "size_bytes", (json_int_t)file->size_bytes));
     }
     char *text = array ? json_dumps(array, JSON_COMPACT) : NULL;
     json_decref(array);
@@ -60,20 +61,24 @@ static loam_status files_from_json(const char *text, lm_blob_files *out, loam_er
     for (size_t i = 0; i < json_array_size(array) && status == LOAM_OK; i++) {
         lm_blob_file file = {0};
         status = file_from_json(json_array_get(array, i), &file, err);
-        if (status == LOAM_OK && !lm_vec_push(&files, file)) status = lm_error_no_memory(err, sizeof file);
+        if (status == LOAM_OK && !lm_vec_push(&files, file))
+            status = lm_error_no_memory(err, sizeof file);
     }
     json_decref(array);
-    if (status != LOAM_OK) lm_vec_deinit(&files);
-    else *out = files;
+    if (status != LOAM_OK)
+        lm_vec_deinit(&files);
+    else
+        *out = files;
     return status;
 }
 
-loam_status lm_registry_materialize(lm_registry *registry, const char *files_json, const char *dir, char **out_single,
-                                    loam_error *err) {
+loam_status lm_registry_materialize(lm_registry *registry, const char *files_json, const char *dir,
+                                    char **out_single, loam_error *err) {
     lm_blob_files files;
     LM_TRY(files_from_json(files_json, &files, err));
     loam_status status = lm_blob_store_materialize(registry->blobs, files.ptr, files.len, dir, err);
-    if (status == LOAM_OK && out_single) *out_single = files.len == 1 ? lm_path_join(dir, files.ptr[0].path) : NULL;
+    if (status == LOAM_OK && out_single)
+        *out_single = files.len == 1 ? lm_path_join(dir, files.ptr[0].path) : NULL;
     lm_vec_deinit(&files);
     return status;
 }
@@ -114,7 +119,8 @@ static loam_status save_version(lm_db *db, outcome *o, loam_error *err) {
     row.error = o->ok ? NULL : o->error.message;
     LM_TRY(lm_table_update(db, &lm_version_table, &row, err));
     if (!row.job_id[0]) return LOAM_OK;
-    return lm_job_end(db, row.job_id, o->ok ? "succeeded" : "failed", o->ok ? id : NULL, row.error, lm_clock_epoch_ms(), err);
+    return lm_job_end(db, row.job_id, o->ok ? "succeeded" : "failed", o->ok ? id : NULL, row.error,
+                      lm_clock_epoch_ms(), err);
 }
 
 static loam_status save_dataset(lm_db *db, outcome *o, loam_error *err) {
@@ -131,7 +137,9 @@ static loam_status save_dataset(lm_db *db, outcome *o, loam_error *err) {
 static loam_status save_outcome(lm_db *db, void *arg, loam_error *err) {
     outcome *o = arg;
     loam_status status = o->version ? save_version(db, o, err) : save_dataset(db, o, err);
-    return status == LOAM_NOT_FOUND ? LOAM_OK : status; /* deleted meanwhile: the collector takes the objects */
+    return status == LOAM_NOT_FOUND
+               ? LOAM_OK
+               : status; /* deleted meanwhile: the collector takes the objects */
 }
 
 static void import(lm_registry *registry, const char *source, outcome *o) {
@@ -151,7 +159,8 @@ static void import(lm_registry *registry, const char *source, outcome *o) {
     lm_vec_deinit(&files);
     if (!o->ok) lm_log_error(LM_LOG_WARN, "registry", &o->error);
     /* when this fails the state stays "importing", and a later look does it again */
-    if (lm_store_call(registry->store, save_outcome, o, &err) != LOAM_OK) lm_log_error(LM_LOG_ERROR, "registry", &err);
+    if (lm_store_call(registry->store, save_outcome, o, &err) != LOAM_OK)
+        lm_log_error(LM_LOG_ERROR, "registry", &err);
     free(o->files);
 }
 
@@ -184,7 +193,8 @@ static loam_status mark_files(lm_map *live, const char *files_json, loam_error *
     if (!files_json) return LOAM_OK;
     LM_TRY(files_from_json(files_json, &files, err));
     bool ok = true;
-    for (size_t i = 0; i < files.len; i++) ok = ok && lm_map_set(live, lm_str_of(files.ptr[i].digest), 1);
+    for (size_t i = 0; i < files.len; i++)
+        ok = ok && lm_map_set(live, lm_str_of(files.ptr[i].digest), 1);
     lm_vec_deinit(&files);
     return ok ? LOAM_OK : lm_error_no_memory(err, 64);
 }
@@ -206,7 +216,8 @@ static bool is_live(const char *digest, void *arg) {
     return lm_map_get(arg, lm_str_of(digest), &one);
 }
 
-static loam_status collect(lm_registry *registry, int64_t grace_ms, lm_blob_gc_result *out, loam_error *err) {
+static loam_status collect(lm_registry *registry, int64_t grace_ms, lm_blob_gc_result *out,
+                           loam_error *err) {
     mark m = {.arena = &registry->arena, .live = lm_map_new()};
     if (!m.live) return lm_error_no_memory(err, 1);
     lm_blob_gc gc = {.is_live = is_live, .arg = m.live, .grace_ms = grace_ms};
@@ -228,7 +239,8 @@ static void collect_if_asked(lm_registry *registry) {
     registry->gc_grace_ms = -1;
     registry->report.ended_ms = lm_clock_epoch_ms();
     registry->report.result = result;
-    snprintf(registry->report.error, sizeof registry->report.error, "%.255s", status == LOAM_OK ? "" : err.message);
+    snprintf(registry->report.error, sizeof registry->report.error, "%.255s",
+             status == LOAM_OK ? "" : err.message);
     pthread_mutex_unlock(&registry->lock);
 }
 
@@ -271,10 +283,13 @@ loam_status lm_registry_new(const char *home, lm_store *store, lm_registry **out
         lm_arena_init(&registry->arena, ARENA_BYTES, SIZE_MAX);
     }
     if (status == LOAM_OK) status = lm_blob_store_open(dir, &registry->blobs, err);
-    if (status == LOAM_OK) status = lm_ticker_new(IDLE_PERIOD_MS, tick, registry, &registry->ticker, err);
+    if (status == LOAM_OK)
+        status = lm_ticker_new(IDLE_PERIOD_MS, tick, registry, &registry->ticker, err);
     lm_free(dir);
-    if (status != LOAM_OK) lm_registry_free(registry);
-    else *out = registry;
+    if (status != LOAM_OK)
+        lm_registry_free(registry);
+    else
+        *out = registry;
     return status;
 }
 

@@ -18,7 +18,8 @@ typedef struct lm_gc_report {
     char error[256];
 } lm_gc_report;
 
-loam_status lm_registry_new(const char *home, lm_store *store, lm_registry **out, loam_error *err) LM_MUST_USE;
+loam_status lm_registry_new(const char *home, lm_store *store, lm_registry **out,
+                            loam_error *err) LM_MUST_USE;
 void lm_registry_free(lm_registry *registry);
 
 /* There is something to import. Any thread. */
@@ -30,7 +31,7 @@ lm_gc_report lm_registry_report(lm_registry *registry); /* of the last collectio
 
 /* Makes `dir` the folder that `files` (JSON of a version or dataset) describes. *out_single is the path of its file when
  * there is exactly one, else NULL (lm_free); may be NULL. Any thread. */
-loam_status lm_registry_materialize(lm_registry *registry, const char *files, const char *dir, char **out_single,
-                                    loam_error *err) LM_MUST_USE;
+loam_status lm_registry_materialize(lm_registry *registry, const char *files, const char *dir,
+                                    char **out_single, loam_error *err) LM_MUST_USE;
 
 #endif

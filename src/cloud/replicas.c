@@ -17,7 +17,8 @@ enum { PERIOD_MS = 100, ARENA_BYTES = 64 << 10 };
 
 static lm_worker *worker_of(lm_replicas *replicas, const char *replica_id) {
     for (size_t i = 0; i < replicas->workers.len; i++) {
-        if (strcmp(replicas->workers.ptr[i].replica_id, replica_id) == 0) return &replicas->workers.ptr[i];
+        if (strcmp(replicas->workers.ptr[i].replica_id, replica_id) == 0)
+            return &replicas->workers.ptr[i];
     }
     lm_worker fresh = {0};
     memcpy(fresh.replica_id, replica_id, LM_ID_BYTES);
@@ -29,11 +30,14 @@ static lm_worker *worker_of(lm_replicas *replicas, const char *replica_id) {
 
 static lm_endpoint_memory *memory_of(lm_replicas *replicas, const char *endpoint_id) {
     for (size_t i = 0; i < replicas->memories.len; i++) {
-        if (strcmp(replicas->memories.ptr[i].endpoint_id, endpoint_id) == 0) return &replicas->memories.ptr[i];
+        if (strcmp(replicas->memories.ptr[i].endpoint_id, endpoint_id) == 0)
+            return &replicas->memories.ptr[i];
     }
     lm_endpoint_memory fresh = {.last_used_ms = replicas->started_ms};
     memcpy(fresh.endpoint_id, endpoint_id, LM_ID_BYTES);
-    return lm_vec_push(&replicas->memories, fresh) ? &replicas->memories.ptr[replicas->memories.len - 1] : NULL;
+    return lm_vec_push(&replicas->memories, fresh)
+               ? &replicas->memories.ptr[replicas->memories.len - 1]
+               : NULL;
 }
 
 /* Workers of replicas that are gone. */
@@ -70,7 +74,8 @@ static void note_outcome(lm_replicas *replicas, const lm_replica *row, bool fail
     lm_endpoint_memory *memory = memory_of(replicas, row->endpoint_id);
     if (!memory) return;
     if (failed) {
-        memory->next_start_ms = lm_clock_epoch_ms() + lm_scale_backoff_ms(row->ready_ms ? 0 : memory->n_failures + 1);
+        memory->next_start_ms =
+            lm_clock_epoch_ms() + lm_scale_backoff_ms(row->ready_ms ? 0 : memory->n_failures + 1);
         memory->n_failures = row->ready_ms ? 0 : memory->n_failures + 1;
         lm_log(LM_LOG_WARN, "replicas", "%s: %s", row->id, row->error ? row->error : "ended");
     } else if (state_is(row, "ready")) {
@@ -96,8 +101,10 @@ static loam_status look_after_workers(lm_replicas_look *look, loam_error *err) {
 
 /* ---- telling the router ---- */
 
-static loam_status fill_endpoint(const lm_replicas_look *look, const lm_endpoint *row, lm_router_endpoint *out, loam_error *err) {
-    lm_router_replica *ready = lm_arena_calloc(&look->replicas->arena, look->live.len + 1, sizeof *ready);
+static loam_status fill_endpoint(const lm_replicas_look *look, const lm_endpoint *row,
+                                 lm_router_endpoint *out, loam_error *err) {
+    lm_router_replica *ready =
+        lm_arena_calloc(&look->replicas->arena, look->live.len + 1, sizeof *ready);
     if (!ready) return lm_error_no_memory(err, look->live.len * sizeof *ready);
     *out = (lm_router_endpoint){.created_ms = row->created_ms, .replicas = ready};
     snprintf(out->id, sizeof out->id, "%s", row->id);
@@ -117,14 +124,16 @@ static uint64_t hash_of(const lm_router_endpoint *endpoints, size_t n) {
     uint64_t hash = n;
     for (size_t i = 0; i < n; i++) {
         hash = lm_hash64(endpoints[i].id, sizeof endpoints[i].id, hash);
-        hash = lm_hash64(endpoints[i].replicas, endpoints[i].n_replicas * sizeof *endpoints[i].replicas, hash);
+        hash = lm_hash64(endpoints[i].replicas,
+                         endpoints[i].n_replicas * sizeof *endpoints[i].replicas, hash);
     }
     return hash ? hash : 1;
 }
 
 static loam_status publish(lm_replicas_look *look, loam_error *err) {
     lm_replicas *replicas = look->replicas;
-    lm_router_endpoint *known = lm_arena_calloc(&replicas->arena, look->endpoints.len + 1, sizeof *known);
+    lm_router_endpoint *known =
+        lm_arena_calloc(&replicas->arena, look->endpoints.len + 1, sizeof *known);
     if (!known) return lm_error_no_memory(err, look->endpoints.len * sizeof *known);
     size_t n = 0;
     for (size_t i = 0; i < look->endpoints.len; i++) {
@@ -142,10 +151,10 @@ static loam_status publish(lm_replicas_look *look, loam_error *err) {
 /* ---- starting and stopping ---- */
 
 typedef struct census {
-    int64_t n_live;     /* starting or ready, of the present version */
-    int64_t n_ready;    /* of these */
-    int64_t n_outdated; /* starting or ready, of another version */
-    int64_t n_any;      /* in whatever state */
+    int64_t n_live;       /* starting or ready, of the present version */
+    int64_t n_ready;      /* of these */
+    int64_t n_outdated;   /* starting or ready, of another version */
+    int64_t n_any;        /* in whatever state */
     lm_replica *spare;    /* a ready or starting one with the fewest requests */
     lm_replica *outdated; /* one of these */
 } census;
@@ -176,8 +185,10 @@ static loam_status insert_replica(lm_db *db, void *arg, loam_error *err) {
 }
 
 /* Commits a new replica; its process is started by the next look. */
-static loam_status add_replica(const lm_replicas_look *look, const lm_endpoint *endpoint, loam_error *err) {
-    lm_replica row = {.model = endpoint->name, .state = "starting", .created_ms = lm_clock_epoch_ms()};
+static loam_status add_replica(const lm_replicas_look *look, const lm_endpoint *endpoint,
+                               loam_error *err) {
+    lm_replica row = {
+        .model = endpoint->name, .state = "starting", .created_ms = lm_clock_epoch_ms()};
     lm_id_new(look->replicas->options.ids, "rep", row.id);
     memcpy(row.endpoint_id, endpoint->id, LM_ID_BYTES);
     memcpy(row.project_id, endpoint->project_id, LM_ID_BYTES);
@@ -190,32 +201,42 @@ static loam_status delete_endpoint(lm_db *db, void *arg, loam_error *err) {
     return lm_table_delete(db, &lm_endpoint_table, ((const lm_endpoint *)arg)->id, err);
 }
 
-static int64_t wanted_of(const lm_replicas_look *look, const lm_endpoint *endpoint, const census *c, lm_endpoint_memory *memory) {
+static int64_t wanted_of(const lm_replicas_look *look, const lm_endpoint *endpoint, const census *c,
+                         lm_endpoint_memory *memory) {
     lm_router_activity activity = {0};
     (void)lm_router_activity_of(look->replicas->options.router, endpoint->id, &activity);
     if (activity.last_used_ms > memory->last_used_ms) memory->last_used_ms = activity.last_used_ms;
     if (endpoint->created_ms > memory->last_used_ms) memory->last_used_ms = endpoint->created_ms;
-    lm_scale_input input = {.min_replicas = endpoint->min_replicas, .max_replicas = endpoint->max_replicas,
-                            .idle_timeout_ms = endpoint->idle_timeout_ms, .deleted = endpoint->deleted || atomic_load(&look->replicas->draining), .n_live = c->n_live,
-                            .n_active = activity.n_active, .n_waiting = activity.n_waiting,
-                            .last_used_ms = memory->last_used_ms, .now_ms = lm_clock_epoch_ms()};
-    if (c->n_outdated > 0 && !input.deleted && input.min_replicas == 0) input.min_replicas = 1; /* its successor first */
+    lm_scale_input input = {.min_replicas = endpoint->min_replicas,
+                            .max_replicas = endpoint->max_replicas,
+                            .idle_timeout_ms = endpoint->idle_timeout_ms,
+                            .deleted = endpoint->deleted || atomic_load(&look->replicas->draining),
+                            .n_live = c->n_live,
+                            .n_active = activity.n_active,
+                            .n_waiting = activity.n_waiting,
+                            .last_used_ms = memory->last_used_ms,
+                            .now_ms = lm_clock_epoch_ms()};
+    if (c->n_outdated > 0 && !input.deleted && input.min_replicas == 0)
+        input.min_replicas = 1; /* its successor first */
     return lm_scale_wanted(&input);
 }
 
 /* Starts or stops at most one replica of an endpoint. */
-static loam_status adjust(lm_replicas_look *look, lm_endpoint *endpoint, bool *out_again, loam_error *err) {
+static loam_status adjust(lm_replicas_look *look, lm_endpoint *endpoint, bool *out_again,
+                          loam_error *err) {
     lm_replicas *replicas = look->replicas;
     census c = count(look, endpoint);
     lm_endpoint_memory *memory = memory_of(replicas, endpoint->id);
     if (!memory) return lm_error_no_memory(err, sizeof *memory);
     int64_t wanted = wanted_of(look, endpoint, &c, memory);
-    if (endpoint->deleted && c.n_any == 0) return lm_store_call(replicas->options.store, delete_endpoint, endpoint, err);
+    if (endpoint->deleted && c.n_any == 0)
+        return lm_store_call(replicas->options.store, delete_endpoint, endpoint, err);
     if (c.n_live < wanted && lm_clock_epoch_ms() >= memory->next_start_ms) {
         *out_again = true;
         return add_replica(look, endpoint, err);
     }
-    if (c.n_outdated > 0 && (c.n_ready > 0 || wanted == 0)) return lm_worker_stop(replicas, c.outdated, err);
+    if (c.n_outdated > 0 && (c.n_ready > 0 || wanted == 0))
+        return lm_worker_stop(replicas, c.outdated, err);
     if (c.n_live > wanted) return lm_worker_stop(replicas, c.spare, err);
     return LOAM_OK;
 }
@@ -228,11 +249,14 @@ static loam_status look_once(lm_replicas *replicas, bool *out_again, loam_error 
     lm_arena_reset(&replicas->arena);
     LM_TRY(lm_store_call(replicas->options.store, load_look, &look, err));
     LM_TRY(look_after_workers(&look, err));
-    for (size_t i = 0; i < look.endpoints.len; i++) LM_TRY(adjust(&look, lm_list_at(&look.endpoints, i), out_again, err));
-    LM_TRY(publish(&look, err)); /* after stopping: nobody is sent to a replica that is about to stop */
+    for (size_t i = 0; i < look.endpoints.len; i++)
+        LM_TRY(adjust(&look, lm_list_at(&look.endpoints, i), out_again, err));
+    LM_TRY(publish(&look,
+                   err)); /* after stopping: nobody is sent to a replica that is about to stop */
     forget_gone(replicas);
     lm_rates_update(replicas);
-    if (replicas->options.reservations) lm_reservations_expire(replicas->options.reservations, lm_clock_epoch_ms());
+    if (replicas->options.reservations)
+        lm_reservations_expire(replicas->options.reservations, lm_clock_epoch_ms());
     replicas->busy = look.endpoints.len + look.live.len > 0;
     if (atomic_load(&replicas->draining)) atomic_store(&replicas->drained, look.live.len == 0);
     return LOAM_OK;
@@ -296,7 +320,8 @@ bool lm_replicas_drained(const lm_replicas *replicas) {
     return atomic_load(&replicas->drained);
 }
 
-loam_status lm_replicas_new(const lm_replicas_options *options, lm_replicas **out, loam_error *err) {
+loam_status lm_replicas_new(const lm_replicas_options *options, lm_replicas **out,
+                            loam_error *err) {
     lm_replicas *replicas = lm_calloc(1, sizeof *replicas);
     if (!replicas) return lm_error_no_memory(err, sizeof *replicas);
     replicas->options = *options;
@@ -307,9 +332,12 @@ loam_status lm_replicas_new(const lm_replicas_options *options, lm_replicas **ou
     int64_t period_ms = options->period_ms ? options->period_ms : PERIOD_MS;
     loam_status status = sweep_folders(replicas, err);
     if (status == LOAM_OK) status = look_once(replicas, &again, err);
-    if (status == LOAM_OK) status = lm_ticker_new(period_ms, tick, replicas, &replicas->ticker, err);
-    if (status != LOAM_OK) lm_replicas_free(replicas);
-    else *out = replicas;
+    if (status == LOAM_OK)
+        status = lm_ticker_new(period_ms, tick, replicas, &replicas->ticker, err);
+    if (status != LOAM_OK)
+        lm_replicas_free(replicas);
+    else
+        *out = replicas;
     return status;
 }
 

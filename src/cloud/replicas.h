@@ -35,12 +35,13 @@ typedef struct lm_replicas_options {
     lm_reservations *reservations;
     void (*on_change)(void *arg); /* other replicas answer now; from the manager's thread */
     void *on_change_arg;
-    int64_t memory_limit_bytes;   /* of a worker; 0: none */
-    int64_t period_ms;            /* 0: 100 */
+    int64_t memory_limit_bytes; /* of a worker; 0: none */
+    int64_t period_ms;          /* 0: 100 */
 } lm_replicas_options;
 
 /* Looks once before it returns, so that the router knows what there is. */
-loam_status lm_replicas_new(const lm_replicas_options *options, lm_replicas **out, loam_error *err) LM_MUST_USE;
+loam_status lm_replicas_new(const lm_replicas_options *options, lm_replicas **out,
+                            loam_error *err) LM_MUST_USE;
 
 /* Workers that still run go on; the next manager finds them. */
 void lm_replicas_free(lm_replicas *replicas);

@@ -18,10 +18,10 @@
 typedef struct lm_worker {
     char replica_id[LM_ID_BYTES];
     lm_meter *meter;
-    bool ended;             /* nothing of its process is alive */
-    bool seen;              /* in this look */
-    int64_t stop_asked_ns;  /* when SIGTERM was sent; 0: not */
-    int64_t tokens_before;  /* for the rate */
+    bool ended;            /* nothing of its process is alive */
+    bool seen;             /* in this look */
+    int64_t stop_asked_ns; /* when SIGTERM was sent; 0: not */
+    int64_t tokens_before; /* for the rate */
     int64_t tokens_at_ns;
     double tokens_per_s;
 } lm_worker;
@@ -41,8 +41,8 @@ struct lm_replicas {
     LM_VEC(lm_worker) workers;
     LM_VEC(lm_endpoint_memory) memories;
     int64_t started_ms;
-    bool busy;              /* there are endpoints or replicas: look every period */
-    uint64_t published;     /* hash of what the router was told */
+    bool busy;          /* there are endpoints or replicas: look every period */
+    uint64_t published; /* hash of what the router was told */
     atomic_bool draining, drained;
     pthread_mutex_t rate_lock; /* guards the workers' rates and ids as others read them */
 };
@@ -57,7 +57,8 @@ typedef struct lm_replicas_look {
 
 /* Follows one replica: starts it when its process does not exist yet, sees it become ready or end, books its journal. The
  * row is changed accordingly, here and in the database. *out_failed: it ended without having been asked to. */
-loam_status lm_worker_look(lm_replicas *replicas, lm_replica *row, lm_worker *worker, bool *out_failed, loam_error *err) LM_MUST_USE;
+loam_status lm_worker_look(lm_replicas *replicas, lm_replica *row, lm_worker *worker,
+                           bool *out_failed, loam_error *err) LM_MUST_USE;
 
 /* Asks a replica to stop: it takes no requests from now on, and ends when it has finished those it has. */
 loam_status lm_worker_stop(lm_replicas *replicas, lm_replica *row, loam_error *err) LM_MUST_USE;

@@ -39,14 +39,15 @@ void lm_reservations_free(lm_reservations *reservations) {
     size_t cursor = 0;
     lm_str id;
     uint64_t value;
-    while (lm_map_next(reservations->by_request, &cursor, &id, &value)) lm_free((held *)(uintptr_t)value);
+    while (lm_map_next(reservations->by_request, &cursor, &id, &value))
+        lm_free((held *)(uintptr_t)value);
     lm_map_free(reservations->by_request);
     pthread_mutex_destroy(&reservations->lock);
     lm_free(reservations);
 }
 
-loam_status lm_reservations_hold(lm_reservations *reservations, const char *request_id, const lm_reservation *reservation,
-                                 loam_error *err) {
+loam_status lm_reservations_hold(lm_reservations *reservations, const char *request_id,
+                                 const lm_reservation *reservation, loam_error *err) {
     held *h = lm_calloc(1, sizeof *h);
     if (!h) return lm_error_no_memory(err, sizeof *h);
     h->reservation = *reservation;
@@ -62,7 +63,8 @@ loam_status lm_reservations_hold(lm_reservations *reservations, const char *requ
 static held *take(lm_reservations *reservations, lm_str request_id) {
     uint64_t value = 0;
     pthread_mutex_lock(&reservations->lock);
-    if (lm_map_get(reservations->by_request, request_id, &value)) lm_map_remove(reservations->by_request, request_id);
+    if (lm_map_get(reservations->by_request, request_id, &value))
+        lm_map_remove(reservations->by_request, request_id);
     pthread_mutex_unlock(&reservations->lock);
     return (held *)(uintptr_t)value;
 }
@@ -73,7 +75,8 @@ static void give_back(lm_reservations *reservations, lm_str request_id) {
     lm_free(h);
 }
 
-void lm_reservations_ended(lm_reservations *reservations, const char *request_id, bool reached_replica) {
+void lm_reservations_ended(lm_reservations *reservations, const char *request_id,
+                           bool reached_replica) {
     lm_str id = lm_str_of(request_id);
     uint64_t value;
     if (!reached_replica) {
@@ -81,14 +84,16 @@ void lm_reservations_ended(lm_reservations *reservations, const char *request_id
         return;
     }
     pthread_mutex_lock(&reservations->lock);
-    if (lm_map_get(reservations->by_request, id, &value)) ((held *)(uintptr_t)value)->ended_ms = lm_clock_epoch_ms();
+    if (lm_map_get(reservations->by_request, id, &value))
+        ((held *)(uintptr_t)value)->ended_ms = lm_clock_epoch_ms();
     pthread_mutex_unlock(&reservations->lock);
 }
 
-void lm_reservations_booked(lm_reservations *reservations, const char *request_id, const char *key_id, int64_t tokens,
-                            int64_t micros) {
+void lm_reservations_booked(lm_reservations *reservations, const char *request_id,
+                            const char *key_id, int64_t tokens, int64_t micros) {
     const char *dot = strchr(request_id, '.'); /* a later attempt of the same request */
-    held *h = take(reservations, (lm_str){request_id, dot ? (size_t)(dot - request_id) : strlen(request_id)});
+    held *h = take(reservations,
+                   (lm_str){request_id, dot ? (size_t)(dot - request_id) : strlen(request_id)});
     lm_reservation none = {0};
     snprintf(none.key_id, sizeof none.key_id, "%s", key_id);
     lm_keyring_settle(reservations->keyring, h ? &h->reservation : &none, tokens, micros);
@@ -111,7 +116,8 @@ void lm_reservations_expire(lm_reservations *reservations, int64_t now_ms) {
         pthread_mutex_lock(&reservations->lock);
         while (!late[0] && lm_map_next(reservations->by_request, &cursor, &id, &value)) {
             const held *h = (held *)(uintptr_t)value;
-            if (h->ended_ms && h->ended_ms + LATE_USAGE_MS < now_ms) snprintf(late, sizeof late, "%.*s", (int)id.len, id.ptr);
+            if (h->ended_ms && h->ended_ms + LATE_USAGE_MS < now_ms)
+                snprintf(late, sizeof late, "%.*s", (int)id.len, id.ptr);
         }
         pthread_mutex_unlock(&reservations->lock);
         if (!late[0]) return;

@@ -11,19 +11,21 @@
 
 typedef struct lm_reservations lm_reservations;
 
-loam_status lm_reservations_new(lm_keyring *keyring, lm_reservations **out, loam_error *err) LM_MUST_USE;
+loam_status lm_reservations_new(lm_keyring *keyring, lm_reservations **out,
+                                loam_error *err) LM_MUST_USE;
 void lm_reservations_free(lm_reservations *reservations);
 
 /* Keeps a reservation under its request's id. */
-loam_status lm_reservations_hold(lm_reservations *reservations, const char *request_id, const lm_reservation *reservation,
-                                 loam_error *err) LM_MUST_USE;
+loam_status lm_reservations_hold(lm_reservations *reservations, const char *request_id,
+                                 const lm_reservation *reservation, loam_error *err) LM_MUST_USE;
 
 /* The request is over. reached_replica: its usage will come, or not within a minute. */
-void lm_reservations_ended(lm_reservations *reservations, const char *request_id, bool reached_replica);
+void lm_reservations_ended(lm_reservations *reservations, const char *request_id,
+                           bool reached_replica);
 
 /* Usage was booked for the first time, under the request's id or a later attempt's ("req_....2"). */
-void lm_reservations_booked(lm_reservations *reservations, const char *request_id, const char *key_id, int64_t tokens,
-                            int64_t micros);
+void lm_reservations_booked(lm_reservations *reservations, const char *request_id,
+                            const char *key_id, int64_t tokens, int64_t micros);
 
 /* Gives back what ended more than a minute ago without usage. Now and then. */
 void lm_reservations_expire(lm_reservations *reservations, int64_t now_ms);

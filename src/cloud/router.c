@@ -90,13 +90,15 @@ static replica *replica_of(const endpoint *e, const char *id) {
 
 static replica *replica_by_id(lm_router *router, const char *id) {
     replica *found = NULL;
-    for (size_t i = 0; i < router->n_endpoints && !found; i++) found = replica_of(&router->endpoints[i], id);
+    for (size_t i = 0; i < router->n_endpoints && !found; i++)
+        found = replica_of(&router->endpoints[i], id);
     return found;
 }
 
 /* ---- publishing ---- */
 
-static loam_status build_endpoint(const lm_router_endpoint *known, const endpoint *old, endpoint *out, loam_error *err) {
+static loam_status build_endpoint(const lm_router_endpoint *known, const endpoint *old,
+                                  endpoint *out, loam_error *err) {
     if (old) *out = *old; /* counts */
     out->known = *known;
     out->known.replicas = NULL;
@@ -111,14 +113,16 @@ static loam_status build_endpoint(const lm_router_endpoint *known, const endpoin
     return LOAM_OK;
 }
 
-loam_status lm_router_publish(lm_router *router, const lm_router_endpoint *endpoints, size_t n_endpoints, loam_error *err) {
+loam_status lm_router_publish(lm_router *router, const lm_router_endpoint *endpoints,
+                              size_t n_endpoints, loam_error *err) {
     endpoint *built = lm_calloc(n_endpoints, sizeof *built);
     if (!built) return lm_error_no_memory(err, n_endpoints * sizeof *built);
     loam_status status = LOAM_OK;
     pthread_mutex_lock(&router->lock);
     size_t n = 0;
     for (; n < n_endpoints && status == LOAM_OK; n++)
-        status = build_endpoint(&endpoints[n], endpoint_by_id(router, endpoints[n].id), &built[n], err);
+        status =
+            build_endpoint(&endpoints[n], endpoint_by_id(router, endpoints[n].id), &built[n], err);
     if (status == LOAM_OK) {
         endpoint *old = router->endpoints;
         size_t n_old = router->n_endpoints;
@@ -134,7 +138,8 @@ loam_status lm_router_publish(lm_router *router, const lm_router_endpoint *endpo
 
 /* ---- requests ---- */
 
-bool lm_router_find(lm_router *router, const char *project_id, const char *name, char out_id[LM_ROUTER_ID_BYTES]) {
+bool lm_router_find(lm_router *router, const char *project_id, const char *name,
+                    char out_id[LM_ROUTER_ID_BYTES]) {
     bool found = false;
     pthread_mutex_lock(&router->lock);
     for (size_t i = 0; i < router->n_endpoints && !found; i++) {
@@ -161,14 +166,15 @@ static replica *least_loaded(const endpoint *e, const lm_router_tries *tries) {
         replica *candidate = &e->replicas[i];
         if (was_tried(tries, candidate->known.id)) continue;
         bool suspect = candidate->suspect_until_ns > now;
-        bool better = !best || (suspect != best_suspect ? best_suspect : candidate->n_active < best->n_active);
+        bool better = !best || (suspect != best_suspect ? best_suspect
+                                                        : candidate->n_active < best->n_active);
         if (better) best = candidate, best_suspect = suspect;
     }
     return best;
 }
 
-loam_status lm_router_pick(lm_router *router, const char *endpoint_id, lm_router_tries *tries, lm_router_replica *out,
-                           loam_error *err) {
+loam_status lm_router_pick(lm_router *router, const char *endpoint_id, lm_router_tries *tries,
+                           lm_router_replica *out, loam_error *err) {
     loam_status status = LOAM_OK;
     pthread_mutex_lock(&router->lock);
     endpoint *e = endpoint_by_id(router, endpoint_id);
@@ -180,7 +186,8 @@ loam_status lm_router_pick(lm_router *router, const char *endpoint_id, lm_router
         *out = r->known;
         memcpy(tries->ids[tries->n++], r->known.id, LM_ROUTER_ID_BYTES);
     } else if (e) {
-        status = lm_error_set(err, LOAM_UNAVAILABLE, "endpoint '%s' has no replica that answers now", e->known.name);
+        status = lm_error_set(err, LOAM_UNAVAILABLE,
+                              "endpoint '%s' has no replica that answers now", e->known.name);
     } else {
         status = lm_error_set(err, LOAM_NOT_FOUND, "the endpoint is gone");
     }
@@ -188,7 +195,8 @@ loam_status lm_router_pick(lm_router *router, const char *endpoint_id, lm_router
     return status;
 }
 
-void lm_router_release(lm_router *router, const char *endpoint_id, const char *replica_id, bool failed, double latency_ms) {
+void lm_router_release(lm_router *router, const char *endpoint_id, const char *replica_id,
+                       bool failed, double latency_ms) {
     pthread_mutex_lock(&router->lock);
     endpoint *e = endpoint_by_id(router, endpoint_id);
     replica *r = replica_of(e, replica_id);

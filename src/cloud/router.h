@@ -13,10 +13,10 @@
 #include "base/error.h"
 
 enum {
-    LM_ROUTER_ID_BYTES = 48,   /* of ids, terminator included */
+    LM_ROUTER_ID_BYTES = 48, /* of ids, terminator included */
     LM_ROUTER_NAME_BYTES = 128,
-    LM_ROUTER_URL_BYTES = 96,  /* of a replica's "http://127.0.0.1:4711" */
-    LM_ROUTER_MAX_TRIES = 3,   /* replicas one request may try */
+    LM_ROUTER_URL_BYTES = 96, /* of a replica's "http://127.0.0.1:4711" */
+    LM_ROUTER_MAX_TRIES = 3,  /* replicas one request may try */
 };
 
 typedef struct lm_router lm_router;
@@ -38,10 +38,10 @@ typedef struct lm_router_endpoint {
 
 /* How an endpoint is used now. */
 typedef struct lm_router_activity {
-    int64_t n_active;     /* requests at a replica */
-    int64_t n_waiting;    /* requests held until a replica is there */
-    int64_t last_used_ms; /* epoch; 0: never since the start */
-    int64_t n_requests;   /* ended, since the start */
+    int64_t n_active;      /* requests at a replica */
+    int64_t n_waiting;     /* requests held until a replica is there */
+    int64_t last_used_ms;  /* epoch; 0: never since the start */
+    int64_t n_requests;    /* ended, since the start */
     double latency_p50_ms; /* of the last requests, whole answers; 0: none yet */
 } lm_router_activity;
 
@@ -49,11 +49,12 @@ loam_status lm_router_new(lm_router **out, loam_error *err) LM_MUST_USE;
 void lm_router_free(lm_router *router);
 
 /* Replaces what is known. Endpoints and replicas that stay (by id) keep their counts. All is copied. */
-loam_status lm_router_publish(lm_router *router, const lm_router_endpoint *endpoints, size_t n_endpoints,
-                              loam_error *err) LM_MUST_USE;
+loam_status lm_router_publish(lm_router *router, const lm_router_endpoint *endpoints,
+                              size_t n_endpoints, loam_error *err) LM_MUST_USE;
 
 /* Id of a project's endpoint by name; false when it has none of this name. */
-bool lm_router_find(lm_router *router, const char *project_id, const char *name, char out_id[LM_ROUTER_ID_BYTES]);
+bool lm_router_find(lm_router *router, const char *project_id, const char *name,
+                    char out_id[LM_ROUTER_ID_BYTES]);
 
 /* Replicas a request has tried already. */
 typedef struct lm_router_tries {
@@ -63,17 +64,19 @@ typedef struct lm_router_tries {
 
 /* Takes the least loaded replica that was not tried, counts the request as active there, and adds it to `tries`.
  * Replicas that failed a moment ago come last. LOAM_UNAVAILABLE: none (left); LOAM_NOT_FOUND: no such endpoint. */
-loam_status lm_router_pick(lm_router *router, const char *endpoint_id, lm_router_tries *tries, lm_router_replica *out,
-                           loam_error *err) LM_MUST_USE;
+loam_status lm_router_pick(lm_router *router, const char *endpoint_id, lm_router_tries *tries,
+                           lm_router_replica *out, loam_error *err) LM_MUST_USE;
 
 /* Ends what lm_router_pick began. failed: the replica did not answer. latency_ms < 0: not worth counting. */
-void lm_router_release(lm_router *router, const char *endpoint_id, const char *replica_id, bool failed, double latency_ms);
+void lm_router_release(lm_router *router, const char *endpoint_id, const char *replica_id,
+                       bool failed, double latency_ms);
 
 /* A request begins or ends waiting for a replica. */
 void lm_router_wait(lm_router *router, const char *endpoint_id, int change);
 
 bool lm_router_activity_of(lm_router *router, const char *endpoint_id, lm_router_activity *out);
-int64_t lm_router_replica_active(lm_router *router, const char *replica_id); /* requests under way there */
+int64_t lm_router_replica_active(lm_router *router,
+                                 const char *replica_id); /* requests under way there */
 double lm_router_replica_p50_ms(lm_router *router, const char *replica_id);
 
 /* Calls fn for each endpoint of the project, under the lock: keep it short and do not come back here. */

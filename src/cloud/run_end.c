@@ -9,8 +9,14 @@
 #include "cloud/table/model.h"
 #include "cloud/table/version.h"
 
-enum { EXIT_STOPPED = 75, EXIT_USAGE = 2, RETRY_PAUSE_MS = 1000, RETRY_PAUSE_MAX_MS = 300000, MAX_DOUBLINGS = 16,
-       SEGMENT_MS = 60000 };
+enum {
+    EXIT_STOPPED = 75,
+    EXIT_USAGE = 2,
+    RETRY_PAUSE_MS = 1000,
+    RETRY_PAUSE_MAX_MS = 300000,
+    MAX_DOUBLINGS = 16,
+    SEGMENT_MS = 60000
+};
 
 /* ---- booking ---- */
 
@@ -21,11 +27,19 @@ static loam_status book_segment(lm_db *db, lm_run_view *view, int64_t until_ms, 
     lm_job *job = &view->job;
     char reference[LM_ID_BYTES + 24];
     int64_t max_runs = view->pool.max_runs > 0 ? view->pool.max_runs : 1;
-    int64_t flops = view->followed->flops - job->flops; /* steps repeated after a cut are delivered once */
+    int64_t flops =
+        view->followed->flops - job->flops; /* steps repeated after a cut are delivered once */
     snprintf(reference, sizeof reference, "%s/%lld", run->id, (long long)run->segments);
-    lm_usage usage = {.reference = reference, .kind = LM_USAGE_RUN, .project_id = job->project_id, .model = "",
-                      .job_id = job->id, .start_ms = run->metered_ms, .end_ms = until_ms, .flops = flops > 0 ? flops : 0,
-                      .device_us = (until_ms - run->metered_ms) * 1000, .peak_flops = view->pool.peak_flops / max_runs};
+    lm_usage usage = {.reference = reference,
+                      .kind = LM_USAGE_RUN,
+                      .project_id = job->project_id,
+                      .model = "",
+                      .job_id = job->id,
+                      .start_ms = run->metered_ms,
+                      .end_ms = until_ms,
+                      .flops = flops > 0 ? flops : 0,
+                      .device_us = (until_ms - run->metered_ms) * 1000,
+                      .peak_flops = view->pool.peak_flops / max_runs};
     lm_booking booking;
     LM_TRY(lm_ledger_book(view->scheduler->options.ledger, db, &usage, &booking, err));
     run->metered_ms = until_ms;
@@ -88,19 +102,23 @@ static int64_t last_sign_ms(const lm_run_view *view) {
 
 static void describe(ending *e) {
     const lm_process_info *info = e->info;
-    char line[360], *dir = lm_job_run_dir(e->view->scheduler->options.home, e->view->job.id, e->view->run.epoch);
+    char line[360], *dir = lm_job_run_dir(e->view->scheduler->options.home, e->view->job.id,
+                                          e->view->run.epoch);
     char *path = dir ? lm_asprintf("%s/stderr", dir) : NULL;
     lm_last_message(path ? path : "", line, sizeof line);
     lm_free(dir);
     lm_free(path);
     if (e->launch_error) {
-        snprintf(e->message, sizeof e->message, "cannot start the trainer: %.300s", e->launch_error);
+        snprintf(e->message, sizeof e->message, "cannot start the trainer: %.300s",
+                 e->launch_error);
     } else if (info->state == LM_PROCESS_LOST) {
         snprintf(e->message, sizeof e->message, "the trainer is gone without a word");
     } else if (info->term_signal) {
-        snprintf(e->message, sizeof e->message, "the trainer was ended by signal %d", info->term_signal);
+        snprintf(e->message, sizeof e->message, "the trainer was ended by signal %d",
+                 info->term_signal);
     } else {
-        snprintf(e->message, sizeof e->message, "the trainer ended with code %d%s%s", info->exit_code, line[0] ? ": " : "", line);
+        snprintf(e->message, sizeof e->message, "the trainer ended with code %d%s%s",
+                 info->exit_code, line[0] ? ": " : "", line);
     }
 }
 
@@ -121,7 +139,8 @@ static loam_status hand_over(lm_db *db, ending *e, loam_error *err) {
     lm_arena *arena = &view->scheduler->arena;
     lm_version version = {0};
     lm_model model;
-    char *source = lm_arena_printf(arena, "%s/jobs/%s/out/model", view->scheduler->options.home, view->job.id);
+    char *source =
+        lm_arena_printf(arena, "%s/jobs/%s/out/model", view->scheduler->options.home, view->job.id);
     if (!source) return lm_error_no_memory(err, 1);
     loam_status status = lm_version_by_job(db, view->job.id, arena, &version, err);
     if (status == LOAM_OK) { /* a resumed job whose import had failed */
@@ -130,8 +149,11 @@ static loam_status hand_over(lm_db *db, ending *e, loam_error *err) {
     }
     if (status != LOAM_NOT_FOUND) return status;
     LM_TRY(find_or_make_model(db, e, &model, err));
-    version = (lm_version){.version = ++model.latest_version, .state = "importing", .source = source,
-                           .recipe_digest = view->job.recipe_digest, .created_ms = lm_clock_epoch_ms()};
+    version = (lm_version){.version = ++model.latest_version,
+                           .state = "importing",
+                           .source = source,
+                           .recipe_digest = view->job.recipe_digest,
+                           .created_ms = lm_clock_epoch_ms()};
     lm_id_new(view->scheduler->options.ids, "ver", version.id);
     memcpy(version.project_id, view->job.project_id, LM_ID_BYTES);
     memcpy(version.model_id, model.id, LM_ID_BYTES);
@@ -212,7 +234,8 @@ static loam_status finish_in_store(lm_db *db, void *arg, loam_error *err) {
     return save(db, e->view, err);
 }
 
-loam_status lm_run_finish(lm_run_view *view, const lm_process_info *info, const char *launch_error, loam_error *err) {
+loam_status lm_run_finish(lm_run_view *view, const lm_process_info *info, const char *launch_error,
+                          loam_error *err) {
     ending e = {.view = view, .info = info, .launch_error = launch_error};
     e.ended_ms = info->state == LM_PROCESS_EXITED ? info->ended_ms : last_sign_ms(view);
     if (e.ended_ms < view->run.metered_ms) e.ended_ms = view->run.metered_ms;

@@ -5,13 +5,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { LM_SCALE_BUSY = 32 }; /* requests under way at a replica from which on another one is worth starting */
+enum {
+    LM_SCALE_BUSY = 32
+}; /* requests under way at a replica from which on another one is worth starting */
 
 typedef struct lm_scale_input {
     int64_t min_replicas, max_replicas;
     int64_t idle_timeout_ms;
     bool deleted;
-    int64_t n_live;       /* starting or ready */
+    int64_t n_live; /* starting or ready */
     int64_t n_active, n_waiting;
     int64_t last_used_ms; /* epoch; a start or the cloud's own start counts as use */
     int64_t now_ms;

@@ -9,14 +9,19 @@
 #include "cloud/job_files.h"
 #include "cloud/scheduler_internal.h"
 
-enum { PERIOD_MS = 250, ARENA_BYTES = 64 << 10, STOP_GRACE_MS = 20000, SHARE_WINDOW_MS = 24 * 3600 * 1000 };
+enum {
+    PERIOD_MS = 250,
+    ARENA_BYTES = 64 << 10,
+    STOP_GRACE_MS = 20000,
+    SHARE_WINDOW_MS = 24 * 3600 * 1000
+};
 
 /* ---- looking ---- */
 
 typedef struct look {
     lm_scheduler *scheduler;
-    lm_list runs;    /* running */
-    lm_job *jobs;    /* of the runs */
+    lm_list runs; /* running */
+    lm_job *jobs; /* of the runs */
     lm_list queued;
     int64_t *shares; /* of the queued jobs' projects */
     lm_pool_row pool;
@@ -33,20 +38,24 @@ static loam_status load_look(lm_db *db, void *arg, loam_error *err) {
     l->shares = lm_arena_calloc(arena, l->queued.len + 1, sizeof *l->shares);
     if (!l->jobs || !l->shares) return lm_error_no_memory(err, l->queued.len);
     for (size_t i = 0; i < l->runs.len; i++)
-        LM_TRY(lm_job_by_id(db, ((const lm_run *)lm_list_at(&l->runs, i))->job_id, arena, &l->jobs[i], err));
+        LM_TRY(lm_job_by_id(db, ((const lm_run *)lm_list_at(&l->runs, i))->job_id, arena,
+                            &l->jobs[i], err));
     for (size_t i = 0; i < l->queued.len; i++)
-        LM_TRY(lm_job_share_ms(db, ((const lm_job *)lm_list_at(&l->queued, i))->project_id, now_ms - SHARE_WINDOW_MS, now_ms,
-                               &l->shares[i], err));
+        LM_TRY(lm_job_share_ms(db, ((const lm_job *)lm_list_at(&l->queued, i))->project_id,
+                               now_ms - SHARE_WINDOW_MS, now_ms, &l->shares[i], err));
     return LOAM_OK;
 }
 
 static lm_followed *followed_of(lm_scheduler *scheduler, const char *run_id) {
     for (size_t i = 0; i < scheduler->followed.len; i++) {
-        if (strcmp(scheduler->followed.ptr[i].run_id, run_id) == 0) return &scheduler->followed.ptr[i];
+        if (strcmp(scheduler->followed.ptr[i].run_id, run_id) == 0)
+            return &scheduler->followed.ptr[i];
     }
     lm_followed fresh = {0};
     memcpy(fresh.run_id, run_id, sizeof fresh.run_id);
-    return lm_vec_push(&scheduler->followed, fresh) ? &scheduler->followed.ptr[scheduler->followed.len - 1] : NULL;
+    return lm_vec_push(&scheduler->followed, fresh)
+               ? &scheduler->followed.ptr[scheduler->followed.len - 1]
+               : NULL;
 }
 
 static void forget(lm_scheduler *scheduler, const lm_followed *followed) {
@@ -72,7 +81,8 @@ static loam_status ask_to_stop(lm_run_view *view, const char *state_dir, loam_er
     return patient ? LOAM_OK : lm_executor_signal(executor, state_dir, SIGKILL, err);
 }
 
-static loam_status finish(lm_run_view *view, const lm_process_info *info, const char *launch_error, loam_error *err) {
+static loam_status finish(lm_run_view *view, const lm_process_info *info, const char *launch_error,
+                          loam_error *err) {
     LM_TRY(lm_run_finish(view, info, launch_error, err));
     forget(view->scheduler, view->followed);
     return LOAM_OK;
@@ -88,8 +98,9 @@ static loam_status launch(lm_run_view *view, const lm_process_info *info, loam_e
 static loam_status look_after(lm_run_view *view, loam_error *err) {
     lm_process_info info;
     char *state_dir = lm_job_run_dir(view->scheduler->options.home, view->job.id, view->run.epoch);
-    loam_status status = state_dir ? lm_executor_poll(view->scheduler->options.executor, state_dir, &info, err)
-                                   : lm_error_no_memory(err, 1);
+    loam_status status =
+        state_dir ? lm_executor_poll(view->scheduler->options.executor, state_dir, &info, err)
+                  : lm_error_no_memory(err, 1);
     if (status == LOAM_OK) {
         lm_run_follow(view); /* after polling: of an ended trainer this is all there is */
         if (info.state == LM_PROCESS_NONE) {
@@ -140,7 +151,8 @@ static loam_status begin_in_store(lm_db *db, void *arg, loam_error *err) {
     job.state = "running";
     job.epoch++;
     if (!job.started_ms) job.started_ms = now_ms;
-    lm_run run = {.epoch = job.epoch, .state = "running", .metered_ms = now_ms, .started_ms = now_ms};
+    lm_run run = {
+        .epoch = job.epoch, .state = "running", .metered_ms = now_ms, .started_ms = now_ms};
     lm_id_new(b->scheduler->options.ids, "run", run.id);
     memcpy(run.job_id, job.id, LM_ID_BYTES);
     memcpy(run.project_id, job.project_id, LM_ID_BYTES);
@@ -172,11 +184,14 @@ static loam_status look_once(lm_scheduler *scheduler, bool *out_again, loam_erro
     if (atomic_load(&scheduler->draining)) atomic_store(&scheduler->drained, l.runs.len == 0);
     for (size_t i = 0; i < l.runs.len; i++) {
         loam_error failure = {0};
-        lm_run_view view = {.scheduler = scheduler, .run = *(const lm_run *)lm_list_at(&l.runs, i), .job = l.jobs[i],
+        lm_run_view view = {.scheduler = scheduler,
+                            .run = *(const lm_run *)lm_list_at(&l.runs, i),
+                            .job = l.jobs[i],
                             .pool = l.pool};
         view.followed = followed_of(scheduler, view.run.id);
         if (!view.followed) return lm_error_no_memory(err, sizeof *view.followed);
-        if (look_after(&view, &failure) != LOAM_OK) lm_log_error(LM_LOG_WARN, "scheduler", &failure);
+        if (look_after(&view, &failure) != LOAM_OK)
+            lm_log_error(LM_LOG_WARN, "scheduler", &failure);
     }
     return begin_next(&l, out_again, err);
 }
@@ -206,15 +221,18 @@ void lm_scheduler_wake(lm_scheduler *scheduler) {
     lm_ticker_wake(scheduler->ticker);
 }
 
-loam_status lm_scheduler_new(const lm_scheduler_options *options, lm_scheduler **out, loam_error *err) {
+loam_status lm_scheduler_new(const lm_scheduler_options *options, lm_scheduler **out,
+                             loam_error *err) {
     lm_scheduler *scheduler = lm_calloc(1, sizeof *scheduler);
     if (!scheduler) return lm_error_no_memory(err, sizeof *scheduler);
     scheduler->options = *options;
     lm_arena_init(&scheduler->arena, ARENA_BYTES, SIZE_MAX);
     int64_t period_ms = options->period_ms ? options->period_ms : PERIOD_MS;
     loam_status status = lm_ticker_new(period_ms, tick, scheduler, &scheduler->ticker, err);
-    if (status != LOAM_OK) lm_scheduler_free(scheduler);
-    else *out = scheduler;
+    if (status != LOAM_OK)
+        lm_scheduler_free(scheduler);
+    else
+        *out = scheduler;
     return status;
 }
 

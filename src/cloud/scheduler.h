@@ -21,19 +21,20 @@ typedef struct lm_scheduler lm_scheduler;
 
 typedef struct lm_scheduler_options {
     const char *home;
-    const char *program;      /* offers `train` */
+    const char *program; /* offers `train` */
     lm_store *store;
     lm_id_gen *ids;
     lm_ledger *ledger;
     lm_registry *registry;
     lm_executor *executor;
     int64_t memory_limit_bytes; /* of a trainer; 0: none */
-    int64_t period_ms;        /* of looking after runs; 0: 250 */
-    int64_t retry_pause_ms;   /* first pause after a failure, doubled each time; 0: 1000 */
-    int64_t segment_ms;       /* length of the pieces in which a run's lease is booked; 0: 60000 */
+    int64_t period_ms;          /* of looking after runs; 0: 250 */
+    int64_t retry_pause_ms;     /* first pause after a failure, doubled each time; 0: 1000 */
+    int64_t segment_ms; /* length of the pieces in which a run's lease is booked; 0: 60000 */
 } lm_scheduler_options;
 
-loam_status lm_scheduler_new(const lm_scheduler_options *options, lm_scheduler **out, loam_error *err) LM_MUST_USE;
+loam_status lm_scheduler_new(const lm_scheduler_options *options, lm_scheduler **out,
+                             loam_error *err) LM_MUST_USE;
 
 /* Trainers that still run go on; the next scheduler finds them. */
 void lm_scheduler_free(lm_scheduler *scheduler);

@@ -15,9 +15,9 @@
 /* What the scheduler knows of a run beyond its row; all of it is found again after a restart. */
 typedef struct lm_followed {
     char run_id[LM_ID_BYTES];
-    int64_t offset;       /* of the output read so far */
-    int64_t flops;        /* the trainer's last word, since the job's first step */
-    bool checkpointed;    /* this run has reached a checkpoint */
+    int64_t offset;        /* of the output read so far */
+    int64_t flops;         /* the trainer's last word, since the job's first step */
+    bool checkpointed;     /* this run has reached a checkpoint */
     int64_t stop_asked_ns; /* when SIGTERM was sent; 0: not */
 } lm_followed;
 
@@ -27,7 +27,7 @@ struct lm_scheduler {
     lm_arena arena; /* of one look */
     LM_VEC(lm_followed) followed;
     atomic_bool draining, drained;
-    bool waiting;   /* something is queued or runs: look every period, not only when woken */
+    bool waiting; /* something is queued or runs: look every period, not only when woken */
 };
 
 /* A run with what is needed to decide about it. Borrowed from the look's arena. */
@@ -49,6 +49,7 @@ void lm_run_follow(lm_run_view *view);
 loam_status lm_run_meter(lm_run_view *view, loam_error *err) LM_MUST_USE;
 
 /* Books the rest, ends the run and decides what becomes of the job, in one transaction. */
-loam_status lm_run_finish(lm_run_view *view, const lm_process_info *info, const char *launch_error, loam_error *err) LM_MUST_USE;
+loam_status lm_run_finish(lm_run_view *view, const lm_process_info *info, const char *launch_error,
+                          loam_error *err) LM_MUST_USE;
 
 #endif

@@ -32,10 +32,12 @@ typedef struct lm_field {
     lm_field_type type;
     bool required;
     bool nullable;
-    int64_t min, max;           /* integers: the value; strings: characters; arrays: items. Both 0: 0 to a default */
+    int64_t min,
+        max; /* integers: the value; strings: characters; arrays: items. Both 0: 0 to a default */
     const char *const *choices; /* strings: NULL-terminated list of what is allowed */
     const char *id_prefix;      /* strings: an id of this kind */
-    const char *pattern;        /* strings: an expression that POSIX (extended) and JSON Schema read alike */
+    const char
+        *pattern; /* strings: an expression that POSIX (extended) and JSON Schema read alike */
     lm_field_type items;
     const lm_schema *schema;
     const char *help;
@@ -47,16 +49,19 @@ struct lm_schema {
     size_t n_fields;
 };
 
-#define LM_SCHEMA(name, fields) {name, fields, LM_COUNT_OF(fields)}
+#define LM_SCHEMA(name, fields) \
+    { name, fields, LM_COUNT_OF(fields) }
 
 /* Makes integers of all numbers like 5.0, as JSON Schema sees them. In place. */
 loam_status lm_json_whole_numbers(json_t *value, loam_error *err) LM_MUST_USE;
 
 /* `path` is how errors call the object ("body"). LOAM_INVALID. */
-loam_status lm_schema_check(const lm_schema *schema, const json_t *value, const char *path, loam_error *err) LM_MUST_USE;
+loam_status lm_schema_check(const lm_schema *schema, const json_t *value, const char *path,
+                            loam_error *err) LM_MUST_USE;
 
 /* One value of a query string, given as text, as JSON of the field's type. LOAM_INVALID. */
-loam_status lm_schema_parse_text(const lm_field *field, const char *text, json_t **out, loam_error *err) LM_MUST_USE;
+loam_status lm_schema_parse_text(const lm_field *field, const char *text, json_t **out,
+                                 loam_error *err) LM_MUST_USE;
 
 /* JSON Schema (of OpenAPI 3.1) of an object or a field; named schemas inside are referred to. New reference. */
 json_t *lm_schema_json(const lm_schema *schema) LM_MUST_USE;

@@ -9,10 +9,12 @@
 
 static const char marker[] = "loam-sk-";
 
-static void encode(const uint8_t bytes[LM_SECRET_RANDOM_BYTES], char out[LM_SECRET_RANDOM_LEN + 1]) {
+static void encode(const uint8_t bytes[LM_SECRET_RANDOM_BYTES],
+                   char out[LM_SECRET_RANDOM_LEN + 1]) {
     for (int i = 0; i < LM_SECRET_RANDOM_LEN; i++) {
         int bit = i * 5, byte = bit / 8;
-        unsigned pair = (unsigned)bytes[byte] << 8 | (byte + 1 < LM_SECRET_RANDOM_BYTES ? bytes[byte + 1] : 0);
+        unsigned pair =
+            (unsigned)bytes[byte] << 8 | (byte + 1 < LM_SECRET_RANDOM_BYTES ? bytes[byte + 1] : 0);
         out[i] = lm_base32_digits[pair >> (11 - bit % 8) & 31];
     }
     out[LM_SECRET_RANDOM_LEN] = '\0';
@@ -22,7 +24,8 @@ static void hash_secret(const char *secret, uint8_t out[LM_SECRET_HASH_BYTES]) {
     crypto_generichash(out, LM_SECRET_HASH_BYTES, (const uint8_t *)secret, strlen(secret), NULL, 0);
 }
 
-void lm_secret_new(const char *key_id, char out[LM_SECRET_BYTES], char out_hash[LM_SECRET_HASH_HEX_BYTES]) {
+void lm_secret_new(const char *key_id, char out[LM_SECRET_BYTES],
+                   char out_hash[LM_SECRET_HASH_HEX_BYTES]) {
     LM_ASSERT(lm_id_is("key", key_id));
     uint8_t random[LM_SECRET_RANDOM_BYTES], hash[LM_SECRET_HASH_BYTES];
     char text[LM_SECRET_RANDOM_LEN + 1];
@@ -35,8 +38,10 @@ void lm_secret_new(const char *key_id, char out[LM_SECRET_BYTES], char out_hash[
     sodium_memzero(text, sizeof text);
 }
 
-bool lm_secret_parse(const char *secret, char out_key_id[LM_ID_BYTES], uint8_t out_hash[LM_SECRET_HASH_BYTES]) {
-    if (strlen(secret) != LM_SECRET_BYTES - 1 || strncmp(secret, marker, strlen(marker)) != 0) return false;
+bool lm_secret_parse(const char *secret, char out_key_id[LM_ID_BYTES],
+                     uint8_t out_hash[LM_SECRET_HASH_BYTES]) {
+    if (strlen(secret) != LM_SECRET_BYTES - 1 || strncmp(secret, marker, strlen(marker)) != 0)
+        return false;
     snprintf(out_key_id, LM_ID_BYTES, "key_%.*s", LM_ID_BODY_LEN, secret + strlen(marker));
     if (!lm_id_is("key", out_key_id)) return false;
     hash_secret(secret, out_hash);

@@ -17,10 +17,12 @@ enum {
 };
 
 /* A new secret for the key of this id ("key_..."), and the hash to keep. */
-void lm_secret_new(const char *key_id, char out[LM_SECRET_BYTES], char out_hash[LM_SECRET_HASH_HEX_BYTES]);
+void lm_secret_new(const char *key_id, char out[LM_SECRET_BYTES],
+                   char out_hash[LM_SECRET_HASH_HEX_BYTES]);
 
 /* The id of the key a secret names, and its hash; false when it does not look like a secret. */
-bool lm_secret_parse(const char *secret, char out_key_id[LM_ID_BYTES], uint8_t out_hash[LM_SECRET_HASH_BYTES]);
+bool lm_secret_parse(const char *secret, char out_key_id[LM_ID_BYTES],
+                     uint8_t out_hash[LM_SECRET_HASH_BYTES]);
 
 bool lm_secret_hash_parse(const char *hex, uint8_t out_hash[LM_SECRET_HASH_BYTES]);
 

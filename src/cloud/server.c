@@ -28,7 +28,7 @@ typedef struct loop_thread {
     lm_cloud *cloud;
     int index;
     pthread_t thread;
-    bool running;         /* has a thread to join */
+    bool running; /* has a thread to join */
     lm_timer *drain_timer;
     int64_t drain_until_ns;
 } loop_thread;
@@ -77,7 +77,8 @@ static loam_status open_books(server *s, loam_error *err) {
 }
 
 /* Errors of the HTTP server itself, in the shape of the API they belong to. */
-static void on_server_error(lm_http_request *request, int http_status, const char *message, void *arg) {
+static void on_server_error(lm_http_request *request, int http_status, const char *message,
+                            void *arg) {
     const lm_cloud *cloud = arg;
     bool is_openai = lm_str_starts(lm_str_of(lm_http_request_path(request)), LM_STR("/v1/"));
     if (is_openai && cloud->reply_openai_error) {
@@ -114,7 +115,8 @@ static loam_status assemble(server *s, loam_error *err) {
 /* Each loop ends when its own requests have; the main one waits for the services too. */
 static void check_drained(void *arg) {
     loop_thread *t = arg;
-    bool done = lm_http_server_n_open(t->cloud->servers[t->index]) == 0 && (t->index > 0 || lm_services_idle(t->cloud));
+    bool done = lm_http_server_n_open(t->cloud->servers[t->index]) == 0 &&
+                (t->index > 0 || lm_services_idle(t->cloud));
     if (done || lm_clock_mono_ns() >= t->drain_until_ns) lm_loop_stop(t->cloud->loops[t->index]);
 }
 
@@ -124,8 +126,8 @@ static void begin_drain(void *arg) {
     lm_http_server_stop_accepting(t->cloud->servers[t->index]);
     t->drain_until_ns = lm_clock_mono_ns() + (int64_t)DRAIN_MAX_MS * NS_PER_MS;
     loam_error err = {0};
-    if (lm_timer_new(t->cloud->loops[t->index], DRAIN_PERIOD_MS, DRAIN_PERIOD_MS, check_drained, t, &t->drain_timer, &err) !=
-        LOAM_OK)
+    if (lm_timer_new(t->cloud->loops[t->index], DRAIN_PERIOD_MS, DRAIN_PERIOD_MS, check_drained, t,
+                     &t->drain_timer, &err) != LOAM_OK)
         lm_loop_stop(t->cloud->loops[t->index]);
 }
 
@@ -134,7 +136,8 @@ static void on_signal(void *arg) {
     server *s = arg;
     bool again = atomic_exchange(&s->cloud.stopping, true);
     if (!again) {
-        lm_log(LM_LOG_INFO, "up", "stopping: open requests come to their end; a second signal cuts them off");
+        lm_log(LM_LOG_INFO, "up",
+               "stopping: open requests come to their end; a second signal cuts them off");
         lm_services_drain(&s->cloud);
     }
     for (int i = 0; i < s->cloud.config.n_loops; i++) {
@@ -148,7 +151,8 @@ static void on_signal(void *arg) {
 
 static void run_loop(loop_thread *t) {
     loam_error err = {0};
-    if (lm_loop_run(t->cloud->loops[t->index], &err) != LOAM_OK) lm_log_error(LM_LOG_ERROR, "up", &err);
+    if (lm_loop_run(t->cloud->loops[t->index], &err) != LOAM_OK)
+        lm_log_error(LM_LOG_ERROR, "up", &err);
 }
 
 static void *thread_main(void *arg) {
@@ -157,10 +161,13 @@ static void *thread_main(void *arg) {
 }
 
 static loam_status start_threads(server *s, loam_error *err) {
-    for (int i = 0; i < s->cloud.config.n_loops; i++) s->threads[i] = (loop_thread){.cloud = &s->cloud, .index = i};
+    for (int i = 0; i < s->cloud.config.n_loops; i++)
+        s->threads[i] = (loop_thread){.cloud = &s->cloud, .index = i};
     for (int i = 1; i < s->cloud.config.n_loops; i++) {
-        s->threads[i].running = pthread_create(&s->threads[i].thread, NULL, thread_main, &s->threads[i]) == 0;
-        if (!s->threads[i].running) return lm_error_set(err, LOAM_NO_MEMORY, "cannot start a thread for requests");
+        s->threads[i].running =
+            pthread_create(&s->threads[i].thread, NULL, thread_main, &s->threads[i]) == 0;
+        if (!s->threads[i].running)
+            return lm_error_set(err, LOAM_NO_MEMORY, "cannot start a thread for requests");
     }
     return LOAM_OK;
 }
@@ -212,7 +219,8 @@ static void close_server(server *s) {
     lm_free(s);
 }
 
-loam_status lm_cloud_run(const lm_cloud_config *config, const lm_cloud_hooks *hooks, loam_error *err) {
+loam_status lm_cloud_run(const lm_cloud_config *config, const lm_cloud_hooks *hooks,
+                         loam_error *err) {
     LM_ASSERT(config->n_loops >= 1 && config->n_loops <= LM_CLOUD_LOOPS_MAX);
     server *s = lm_calloc(1, sizeof *s);
     if (!s) return lm_error_no_memory(err, sizeof *s);

@@ -64,7 +64,8 @@ static size_t run_transaction(lm_db *db, group *g, size_t next) {
         if (lm_db_in_transaction(db)) continue;
         loam_error lost = job->error; /* the transaction is over: what ran in it is undone */
         loam_status lost_status = job->status == LOAM_OK ? LOAM_IO : job->status;
-        if (job->status == LOAM_OK) lm_error_set(&lost, LOAM_IO, "the database gave up the transaction");
+        if (job->status == LOAM_OK)
+            lm_error_set(&lost, LOAM_IO, "the database gave up the transaction");
         tell(g, next, lost_status, &lost);
         return next;
     }
@@ -76,7 +77,8 @@ static size_t run_transaction(lm_db *db, group *g, size_t next) {
 static void collect(lm_store *store, group *g, void *first) {
     *g = (group){.jobs = {first}, .len = 1};
     void *item;
-    while (g->len < LM_STORE_GROUP_MAX && lm_queue_try_pop(store->queue, &item)) g->jobs[g->len++] = item;
+    while (g->len < LM_STORE_GROUP_MAX && lm_queue_try_pop(store->queue, &item))
+        g->jobs[g->len++] = item;
 }
 
 static void *store_main(void *arg) {
@@ -99,7 +101,8 @@ loam_status lm_store_new(const char *url, lm_store **out, loam_error *err) {
     if (status == LOAM_OK) status = lm_queue_new(LM_STORE_QUEUE_MAX, &store->queue, err);
     if (status == LOAM_OK) {
         store->running = pthread_create(&store->thread, NULL, store_main, store) == 0;
-        if (!store->running) status = lm_error_set(err, LOAM_NO_MEMORY, "cannot start the store's thread");
+        if (!store->running)
+            status = lm_error_set(err, LOAM_NO_MEMORY, "cannot start the store's thread");
     }
     if (status != LOAM_OK) {
         lm_store_free(store);
@@ -165,8 +168,11 @@ static void call_done(lm_store_job *job, loam_status status, const loam_error *e
 }
 
 loam_status lm_store_call(lm_store *store, lm_store_fn *fn, void *arg, loam_error *err) {
-    waiting_call call = {.job = {.run = call_run, .done = call_done}, .fn = fn, .arg = arg,
-                         .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    waiting_call call = {.job = {.run = call_run, .done = call_done},
+                         .fn = fn,
+                         .arg = arg,
+                         .lock = PTHREAD_MUTEX_INITIALIZER,
+                         .changed = PTHREAD_COND_INITIALIZER};
     LM_TRY(lm_store_submit(store, &call.job, err));
     pthread_mutex_lock(&call.lock);
     while (!call.finished) pthread_cond_wait(&call.changed, &call.lock);

@@ -38,7 +38,8 @@ int64_t lm_process_start_ticks(int64_t pid) {
 static loam_status write_json(const char *dir, const char *name, json_t *object, loam_error *err) {
     char *path = lm_path_join(dir, name);
     char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-    loam_status status = path && text ? lm_file_write_atomic(path, text, strlen(text), err) : lm_error_no_memory(err, 256);
+    loam_status status = path && text ? lm_file_write_atomic(path, text, strlen(text), err)
+                                      : lm_error_no_memory(err, 256);
     free(text);
     lm_free(path);
     json_decref(object);
@@ -52,7 +53,8 @@ static void run_child(const lm_supervise_options *options) {
     signal(SIGINT, SIG_DFL);
     signal(SIGHUP, SIG_DFL);
     if (CAN_LIMIT_MEMORY && options->memory_limit_bytes > 0) {
-        struct rlimit limit = {(rlim_t)options->memory_limit_bytes, (rlim_t)options->memory_limit_bytes};
+        struct rlimit limit = {(rlim_t)options->memory_limit_bytes,
+                               (rlim_t)options->memory_limit_bytes};
         setrlimit(RLIMIT_DATA, &limit);
     }
     execv(options->argv[0], options->argv);
@@ -62,17 +64,19 @@ static void run_child(const lm_supervise_options *options) {
 
 static loam_status record_start(const lm_supervise_options *options, pid_t pid, loam_error *err) {
     return write_json(options->state_dir, LM_SUPERVISE_PROCESS,
-                      json_pack("{sIsIsI}", "pid", (json_int_t)pid, "start", (json_int_t)lm_process_start_ticks(pid),
-                                "supervisor", (json_int_t)getpid()),
+                      json_pack("{sIsIsI}", "pid", (json_int_t)pid, "start",
+                                (json_int_t)lm_process_start_ticks(pid), "supervisor",
+                                (json_int_t)getpid()),
                       err);
 }
 
-static loam_status record_end(const lm_supervise_options *options, int wait_status, const struct rusage *usage,
-                              loam_error *err) {
+static loam_status record_end(const lm_supervise_options *options, int wait_status,
+                              const struct rusage *usage, loam_error *err) {
     int term_signal = WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0;
     int exit_code = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 0;
-    json_t *object = json_pack("{sisisIsI}", "exit_code", exit_code, "signal", term_signal, "ended_ms",
-                               (json_int_t)lm_clock_epoch_ms(), "max_rss_bytes", (json_int_t)usage->ru_maxrss * 1024);
+    json_t *object = json_pack("{sisisIsI}", "exit_code", exit_code, "signal", term_signal,
+                               "ended_ms", (json_int_t)lm_clock_epoch_ms(), "max_rss_bytes",
+                               (json_int_t)usage->ru_maxrss * 1024);
     return write_json(options->state_dir, LM_SUPERVISE_EXIT, object, err);
 }
 
@@ -85,7 +89,8 @@ loam_status lm_supervise(const lm_supervise_options *options, loam_error *err) {
     if (pid == 0) run_child(options);
     setpgid(pid, pid); /* both sides do it, so that neither can be late */
     loam_status status = record_start(options, pid, err);
-    if (status != LOAM_OK) kill(-pid, SIGKILL); /* nobody could find it: better not to have started it */
+    if (status != LOAM_OK)
+        kill(-pid, SIGKILL); /* nobody could find it: better not to have started it */
     int wait_status = 0;
     struct rusage usage = {0};
     while (wait4(pid, &wait_status, 0, &usage) < 0 && errno == EINTR) {

@@ -46,7 +46,8 @@ static void *ticker_main(void *arg) {
     return NULL;
 }
 
-loam_status lm_ticker_new(int64_t period_ms, lm_ticker_fn *tick, void *arg, lm_ticker **out, loam_error *err) {
+loam_status lm_ticker_new(int64_t period_ms, lm_ticker_fn *tick, void *arg, lm_ticker **out,
+                          loam_error *err) {
     lm_ticker *ticker = lm_calloc(1, sizeof *ticker);
     if (!ticker) return lm_error_no_memory(err, sizeof *ticker);
     *ticker = (lm_ticker){.period_ms = period_ms, .tick = tick, .arg = arg, .woken = true};

@@ -16,7 +16,7 @@
 typedef struct lm_device lm_device;
 
 typedef struct lm_kernel {
-    const char *name; /* "linear/f32-avx512" */
+    const char *name;                                              /* "linear/f32-avx512" */
     bool (*applies)(const lm_device *device, const lm_node *node); /* NULL: always */
     /* At capacity; NULL: none. */
     size_t (*workspace_bytes)(const lm_device *device, const lm_node *node);
@@ -30,7 +30,7 @@ typedef struct lm_step {
 } lm_step;
 
 typedef struct lm_device_options {
-    int n_threads;  /* 0: all usable CPUs */
+    int n_threads;   /* 0: all usable CPUs */
     const char *isa; /* at most this: "scalar", "avx2", "avx512"; NULL: the best there is */
 } lm_device_options;
 

@@ -37,13 +37,19 @@ bool lm_dtype_is_quantized(lm_dtype dtype);
 size_t lm_dtype_bytes(lm_dtype dtype, int64_t n);
 
 static inline float lm_bf16_to_f32(uint16_t x) {
-    union { uint32_t u; float f; } v = {(uint32_t)x << 16};
+    union {
+        uint32_t u;
+        float f;
+    } v = {(uint32_t)x << 16};
     return v.f;
 }
 
 /* Round to nearest even; NaN stays NaN. */
 static inline uint16_t lm_f32_to_bf16(float x) {
-    union { float f; uint32_t u; } v = {x};
+    union {
+        float f;
+        uint32_t u;
+    } v = {x};
     if ((v.u & 0x7fffffffu) > 0x7f800000u) return (uint16_t)((v.u >> 16) | 0x40u);
     return (uint16_t)((v.u + 0x7fffu + ((v.u >> 16) & 1u)) >> 16);
 }

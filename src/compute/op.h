@@ -20,7 +20,7 @@ typedef struct lm_kernel_args {
     const lm_node *node;
     const int64_t *extents; /* [LM_N_EXTENTS] */
     int thread, n_threads;
-    void *workspace;        /* as large as the kernel asked, shared by all threads, 64-byte aligned */
+    void *workspace; /* as large as the kernel asked, shared by all threads, 64-byte aligned */
     void (*barrier)(void *device); /* no thread goes on before all have come here */
     void *device;
 } lm_kernel_args;

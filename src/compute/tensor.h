@@ -28,8 +28,8 @@ typedef enum lm_extent {
 typedef enum lm_role {
     LM_ROLE_INPUT,  /* filled by the caller before a run; storage is the plan's, content stays */
     LM_ROLE_WEIGHT, /* constant; storage belongs to the caller and outlives the graph */
-    LM_ROLE_STATE,  /* read and written across runs (parameters, gradients, KV cache); caller's storage */
-    LM_ROLE_VALUE,  /* made by a node; storage is the plan's, kept until the next run for outputs */
+    LM_ROLE_STATE, /* read and written across runs (parameters, gradients, KV cache); caller's storage */
+    LM_ROLE_VALUE, /* made by a node; storage is the plan's, kept until the next run for outputs */
 } lm_role;
 
 /* How a matrix [n_out, n_in] is laid out. PANELS is the backend's own order, made by
@@ -40,12 +40,12 @@ typedef struct lm_node lm_node;
 
 typedef struct lm_tensor lm_tensor;
 struct lm_tensor {
-    const char *name;   /* for messages and profiles; may be "" */
+    const char *name; /* for messages and profiles; may be "" */
     lm_dtype dtype;
     lm_role role;
     lm_layout layout;
-    lm_extent extent;   /* of dimension 0 */
-    int n_dims;         /* 1 to LM_MAX_DIMS */
+    lm_extent extent; /* of dimension 0 */
+    int n_dims;       /* 1 to LM_MAX_DIMS */
     int64_t shape[LM_MAX_DIMS];
     void *data;         /* WEIGHT, STATE: set by the caller; INPUT, VALUE: set by the planner */
     lm_node *producer;  /* VALUE: the node that makes it; NULL otherwise */

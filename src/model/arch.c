@@ -22,7 +22,7 @@ typedef struct param_row {
 } param_row;
 
 static const param_row params[LM_PARAM_COUNT] = {
-#define LM_PARAM(id, gguf, hf, n_out, n_in, feature)                                               \
+#define LM_PARAM(id, gguf, hf, n_out, n_in, feature) \
     [LM_PARAM_##id] = {{gguf, hf}, DIM_##n_out, DIM_##n_in, LM_FEATURE_##feature},
 #include "model/params.def"
 #undef LM_PARAM
@@ -48,12 +48,14 @@ loam_status lm_arch_config_check(const lm_arch_config *config, loam_error *err) 
     const lm_hparams *hp = &config->hparams;
     LM_TRY(lm_hparams_check(hp, config->arch->name, err));
     if (hp->head_dim > LM_MAX_HEAD_DIM)
-        return lm_error_set(err, LOAM_UNSUPPORTED, "heads are %lld wide, at most %d is supported", (long long)hp->head_dim,
-                            LM_MAX_HEAD_DIM);
+        return lm_error_set(err, LOAM_UNSUPPORTED, "heads are %lld wide, at most %d is supported",
+                            (long long)hp->head_dim, LM_MAX_HEAD_DIM);
     if (strcmp(hp->hidden_act, "silu") != 0)
-        return lm_error_set(err, LOAM_UNSUPPORTED, "activation '%s' is not supported, only silu is", hp->hidden_act);
+        return lm_error_set(err, LOAM_UNSUPPORTED, "activation '%s' is not supported, only silu is",
+                            hp->hidden_act);
     if (hp->context_len > INT32_MAX)
-        return lm_error_set(err, LOAM_UNSUPPORTED, "a context of %lld tokens is not supported", (long long)hp->context_len);
+        return lm_error_set(err, LOAM_UNSUPPORTED, "a context of %lld tokens is not supported",
+                            (long long)hp->context_len);
     return lm_rope_check(hp, err);
 }
 
@@ -91,7 +93,8 @@ void lm_param_name(lm_param_id id, int64_t layer, lm_naming naming, char out[LM_
     const char *pattern = params[id].name[naming];
     const char *mark = strstr(pattern, "%d");
     if (mark) {
-        snprintf(out, LM_PARAM_NAME_BYTES, "%.*s%lld%s", (int)(mark - pattern), pattern, (long long)layer, mark + 2);
+        snprintf(out, LM_PARAM_NAME_BYTES, "%.*s%lld%s", (int)(mark - pattern), pattern,
+                 (long long)layer, mark + 2);
     } else {
         snprintf(out, LM_PARAM_NAME_BYTES, "%s", pattern);
     }

@@ -26,9 +26,10 @@ typedef enum lm_param_id {
 
 typedef enum lm_feature {
     LM_FEATURE_ALWAYS = 0,
-    LM_FEATURE_UNTIED_HEAD = 1 << 0, /* an output matrix of its own; without: the token embedding serves */
+    LM_FEATURE_UNTIED_HEAD =
+        1 << 0, /* an output matrix of its own; without: the token embedding serves */
     LM_FEATURE_QKV_BIAS = 1 << 1,
-    LM_FEATURE_OUT_BIAS = 1 << 2,    /* on attention's output projection */
+    LM_FEATURE_OUT_BIAS = 1 << 2, /* on attention's output projection */
     LM_FEATURE_MLP_BIAS = 1 << 3,
 } lm_feature;
 
@@ -64,7 +65,8 @@ lm_feature lm_param_feature(lm_param_id id);                    /* the one it de
 int lm_param_shape(const lm_arch_config *config, lm_param_id id, int64_t out_shape[2]);
 /* layer is not read for parameters without one. */
 void lm_param_name(lm_param_id id, int64_t layer, lm_naming naming, char out[LM_PARAM_NAME_BYTES]);
-int64_t lm_arch_n_params(const lm_arch_config *config); /* elements of all parameters; a tied head counts once */
+int64_t lm_arch_n_params(
+    const lm_arch_config *config); /* elements of all parameters; a tied head counts once */
 
 /* What the builder needs from its caller. The functions may fail by lm_graph_fail. */
 typedef struct lm_forward_inputs {
@@ -79,11 +81,13 @@ typedef struct lm_forward_inputs {
     lm_tensor *(*param)(void *ctx, lm_graph *graph, lm_param_id id, int64_t layer);
     /* Attention of one layer: q [rows, n_heads * head_dim], k and v [rows, n_kv_heads * head_dim], q and k after
      * rope. Returns [rows, n_heads * head_dim]. */
-    lm_tensor *(*attend)(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q, lm_tensor *k, lm_tensor *v);
+    lm_tensor *(*attend)(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q, lm_tensor *k,
+                         lm_tensor *v);
     void *ctx;
 } lm_forward_inputs;
 
 /* Appends the forward pass; returns the logits [rows or outs, n_vocab] f32, or NULL (lm_graph_status says why). */
-lm_tensor *lm_arch_forward(lm_graph *graph, const lm_arch_config *config, const lm_forward_inputs *inputs);
+lm_tensor *lm_arch_forward(lm_graph *graph, const lm_arch_config *config,
+                           const lm_forward_inputs *inputs);
 
 #endif

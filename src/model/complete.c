@@ -23,22 +23,25 @@ static void flush(completion *c) {
     if (c->piece.len > 0) c->fn(c->ctx, lm_buf_view(&c->piece), NULL);
 }
 
-static loam_status encode(const lm_tokenizer *tokenizer, lm_str prompt, bool parse_special, lm_vec_i32 *ids,
-                          loam_error *err) {
+static loam_status encode(const lm_tokenizer *tokenizer, lm_str prompt, bool parse_special,
+                          lm_vec_i32 *ids, loam_error *err) {
     lm_encode_options options = {.add_bos = prompt.len == 0 || lm_tokenizer_adds_bos(tokenizer),
                                  .parse_special = parse_special};
     LM_TRY(lm_tokenizer_encode(tokenizer, prompt, options, ids, err));
     if (ids->len > 0) return LOAM_OK;
-    lm_error_set(err, LOAM_INVALID, "the prompt is empty, and the model has no token that begins a text");
+    lm_error_set(err, LOAM_INVALID,
+                 "the prompt is empty, and the model has no token that begins a text");
     return lm_error_hint(err, LOAM_INVALID, "give it some text to go on from");
 }
 
-loam_status lm_complete(lm_session *session, lm_str prompt, const lm_complete_options *options, lm_complete_fn *fn,
-                        void *ctx, lm_generate_stats *out_stats, loam_error *err) {
+loam_status lm_complete(lm_session *session, lm_str prompt, const lm_complete_options *options,
+                        lm_complete_fn *fn, void *ctx, lm_generate_stats *out_stats,
+                        loam_error *err) {
     const lm_tokenizer *tokenizer = lm_model_tokenizer(lm_session_model(session));
     if (!tokenizer) {
         lm_error_set(err, LOAM_INVALID, "the model has no tokenizer");
-        return lm_error_hint(err, LOAM_INVALID, "copy the tokenizer's files into the model's folder");
+        return lm_error_hint(err, LOAM_INVALID,
+                             "copy the tokenizer's files into the model's folder");
     }
     completion c = {.fn = fn, .ctx = ctx};
     lm_detokenizer_init(&c.detokenizer, tokenizer, prompt.len == 0);
@@ -46,7 +49,8 @@ loam_status lm_complete(lm_session *session, lm_str prompt, const lm_complete_op
     lm_vec_i32 ids = {0};
     loam_status status = encode(tokenizer, prompt, options->parse_special, &ids, err);
     if (status == LOAM_OK)
-        status = lm_generate(session, ids.ptr, (int64_t)ids.len, &options->generate, on_token, &c, out_stats, err);
+        status = lm_generate(session, ids.ptr, (int64_t)ids.len, &options->generate, on_token, &c,
+                             out_stats, err);
     if (status == LOAM_OK) status = lm_buf_status(&c.piece, err);
     if (status == LOAM_OK) flush(&c);
     lm_vec_deinit(&ids);

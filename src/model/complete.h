@@ -17,7 +17,8 @@ typedef bool lm_complete_fn(void *ctx, lm_str text, const lm_sample *sample);
 
 /* An empty prompt stands for the beginning of a text (BOS). LOAM_INVALID when the model has no tokenizer, or an empty
  * prompt and no BOS; else as lm_generate. */
-loam_status lm_complete(lm_session *session, lm_str prompt, const lm_complete_options *options, lm_complete_fn *fn,
-                        void *ctx, lm_generate_stats *out_stats, loam_error *err) LM_MUST_USE;
+loam_status lm_complete(lm_session *session, lm_str prompt, const lm_complete_options *options,
+                        lm_complete_fn *fn, void *ctx, lm_generate_stats *out_stats,
+                        loam_error *err) LM_MUST_USE;
 
 #endif

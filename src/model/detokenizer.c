@@ -38,8 +38,8 @@ void lm_detokenizer_flush(lm_detokenizer *stream, lm_buf *out) {
     stream->n_held = 0;
 }
 
-loam_status lm_tokenizer_decode(const lm_tokenizer *tokenizer, const int32_t *ids, size_t n, lm_buf *out,
-                                loam_error *err) {
+loam_status lm_tokenizer_decode(const lm_tokenizer *tokenizer, const int32_t *ids, size_t n,
+                                lm_buf *out, loam_error *err) {
     lm_detokenizer stream;
     lm_detokenizer_init(&stream, tokenizer, true);
     for (size_t i = 0; i < n; i++) lm_detokenizer_push(&stream, ids[i], out);

@@ -24,8 +24,9 @@ static lm_tensor *add(const builder *b, lm_tensor *x, lm_tensor *y) {
 }
 
 static lm_tensor *norm(const builder *b, lm_tensor *x, lm_tensor *weight) {
-    return lm_graph_op(b->graph, LM_OP_RMS_NORM,
-                       &(lm_op_args){.in = {x, weight}, .attrs = {.eps = (float)b->hp->rms_norm_eps}});
+    return lm_graph_op(
+        b->graph, LM_OP_RMS_NORM,
+        &(lm_op_args){.in = {x, weight}, .attrs = {.eps = (float)b->hp->rms_norm_eps}});
 }
 
 /* What enters a matrix product. */
@@ -41,7 +42,9 @@ static lm_tensor *linear(const builder *b, lm_tensor *x, lm_param_id weight, lm_
 
 /* Rotation by position. x [rows, n_heads * head_dim]. */
 static lm_tensor *turn(const builder *b, lm_tensor *x, int64_t n_heads) {
-    lm_attrs attrs = {.n_heads = n_heads, .head_dim = b->hp->head_dim, .scale = b->in->rope_scale,
+    lm_attrs attrs = {.n_heads = n_heads,
+                      .head_dim = b->hp->head_dim,
+                      .scale = b->in->rope_scale,
                       .interleaved = b->hp->rope_layout == LM_ROPE_INTERLEAVED};
     return lm_graph_op(b->graph, LM_OP_ROPE,
                        &(lm_op_args){.in = {x, b->in->positions, b->in->inv_freq}, .attrs = attrs});
@@ -66,10 +69,11 @@ static lm_tensor *mlp(const builder *b, lm_tensor *x) {
     return linear(b, factor(b, y), LM_PARAM_DOWN, LM_PARAM_DOWN_BIAS);
 }
 
-lm_tensor *lm_arch_forward(lm_graph *graph, const lm_arch_config *config, const lm_forward_inputs *inputs) {
+lm_tensor *lm_arch_forward(lm_graph *graph, const lm_arch_config *config,
+                           const lm_forward_inputs *inputs) {
     builder b = {.graph = graph, .hp = &config->hparams, .config = config, .in = inputs};
-    lm_tensor *x = lm_graph_op(graph, LM_OP_EMBED,
-                               &(lm_op_args){.in = {param(&b, LM_PARAM_TOKEN_EMBED), inputs->tokens}});
+    lm_tensor *x = lm_graph_op(
+        graph, LM_OP_EMBED, &(lm_op_args){.in = {param(&b, LM_PARAM_TOKEN_EMBED), inputs->tokens}});
     for (b.layer = 0; b.layer < config->hparams.n_layers; b.layer++) {
         x = add(&b, x, attention(&b, norm(&b, x, param(&b, LM_PARAM_ATTN_NORM))));
         x = add(&b, x, mlp(&b, norm(&b, x, param(&b, LM_PARAM_MLP_NORM))));

@@ -31,12 +31,14 @@ static loam_status step(generation *g, int64_t n_rows, loam_error *err) {
 }
 
 /* The prompt in chunks of as many rows as a step takes; logits for the last. */
-static loam_status prefill(generation *g, const int32_t *prompt, int64_t n_prompt, loam_error *err) {
+static loam_status prefill(generation *g, const int32_t *prompt, int64_t n_prompt,
+                           loam_error *err) {
     int64_t max_rows = lm_session_limits(g->session)->max_rows;
     for (int64_t begin = 0; begin < n_prompt; begin += max_rows) {
         int64_t n = n_prompt - begin < max_rows ? n_prompt - begin : max_rows;
         for (int64_t i = 0; i < n; i++)
-            g->rows[i] = (lm_step_row){.token = prompt[begin + i], .seq = g->seq,
+            g->rows[i] = (lm_step_row){.token = prompt[begin + i],
+                                       .seq = g->seq,
                                        .want_logits = begin + i == n_prompt - 1};
         LM_TRY(step(g, n, err));
     }
@@ -61,15 +63,16 @@ static loam_status decode(generation *g, lm_generate_fn *fn, void *ctx, loam_err
             g->stats.reason = LM_STOP_CALLER;
             break;
         }
-        if (g->stats.n_generated == max_tokens || lm_session_seq_len(g->session, g->seq) == context) break;
+        if (g->stats.n_generated == max_tokens || lm_session_seq_len(g->session, g->seq) == context)
+            break;
         g->rows[0] = (lm_step_row){.token = sample.token, .seq = g->seq, .want_logits = true};
         LM_TRY(step(g, 1, err));
     }
     return LOAM_OK;
 }
 
-static loam_status run(generation *g, const int32_t *prompt, int64_t n_prompt, lm_generate_fn *fn, void *ctx,
-                       loam_error *err) {
+static loam_status run(generation *g, const int32_t *prompt, int64_t n_prompt, lm_generate_fn *fn,
+                       void *ctx, loam_error *err) {
     const lm_session_options *limits = lm_session_limits(g->session);
     int64_t n_vocab = lm_model_config(lm_session_model(g->session))->hparams.vocab_size;
     LM_TRY(lm_sampler_new(&g->options->sampling, n_vocab, &g->sampler, err));
@@ -94,8 +97,8 @@ loam_status lm_generate(lm_session *session, const int32_t *prompt, int64_t n_pr
     int64_t context = lm_session_limits(session)->max_context;
     if (n_prompt < 1) return lm_error_set(err, LOAM_INVALID, "the prompt has no tokens");
     if (n_prompt > context)
-        return lm_error_set(err, LOAM_LIMIT, "the prompt has %lld tokens, the context is %lld", (long long)n_prompt,
-                            (long long)context);
+        return lm_error_set(err, LOAM_LIMIT, "the prompt has %lld tokens, the context is %lld",
+                            (long long)n_prompt, (long long)context);
     generation g = {.session = session, .options = options, .seq = -1};
     loam_status status = run(&g, prompt, n_prompt, fn, ctx, err);
     if (g.seq >= 0) lm_session_seq_free(session, g.seq);

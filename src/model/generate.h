@@ -7,9 +7,9 @@
 #include "model/session.h"
 
 typedef enum lm_stop_reason {
-    LM_STOP_END,     /* the model ended the text */
-    LM_STOP_LENGTH,  /* max_tokens or the context is full */
-    LM_STOP_CALLER,  /* the callback said so */
+    LM_STOP_END,    /* the model ended the text */
+    LM_STOP_LENGTH, /* max_tokens or the context is full */
+    LM_STOP_CALLER, /* the callback said so */
 } lm_stop_reason;
 
 const char *lm_stop_reason_name(lm_stop_reason reason); /* "stop", "length", "cancelled" */

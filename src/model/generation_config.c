@@ -6,14 +6,16 @@
 
 enum { MAX_CONFIG_BYTES = 1 << 20 };
 
-static loam_status read_f32(const json_t *config, const char *path, const char *key, float *inout, loam_error *err) {
+static loam_status read_f32(const json_t *config, const char *path, const char *key, float *inout,
+                            loam_error *err) {
     double value;
     LM_TRY(lm_json_f64_or(config, path, key, *inout, &value, err));
     *inout = (float)value;
     return LOAM_OK;
 }
 
-static loam_status read_fields(const json_t *config, const char *path, lm_sampler_options *out, loam_error *err) {
+static loam_status read_fields(const json_t *config, const char *path, lm_sampler_options *out,
+                               loam_error *err) {
     bool do_sample;
     LM_TRY(lm_json_bool_or(config, path, "do_sample", false, &do_sample, err));
     if (!do_sample) return LOAM_OK;
@@ -36,7 +38,8 @@ static loam_status read_file(const char *path, lm_sampler_options *out, loam_err
     return status;
 }
 
-loam_status lm_generation_config_read(const char *model_path, lm_sampler_options *out, loam_error *err) {
+loam_status lm_generation_config_read(const char *model_path, lm_sampler_options *out,
+                                      loam_error *err) {
     lm_sampler_options sampling = LM_SAMPLER_DEFAULTS;
     if (lm_file_is_dir(model_path)) {
         char *path = lm_path_join(model_path, "generation_config.json");

@@ -30,7 +30,8 @@ static const struct {
     lm_stored_type type;
 } ggml_types[] = {
 #define GGML_TYPE(number, name, elems, bytes) {number, {#name, elems, bytes, false, LM_F32}},
-#define GGML_TYPE_LOADABLE(number, name, elems, bytes, dtype) {number, {#name, elems, bytes, true, dtype}},
+#define GGML_TYPE_LOADABLE(number, name, elems, bytes, dtype) \
+    {number, {#name, elems, bytes, true, dtype}},
 #include "model/gguf_types.def"
 #undef GGML_TYPE
 #undef GGML_TYPE_LOADABLE
@@ -56,10 +57,10 @@ static const struct {
     const char *name;
     size_t size_bytes;
 } value_types[LM_GGUF_TYPE_COUNT] = {
-    [LM_GGUF_U8] = {"u8", 1},      [LM_GGUF_I8] = {"i8", 1},     [LM_GGUF_U16] = {"u16", 2},
-    [LM_GGUF_I16] = {"i16", 2},    [LM_GGUF_U32] = {"u32", 4},   [LM_GGUF_I32] = {"i32", 4},
-    [LM_GGUF_F32] = {"f32", 4},    [LM_GGUF_BOOL] = {"bool", 1}, [LM_GGUF_STRING] = {"string", 0},
-    [LM_GGUF_ARRAY] = {"array", 0}, [LM_GGUF_U64] = {"u64", 8},  [LM_GGUF_I64] = {"i64", 8},
+    [LM_GGUF_U8] = {"u8", 1},       [LM_GGUF_I8] = {"i8", 1},     [LM_GGUF_U16] = {"u16", 2},
+    [LM_GGUF_I16] = {"i16", 2},     [LM_GGUF_U32] = {"u32", 4},   [LM_GGUF_I32] = {"i32", 4},
+    [LM_GGUF_F32] = {"f32", 4},     [LM_GGUF_BOOL] = {"bool", 1}, [LM_GGUF_STRING] = {"string", 0},
+    [LM_GGUF_ARRAY] = {"array", 0}, [LM_GGUF_U64] = {"u64", 8},   [LM_GGUF_I64] = {"i64", 8},
     [LM_GGUF_F64] = {"f64", 8},
 };
 
@@ -82,34 +83,40 @@ static size_t left(const header *in) {
     return (size_t)(in->end - in->at);
 }
 
-static LM_COLD loam_status truncated(const header *in, uint64_t want, const char *what, loam_error *err) {
+static LM_COLD loam_status truncated(const header *in, uint64_t want, const char *what,
+                                     loam_error *err) {
     lm_error_set(err, LOAM_CORRUPT, "%s at byte %zu takes %llu bytes, the file has %zu", what,
-                 (size_t)(in->at - in->start), (unsigned long long)want, (size_t)(in->end - in->start));
+                 (size_t)(in->at - in->start), (unsigned long long)want,
+                 (size_t)(in->end - in->start));
     return lm_error_hint(err, LOAM_CORRUPT, "the file is incomplete or damaged; fetch it again");
 }
 
-static LM_MUST_USE loam_status take(header *in, uint64_t n, const char *what, const uint8_t **out, loam_error *err) {
+static LM_MUST_USE loam_status take(header *in, uint64_t n, const char *what, const uint8_t **out,
+                                    loam_error *err) {
     if (n > left(in)) return truncated(in, n, what, err);
     *out = in->at;
     in->at += n;
     return LOAM_OK;
 }
 
-static LM_MUST_USE loam_status take_u32(header *in, const char *what, uint32_t *out, loam_error *err) {
+static LM_MUST_USE loam_status take_u32(header *in, const char *what, uint32_t *out,
+                                        loam_error *err) {
     const uint8_t *bytes = NULL;
     LM_TRY(take(in, sizeof *out, what, &bytes, err));
     memcpy(out, bytes, sizeof *out);
     return LOAM_OK;
 }
 
-static LM_MUST_USE loam_status take_u64(header *in, const char *what, uint64_t *out, loam_error *err) {
+static LM_MUST_USE loam_status take_u64(header *in, const char *what, uint64_t *out,
+                                        loam_error *err) {
     const uint8_t *bytes = NULL;
     LM_TRY(take(in, sizeof *out, what, &bytes, err));
     memcpy(out, bytes, sizeof *out);
     return LOAM_OK;
 }
 
-static LM_MUST_USE loam_status take_str(header *in, const char *what, lm_str *out, loam_error *err) {
+static LM_MUST_USE loam_status take_str(header *in, const char *what, lm_str *out,
+                                        loam_error *err) {
     uint64_t len = 0;
     const uint8_t *bytes = NULL;
     LM_TRY(take_u64(in, what, &len, err));
@@ -123,18 +130,21 @@ static LM_MUST_USE loam_status take_str(header *in, const char *what, lm_str *ou
 static LM_MUST_USE loam_status take_type(header *in, lm_gguf_type *out, loam_error *err) {
     uint32_t type = 0;
     LM_TRY(take_u32(in, "a value type", &type, err));
-    if (type >= LM_GGUF_TYPE_COUNT) return lm_error_set(err, LOAM_CORRUPT, "unknown value type %u", type);
+    if (type >= LM_GGUF_TYPE_COUNT)
+        return lm_error_set(err, LOAM_CORRUPT, "unknown value type %u", type);
     *out = (lm_gguf_type)type;
     return LOAM_OK;
 }
 
 /* Steps over an array, checking every length on the way. */
-static LM_MUST_USE loam_status take_array(header *in, int depth, lm_gguf_array *out, loam_error *err) {
+static LM_MUST_USE loam_status take_array(header *in, int depth, lm_gguf_array *out,
+                                          loam_error *err) {
     uint64_t n = 0;
     LM_TRY(take_type(in, &out->type, err));
     LM_TRY(take_u64(in, "an array length", &n, err));
     if (depth > GGUF_MAX_ARRAY_DEPTH)
-        return lm_error_set(err, LOAM_CORRUPT, "arrays are nested deeper than %d", GGUF_MAX_ARRAY_DEPTH);
+        return lm_error_set(err, LOAM_CORRUPT, "arrays are nested deeper than %d",
+                            GGUF_MAX_ARRAY_DEPTH);
     size_t elem_bytes = lm_gguf_type_bytes(out->type), fixed_bytes;
     if (n > left(in) || !lm_checked_mul_size((size_t)n, elem_bytes, &fixed_bytes))
         return truncated(in, n, "an array", err);
@@ -189,18 +199,21 @@ static LM_MUST_USE loam_status take_value(header *in, lm_gguf_value *out, loam_e
 
 static LM_MUST_USE loam_status read_values(lm_gguf *gguf, header *in, uint64_t n, loam_error *err) {
     if (n > left(in) / GGUF_MIN_VALUE_BYTES) return truncated(in, n, "the list of metadata", err);
-    if (!lm_vec_reserve(&gguf->values, (size_t)n)) return lm_error_no_memory(err, (size_t)n * sizeof(lm_gguf_value));
+    if (!lm_vec_reserve(&gguf->values, (size_t)n))
+        return lm_error_no_memory(err, (size_t)n * sizeof(lm_gguf_value));
     for (uint64_t i = 0; i < n; i++) {
         lm_gguf_value value = {0};
         uint64_t there;
         LM_TRY(take_str(in, "a key", &value.key, err));
         if (value.key.len > GGUF_MAX_KEY_BYTES)
-            return lm_error_set(err, LOAM_CORRUPT, "key %llu has %zu bytes, more than %d", (unsigned long long)i,
-                                value.key.len, GGUF_MAX_KEY_BYTES);
+            return lm_error_set(err, LOAM_CORRUPT, "key %llu has %zu bytes, more than %d",
+                                (unsigned long long)i, value.key.len, GGUF_MAX_KEY_BYTES);
         loam_status status = take_value(in, &value, err);
-        if (status != LOAM_OK) return lm_error_prefix(err, status, "key '%.*s'", (int)value.key.len, value.key.ptr);
+        if (status != LOAM_OK)
+            return lm_error_prefix(err, status, "key '%.*s'", (int)value.key.len, value.key.ptr);
         if (lm_map_get(gguf->by_key, value.key, &there))
-            return lm_error_set(err, LOAM_CORRUPT, "key '%.*s' is there twice", (int)value.key.len, value.key.ptr);
+            return lm_error_set(err, LOAM_CORRUPT, "key '%.*s' is there twice", (int)value.key.len,
+                                value.key.ptr);
         if (!lm_map_set(gguf->by_key, value.key, i) || !lm_vec_push(&gguf->values, value))
             return lm_error_no_memory(err, value.key.len);
     }
@@ -213,7 +226,8 @@ static LM_MUST_USE loam_status read_alignment(const lm_gguf *gguf, size_t *out, 
     int64_t alignment = 0;
     LM_TRY(lm_gguf_i64_or(gguf, "general.alignment", GGUF_DEFAULT_ALIGNMENT, &alignment, err));
     if (alignment < 8 || alignment > GGUF_MAX_ALIGNMENT || (alignment & (alignment - 1)) != 0)
-        return lm_error_set(err, LOAM_CORRUPT, "general.alignment %lld is no power of two from 8 to %d",
+        return lm_error_set(err, LOAM_CORRUPT,
+                            "general.alignment %lld is no power of two from 8 to %d",
                             (long long)alignment, GGUF_MAX_ALIGNMENT);
     *out = (size_t)alignment;
     return LOAM_OK;
@@ -224,7 +238,8 @@ static LM_MUST_USE loam_status take_shape(header *in, lm_stored_tensor *out, loa
     uint32_t n_dims = 0;
     LM_TRY(take_u32(in, "the number of dimensions", &n_dims, err));
     if (n_dims > GGUF_MAX_DIMS)
-        return lm_error_set(err, LOAM_CORRUPT, "%u dimensions, at most %d are allowed", n_dims, GGUF_MAX_DIMS);
+        return lm_error_set(err, LOAM_CORRUPT, "%u dimensions, at most %d are allowed", n_dims,
+                            GGUF_MAX_DIMS);
     out->n_dims = (int)n_dims;
     for (int i = out->n_dims - 1; i >= 0; i--) {
         uint64_t dim = 0;
@@ -238,8 +253,8 @@ static LM_MUST_USE loam_status take_shape(header *in, lm_stored_tensor *out, loa
 
 /* Everything behind the name. `data` stays NULL; the offset comes back apart, since the data section starts only
  * behind the last of these entries. */
-static LM_MUST_USE loam_status take_tensor(header *in, size_t alignment, lm_stored_tensor *out, uint64_t *out_offset,
-                                           loam_error *err) {
+static LM_MUST_USE loam_status take_tensor(header *in, size_t alignment, lm_stored_tensor *out,
+                                           uint64_t *out_offset, loam_error *err) {
     uint32_t type = 0;
     LM_TRY(take_shape(in, out, err));
     LM_TRY(take_u32(in, "a tensor type", &type, err));
@@ -262,17 +277,20 @@ static LM_MUST_USE loam_status place_tensors(lm_gguf *gguf, const header *in, si
     for (size_t i = 0; i < gguf->tensors.items.len; i++) {
         lm_stored_tensor *tensor = &gguf->tensors.items.ptr[i];
         if (offsets[i] > data_bytes || tensor->size_bytes > data_bytes - offsets[i]) {
-            lm_error_set(err, LOAM_CORRUPT, "tensor '%s' of %zu bytes starts at byte %llu, the file has %zu",
-                         tensor->name, tensor->size_bytes, (unsigned long long)offsets[i] + header_bytes + padding,
-                         file);
-            return lm_error_hint(err, LOAM_CORRUPT, "the file is incomplete or damaged; fetch it again");
+            lm_error_set(err, LOAM_CORRUPT,
+                         "tensor '%s' of %zu bytes starts at byte %llu, the file has %zu",
+                         tensor->name, tensor->size_bytes,
+                         (unsigned long long)offsets[i] + header_bytes + padding, file);
+            return lm_error_hint(err, LOAM_CORRUPT,
+                                 "the file is incomplete or damaged; fetch it again");
         }
         tensor->data = data + offsets[i];
     }
     return lm_stored_tensors_check_layout(&gguf->tensors, data, in->end, false, err);
 }
 
-static LM_MUST_USE loam_status read_tensors(lm_gguf *gguf, header *in, uint64_t n, loam_error *err) {
+static LM_MUST_USE loam_status read_tensors(lm_gguf *gguf, header *in, uint64_t n,
+                                            loam_error *err) {
     size_t alignment = 0;
     LM_TRY(read_alignment(gguf, &alignment, err));
     if (n > left(in) / GGUF_MIN_TENSOR_BYTES) return truncated(in, n, "the list of tensors", err);
@@ -286,7 +304,8 @@ static LM_MUST_USE loam_status read_tensors(lm_gguf *gguf, header *in, uint64_t 
         if (status != LOAM_OK) break;
         status = take_tensor(in, alignment, &tensor, &offsets[i], err);
         if (status != LOAM_OK) {
-            status = lm_error_prefix(err, status, "tensor '%.*s'", (int)(name.len < 128 ? name.len : 128), name.ptr);
+            status = lm_error_prefix(err, status, "tensor '%.*s'",
+                                     (int)(name.len < 128 ? name.len : 128), name.ptr);
         } else {
             status = lm_stored_tensors_add(&gguf->tensors, name, &tensor, err);
         }
@@ -301,9 +320,10 @@ static LM_MUST_USE loam_status read_tensors(lm_gguf *gguf, header *in, uint64_t 
 static LM_MUST_USE loam_status check_version(uint32_t version, loam_error *err) {
     if (version >= GGUF_VERSION_MIN && version <= GGUF_VERSION_MAX) return LOAM_OK;
     if (__builtin_bswap32(version) <= GGUF_VERSION_MAX)
-        return lm_error_set(err, LOAM_UNSUPPORTED, "a big-endian GGUF file; loam reads little-endian ones");
-    return lm_error_set(err, LOAM_UNSUPPORTED, "GGUF version %u; loam reads versions %d and %d", version,
-                        GGUF_VERSION_MIN, GGUF_VERSION_MAX);
+        return lm_error_set(err, LOAM_UNSUPPORTED,
+                            "a big-endian GGUF file; loam reads little-endian ones");
+    return lm_error_set(err, LOAM_UNSUPPORTED, "GGUF version %u; loam reads versions %d and %d",
+                        version, GGUF_VERSION_MIN, GGUF_VERSION_MAX);
 }
 
 static LM_MUST_USE loam_status refuse_split(const lm_gguf *gguf, loam_error *err) {
@@ -314,7 +334,8 @@ static LM_MUST_USE loam_status refuse_split(const lm_gguf *gguf, loam_error *err
     return lm_error_hint(err, LOAM_UNSUPPORTED, "join the parts into one file first");
 }
 
-static LM_MUST_USE loam_status read_header(lm_gguf *gguf, const uint8_t *bytes, size_t size, loam_error *err) {
+static LM_MUST_USE loam_status read_header(lm_gguf *gguf, const uint8_t *bytes, size_t size,
+                                           loam_error *err) {
     header in = {bytes, bytes, bytes + size};
     const uint8_t *magic = NULL;
     uint32_t version = 0;
@@ -330,8 +351,8 @@ static LM_MUST_USE loam_status read_header(lm_gguf *gguf, const uint8_t *bytes, 
     return read_tensors(gguf, &in, n_tensors, err);
 }
 
-loam_status lm_gguf_open_bytes(const char *name, const void *bytes, size_t size_bytes, lm_gguf **out,
-                               loam_error *err) {
+loam_status lm_gguf_open_bytes(const char *name, const void *bytes, size_t size_bytes,
+                               lm_gguf **out, loam_error *err) {
     static const uint8_t nothing[1];
     lm_gguf *gguf = lm_calloc(1, sizeof *gguf);
     if (!gguf) return lm_error_no_memory(err, sizeof *gguf);
@@ -396,8 +417,8 @@ const lm_gguf_value *lm_gguf_find(const lm_gguf *gguf, const char *key) {
     return lm_map_get(gguf->by_key, lm_str_of(key), &index) ? &gguf->values.ptr[index] : NULL;
 }
 
-static LM_COLD loam_status wrong_type(const lm_gguf *gguf, const char *key, const char *want, lm_gguf_type type,
-                                      loam_error *err) {
+static LM_COLD loam_status wrong_type(const lm_gguf *gguf, const char *key, const char *want,
+                                      lm_gguf_type type, loam_error *err) {
     return lm_error_set(err, LOAM_INVALID, "%s: '%s' must be %s, not %s", gguf->path, key, want,
                         lm_gguf_type_name(type));
 }
@@ -424,10 +445,12 @@ static bool value_as_i64(const lm_gguf_value *value, int64_t *out) {
     }
 }
 
-loam_status lm_gguf_i64_or(const lm_gguf *gguf, const char *key, int64_t fallback, int64_t *out, loam_error *err) {
+loam_status lm_gguf_i64_or(const lm_gguf *gguf, const char *key, int64_t fallback, int64_t *out,
+                           loam_error *err) {
     const lm_gguf_value *value = lm_gguf_find(gguf, key);
     int64_t number = fallback;
-    if (value && !value_as_i64(value, &number)) return wrong_type(gguf, key, "an integer", value->type, err);
+    if (value && !value_as_i64(value, &number))
+        return wrong_type(gguf, key, "an integer", value->type, err);
     *out = number;
     return LOAM_OK;
 }
@@ -437,7 +460,8 @@ loam_status lm_gguf_i64(const lm_gguf *gguf, const char *key, int64_t *out, loam
     return lm_gguf_i64_or(gguf, key, 0, out, err);
 }
 
-loam_status lm_gguf_f64_or(const lm_gguf *gguf, const char *key, double fallback, double *out, loam_error *err) {
+loam_status lm_gguf_f64_or(const lm_gguf *gguf, const char *key, double fallback, double *out,
+                           loam_error *err) {
     const lm_gguf_value *value = lm_gguf_find(gguf, key);
     int64_t integer;
     if (!value) {
@@ -452,16 +476,20 @@ loam_status lm_gguf_f64_or(const lm_gguf *gguf, const char *key, double fallback
     return LOAM_OK;
 }
 
-loam_status lm_gguf_bool_or(const lm_gguf *gguf, const char *key, bool fallback, bool *out, loam_error *err) {
+loam_status lm_gguf_bool_or(const lm_gguf *gguf, const char *key, bool fallback, bool *out,
+                            loam_error *err) {
     const lm_gguf_value *value = lm_gguf_find(gguf, key);
-    if (value && value->type != LM_GGUF_BOOL) return wrong_type(gguf, key, "a bool", value->type, err);
+    if (value && value->type != LM_GGUF_BOOL)
+        return wrong_type(gguf, key, "a bool", value->type, err);
     *out = value ? value->u64 != 0 : fallback;
     return LOAM_OK;
 }
 
-loam_status lm_gguf_str_or(const lm_gguf *gguf, const char *key, lm_str fallback, lm_str *out, loam_error *err) {
+loam_status lm_gguf_str_or(const lm_gguf *gguf, const char *key, lm_str fallback, lm_str *out,
+                           loam_error *err) {
     const lm_gguf_value *value = lm_gguf_find(gguf, key);
-    if (value && value->type != LM_GGUF_STRING) return wrong_type(gguf, key, "a string", value->type, err);
+    if (value && value->type != LM_GGUF_STRING)
+        return wrong_type(gguf, key, "a string", value->type, err);
     *out = value ? value->str : fallback;
     return LOAM_OK;
 }
@@ -471,10 +499,11 @@ loam_status lm_gguf_str(const lm_gguf *gguf, const char *key, lm_str *out, loam_
     return lm_gguf_str_or(gguf, key, LM_STR(""), out, err);
 }
 
-loam_status lm_gguf_array_or_empty(const lm_gguf *gguf, const char *key, lm_gguf_type type, lm_gguf_array *out,
-                                   loam_error *err) {
+loam_status lm_gguf_array_or_empty(const lm_gguf *gguf, const char *key, lm_gguf_type type,
+                                   lm_gguf_array *out, loam_error *err) {
     const lm_gguf_value *value = lm_gguf_find(gguf, key);
-    if (value && value->type != LM_GGUF_ARRAY) return wrong_type(gguf, key, "an array", value->type, err);
+    if (value && value->type != LM_GGUF_ARRAY)
+        return wrong_type(gguf, key, "an array", value->type, err);
     if (value && value->array.type != type)
         return lm_error_set(err, LOAM_INVALID, "%s: '%s' must hold %s, not %s", gguf->path, key,
                             lm_gguf_type_name(type), lm_gguf_type_name(value->array.type));

@@ -53,8 +53,8 @@ typedef struct lm_gguf lm_gguf;
 loam_status lm_gguf_open(const char *path, lm_gguf **out, loam_error *err) LM_MUST_USE;
 
 /* The same for bytes in memory, aligned to 8, which must outlive the result; `name` stands in messages for the path. */
-loam_status lm_gguf_open_bytes(const char *name, const void *bytes, size_t size_bytes, lm_gguf **out,
-                               loam_error *err) LM_MUST_USE;
+loam_status lm_gguf_open_bytes(const char *name, const void *bytes, size_t size_bytes,
+                               lm_gguf **out, loam_error *err) LM_MUST_USE;
 void lm_gguf_close(lm_gguf *gguf); /* NULL is fine */
 
 const char *lm_gguf_path(const lm_gguf *gguf);
@@ -66,8 +66,10 @@ const lm_gguf_value *lm_gguf_find(const lm_gguf *gguf, const char *key); /* NULL
 
 /* Typed reading: any integer type serves for i64, any number for f64. Absent gives LOAM_INVALID without fallback, a
  * wrong type always. */
-loam_status lm_gguf_i64(const lm_gguf *gguf, const char *key, int64_t *out, loam_error *err) LM_MUST_USE;
-loam_status lm_gguf_str(const lm_gguf *gguf, const char *key, lm_str *out, loam_error *err) LM_MUST_USE;
+loam_status lm_gguf_i64(const lm_gguf *gguf, const char *key, int64_t *out,
+                        loam_error *err) LM_MUST_USE;
+loam_status lm_gguf_str(const lm_gguf *gguf, const char *key, lm_str *out,
+                        loam_error *err) LM_MUST_USE;
 loam_status lm_gguf_i64_or(const lm_gguf *gguf, const char *key, int64_t fallback, int64_t *out,
                            loam_error *err) LM_MUST_USE;
 loam_status lm_gguf_f64_or(const lm_gguf *gguf, const char *key, double fallback, double *out,
@@ -78,8 +80,8 @@ loam_status lm_gguf_str_or(const lm_gguf *gguf, const char *key, lm_str fallback
                            loam_error *err) LM_MUST_USE;
 
 /* The array under `key`, its elements of `type`. Absent: *out is empty (n = 0) and LOAM_OK. */
-loam_status lm_gguf_array_or_empty(const lm_gguf *gguf, const char *key, lm_gguf_type type, lm_gguf_array *out,
-                                   loam_error *err) LM_MUST_USE;
+loam_status lm_gguf_array_or_empty(const lm_gguf *gguf, const char *key, lm_gguf_type type,
+                                   lm_gguf_array *out, loam_error *err) LM_MUST_USE;
 
 /* Element of an array of 32-bit numbers. */
 float lm_gguf_array_f32(const lm_gguf_array *array, size_t index);
@@ -96,6 +98,7 @@ size_t lm_gguf_type_bytes(lm_gguf_type type);
 
 /* The file's number for a dtype of ours (GGML_TYPE_*), and the format's row for it. */
 uint32_t lm_gguf_type_of_dtype(lm_dtype dtype);
-const lm_stored_type *lm_gguf_stored_type(uint32_t ggml_type); /* NULL: unknown or removed from the format */
+const lm_stored_type *
+lm_gguf_stored_type(uint32_t ggml_type); /* NULL: unknown or removed from the format */
 
 #endif

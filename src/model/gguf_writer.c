@@ -68,7 +68,8 @@ void lm_gguf_writer_add_str(lm_gguf_writer *writer, const char *key, lm_str valu
     put_str(&writer->values, value);
 }
 
-void lm_gguf_writer_open_array(lm_gguf_writer *writer, const char *key, lm_gguf_type type, size_t n) {
+void lm_gguf_writer_open_array(lm_gguf_writer *writer, const char *key, lm_gguf_type type,
+                               size_t n) {
     put_key(writer, key, LM_GGUF_ARRAY);
     put_u32(&writer->values, (uint32_t)type);
     put_u64(&writer->values, n);
@@ -88,8 +89,8 @@ void lm_gguf_writer_push_f32(lm_gguf_writer *writer, float value) {
 
 /* ------------------------------------------------------------------------------------------------- tensors */
 
-loam_status lm_gguf_writer_add_tensor(lm_gguf_writer *writer, const char *name, lm_dtype dtype, int n_dims,
-                                      const int64_t *shape, loam_error *err) {
+loam_status lm_gguf_writer_add_tensor(lm_gguf_writer *writer, const char *name, lm_dtype dtype,
+                                      int n_dims, const int64_t *shape, loam_error *err) {
     const lm_stored_type *type = lm_gguf_stored_type(lm_gguf_type_of_dtype(dtype));
     return lm_tensor_stream_declare(&writer->tensors, name, type, n_dims, shape, err);
 }
@@ -97,7 +98,8 @@ loam_status lm_gguf_writer_add_tensor(lm_gguf_writer *writer, const char *name, 
 static void put_tensor(const lm_stored_tensor *tensor, uint64_t offset, lm_buf *out) {
     put_str(out, lm_str_of(tensor->name));
     put_u32(out, (uint32_t)tensor->n_dims);
-    for (int i = tensor->n_dims - 1; i >= 0; i--) put_u64(out, (uint64_t)tensor->shape[i]); /* innermost first */
+    for (int i = tensor->n_dims - 1; i >= 0; i--)
+        put_u64(out, (uint64_t)tensor->shape[i]); /* innermost first */
     put_u32(out, lm_gguf_type_of_dtype(tensor->type->dtype));
     put_u64(out, offset);
 }
@@ -120,12 +122,14 @@ loam_status lm_gguf_writer_begin(lm_gguf_writer *writer, const char *path, loam_
     lm_buf_init(&header, SIZE_MAX / 2);
     put_header(writer, &header);
     loam_status status = lm_buf_status(&header, err);
-    if (status == LOAM_OK) status = lm_tensor_stream_begin(&writer->tensors, path, lm_buf_view(&header), err);
+    if (status == LOAM_OK)
+        status = lm_tensor_stream_begin(&writer->tensors, path, lm_buf_view(&header), err);
     lm_buf_deinit(&header);
     return status;
 }
 
-loam_status lm_gguf_writer_write(lm_gguf_writer *writer, const void *bytes, size_t size_bytes, loam_error *err) {
+loam_status lm_gguf_writer_write(lm_gguf_writer *writer, const void *bytes, size_t size_bytes,
+                                 loam_error *err) {
     return lm_tensor_stream_write(&writer->tensors, bytes, size_bytes, err);
 }
 

@@ -19,7 +19,8 @@
 typedef struct lm_gguf_writer lm_gguf_writer;
 
 LM_MUST_USE lm_gguf_writer *lm_gguf_writer_new(void); /* NULL when out of memory */
-void lm_gguf_writer_free(lm_gguf_writer *writer);     /* drops a file that was not committed; NULL is fine */
+void lm_gguf_writer_free(
+    lm_gguf_writer *writer); /* drops a file that was not committed; NULL is fine */
 
 /* Keys are the caller's to keep apart: no key twice. */
 void lm_gguf_writer_add_u32(lm_gguf_writer *writer, const char *key, uint32_t value);
@@ -28,17 +29,20 @@ void lm_gguf_writer_add_bool(lm_gguf_writer *writer, const char *key, bool value
 void lm_gguf_writer_add_str(lm_gguf_writer *writer, const char *key, lm_str value);
 
 /* Opens an array of n elements; exactly n elements of its type must be pushed before anything else is added. */
-void lm_gguf_writer_open_array(lm_gguf_writer *writer, const char *key, lm_gguf_type type, size_t n);
+void lm_gguf_writer_open_array(lm_gguf_writer *writer, const char *key, lm_gguf_type type,
+                               size_t n);
 void lm_gguf_writer_push_str(lm_gguf_writer *writer, lm_str value);
 void lm_gguf_writer_push_i32(lm_gguf_writer *writer, int32_t value);
 void lm_gguf_writer_push_f32(lm_gguf_writer *writer, float value);
 
 /* Shape outermost first, at most 4 dimensions. LOAM_INVALID for a name that is there already or a row that is no
  * multiple of the dtype's block. */
-loam_status lm_gguf_writer_add_tensor(lm_gguf_writer *writer, const char *name, lm_dtype dtype, int n_dims,
-                                      const int64_t *shape, loam_error *err) LM_MUST_USE;
+loam_status lm_gguf_writer_add_tensor(lm_gguf_writer *writer, const char *name, lm_dtype dtype,
+                                      int n_dims, const int64_t *shape,
+                                      loam_error *err) LM_MUST_USE;
 
-loam_status lm_gguf_writer_begin(lm_gguf_writer *writer, const char *path, loam_error *err) LM_MUST_USE;
+loam_status lm_gguf_writer_begin(lm_gguf_writer *writer, const char *path,
+                                 loam_error *err) LM_MUST_USE;
 
 /* The next bytes of the tensors; pieces of any size. */
 loam_status lm_gguf_writer_write(lm_gguf_writer *writer, const void *bytes, size_t size_bytes,

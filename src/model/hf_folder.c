@@ -4,7 +4,8 @@
 #include "base/mem.h"
 
 enum {
-    HF_MAX_JSON_BYTES = 256 << 20, /* tokenizer.json of large vocabularies takes tens of megabytes */
+    HF_MAX_JSON_BYTES =
+        256 << 20, /* tokenizer.json of large vocabularies takes tens of megabytes */
     HF_MAX_SHARDS = 4096,
 };
 
@@ -16,7 +17,8 @@ struct lm_hf_folder {
     lm_stored_tensors tensors;
 };
 
-loam_status lm_hf_folder_read_json(const char *dir, const char *name, json_t **out, loam_error *err) {
+loam_status lm_hf_folder_read_json(const char *dir, const char *name, json_t **out,
+                                   loam_error *err) {
     char *path = lm_path_join(dir, name);
     if (!path) return lm_error_no_memory(err, strlen(dir));
     loam_status status = LOAM_OK;
@@ -33,13 +35,16 @@ loam_status lm_hf_folder_read_json(const char *dir, const char *name, json_t **o
     return status;
 }
 
-static LM_MUST_USE loam_status add_shard(lm_hf_folder *folder, const char *dir, lm_str name, loam_error *err) {
+static LM_MUST_USE loam_status add_shard(lm_hf_folder *folder, const char *dir, lm_str name,
+                                         loam_error *err) {
     if (name.len == 0 || name.ptr[0] == '.' || memchr(name.ptr, '/', name.len))
-        return lm_error_set(err, LOAM_CORRUPT, "%s: the index names '%.*s', which is no file of the folder", dir,
+        return lm_error_set(err, LOAM_CORRUPT,
+                            "%s: the index names '%.*s', which is no file of the folder", dir,
                             (int)name.len, name.ptr);
     if (folder->shards.len == HF_MAX_SHARDS)
         return lm_error_set(err, LOAM_LIMIT, "%s: more than %d shards", dir, HF_MAX_SHARDS);
-    char *path = lm_path_join(dir, name.ptr); /* names come from JSON strings and literals, which are terminated */
+    char *path = lm_path_join(
+        dir, name.ptr); /* names come from JSON strings and literals, which are terminated */
     if (!path) return lm_error_no_memory(err, name.len);
     lm_safetensors *shard = NULL;
     loam_status status = lm_safetensors_open(path, &shard, err);
@@ -53,19 +58,21 @@ static LM_MUST_USE loam_status add_shard(lm_hf_folder *folder, const char *dir, 
     for (size_t i = 0; i < tensors->items.len; i++) {
         const lm_stored_tensor *tensor = &tensors->items.ptr[i];
         status = lm_stored_tensors_add(&folder->tensors, lm_str_of(tensor->name), tensor, err);
-        if (status != LOAM_OK) return lm_error_prefix(err, status, "%s", lm_safetensors_path(shard));
+        if (status != LOAM_OK)
+            return lm_error_prefix(err, status, "%s", lm_safetensors_path(shard));
     }
     return LOAM_OK;
 }
 
-static LM_MUST_USE loam_status add_listed_shards(lm_hf_folder *folder, const char *dir, json_t *weight_map,
-                                                 loam_error *err) {
+static LM_MUST_USE loam_status add_listed_shards(lm_hf_folder *folder, const char *dir,
+                                                 json_t *weight_map, loam_error *err) {
     const char *tensor;
     json_t *file;
     json_object_foreach(weight_map, tensor, file) {
         uint64_t there;
         if (!json_is_string(file))
-            return lm_error_set(err, LOAM_CORRUPT, "%s: the index gives no file for tensor '%s'", dir, tensor);
+            return lm_error_set(err, LOAM_CORRUPT, "%s: the index gives no file for tensor '%s'",
+                                dir, tensor);
         lm_str name = {json_string_value(file), json_string_length(file)};
         if (lm_map_get(folder->shard_names, name, &there)) continue;
         if (!lm_map_set(folder->shard_names, name, 1)) return lm_error_no_memory(err, name.len);
@@ -73,7 +80,8 @@ static LM_MUST_USE loam_status add_listed_shards(lm_hf_folder *folder, const cha
     }
     json_object_foreach(weight_map, tensor, file) {
         if (lm_stored_tensors_find(&folder->tensors, tensor)) continue;
-        return lm_error_set(err, LOAM_CORRUPT, "%s: the index lists tensor '%s' in %s, which does not hold it", dir,
+        return lm_error_set(err, LOAM_CORRUPT,
+                            "%s: the index lists tensor '%s' in %s, which does not hold it", dir,
                             tensor, json_string_value(file));
     }
     return LOAM_OK;
@@ -85,13 +93,15 @@ static LM_MUST_USE loam_status open_shards(lm_hf_folder *folder, const char *dir
     if (!index) {
         loam_status status = add_shard(folder, dir, LM_STR("model.safetensors"), err);
         if (status == LOAM_NOT_FOUND)
-            lm_error_hint(err, status, "a model folder holds model.safetensors or model.safetensors.index.json");
+            lm_error_hint(err, status,
+                          "a model folder holds model.safetensors or model.safetensors.index.json");
         return status;
     }
     json_t *weight_map = json_object_get(index, "weight_map");
-    loam_status status = json_is_object(weight_map)
-                             ? add_listed_shards(folder, dir, weight_map, err)
-                             : lm_error_set(err, LOAM_CORRUPT, "%s: the index has no object 'weight_map'", dir);
+    loam_status status =
+        json_is_object(weight_map)
+            ? add_listed_shards(folder, dir, weight_map, err)
+            : lm_error_set(err, LOAM_CORRUPT, "%s: the index has no object 'weight_map'", dir);
     json_decref(index);
     return status;
 }
@@ -100,7 +110,8 @@ static LM_MUST_USE loam_status read_config(lm_hf_folder *folder, const char *dir
     LM_TRY(lm_hf_folder_read_json(dir, "config.json", &folder->config, err));
     if (folder->config) return LOAM_OK;
     lm_error_set(err, LOAM_NOT_FOUND, "%s: no config.json", dir);
-    return lm_error_hint(err, LOAM_NOT_FOUND, "name a GGUF file or a folder with config.json and safetensors");
+    return lm_error_hint(err, LOAM_NOT_FOUND,
+                         "name a GGUF file or a folder with config.json and safetensors");
 }
 
 loam_status lm_hf_folder_open(const char *dir, lm_hf_folder **out, loam_error *err) {

@@ -19,6 +19,7 @@ const json_t *lm_hf_folder_config(const lm_hf_folder *folder);
 const lm_stored_tensors *lm_hf_folder_tensors(const lm_hf_folder *folder); /* of all shards */
 
 /* A JSON file of the folder, or *out = NULL when there is none of that name. *out is a new reference. */
-loam_status lm_hf_folder_read_json(const char *dir, const char *name, json_t **out, loam_error *err) LM_MUST_USE;
+loam_status lm_hf_folder_read_json(const char *dir, const char *name, json_t **out,
+                                   loam_error *err) LM_MUST_USE;
 
 #endif

@@ -4,15 +4,17 @@
 #include <stdio.h>
 
 static const char *const scaling_names[] = {
-    [LM_ROPE_SCALING_NONE] = "none",     [LM_ROPE_SCALING_LINEAR] = "linear", [LM_ROPE_SCALING_DYNAMIC] = "dynamic",
-    [LM_ROPE_SCALING_LLAMA3] = "llama3", [LM_ROPE_SCALING_YARN] = "yarn",
+    [LM_ROPE_SCALING_NONE] = "none",       [LM_ROPE_SCALING_LINEAR] = "linear",
+    [LM_ROPE_SCALING_DYNAMIC] = "dynamic", [LM_ROPE_SCALING_LLAMA3] = "llama3",
+    [LM_ROPE_SCALING_YARN] = "yarn",
 };
 
 const char *lm_rope_scaling_name(lm_rope_scaling_kind kind) {
     return (unsigned)kind < LM_COUNT_OF(scaling_names) ? scaling_names[kind] : "unknown";
 }
 
-loam_status lm_rope_scaling_parse(lm_str name, const char *path, lm_rope_scaling_kind *out, loam_error *err) {
+loam_status lm_rope_scaling_parse(lm_str name, const char *path, lm_rope_scaling_kind *out,
+                                  loam_error *err) {
     if (lm_str_is(name, "default")) name = LM_STR("none");
     for (size_t i = 0; i < LM_COUNT_OF(scaling_names); i++) {
         if (!lm_str_is(name, scaling_names[i])) continue;
@@ -20,17 +22,19 @@ loam_status lm_rope_scaling_parse(lm_str name, const char *path, lm_rope_scaling
         return LOAM_OK;
     }
     lm_error_set(err, LOAM_UNSUPPORTED, "%s: rope scaling '%.*s'", path, (int)name.len, name.ptr);
-    return lm_error_hint(err, LOAM_UNSUPPORTED, "loam knows none, linear, dynamic, llama3 and yarn");
+    return lm_error_hint(err, LOAM_UNSUPPORTED,
+                         "loam knows none, linear, dynamic, llama3 and yarn");
 }
 
-static LM_MUST_USE loam_status check_range(const char *path, const char *what, int64_t value, int64_t max,
-                                           loam_error *err) {
+static LM_MUST_USE loam_status check_range(const char *path, const char *what, int64_t value,
+                                           int64_t max, loam_error *err) {
     if (value >= 1 && value <= max) return LOAM_OK;
-    return lm_error_set(err, LOAM_INVALID, "%s: %s %lld is not from 1 to %lld", path, what, (long long)value,
-                        (long long)max);
+    return lm_error_set(err, LOAM_INVALID, "%s: %s %lld is not from 1 to %lld", path, what,
+                        (long long)value, (long long)max);
 }
 
-static LM_MUST_USE loam_status check_positive(const char *path, const char *what, double value, loam_error *err) {
+static LM_MUST_USE loam_status check_positive(const char *path, const char *what, double value,
+                                              loam_error *err) {
     if (value > 0 && isfinite(value)) return LOAM_OK;
     return lm_error_set(err, LOAM_INVALID, "%s: %s %g is not positive", path, what, value);
 }
@@ -49,9 +53,10 @@ loam_status lm_hparams_check(const lm_hparams *h, const char *path, loam_error *
     LM_TRY(check_positive(path, "rope theta", h->rope_theta, err));
     LM_TRY(check_positive(path, "rope scaling factor", h->rope_scaling.factor, err));
     if (h->n_heads % h->n_kv_heads != 0)
-        return lm_error_set(err, LOAM_INVALID, "%s: %lld heads cannot share %lld key-value heads", path,
-                            (long long)h->n_heads, (long long)h->n_kv_heads);
+        return lm_error_set(err, LOAM_INVALID, "%s: %lld heads cannot share %lld key-value heads",
+                            path, (long long)h->n_heads, (long long)h->n_kv_heads);
     if (h->rope_dim % 2 != 0)
-        return lm_error_set(err, LOAM_INVALID, "%s: rotary width %lld is odd", path, (long long)h->rope_dim);
+        return lm_error_set(err, LOAM_INVALID, "%s: rotary width %lld is odd", path,
+                            (long long)h->rope_dim);
     return LOAM_OK;
 }

@@ -16,16 +16,16 @@ enum { LM_ARCHITECTURE_BYTES = 64, LM_HIDDEN_ACT_BYTES = 32 };
 
 typedef enum lm_rope_scaling_kind {
     LM_ROPE_SCALING_NONE,
-    LM_ROPE_SCALING_LINEAR,  /* positions divided by factor (arXiv:2306.15595) */
+    LM_ROPE_SCALING_LINEAR, /* positions divided by factor (arXiv:2306.15595) */
     LM_ROPE_SCALING_DYNAMIC, /* theta grows with the sequence once it is longer than original_context_len */
-    LM_ROPE_SCALING_LLAMA3,  /* frequencies scaled by wavelength bands (Llama 3.1) */
-    LM_ROPE_SCALING_YARN,    /* arXiv:2309.00071 */
+    LM_ROPE_SCALING_LLAMA3, /* frequencies scaled by wavelength bands (Llama 3.1) */
+    LM_ROPE_SCALING_YARN,   /* arXiv:2309.00071 */
 } lm_rope_scaling_kind;
 
 typedef struct lm_rope_scaling {
     lm_rope_scaling_kind kind;
-    double factor;                            /* 1 without scaling */
-    int64_t original_context_len;             /* context the model was trained with before scaling; 0 unknown */
+    double factor;                /* 1 without scaling */
+    int64_t original_context_len; /* context the model was trained with before scaling; 0 unknown */
     double low_freq_factor, high_freq_factor; /* llama3 */
     double beta_fast, beta_slow;              /* yarn; 32 and 1 when the file does not say */
     double attention_factor;                  /* yarn; 0: computed from factor */
@@ -33,27 +33,29 @@ typedef struct lm_rope_scaling {
 
 /* Which elements of a head rotate together. */
 typedef enum lm_rope_layout {
-    LM_ROPE_HALF_SPLIT,  /* (i, i + d/2): Hugging Face, and GGUF of most families */
+    LM_ROPE_HALF_SPLIT, /* (i, i + d/2): Hugging Face, and GGUF of most families */
     LM_ROPE_INTERLEAVED, /* (2i, 2i + 1): GGUF of the llama family, whose q and k rows were permuted */
 } lm_rope_layout;
 
 typedef struct lm_hparams {
-    char architecture[LM_ARCHITECTURE_BYTES]; /* "llama", "qwen2": general.architecture or model_type */
+    char architecture
+        [LM_ARCHITECTURE_BYTES]; /* "llama", "qwen2": general.architecture or model_type */
     int64_t n_layers;
-    int64_t dim;          /* width of the residual stream */
+    int64_t dim; /* width of the residual stream */
     int64_t n_heads;
-    int64_t n_kv_heads;   /* divides n_heads */
-    int64_t head_dim;     /* of queries, keys and values alike */
-    int64_t rope_dim;     /* leading elements of a head that rotate; even, at most head_dim */
+    int64_t n_kv_heads; /* divides n_heads */
+    int64_t head_dim;   /* of queries, keys and values alike */
+    int64_t rope_dim;   /* leading elements of a head that rotate; even, at most head_dim */
     int64_t ffn_dim;
     char hidden_act[LM_HIDDEN_ACT_BYTES]; /* activation of the feed-forward part, "silu" */
     int64_t vocab_size;
-    int64_t context_len;  /* longest sequence the model is made for */
+    int64_t context_len; /* longest sequence the model is made for */
     double rms_norm_eps;
     double rope_theta;
     lm_rope_layout rope_layout;
     lm_rope_scaling rope_scaling;
-    const float *rope_freq_factors; /* [rope_dim / 2], each frequency is divided by it (GGUF's rope_freqs.weight, how
+    const float *
+        rope_freq_factors; /* [rope_dim / 2], each frequency is divided by it (GGUF's rope_freqs.weight, how
                                        llama3 scaling comes in a GGUF file); NULL: none. Lives as long as the file. */
     bool tied_embeddings; /* the output matrix is the embedding matrix */
     bool attention_bias;  /* q, k, v (and output) projections add a bias */
@@ -70,7 +72,8 @@ loam_status lm_hparams_from_config(const json_t *config, const char *path, lm_hp
                                    loam_error *err) LM_MUST_USE;
 
 /* What both readers check at the end: positive, within reason, heads that divide. */
-loam_status lm_hparams_check(const lm_hparams *hparams, const char *path, loam_error *err) LM_MUST_USE;
+loam_status lm_hparams_check(const lm_hparams *hparams, const char *path,
+                             loam_error *err) LM_MUST_USE;
 
 /* Finds a kind by name among the spellings of both formats ("default" is none). */
 loam_status lm_rope_scaling_parse(lm_str name, const char *path, lm_rope_scaling_kind *out,

@@ -50,10 +50,12 @@ static loam_status allocate(lm_kv_cache *cache, size_t total, loam_error *err) {
     return LOAM_OK;
 }
 
-loam_status lm_kv_cache_new(lm_device *device, const lm_kv_options *options, lm_kv_cache **out, loam_error *err) {
+loam_status lm_kv_cache_new(lm_device *device, const lm_kv_options *options, lm_kv_cache **out,
+                            loam_error *err) {
     LM_ASSERT(options->n_layers > 0 && options->row_elems > 0);
     if (options->n_blocks < 1 || options->n_blocks > INT32_MAX / LM_KV_BLOCK_TOKENS)
-        return lm_error_set(err, LOAM_INVALID, "%lld blocks of the KV cache are too few or too many",
+        return lm_error_set(err, LOAM_INVALID,
+                            "%lld blocks of the KV cache are too few or too many",
                             (long long)options->n_blocks);
     lm_kv_cache *cache = lm_calloc(1, sizeof *cache);
     if (!cache) return lm_error_no_memory(err, sizeof *cache);
@@ -64,14 +66,16 @@ loam_status lm_kv_cache_new(lm_device *device, const lm_kv_options *options, lm_
     if (plan_sizes(cache, &total)) {
         status = allocate(cache, total, err);
     } else {
-        status = lm_error_set(err, LOAM_LIMIT, "a KV cache of %lld blocks is larger than any memory",
-                              (long long)options->n_blocks);
+        status =
+            lm_error_set(err, LOAM_LIMIT, "a KV cache of %lld blocks is larger than any memory",
+                         (long long)options->n_blocks);
     }
     if (status != LOAM_OK) {
         lm_kv_cache_free(cache);
         return status;
     }
-    memset(cache->tables, 0xff, (size_t)options->max_seqs * cache->table_blocks * sizeof *cache->tables);
+    memset(cache->tables, 0xff,
+           (size_t)options->max_seqs * cache->table_blocks * sizeof *cache->tables);
     cache->n_free = options->n_blocks;
     for (int64_t i = 0; i < cache->n_free; i++) cache->free_blocks[i] = cache->n_free - 1 - i;
     *out = cache;
@@ -125,7 +129,8 @@ static void drop_block(lm_kv_cache *cache, int32_t block) {
 static void copy_block(lm_kv_cache *cache, int32_t from, int32_t to) {
     for (int64_t i = 0; i < 2 * cache->options.n_layers; i++) {
         uint8_t *layer = cache->memory + i * cache->layer_bytes;
-        memcpy(layer + to * cache->block_bytes, layer + from * cache->block_bytes, cache->block_bytes);
+        memcpy(layer + to * cache->block_bytes, layer + from * cache->block_bytes,
+               cache->block_bytes);
     }
 }
 
@@ -147,10 +152,12 @@ loam_status lm_kv_cache_seq_new(lm_kv_cache *cache, int32_t *out_seq, loam_error
         *out_seq = i;
         return LOAM_OK;
     }
-    return lm_error_set(err, LOAM_LIMIT, "all %lld sequences are in use", (long long)cache->options.max_seqs);
+    return lm_error_set(err, LOAM_LIMIT, "all %lld sequences are in use",
+                        (long long)cache->options.max_seqs);
 }
 
-loam_status lm_kv_cache_seq_fork(lm_kv_cache *cache, int32_t from, int64_t len, int32_t *out_seq, loam_error *err) {
+loam_status lm_kv_cache_seq_fork(lm_kv_cache *cache, int32_t from, int64_t len, int32_t *out_seq,
+                                 loam_error *err) {
     LM_ASSERT(len >= 0 && len <= get(cache, from)->len);
     int32_t seq = -1;
     LM_TRY(lm_kv_cache_seq_new(cache, &seq, err));
@@ -199,20 +206,23 @@ int64_t lm_kv_cache_needed(const lm_kv_cache *cache, int32_t seq, int64_t n_toke
     return (n_new > 0 ? n_new : 0) + (n_tokens > 0 && must_copy(cache, seq));
 }
 
-loam_status lm_kv_cache_check(const lm_kv_cache *cache, int32_t seq, int64_t n_tokens, int64_t n_promised,
-                              loam_error *err) {
+loam_status lm_kv_cache_check(const lm_kv_cache *cache, int32_t seq, int64_t n_tokens,
+                              int64_t n_promised, loam_error *err) {
     int64_t len = get(cache, seq)->len, context = cache->options.max_context;
     if (n_tokens > context - len)
-        return lm_error_set(err, LOAM_LIMIT, "sequence %d has %lld tokens, %lld more exceed the context of %lld", seq,
-                            (long long)len, (long long)n_tokens, (long long)context);
+        return lm_error_set(err, LOAM_LIMIT,
+                            "sequence %d has %lld tokens, %lld more exceed the context of %lld",
+                            seq, (long long)len, (long long)n_tokens, (long long)context);
     int64_t needed = lm_kv_cache_needed(cache, seq, n_tokens), n_free = cache->n_free - n_promised;
     if (needed > n_free)
-        return lm_error_set(err, LOAM_LIMIT, "sequence %d needs %lld more blocks of the KV cache, %lld are free", seq,
-                            (long long)needed, (long long)n_free);
+        return lm_error_set(err, LOAM_LIMIT,
+                            "sequence %d needs %lld more blocks of the KV cache, %lld are free",
+                            seq, (long long)needed, (long long)n_free);
     return LOAM_OK;
 }
 
-loam_status lm_kv_cache_reserve(lm_kv_cache *cache, int32_t seq, int64_t n_tokens, loam_error *err) {
+loam_status lm_kv_cache_reserve(lm_kv_cache *cache, int32_t seq, int64_t n_tokens,
+                                loam_error *err) {
     LM_ASSERT(n_tokens >= 0);
     LM_TRY(lm_kv_cache_check(cache, seq, n_tokens, 0, err));
     sequence *s = get(cache, seq);

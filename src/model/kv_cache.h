@@ -52,12 +52,13 @@ void lm_kv_cache_seq_truncate(lm_kv_cache *cache, int32_t seq, int64_t len);
 int64_t lm_kv_cache_needed(const lm_kv_cache *cache, int32_t seq, int64_t n_tokens);
 
 /* Whether reserving n_tokens more can succeed when n_promised free blocks are meant for others. LOAM_LIMIT. */
-loam_status lm_kv_cache_check(const lm_kv_cache *cache, int32_t seq, int64_t n_tokens, int64_t n_promised,
-                              loam_error *err) LM_MUST_USE;
+loam_status lm_kv_cache_check(const lm_kv_cache *cache, int32_t seq, int64_t n_tokens,
+                              int64_t n_promised, loam_error *err) LM_MUST_USE;
 
 /* Makes sure that the next n_tokens have blocks of their own, copying the last block when it is shared. LOAM_LIMIT:
  * nothing was taken. */
-loam_status lm_kv_cache_reserve(lm_kv_cache *cache, int32_t seq, int64_t n_tokens, loam_error *err) LM_MUST_USE;
+loam_status lm_kv_cache_reserve(lm_kv_cache *cache, int32_t seq, int64_t n_tokens,
+                                loam_error *err) LM_MUST_USE;
 
 /* Counts n_tokens as appended; they must have been reserved. */
 void lm_kv_cache_append(lm_kv_cache *cache, int32_t seq, int64_t n_tokens);

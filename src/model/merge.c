@@ -4,7 +4,9 @@
 
 #include "base/mem.h"
 
-enum { SHORT_SYMBOLS = 32 }; /* up to here, looking at all pairs for the cheapest is faster than a heap */
+enum {
+    SHORT_SYMBOLS = 32
+}; /* up to here, looking at all pairs for the cheapest is faster than a heap */
 
 /* ------------------------------------------------------------------------------------------------- table */
 
@@ -39,7 +41,8 @@ static size_t slot_of(const lm_merge_table *table, int32_t left, int32_t right) 
     uint64_t key = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
     key *= 0x9e3779b97f4a7c15u;
     size_t i = (size_t)(key >> 32) & table->mask;
-    while (table->slots[i].left >= 0 && (table->slots[i].left != left || table->slots[i].right != right))
+    while (table->slots[i].left >= 0 &&
+           (table->slots[i].left != left || table->slots[i].right != right))
         i = (i + 1) & table->mask;
     return i;
 }
@@ -61,8 +64,8 @@ bool lm_merge_table_get(const lm_merge_table *table, int32_t left, int32_t right
     return true;
 }
 
-bool lm_merge_by_table(const void *context, const lm_symbol *left, const lm_symbol *right, double *out_cost,
-                       int32_t *out_result) {
+bool lm_merge_by_table(const void *context, const lm_symbol *left, const lm_symbol *right,
+                       double *out_cost, int32_t *out_result) {
     int32_t rank;
     if (!lm_merge_table_get(context, left->id, right->id, &rank, out_result)) return false;
     *out_cost = rank;
@@ -121,7 +124,8 @@ bool lm_merger_push(lm_merger *merger, uint32_t start, uint32_t len, int32_t id)
     return true;
 }
 
-static bool consider(lm_merger *merger, int32_t left, int32_t right, lm_merge_rule rule, const void *context) {
+static bool consider(lm_merger *merger, int32_t left, int32_t right, lm_merge_rule rule,
+                     const void *context) {
     if (left < 0 || right < 0) return true;
     const lm_symbol *a = &merger->symbols.ptr[left], *b = &merger->symbols.ptr[right];
     lm_merge_candidate candidate = {.left = left, .right = right, .len = a->len + b->len};
@@ -132,7 +136,8 @@ static bool consider(lm_merger *merger, int32_t left, int32_t right, lm_merge_ru
 /* Whether nothing happened to the two symbols since the candidate was found. A merge makes its left symbol longer and
  * its right one empty, so the lengths tell. */
 static bool is_current(const lm_merger *merger, const lm_merge_candidate *candidate) {
-    const lm_symbol *left = &merger->symbols.ptr[candidate->left], *right = &merger->symbols.ptr[candidate->right];
+    const lm_symbol *left = &merger->symbols.ptr[candidate->left],
+                    *right = &merger->symbols.ptr[candidate->right];
     return left->len > 0 && right->len > 0 && left->len + right->len == candidate->len;
 }
 
@@ -151,7 +156,8 @@ static double price(const lm_merger *merger, int32_t index, lm_merge_rule rule, 
                     int32_t *out_result) {
     const lm_symbol *left = &merger->symbols.ptr[index];
     double cost;
-    if (left->next < 0 || !rule(context, left, &merger->symbols.ptr[left->next], &cost, out_result)) return INFINITY;
+    if (left->next < 0 || !rule(context, left, &merger->symbols.ptr[left->next], &cost, out_result))
+        return INFINITY;
     return cost;
 }
 
@@ -159,7 +165,8 @@ static void run_short(lm_merger *merger, lm_merge_rule rule, const void *context
     const lm_symbol *symbols = merger->symbols.ptr;
     double costs[SHORT_SYMBOLS];
     int32_t results[SHORT_SYMBOLS];
-    for (int32_t i = 0; i < (int32_t)merger->symbols.len; i++) costs[i] = price(merger, i, rule, context, &results[i]);
+    for (int32_t i = 0; i < (int32_t)merger->symbols.len; i++)
+        costs[i] = price(merger, i, rule, context, &results[i]);
     for (;;) {
         int32_t best = 0;
         for (int32_t i = 0; i >= 0; i = symbols[i].next) best = costs[i] < costs[best] ? i : best;
@@ -181,7 +188,8 @@ static bool run_long(lm_merger *merger, lm_merge_rule rule, const void *context)
         join(merger, best.left, best.result);
         const lm_symbol *made = &merger->symbols.ptr[best.left];
         if (!consider(merger, made->prev, best.left, rule, context)) return false;
-        if (!consider(merger, best.left, merger->symbols.ptr[best.left].next, rule, context)) return false;
+        if (!consider(merger, best.left, merger->symbols.ptr[best.left].next, rule, context))
+            return false;
     }
     return true;
 }

@@ -12,9 +12,10 @@
 typedef struct lm_merge_table lm_merge_table;
 LM_MUST_USE lm_merge_table *lm_merge_table_new(size_t n_merges); /* NULL when out of memory */
 void lm_merge_table_free(lm_merge_table *table);
-void lm_merge_table_add(lm_merge_table *table, int32_t left, int32_t right, int32_t result); /* the first rank stays */
-LM_MUST_USE bool lm_merge_table_get(const lm_merge_table *table, int32_t left, int32_t right, int32_t *out_rank,
-                                    int32_t *out_result);
+void lm_merge_table_add(lm_merge_table *table, int32_t left, int32_t right,
+                        int32_t result); /* the first rank stays */
+LM_MUST_USE bool lm_merge_table_get(const lm_merge_table *table, int32_t left, int32_t right,
+                                    int32_t *out_rank, int32_t *out_result);
 
 typedef struct lm_symbol {
     uint32_t start, len; /* of its text; len 0: merged away */
@@ -37,17 +38,18 @@ typedef struct lm_merger {
 
 void lm_merger_deinit(lm_merger *merger);
 void lm_merger_reset(lm_merger *merger);
-LM_MUST_USE bool lm_merger_push(lm_merger *merger, uint32_t start, uint32_t len, int32_t id); /* false: no memory */
+LM_MUST_USE bool lm_merger_push(lm_merger *merger, uint32_t start, uint32_t len,
+                                int32_t id); /* false: no memory */
 
 /* Whether two neighbours may merge, at which cost, into which token. */
-typedef bool (*lm_merge_rule)(const void *context, const lm_symbol *left, const lm_symbol *right, double *out_cost,
-                              int32_t *out_result);
+typedef bool (*lm_merge_rule)(const void *context, const lm_symbol *left, const lm_symbol *right,
+                              double *out_cost, int32_t *out_result);
 
 /* Merges the symbols pushed so far. The survivors are found from symbol 0 along `next`. False: out of memory. */
 LM_MUST_USE bool lm_merger_run(lm_merger *merger, lm_merge_rule rule, const void *context);
 
 /* The rule of a merge table, which is the context. */
-bool lm_merge_by_table(const void *context, const lm_symbol *left, const lm_symbol *right, double *out_cost,
-                       int32_t *out_result);
+bool lm_merge_by_table(const void *context, const lm_symbol *left, const lm_symbol *right,
+                       double *out_cost, int32_t *out_result);
 
 #endif

@@ -32,8 +32,8 @@ static loam_status read_config(lm_model *model, loam_error *err) {
     const lm_hparams *hp = lm_model_file_hparams(model->file);
     const lm_arch *arch = lm_arch_find(hp->architecture);
     if (!arch) return unknown_arch(hp->architecture, err);
-    model->config = (lm_arch_config){.arch = arch, .hparams = *hp,
-                                     .features = lm_model_weights_features(model->file, arch)};
+    model->config = (lm_arch_config){
+        .arch = arch, .hparams = *hp, .features = lm_model_weights_features(model->file, arch)};
     return lm_arch_config_check(&model->config, err);
 }
 
@@ -66,20 +66,23 @@ static char *name_of(const char *path) {
     return lm_strndup(name.ptr, name.len);
 }
 
-static loam_status open_parts(lm_model *model, const char *path, const lm_model_options *options, loam_error *err) {
+static loam_status open_parts(lm_model *model, const char *path, const lm_model_options *options,
+                              loam_error *err) {
     model->name = name_of(path);
     if (!model->name) return lm_error_no_memory(err, strlen(path));
     LM_TRY(lm_model_file_open(path, &model->file, err));
     loam_status status = read_config(model, err);
     if (status != LOAM_OK) return lm_error_prefix(err, status, "%s", path);
-    lm_model_weights_options load = {.no_pack = options->no_pack, .check_finite = options->check_weights};
-    LM_TRY(lm_model_weights_load(&model->weights, model->file, &model->config, model->device, load, err));
+    lm_model_weights_options load = {.no_pack = options->no_pack,
+                                     .check_finite = options->check_weights};
+    LM_TRY(lm_model_weights_load(&model->weights, model->file, &model->config, model->device, load,
+                                 err));
     LM_TRY(open_tokenizer(model, path, err));
     return lm_generation_config_read(path, &model->sampling, err);
 }
 
-loam_status lm_model_open(const char *path, lm_device *device, const lm_model_options *options, lm_model **out,
-                          loam_error *err) {
+loam_status lm_model_open(const char *path, lm_device *device, const lm_model_options *options,
+                          lm_model **out, loam_error *err) {
     lm_model *model = lm_calloc(1, sizeof *model);
     if (!model) return lm_error_no_memory(err, sizeof *model);
     model->device = device;
@@ -123,7 +126,8 @@ lm_sampler_options lm_model_sampling(const lm_model *model) {
 
 bool lm_model_is_end(const lm_model *model, int32_t token) {
     if (!model->tokenizer || token < 0) return false;
-    return lm_tokenizer_is_eos(model->tokenizer, token) || token == lm_tokenizer_bos(model->tokenizer);
+    return lm_tokenizer_is_eos(model->tokenizer, token) ||
+           token == lm_tokenizer_bos(model->tokenizer);
 }
 
 const lm_weight *lm_model_param(const lm_model *model, lm_param_id id, int64_t layer) {

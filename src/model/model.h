@@ -17,18 +17,20 @@ typedef struct lm_model lm_model;
 typedef struct lm_tokenizer lm_tokenizer; /* model/tokenizer.h */
 
 typedef struct lm_model_options {
-    bool no_pack;       /* leave every matrix as the file has it */
-    bool check_weights; /* also refuse NaN and infinite weights (reads everything: as slow as the disk) */
+    bool no_pack; /* leave every matrix as the file has it */
+    bool
+        check_weights; /* also refuse NaN and infinite weights (reads everything: as slow as the disk) */
 } lm_model_options;
 
 /* path: a .gguf file or a Hugging Face folder. The device is borrowed for the model's life (its memory holds packed
  * weights). options NULL: defaults. LOAM_CORRUPT names the file and tensor, LOAM_UNSUPPORTED the architecture or
  * format. */
-loam_status lm_model_open(const char *path, lm_device *device, const lm_model_options *options, lm_model **out,
-                          loam_error *err) LM_MUST_USE;
+loam_status lm_model_open(const char *path, lm_device *device, const lm_model_options *options,
+                          lm_model **out, loam_error *err) LM_MUST_USE;
 void lm_model_free(lm_model *model);
 
-const lm_arch_config *lm_model_config(const lm_model *model); /* n_vocab is ->hparams.vocab_size, and so on */
+const lm_arch_config *
+lm_model_config(const lm_model *model); /* n_vocab is ->hparams.vocab_size, and so on */
 const lm_tokenizer *lm_model_tokenizer(const lm_model *model);
 const char *lm_model_name(const lm_model *model); /* last part of the path, without ".gguf" */
 lm_device *lm_model_device(const lm_model *model);
@@ -42,6 +44,7 @@ bool lm_model_is_end(const lm_model *model, int32_t token);
 /* Parameter as the device reads it; NULL when the model has none (lm_param_in). */
 const lm_weight *lm_model_param(const lm_model *model, lm_param_id id, int64_t layer);
 
-size_t lm_model_weight_bytes(const lm_model *model); /* as stored: what one decode step reads at least */
+size_t
+lm_model_weight_bytes(const lm_model *model); /* as stored: what one decode step reads at least */
 
 #endif

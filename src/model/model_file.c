@@ -5,7 +5,7 @@
 
 struct lm_model_file {
     char *path;
-    lm_gguf *gguf;        /* one of the two */
+    lm_gguf *gguf; /* one of the two */
     lm_hf_folder *folder;
     const lm_stored_tensors *tensors; /* of that one */
     lm_hparams hparams;
@@ -20,8 +20,8 @@ static LM_MUST_USE loam_status open_gguf(lm_model_file *file, loam_error *err) {
 static LM_MUST_USE loam_status open_folder(lm_model_file *file, loam_error *err) {
     LM_TRY(lm_hf_folder_open(file->path, &file->folder, err));
     file->tensors = lm_hf_folder_tensors(file->folder);
-    return lm_hparams_from_config(lm_hf_folder_config(file->folder), lm_hf_folder_config_path(file->folder),
-                                  &file->hparams, err);
+    return lm_hparams_from_config(lm_hf_folder_config(file->folder),
+                                  lm_hf_folder_config_path(file->folder), &file->hparams, err);
 }
 
 loam_status lm_model_file_open(const char *path, lm_model_file **out, loam_error *err) {
@@ -84,17 +84,22 @@ const lm_stored_tensor *lm_model_file_find(const lm_model_file *file, const char
     return lm_stored_tensors_find(file->tensors, name);
 }
 
-static LM_MUST_USE loam_status check_shape(const lm_model_file *file, const lm_stored_tensor *tensor, int n_dims,
+static LM_MUST_USE loam_status check_shape(const lm_model_file *file,
+                                           const lm_stored_tensor *tensor, int n_dims,
                                            const int64_t *shape, loam_error *err) {
-    if (tensor->n_dims == n_dims && memcmp(tensor->shape, shape, (size_t)n_dims * sizeof *shape) == 0) return LOAM_OK;
+    if (tensor->n_dims == n_dims &&
+        memcmp(tensor->shape, shape, (size_t)n_dims * sizeof *shape) == 0)
+        return LOAM_OK;
     char is[LM_SHAPE_TEXT_BYTES], want[LM_SHAPE_TEXT_BYTES];
-    lm_error_set(err, LOAM_INVALID, "%s: tensor '%s' is %s, the model's sizes want %s", file->path, tensor->name,
-                 lm_stored_shape_text(tensor->n_dims, tensor->shape, is), lm_stored_shape_text(n_dims, shape, want));
-    return lm_error_hint(err, LOAM_INVALID, "the sizes in the file's metadata and its tensors do not belong together");
+    lm_error_set(err, LOAM_INVALID, "%s: tensor '%s' is %s, the model's sizes want %s", file->path,
+                 tensor->name, lm_stored_shape_text(tensor->n_dims, tensor->shape, is),
+                 lm_stored_shape_text(n_dims, shape, want));
+    return lm_error_hint(err, LOAM_INVALID,
+                         "the sizes in the file's metadata and its tensors do not belong together");
 }
 
-loam_status lm_model_file_weight(const lm_model_file *file, const char *name, int n_dims, const int64_t *shape,
-                                 lm_weight *out, loam_error *err) {
+loam_status lm_model_file_weight(const lm_model_file *file, const char *name, int n_dims,
+                                 const int64_t *shape, lm_weight *out, loam_error *err) {
     LM_ASSERT(n_dims >= 1 && n_dims <= LM_MAX_DIMS);
     const lm_stored_tensor *tensor = lm_model_file_find(file, name);
     if (!tensor) {
@@ -103,10 +108,15 @@ loam_status lm_model_file_weight(const lm_model_file *file, const char *name, in
     }
     LM_TRY(check_shape(file, tensor, n_dims, shape, err));
     if (!tensor->type->is_loadable) {
-        lm_error_set(err, LOAM_UNSUPPORTED, "%s: tensor '%s' is stored as %s", file->path, name, tensor->type->name);
-        return lm_error_hint(err, LOAM_UNSUPPORTED, "loam loads F32, BF16, F16, Q8_0 and Q4_0; convert the model");
+        lm_error_set(err, LOAM_UNSUPPORTED, "%s: tensor '%s' is stored as %s", file->path, name,
+                     tensor->type->name);
+        return lm_error_hint(err, LOAM_UNSUPPORTED,
+                             "loam loads F32, BF16, F16, Q8_0 and Q4_0; convert the model");
     }
-    *out = (lm_weight){.name = tensor->name, .dtype = tensor->type->dtype, .layout = LM_LAYOUT_ROWS, .n_dims = n_dims,
+    *out = (lm_weight){.name = tensor->name,
+                       .dtype = tensor->type->dtype,
+                       .layout = LM_LAYOUT_ROWS,
+                       .n_dims = n_dims,
                        .data = tensor->data};
     memcpy(out->shape, shape, (size_t)n_dims * sizeof *shape);
     return LOAM_OK;

@@ -43,7 +43,7 @@ const lm_stored_tensor *lm_model_file_find(const lm_model_file *file, const char
 
 /* The tensor as a weight (LM_LAYOUT_ROWS, data borrowed from the map), of exactly this shape, outermost first.
  * LOAM_NOT_FOUND, LOAM_INVALID for another shape, LOAM_UNSUPPORTED for an element type compute does not have. */
-loam_status lm_model_file_weight(const lm_model_file *file, const char *name, int n_dims, const int64_t *shape,
-                                 lm_weight *out, loam_error *err) LM_MUST_USE;
+loam_status lm_model_file_weight(const lm_model_file *file, const char *name, int n_dims,
+                                 const int64_t *shape, lm_weight *out, loam_error *err) LM_MUST_USE;
 
 #endif

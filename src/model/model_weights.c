@@ -27,12 +27,14 @@ unsigned lm_model_weights_features(const lm_model_file *file, const lm_arch *arc
 static bool is_ignorable(const char *name, const lm_arch_config *config) {
     lm_str text = lm_str_of(name);
     bool tied = !(config->features & LM_FEATURE_UNTIED_HEAD);
-    if (tied && (lm_str_is(text, "lm_head.weight") || lm_str_is(text, "output.weight"))) return true;
-    return lm_str_is(text, "rope_freqs.weight") || lm_str_ends(text, LM_STR(".rotary_emb.inv_freq"));
+    if (tied && (lm_str_is(text, "lm_head.weight") || lm_str_is(text, "output.weight")))
+        return true;
+    return lm_str_is(text, "rope_freqs.weight") ||
+           lm_str_ends(text, LM_STR(".rotary_emb.inv_freq"));
 }
 
-static loam_status refuse_strangers(const lm_model_weights *w, const lm_model_file *file, const lm_arch_config *config,
-                                    loam_error *err) {
+static loam_status refuse_strangers(const lm_model_weights *w, const lm_model_file *file,
+                                    const lm_arch_config *config, loam_error *err) {
     lm_map *known = lm_map_new();
     bool ok = known != NULL;
     for (int64_t i = 0; ok && i < LM_PARAM_COUNT * w->n_layers; i++) {
@@ -43,8 +45,10 @@ static loam_status refuse_strangers(const lm_model_weights *w, const lm_model_fi
         const char *name = lm_model_file_tensor_at(file, i)->name;
         uint64_t unused;
         if (lm_map_get(known, lm_str_of(name), &unused) || is_ignorable(name, config)) continue;
-        status = lm_error_set(err, LOAM_UNSUPPORTED, "%s: tensor '%s' has no place in architecture '%s' of %lld layers",
-                              lm_model_file_path(file), name, config->arch->name, (long long)w->n_layers);
+        status = lm_error_set(err, LOAM_UNSUPPORTED,
+                              "%s: tensor '%s' has no place in architecture '%s' of %lld layers",
+                              lm_model_file_path(file), name, config->arch->name,
+                              (long long)w->n_layers);
     }
     lm_map_free(known);
     return status;
@@ -56,8 +60,9 @@ static lm_weight *slot(const lm_model_weights *w, lm_param_id id, int64_t layer)
     return &w->weights[id * w->n_layers + layer];
 }
 
-static loam_status find_weight(lm_model_weights *w, const lm_model_file *file, const lm_arch_config *config,
-                               lm_param_id id, int64_t layer, loam_error *err) {
+static loam_status find_weight(lm_model_weights *w, const lm_model_file *file,
+                               const lm_arch_config *config, lm_param_id id, int64_t layer,
+                               loam_error *err) {
     char name[LM_PARAM_NAME_BYTES];
     int64_t shape[2];
     lm_param_name(id, layer, naming_of(file), name);
@@ -85,14 +90,16 @@ static loam_status pack(lm_model_weights *w, lm_weight *weight, loam_error *err)
     loam_status status = w->device->backend->pack(w->device, weight, &packed, err);
     if (status == LOAM_UNSUPPORTED) return LOAM_OK;
     if (status != LOAM_OK) return status;
-    lm_file_map_forget(weight->data, lm_dtype_bytes(weight->dtype, weight->shape[0] * weight->shape[1]));
+    lm_file_map_forget(weight->data,
+                       lm_dtype_bytes(weight->dtype, weight->shape[0] * weight->shape[1]));
     *weight = packed;
     w->packed[weight - w->weights] = true;
     return LOAM_OK;
 }
 
-static loam_status load_param(lm_model_weights *w, const lm_model_file *file, const lm_arch_config *config,
-                              lm_model_weights_options options, lm_param_id id, loam_error *err) {
+static loam_status load_param(lm_model_weights *w, const lm_model_file *file,
+                              const lm_arch_config *config, lm_model_weights_options options,
+                              lm_param_id id, loam_error *err) {
     int64_t n = lm_param_has_layer(id) ? w->n_layers : 1;
     for (int64_t layer = 0; layer < n; layer++) {
         LM_TRY(find_weight(w, file, config, id, layer, err));
@@ -108,8 +115,9 @@ static loam_status load_param(lm_model_weights *w, const lm_model_file *file, co
     return LOAM_OK;
 }
 
-static loam_status load_all(lm_model_weights *w, const lm_model_file *file, const lm_arch_config *config,
-                            lm_model_weights_options options, loam_error *err) {
+static loam_status load_all(lm_model_weights *w, const lm_model_file *file,
+                            const lm_arch_config *config, lm_model_weights_options options,
+                            loam_error *err) {
     size_t n = LM_PARAM_COUNT * (size_t)w->n_layers;
     w->weights = lm_arena_calloc(&w->arena, n, sizeof *w->weights);
     w->packed = lm_arena_calloc(&w->arena, n, sizeof *w->packed);
@@ -126,8 +134,9 @@ static loam_status load_all(lm_model_weights *w, const lm_model_file *file, cons
     return LOAM_OK;
 }
 
-loam_status lm_model_weights_load(lm_model_weights *w, const lm_model_file *file, const lm_arch_config *config,
-                                  lm_device *device, lm_model_weights_options options, loam_error *err) {
+loam_status lm_model_weights_load(lm_model_weights *w, const lm_model_file *file,
+                                  const lm_arch_config *config, lm_device *device,
+                                  lm_model_weights_options options, loam_error *err) {
     *w = (lm_model_weights){.device = device, .n_layers = config->hparams.n_layers};
     lm_arena_init(&w->arena, 0, 0);
     loam_status status = load_all(w, file, config, options, err);

@@ -15,7 +15,8 @@
 typedef struct lm_model_weights {
     lm_device *device;
     int64_t n_layers;
-    lm_weight *weights;  /* [LM_PARAM_COUNT][n_layers], those without a layer at 0; name NULL where there is none */
+    lm_weight *
+        weights; /* [LM_PARAM_COUNT][n_layers], those without a layer at 0; name NULL where there is none */
     bool *packed;        /* same shape: data is a device buffer of ours */
     size_t stored_bytes; /* of all weights as the file has them */
     lm_arena arena;      /* f32 vectors and the arrays above */
@@ -31,12 +32,14 @@ unsigned lm_model_weights_features(const lm_model_file *file, const lm_arch *arc
 
 /* The file must outlive the weights. LOAM_NOT_FOUND and LOAM_INVALID name tensor and shapes; LOAM_UNSUPPORTED a
  * tensor that has no place in the architecture. */
-loam_status lm_model_weights_load(lm_model_weights *weights, const lm_model_file *file, const lm_arch_config *config,
-                                  lm_device *device, lm_model_weights_options options, loam_error *err) LM_MUST_USE;
+loam_status lm_model_weights_load(lm_model_weights *weights, const lm_model_file *file,
+                                  const lm_arch_config *config, lm_device *device,
+                                  lm_model_weights_options options, loam_error *err) LM_MUST_USE;
 void lm_model_weights_free(lm_model_weights *weights); /* zeroed and half-loaded ones too */
 
 /* LM_PARAM_OUTPUT_HEAD of a tied model is the embedding in the order that matrix products want. */
-const lm_weight *lm_model_weights_get(const lm_model_weights *weights, lm_param_id id, int64_t layer);
+const lm_weight *lm_model_weights_get(const lm_model_weights *weights, lm_param_id id,
+                                      int64_t layer);
 
 /* LOAM_CORRUPT, with the position, if an element is NaN or infinite. */
 loam_status lm_weight_check_finite(const lm_weight *weight, loam_error *err) LM_MUST_USE;

@@ -7,7 +7,8 @@
 #include "model/utf8.h"
 
 enum {
-    MATCH_LIMIT = 10 * 1000 * 1000, /* steps of one match; a pattern worth its name needs a few a character */
+    MATCH_LIMIT =
+        10 * 1000 * 1000, /* steps of one match; a pattern worth its name needs a few a character */
     JIT_STACK_BYTES = 1 << 20,
 };
 
@@ -56,7 +57,8 @@ const char *lm_pretokenizer_name_of(const lm_pretokenizer_patterns *patterns) {
         lm_pretokenizer_patterns row;
         patterns_of(i, &row);
         bool same = row.n == patterns->n;
-        for (int k = 0; k < row.n && same; k++) same = lm_str_equal(row.items[k], patterns->items[k]);
+        for (int k = 0; k < row.n && same; k++)
+            same = lm_str_equal(row.items[k], patterns->items[k]);
         if (same) return known[i].name;
     }
     return NULL;
@@ -65,8 +67,9 @@ const char *lm_pretokenizer_name_of(const lm_pretokenizer_patterns *patterns) {
 /* ------------------------------------------------------------------------------------------------- compiling */
 
 /* PCRE2's \s has U+180E besides Unicode's White_Space; the engines these patterns were written for do not. */
-#define WHITE_SPACE                                                                                                    \
-    "\\x09-\\x0d\\x20\\x85\\xa0\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
+#define WHITE_SPACE                                                                              \
+    "\\x09-\\x0d\\x20\\x85\\xa0\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}" \
+    "\\x{3000}"
 
 /* Spells \s and \S out. In a class only \s is replaced. */
 static void spell_white_space(lm_str pattern, lm_buf *out) {
@@ -93,15 +96,16 @@ static LM_MUST_USE loam_status compile(lm_str pattern, pcre2_code **out, loam_er
     PCRE2_SIZE offset;
     lm_buf spelled;
     if (pattern.len > LM_PRETOKENIZER_MAX_PATTERN_BYTES)
-        return lm_error_set(err, LOAM_LIMIT, "a pattern of %zu bytes, at most %d are allowed", pattern.len,
-                            LM_PRETOKENIZER_MAX_PATTERN_BYTES);
+        return lm_error_set(err, LOAM_LIMIT, "a pattern of %zu bytes, at most %d are allowed",
+                            pattern.len, LM_PRETOKENIZER_MAX_PATTERN_BYTES);
     lm_buf_init(&spelled, 64 * LM_PRETOKENIZER_MAX_PATTERN_BYTES);
     spell_white_space(pattern, &spelled);
     loam_status status = lm_buf_status(&spelled, err);
     pcre2_code *compiled = NULL;
     if (status == LOAM_OK) {
-        compiled = pcre2_compile((PCRE2_SPTR)lm_buf_cstr(&spelled), spelled.len,
-                                 PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &code, &offset, NULL);
+        compiled =
+            pcre2_compile((PCRE2_SPTR)lm_buf_cstr(&spelled), spelled.len,
+                          PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &code, &offset, NULL);
     }
     lm_buf_deinit(&spelled);
     if (status != LOAM_OK) return status;
@@ -116,7 +120,8 @@ static LM_MUST_USE loam_status compile(lm_str pattern, pcre2_code **out, loam_er
     return LOAM_OK;
 }
 
-loam_status lm_pretokenizer_new(const lm_pretokenizer_patterns *patterns, lm_pretokenizer **out, loam_error *err) {
+loam_status lm_pretokenizer_new(const lm_pretokenizer_patterns *patterns, lm_pretokenizer **out,
+                                loam_error *err) {
     lm_pretokenizer *pretokenizer = lm_calloc(1, sizeof *pretokenizer);
     if (!pretokenizer) return lm_error_no_memory(err, sizeof *pretokenizer);
     loam_status status = LOAM_OK;
@@ -171,21 +176,25 @@ static LM_MUST_USE bool matcher_init(matcher *m) {
 }
 
 /* One match in the stretch at or behind `from`; false in *out_found when there is none. Empty matches cut nothing. */
-static LM_MUST_USE loam_status next_match(const matcher *m, const pcre2_code *code, lm_str stretch, size_t from,
-                                          bool *out_found, size_t *out_start, size_t *out_end, loam_error *err) {
+static LM_MUST_USE loam_status next_match(const matcher *m, const pcre2_code *code, lm_str stretch,
+                                          size_t from, bool *out_found, size_t *out_start,
+                                          size_t *out_end, loam_error *err) {
     PCRE2_SPTR subject = (PCRE2_SPTR)stretch.ptr;
-    uint32_t options = PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY; /* the caller cut the text at invalid bytes */
+    uint32_t options =
+        PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY; /* the caller cut the text at invalid bytes */
     int n = pcre2_match(code, subject, stretch.len, from, options, m->data, m->context);
     if (n == PCRE2_ERROR_JIT_STACKLIMIT)
-        n = pcre2_match(code, subject, stretch.len, from, options | PCRE2_NO_JIT, m->data, m->context);
+        n = pcre2_match(code, subject, stretch.len, from, options | PCRE2_NO_JIT, m->data,
+                        m->context);
     *out_found = n >= 0;
     if (n == PCRE2_ERROR_NOMATCH) return LOAM_OK;
     if (n == PCRE2_ERROR_NOMEMORY) return lm_error_no_memory(err, stretch.len);
     if (n < 0) {
         char reason[128];
         pcre2_get_error_message(n, (PCRE2_UCHAR *)reason, sizeof reason);
-        return lm_error_set(err, LOAM_LIMIT, "a pre-tokenization pattern gave up on %zu bytes of text: %s", stretch.len,
-                            reason);
+        return lm_error_set(err, LOAM_LIMIT,
+                            "a pre-tokenization pattern gave up on %zu bytes of text: %s",
+                            stretch.len, reason);
     }
     const PCRE2_SIZE *bounds = pcre2_get_ovector_pointer(m->data);
     *out_start = bounds[0];
@@ -194,8 +203,9 @@ static LM_MUST_USE loam_status next_match(const matcher *m, const pcre2_code *co
 }
 
 /* Cuts one stretch [start, end) of the text by one pattern, appending to next_ends. */
-static LM_MUST_USE loam_status cut_stretch(const matcher *m, const pcre2_code *code, lm_str text, size_t start,
-                                           size_t end, lm_pretokens *out, loam_error *err) {
+static LM_MUST_USE loam_status cut_stretch(const matcher *m, const pcre2_code *code, lm_str text,
+                                           size_t start, size_t end, lm_pretokens *out,
+                                           loam_error *err) {
     lm_str stretch = {text.ptr + start, end - start};
     size_t at = 0;
     while (at < stretch.len) {
@@ -205,7 +215,8 @@ static LM_MUST_USE loam_status cut_stretch(const matcher *m, const pcre2_code *c
         if (!found) break;
         if (from > at && !lm_vec_push(&out->next_ends, (uint32_t)(start + from)))
             return lm_error_no_memory(err, out->next_ends.len);
-        if (!lm_vec_push(&out->next_ends, (uint32_t)(start + to))) return lm_error_no_memory(err, out->next_ends.len);
+        if (!lm_vec_push(&out->next_ends, (uint32_t)(start + to)))
+            return lm_error_no_memory(err, out->next_ends.len);
         at = to;
     }
     if (at < stretch.len && !lm_vec_push(&out->next_ends, (uint32_t)end))
@@ -227,13 +238,14 @@ static LM_MUST_USE loam_status cut_invalid(lm_str text, lm_pretokens *out, loam_
     for (bool valid = true; at < text.len; valid = !valid) {
         size_t n = lm_utf8_run_bytes(text.ptr + at, text.len - at, valid);
         at += n;
-        if (n > 0 && !lm_vec_push(&out->ends, (uint32_t)at)) return lm_error_no_memory(err, out->ends.len);
+        if (n > 0 && !lm_vec_push(&out->ends, (uint32_t)at))
+            return lm_error_no_memory(err, out->ends.len);
     }
     return LOAM_OK;
 }
 
-static LM_MUST_USE loam_status cut_all(const matcher *m, const pcre2_code *code, lm_str text, lm_pretokens *out,
-                                       loam_error *err) {
+static LM_MUST_USE loam_status cut_all(const matcher *m, const pcre2_code *code, lm_str text,
+                                       lm_pretokens *out, loam_error *err) {
     size_t start = 0;
     for (size_t i = 0; i < out->ends.len; i++) {
         size_t end = out->ends.ptr[i];

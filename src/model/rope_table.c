@@ -7,18 +7,22 @@ loam_status lm_rope_check(const lm_hparams *hp, loam_error *err) {
     if (!(hp->rope_theta > 1))
         return lm_error_set(err, LOAM_INVALID, "rope_theta is %g, must be above 1", hp->rope_theta);
     if (s->kind != LM_ROPE_SCALING_NONE && !(s->factor >= 1))
-        return lm_error_set(err, LOAM_INVALID, "rope scaling factor is %g, must be 1 or more", s->factor);
+        return lm_error_set(err, LOAM_INVALID, "rope scaling factor is %g, must be 1 or more",
+                            s->factor);
     if (s->kind == LM_ROPE_SCALING_DYNAMIC && hp->rope_dim < 4)
-        return lm_error_set(err, LOAM_INVALID, "dynamic rope scaling needs at least 4 rotary elements");
+        return lm_error_set(err, LOAM_INVALID,
+                            "dynamic rope scaling needs at least 4 rotary elements");
     if (s->kind == LM_ROPE_SCALING_YARN && !(s->beta_slow > 0 && s->beta_fast > s->beta_slow))
-        return lm_error_set(err, LOAM_INVALID, "yarn rope scaling needs 0 < beta_slow < beta_fast, has %g and %g",
+        return lm_error_set(err, LOAM_INVALID,
+                            "yarn rope scaling needs 0 < beta_slow < beta_fast, has %g and %g",
                             s->beta_slow, s->beta_fast);
     return LOAM_OK;
 }
 
 /* Positions before stretching. */
 static double original_context(const lm_hparams *hp) {
-    return hp->rope_scaling.original_context_len ? hp->rope_scaling.original_context_len : hp->context_len;
+    return hp->rope_scaling.original_context_len ? hp->rope_scaling.original_context_len
+                                                 : hp->context_len;
 }
 
 static double stretched_theta(const lm_hparams *hp, int64_t context) {
@@ -33,13 +37,15 @@ static double llama3_freq(const lm_hparams *hp, double freq) {
     double original = original_context(hp), wavelength = 2 * M_PI / freq;
     if (wavelength < original / s->high_freq_factor) return freq;
     if (wavelength > original / s->low_freq_factor) return freq / s->factor;
-    double smooth = (original / wavelength - s->low_freq_factor) / (s->high_freq_factor - s->low_freq_factor);
+    double smooth =
+        (original / wavelength - s->low_freq_factor) / (s->high_freq_factor - s->low_freq_factor);
     return (1 - smooth) * freq / s->factor + smooth * freq;
 }
 
 /* The pair of elements that turns n_rotations times within the original context (arXiv:2309.00071, section 3.2). */
 static double yarn_pair(const lm_hparams *hp, double n_rotations) {
-    return hp->rope_dim * log(original_context(hp) / (n_rotations * 2 * M_PI)) / (2 * log(hp->rope_theta));
+    return hp->rope_dim * log(original_context(hp) / (n_rotations * 2 * M_PI)) /
+           (2 * log(hp->rope_theta));
 }
 
 /* Pairs that turn often are kept, those that turn less than once are stretched, a ramp between. */

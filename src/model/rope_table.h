@@ -16,6 +16,7 @@ loam_status lm_rope_check(const lm_hparams *hparams, loam_error *err) LM_MUST_US
 /* out_inv_freq [rope_dim / 2] for sequences of up to `context` positions; *out_scale multiplies cosines and sines.
  * Only dynamic scaling looks at context: it is computed once for the longest sequence of a session, so that a token's
  * logits do not depend on how long its neighbours are. hparams has passed lm_rope_check. */
-void lm_rope_table(const lm_hparams *hparams, int64_t context, float *out_inv_freq, float *out_scale);
+void lm_rope_table(const lm_hparams *hparams, int64_t context, float *out_inv_freq,
+                   float *out_scale);
 
 #endif

@@ -16,11 +16,12 @@ enum { LM_SAFETENSORS_MAX_HEADER_BYTES = 100 * 1000 * 1000 }; /* the format's ow
 typedef struct lm_safetensors lm_safetensors;
 
 /* LOAM_NOT_FOUND, LOAM_CORRUPT, LOAM_UNSUPPORTED (an element type newer than loam), LOAM_IO. */
-loam_status lm_safetensors_open(const char *path, lm_safetensors **out, loam_error *err) LM_MUST_USE;
+loam_status lm_safetensors_open(const char *path, lm_safetensors **out,
+                                loam_error *err) LM_MUST_USE;
 
 /* The same for bytes in memory, aligned to 8, which must outlive the result; `name` stands in messages for the path. */
-loam_status lm_safetensors_open_bytes(const char *name, const void *bytes, size_t size_bytes, lm_safetensors **out,
-                                      loam_error *err) LM_MUST_USE;
+loam_status lm_safetensors_open_bytes(const char *name, const void *bytes, size_t size_bytes,
+                                      lm_safetensors **out, loam_error *err) LM_MUST_USE;
 void lm_safetensors_close(lm_safetensors *file); /* NULL is fine */
 
 const char *lm_safetensors_path(const lm_safetensors *file);

@@ -22,12 +22,14 @@ struct lm_sampler {
     history *history;      /* [n_vocab], NULL without penalties */
     int32_t *seen;         /* [n_seen] the tokens whose history is not empty; room for n_vocab */
     int64_t n_seen;
-    float *raw;            /* [n_vocab] logits before all stages, NULL without logprobs */
+    float *raw; /* [n_vocab] logits before all stages, NULL without logprobs */
 };
 
-static loam_status check_range(const char *name, double value, double low, double high, loam_error *err) {
+static loam_status check_range(const char *name, double value, double low, double high,
+                               loam_error *err) {
     if (value >= low && value <= high) return LOAM_OK;
-    return lm_error_set(err, LOAM_INVALID, "%s is %g, must be from %g to %g", name, value, low, high);
+    return lm_error_set(err, LOAM_INVALID, "%s is %g, must be from %g to %g", name, value, low,
+                        high);
 }
 
 static loam_status check_options(const lm_sampler_options *o, int64_t n_vocab, loam_error *err) {
@@ -71,7 +73,8 @@ static bool allocate(lm_sampler *s) {
     return !wants_logprobs(o) || s->raw;
 }
 
-loam_status lm_sampler_new(const lm_sampler_options *options, int64_t n_vocab, lm_sampler **out, loam_error *err) {
+loam_status lm_sampler_new(const lm_sampler_options *options, int64_t n_vocab, lm_sampler **out,
+                           loam_error *err) {
     LM_TRY(check_options(options, n_vocab, err));
     lm_sampler *s = lm_calloc(1, sizeof *s);
     if (!s) return lm_error_no_memory(err, sizeof *s);
@@ -193,7 +196,8 @@ static void find_top(const float *logits, int64_t n, int n_top, lm_sample *out) 
         if (!(logits[i] > -INFINITY)) continue;
         if (out->n_top == n_top && !(logits[i] > out->top[n_top - 1].logprob)) continue;
         int at = out->n_top < n_top ? out->n_top++ : n_top - 1;
-        for (; at > 0 && logits[i] > out->top[at - 1].logprob; at--) out->top[at] = out->top[at - 1];
+        for (; at > 0 && logits[i] > out->top[at - 1].logprob; at--)
+            out->top[at] = out->top[at - 1];
         out->top[at] = (lm_token_logprob){.token = i, .logprob = logits[i]};
     }
 }
@@ -214,7 +218,8 @@ loam_status lm_sampler_sample(lm_sampler *s, float *logits, lm_sample *out, loam
 
     int32_t token = find_largest(logits, s->n_vocab);
     if (token < 0 || logits[token] == INFINITY)
-        return lm_error_set(err, LOAM_CORRUPT, "the model's logits are not finite numbers: its weights are broken");
+        return lm_error_set(err, LOAM_CORRUPT,
+                            "the model's logits are not finite numbers: its weights are broken");
     if (o->temperature > 0 && o->top_k != 1) {
         to_likelihoods(logits, s->n_vocab, logits[token], o->temperature);
         apply_cuts(o, logits, s->n_vocab);

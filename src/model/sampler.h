@@ -40,13 +40,13 @@ typedef struct lm_sampler_options {
     float frequency_penalty;  /* 0: off */
     float presence_penalty;   /* 0: off */
     uint64_t seed;
-    bool logprobs;            /* report the chosen token's log probability */
-    int n_top_logprobs;       /* and those of so many likeliest tokens; at most LM_MAX_TOP_LOGPROBS */
+    bool logprobs;      /* report the chosen token's log probability */
+    int n_top_logprobs; /* and those of so many likeliest tokens; at most LM_MAX_TOP_LOGPROBS */
     const lm_logit_bias *biases; /* [n_biases], copied */
     int n_biases;
 } lm_sampler_options;
 
-#define LM_SAMPLER_DEFAULTS                                                                        \
+#define LM_SAMPLER_DEFAULTS \
     { .temperature = 1, .top_p = 1, .repetition_penalty = 1 }
 
 typedef struct lm_token_logprob {
@@ -73,6 +73,7 @@ void lm_sampler_accept_prompt(lm_sampler *sampler, const int32_t *tokens, int64_
 
 /* Chooses and remembers a token. logits [n_vocab] are overwritten. NaN logits are never chosen; LOAM_CORRUPT when
  * none is left (the model's weights are broken). */
-loam_status lm_sampler_sample(lm_sampler *sampler, float *logits, lm_sample *out, loam_error *err) LM_MUST_USE;
+loam_status lm_sampler_sample(lm_sampler *sampler, float *logits, lm_sample *out,
+                              loam_error *err) LM_MUST_USE;
 
 #endif

@@ -6,9 +6,7 @@
 
 enum { BUCKETS = 1 << 11 };
 
-static const struct {
-    int shift, bits;
-} passes[] = {{21, 11}, {10, 11}, {0, 10}};
+static const struct { int shift, bits; } passes[] = {{21, 11}, {10, 11}, {0, 10}};
 
 static uint32_t key_of(float p) {
     uint32_t key;
@@ -56,7 +54,10 @@ static lm_cut find_cut(const float *p, int64_t n, double target, bool by_count) 
     memcpy(&value, &prefix, sizeof value);
     double each = by_count ? 1 : value;
     double n_at_key = each > 0 ? ceil((target - reached) / each) : 1;
-    return (lm_cut){.key = prefix, .n_at_key = n_at_key < 1 ? 1 : n_at_key > n ? n : (int64_t)n_at_key};
+    return (lm_cut){.key = prefix,
+                    .n_at_key = n_at_key < 1   ? 1
+                                : n_at_key > n ? n
+                                               : (int64_t)n_at_key};
 }
 
 lm_cut lm_cut_by_count(const float *p, int64_t n, int64_t count) {

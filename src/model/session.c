@@ -20,8 +20,9 @@ struct lm_session {
     step_seq *step_seqs; /* [max_seqs] */
     int32_t *in_step;    /* [n_in_step] the sequences of the current step; room for max_seqs */
     int64_t n_in_step;
-    int64_t n_outs;      /* of the last step */
-    int64_t row_flops, out_flops, context_flops; /* of one row, one row's logits, one position attended to */
+    int64_t n_outs; /* of the last step */
+    int64_t row_flops, out_flops,
+        context_flops; /* of one row, one row's logits, one position attended to */
 };
 
 /* --- Birth and death. */
@@ -31,19 +32,22 @@ static int64_t or_default(int64_t value, int64_t fallback) {
 }
 
 static loam_status fill_limits(lm_session_options *o, const lm_hparams *hp, loam_error *err) {
-    if (o->max_rows < 0 || o->max_outs < 0 || o->max_seqs < 0 || o->max_context < 0 || o->n_blocks < 0)
+    if (o->max_rows < 0 || o->max_outs < 0 || o->max_seqs < 0 || o->max_context < 0 ||
+        o->n_blocks < 0)
         return lm_error_set(err, LOAM_INVALID, "a session's limits must not be negative");
     o->max_rows = or_default(o->max_rows, 256);
     o->max_seqs = or_default(o->max_seqs, 1);
     o->max_outs = or_default(o->max_outs, o->max_seqs);
     o->max_context = or_default(o->max_context, hp->context_len);
     if (o->max_context > hp->context_len && hp->rope_scaling.kind != LM_ROPE_SCALING_DYNAMIC)
-        return lm_error_set(err, LOAM_INVALID, "a context of %lld tokens is wanted, the model was made for %lld",
+        return lm_error_set(err, LOAM_INVALID,
+                            "a context of %lld tokens is wanted, the model was made for %lld",
                             (long long)o->max_context, (long long)hp->context_len);
     int64_t blocks_per_seq = (o->max_context + LM_KV_BLOCK_TOKENS - 1) / LM_KV_BLOCK_TOKENS;
     o->n_blocks = or_default(o->n_blocks, o->max_seqs * blocks_per_seq);
     if (o->max_rows > 1 << 20 || o->max_seqs > 1 << 20 || o->max_outs > 1 << 20)
-        return lm_error_set(err, LOAM_INVALID, "a session takes at most %d rows and sequences", 1 << 20);
+        return lm_error_set(err, LOAM_INVALID, "a session takes at most %d rows and sequences",
+                            1 << 20);
     if (o->kv_dtype != LM_F32 && o->kv_dtype != LM_F16 && o->kv_dtype != LM_BF16)
         return lm_error_set(err, LOAM_UNSUPPORTED, "the KV cache can be f32, f16 or bf16, not %s",
                             lm_dtype_get(o->kv_dtype)->name);
@@ -51,7 +55,8 @@ static loam_status fill_limits(lm_session_options *o, const lm_hparams *hp, loam
 }
 
 static int64_t flops_of(const lm_session *session, int64_t rows, int64_t outs, int64_t context) {
-    int64_t extents[LM_N_EXTENTS] = {[LM_EXTENT_ROWS] = rows, [LM_EXTENT_OUTS] = outs, [LM_EXTENT_CONTEXT] = context};
+    int64_t extents[LM_N_EXTENTS] = {
+        [LM_EXTENT_ROWS] = rows, [LM_EXTENT_OUTS] = outs, [LM_EXTENT_CONTEXT] = context};
     return lm_plan_cost(session->sg.plan, extents).flops;
 }
 
@@ -59,8 +64,12 @@ static loam_status build(lm_session *session, loam_error *err) {
     const lm_hparams *hp = &lm_model_config(session->model)->hparams;
     lm_session_options *o = &session->limits;
     LM_TRY(fill_limits(o, hp, err));
-    lm_kv_options kv = {.n_layers = hp->n_layers, .row_elems = hp->n_kv_heads * hp->head_dim, .n_blocks = o->n_blocks,
-                        .max_seqs = o->max_seqs, .max_context = o->max_context, .dtype = o->kv_dtype};
+    lm_kv_options kv = {.n_layers = hp->n_layers,
+                        .row_elems = hp->n_kv_heads * hp->head_dim,
+                        .n_blocks = o->n_blocks,
+                        .max_seqs = o->max_seqs,
+                        .max_context = o->max_context,
+                        .dtype = o->kv_dtype};
     LM_TRY(lm_kv_cache_new(lm_model_device(session->model), &kv, &session->cache, err));
     LM_TRY(lm_session_graph_init(&session->sg, session->model, session->cache, o, err));
     session->step_seqs = lm_calloc(o->max_seqs, sizeof *session->step_seqs);
@@ -73,8 +82,8 @@ static loam_status build(lm_session *session, loam_error *err) {
     return LOAM_OK;
 }
 
-loam_status lm_session_new(const lm_model *model, const lm_session_options *options, lm_session **out,
-                           loam_error *err) {
+loam_status lm_session_new(const lm_model *model, const lm_session_options *options,
+                           lm_session **out, loam_error *err) {
     lm_session *session = lm_calloc(1, sizeof *session);
     if (!session) return lm_error_no_memory(err, sizeof *session);
     session->model = model;
@@ -111,7 +120,8 @@ loam_status lm_session_seq_new(lm_session *session, int32_t *out_seq, loam_error
     return lm_kv_cache_seq_new(session->cache, out_seq, err);
 }
 
-loam_status lm_session_seq_fork(lm_session *session, int32_t from, int64_t len, int32_t *out_seq, loam_error *err) {
+loam_status lm_session_seq_fork(lm_session *session, int32_t from, int64_t len, int32_t *out_seq,
+                                loam_error *err) {
     return lm_kv_cache_seq_fork(session->cache, from, len, out_seq, err);
 }
 
@@ -127,7 +137,8 @@ void lm_session_seq_truncate(lm_session *session, int32_t seq, int64_t len) {
     lm_kv_cache_seq_truncate(session->cache, seq, len);
 }
 
-loam_status lm_session_seq_reserve(lm_session *session, int32_t seq, int64_t n_tokens, loam_error *err) {
+loam_status lm_session_seq_reserve(lm_session *session, int32_t seq, int64_t n_tokens,
+                                   loam_error *err) {
     return lm_kv_cache_reserve(session->cache, seq, n_tokens, err);
 }
 
@@ -141,29 +152,33 @@ int64_t lm_session_n_free_blocks(const lm_session *session) {
 
 /* --- Steps. */
 
-static loam_status check_rows(const lm_session *session, const lm_step_row *rows, int64_t n_rows, loam_error *err) {
+static loam_status check_rows(const lm_session *session, const lm_step_row *rows, int64_t n_rows,
+                              loam_error *err) {
     const lm_session_options *limits = &session->limits;
     int64_t n_vocab = lm_model_config(session->model)->hparams.vocab_size, n_outs = 0;
     if (n_rows < 1 || n_rows > limits->max_rows)
-        return lm_error_set(err, LOAM_INVALID, "a step of %lld rows, must be from 1 to %lld", (long long)n_rows,
-                            (long long)limits->max_rows);
+        return lm_error_set(err, LOAM_INVALID, "a step of %lld rows, must be from 1 to %lld",
+                            (long long)n_rows, (long long)limits->max_rows);
     for (int64_t i = 0; i < n_rows; i++) {
         if (rows[i].token < 0 || rows[i].token >= n_vocab)
-            return lm_error_set(err, LOAM_INVALID, "token %d is not in the model's vocabulary of %lld", rows[i].token,
+            return lm_error_set(err, LOAM_INVALID,
+                                "token %d is not in the model's vocabulary of %lld", rows[i].token,
                                 (long long)n_vocab);
         if (!lm_kv_cache_seq_alive(session->cache, rows[i].seq))
             return lm_error_set(err, LOAM_INVALID, "there is no sequence %d", rows[i].seq);
         n_outs += rows[i].want_logits;
     }
     if (n_outs > limits->max_outs)
-        return lm_error_set(err, LOAM_INVALID, "a step wants the logits of %lld rows, at most %lld can be had",
+        return lm_error_set(err, LOAM_INVALID,
+                            "a step wants the logits of %lld rows, at most %lld can be had",
                             (long long)n_outs, (long long)limits->max_outs);
     return LOAM_OK;
 }
 
 /* Notes which sequences take part, in order of appearance, and with how many rows. */
 static void count_rows(lm_session *session, const lm_step_row *rows, int64_t n_rows) {
-    for (int64_t i = 0; i < session->n_in_step; i++) session->step_seqs[session->in_step[i]].n_rows = 0;
+    for (int64_t i = 0; i < session->n_in_step; i++)
+        session->step_seqs[session->in_step[i]].n_rows = 0;
     session->n_in_step = 0;
     for (int64_t i = 0; i < n_rows; i++) {
         step_seq *s = &session->step_seqs[rows[i].seq];
@@ -179,7 +194,8 @@ static loam_status reserve_rows(lm_session *session, loam_error *err) {
     int64_t n_promised = 0;
     for (int64_t i = 0; i < session->n_in_step; i++) {
         int32_t seq = session->in_step[i];
-        LM_TRY(lm_kv_cache_check(session->cache, seq, session->step_seqs[seq].n_rows, n_promised, err));
+        LM_TRY(lm_kv_cache_check(session->cache, seq, session->step_seqs[seq].n_rows, n_promised,
+                                 err));
         n_promised += lm_kv_cache_needed(session->cache, seq, session->step_seqs[seq].n_rows);
     }
     for (int64_t i = 0; i < session->n_in_step; i++) {
@@ -210,7 +226,8 @@ static int64_t fill_rows(lm_session *session, const lm_step_row *rows, int64_t n
     for (int64_t i = 0; i < n_rows; i++) {
         step_seq *s = &session->step_seqs[rows[i].seq];
         int64_t position = lm_session_seq_len(session, rows[i].seq) + s->n_done++;
-        int32_t block = lm_kv_cache_table(session->cache, rows[i].seq)[position / LM_KV_BLOCK_TOKENS];
+        int32_t block =
+            lm_kv_cache_table(session->cache, rows[i].seq)[position / LM_KV_BLOCK_TOKENS];
         tokens[i] = rows[i].token;
         positions[i] = position;
         slots[i] = block * LM_KV_BLOCK_TOKENS + position % LM_KV_BLOCK_TOKENS;
@@ -221,17 +238,21 @@ static int64_t fill_rows(lm_session *session, const lm_step_row *rows, int64_t n
     return context;
 }
 
-loam_status lm_session_step(lm_session *session, const lm_step_row *rows, int64_t n_rows, loam_error *err) {
+loam_status lm_session_step(lm_session *session, const lm_step_row *rows, int64_t n_rows,
+                            loam_error *err) {
     LM_TRY(check_rows(session, rows, n_rows, err));
     count_rows(session, rows, n_rows);
     LM_TRY(reserve_rows(session, err));
     fill_tables(session);
     int64_t context = fill_rows(session, rows, n_rows);
-    int64_t extents[LM_N_EXTENTS] = {[LM_EXTENT_ROWS] = n_rows, [LM_EXTENT_OUTS] = session->n_outs,
-                                     [LM_EXTENT_SEQS] = session->n_in_step, [LM_EXTENT_CONTEXT] = context};
+    int64_t extents[LM_N_EXTENTS] = {[LM_EXTENT_ROWS] = n_rows,
+                                     [LM_EXTENT_OUTS] = session->n_outs,
+                                     [LM_EXTENT_SEQS] = session->n_in_step,
+                                     [LM_EXTENT_CONTEXT] = context};
     lm_plan_run(session->sg.plan, extents);
     for (int64_t i = 0; i < session->n_in_step; i++)
-        lm_kv_cache_append(session->cache, session->in_step[i], session->step_seqs[session->in_step[i]].n_rows);
+        lm_kv_cache_append(session->cache, session->in_step[i],
+                           session->step_seqs[session->in_step[i]].n_rows);
     return LOAM_OK;
 }
 
@@ -243,7 +264,8 @@ float *lm_session_logits(lm_session *session, int64_t i) {
 /* --- Costs. */
 
 int64_t lm_session_row_flops(const lm_session *session, int64_t position, bool want_logits) {
-    return session->row_flops + session->context_flops * (position + 1) + (want_logits ? session->out_flops : 0);
+    return session->row_flops + session->context_flops * (position + 1) +
+           (want_logits ? session->out_flops : 0);
 }
 
 size_t lm_session_memory_bytes(const lm_session *session) {

@@ -25,21 +25,23 @@
 typedef struct lm_session lm_session;
 
 typedef struct lm_session_options {
-    int64_t max_rows;    /* rows in one step; 0: 256 */
-    int64_t max_outs;    /* rows with logits in one step; 0: max_seqs */
-    int64_t max_seqs;    /* sequences alive at once; 0: 1 */
-    int64_t max_context; /* tokens in one sequence; 0: the model's context. Larger is LOAM_INVALID, unless the rope
+    int64_t max_rows; /* rows in one step; 0: 256 */
+    int64_t max_outs; /* rows with logits in one step; 0: max_seqs */
+    int64_t max_seqs; /* sequences alive at once; 0: 1 */
+    int64_t
+        max_context; /* tokens in one sequence; 0: the model's context. Larger is LOAM_INVALID, unless the rope
                             scaling is dynamic, which stretches to it */
-    int64_t n_blocks;    /* KV blocks; 0: enough for max_seqs sequences of max_context */
-    lm_dtype kv_dtype;   /* LM_F16, LM_BF16 or LM_F32, which is the default (0) */
+    int64_t n_blocks;  /* KV blocks; 0: enough for max_seqs sequences of max_context */
+    lm_dtype kv_dtype; /* LM_F16, LM_BF16 or LM_F32, which is the default (0) */
 } lm_session_options;
 
-loam_status lm_session_new(const lm_model *model, const lm_session_options *options, lm_session **out,
-                           loam_error *err) LM_MUST_USE;
+loam_status lm_session_new(const lm_model *model, const lm_session_options *options,
+                           lm_session **out, loam_error *err) LM_MUST_USE;
 void lm_session_free(lm_session *session);
 
 const lm_model *lm_session_model(const lm_session *session);
-const lm_session_options *lm_session_limits(const lm_session *session); /* the options with defaults filled in */
+const lm_session_options *
+lm_session_limits(const lm_session *session); /* the options with defaults filled in */
 
 /* --- Sequences. A sequence is a small number below max_seqs, reused after free. */
 
@@ -53,11 +55,13 @@ loam_status lm_session_seq_fork(lm_session *session, int32_t from, int64_t len, 
 void lm_session_seq_free(lm_session *session, int32_t seq); /* gives its blocks back at once */
 
 int64_t lm_session_seq_len(const lm_session *session, int32_t seq); /* tokens appended so far */
-void lm_session_seq_truncate(lm_session *session, int32_t seq, int64_t len); /* forgets tokens from len on */
+void lm_session_seq_truncate(lm_session *session, int32_t seq,
+                             int64_t len); /* forgets tokens from len on */
 
 /* Takes the blocks for the next n_tokens of a sequence now, so that steps cannot fail for want of them. LOAM_LIMIT:
  * not enough free blocks, or past max_context; nothing is taken then. */
-loam_status lm_session_seq_reserve(lm_session *session, int32_t seq, int64_t n_tokens, loam_error *err) LM_MUST_USE;
+loam_status lm_session_seq_reserve(lm_session *session, int32_t seq, int64_t n_tokens,
+                                   loam_error *err) LM_MUST_USE;
 
 int64_t lm_session_n_blocks(const lm_session *session);
 int64_t lm_session_n_free_blocks(const lm_session *session);

@@ -20,19 +20,26 @@ static lm_tensor *param(void *ctx, lm_graph *graph, lm_param_id id, int64_t laye
 }
 
 static lm_tensor *cache_state(const build *b, lm_graph *graph, const char *name, void *data) {
-    int64_t shape[] = {b->limits->n_blocks * LM_KV_BLOCK_TOKENS, b->hp->n_kv_heads * b->hp->head_dim};
+    int64_t shape[] = {b->limits->n_blocks * LM_KV_BLOCK_TOKENS,
+                       b->hp->n_kv_heads * b->hp->head_dim};
     return lm_graph_state(graph, name, b->limits->kv_dtype, 2, shape, data, NULL);
 }
 
-static lm_tensor *attend(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q, lm_tensor *k, lm_tensor *v) {
+static lm_tensor *attend(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q, lm_tensor *k,
+                         lm_tensor *v) {
     const build *b = ctx;
     lm_tensor *keys = cache_state(b, graph, "k_cache", lm_kv_cache_keys(b->cache, layer));
     lm_tensor *values = cache_state(b, graph, "v_cache", lm_kv_cache_values(b->cache, layer));
-    keys = lm_graph_op(graph, LM_OP_KV_WRITE, &(lm_op_args){.in = {k, v, keys, values, b->sg->slots}});
+    keys =
+        lm_graph_op(graph, LM_OP_KV_WRITE, &(lm_op_args){.in = {k, v, keys, values, b->sg->slots}});
     values = keys ? lm_graph_out(keys, 1) : NULL;
-    lm_attrs attrs = {.n_heads = b->hp->n_heads, .n_kv_heads = b->hp->n_kv_heads, .head_dim = b->hp->head_dim,
-                      .block_tokens = LM_KV_BLOCK_TOKENS, .scale = 1.0f / sqrtf((float)b->hp->head_dim)};
-    lm_op_args args = {.in = {q, keys, values, b->sg->positions, b->sg->row_seq, b->sg->table}, .attrs = attrs};
+    lm_attrs attrs = {.n_heads = b->hp->n_heads,
+                      .n_kv_heads = b->hp->n_kv_heads,
+                      .head_dim = b->hp->head_dim,
+                      .block_tokens = LM_KV_BLOCK_TOKENS,
+                      .scale = 1.0f / sqrtf((float)b->hp->head_dim)};
+    lm_op_args args = {.in = {q, keys, values, b->sg->positions, b->sg->row_seq, b->sg->table},
+                       .attrs = attrs};
     return lm_graph_op(graph, LM_OP_ATTENTION_PAGED, &args);
 }
 
@@ -55,8 +62,14 @@ static loam_status build_graph(const build *b, loam_error *err) {
     float rope_scale;
     lm_rope_table(b->hp, b->limits->max_context, (float *)sg->inv_freq.data, &rope_scale);
     lm_forward_inputs inputs = {
-        .tokens = sg->tokens, .positions = sg->positions, .inv_freq = lm_graph_weight(sg->graph, &sg->inv_freq),
-        .rope_scale = rope_scale, .out_rows = sg->out_rows, .param = param, .attend = attend, .ctx = (void *)b,
+        .tokens = sg->tokens,
+        .positions = sg->positions,
+        .inv_freq = lm_graph_weight(sg->graph, &sg->inv_freq),
+        .rope_scale = rope_scale,
+        .out_rows = sg->out_rows,
+        .param = param,
+        .attend = attend,
+        .ctx = (void *)b,
     };
     sg->logits = lm_arch_forward(sg->graph, lm_model_config(b->model), &inputs);
     LM_TRY(lm_graph_status(sg->graph, err));
@@ -69,7 +82,10 @@ loam_status lm_session_graph_init(lm_session_graph *sg, const lm_model *model, l
     const lm_hparams *hp = &lm_model_config(model)->hparams;
     int64_t n_pairs = hp->rope_dim / 2;
     *sg = (lm_session_graph){0};
-    sg->inv_freq = (lm_weight){.name = "inv_freq", .dtype = LM_F32, .n_dims = 1, .shape = {n_pairs},
+    sg->inv_freq = (lm_weight){.name = "inv_freq",
+                               .dtype = LM_F32,
+                               .n_dims = 1,
+                               .shape = {n_pairs},
                                .data = lm_calloc(n_pairs, sizeof(float))};
     if (!sg->inv_freq.data) return lm_error_no_memory(err, n_pairs * sizeof(float));
     build b = {.model = model, .hp = hp, .cache = cache, .limits = limits, .sg = sg};

@@ -20,8 +20,8 @@ typedef struct lm_stored_type {
     const char *name;    /* as the format spells it: "F32", "Q4_K" */
     int64_t block_elems; /* elements that share one block along the innermost dimension */
     size_t block_bytes;
-    bool is_loadable;    /* whether the compute layer has a dtype for it */
-    lm_dtype dtype;      /* if is_loadable */
+    bool is_loadable; /* whether the compute layer has a dtype for it */
+    lm_dtype dtype;   /* if is_loadable */
 } lm_stored_type;
 
 typedef struct lm_stored_tensor {
@@ -43,24 +43,25 @@ loam_status lm_stored_tensors_init(lm_stored_tensors *set, loam_error *err) LM_M
 void lm_stored_tensors_deinit(lm_stored_tensors *set);
 
 /* Copies the name. LOAM_CORRUPT for an empty name, one with a NUL byte inside, or one that is there already. */
-loam_status lm_stored_tensors_add(lm_stored_tensors *set, lm_str name, const lm_stored_tensor *tensor,
-                                  loam_error *err) LM_MUST_USE;
+loam_status lm_stored_tensors_add(lm_stored_tensors *set, lm_str name,
+                                  const lm_stored_tensor *tensor, loam_error *err) LM_MUST_USE;
 
 /* NULL when there is none. */
 const lm_stored_tensor *lm_stored_tensors_find(const lm_stored_tensors *set, const char *name);
 
 /* LOAM_CORRUPT when two tensors share a byte; with `no_gaps`, also when bytes between `start` and `end` belong to none.
  */
-loam_status lm_stored_tensors_check_layout(const lm_stored_tensors *set, const void *start, const void *end,
-                                           bool no_gaps, loam_error *err) LM_MUST_USE;
+loam_status lm_stored_tensors_check_layout(const lm_stored_tensors *set, const void *start,
+                                           const void *end, bool no_gaps,
+                                           loam_error *err) LM_MUST_USE;
 
 /* Number of elements (1 for a scalar); the shape has been checked against overflow by the reader. */
 int64_t lm_stored_tensor_n_elems(const lm_stored_tensor *tensor);
 
 /* Bytes that n_dims dimensions of `type` take. LOAM_CORRUPT on negative dimensions, overflow, or an innermost dimension
  * that is no multiple of the block. The message does not name the tensor: the caller prefixes it. */
-loam_status lm_stored_size(const lm_stored_type *type, int n_dims, const int64_t *shape, size_t *out_bytes,
-                           loam_error *err) LM_MUST_USE;
+loam_status lm_stored_size(const lm_stored_type *type, int n_dims, const int64_t *shape,
+                           size_t *out_bytes, loam_error *err) LM_MUST_USE;
 
 /* "[512, 64]"; cut when it does not fit. Returns `out`. */
 enum { LM_SHAPE_TEXT_BYTES = 128 };

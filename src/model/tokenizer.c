@@ -74,7 +74,8 @@ static int longer_first(const void *a, const void *b) {
     return (x < y) - (x > y);
 }
 
-static LM_MUST_USE loam_status add_special(lm_tokenizer *tokenizer, lm_str text, size_t id, loam_error *err) {
+static LM_MUST_USE loam_status add_special(lm_tokenizer *tokenizer, lm_str text, size_t id,
+                                           loam_error *err) {
     uint64_t there;
     if (text.len == 0 || lm_map_get(tokenizer->specials, text, &there)) return LOAM_OK;
     if (!lm_map_set(tokenizer->specials, text, id)) return lm_error_no_memory(err, text.len);
@@ -82,7 +83,9 @@ static LM_MUST_USE loam_status add_special(lm_tokenizer *tokenizer, lm_str text,
     for (size_t i = 0; i < tokenizer->special_lens.len; i++) {
         if (tokenizer->special_lens.ptr[i] == text.len) return LOAM_OK;
     }
-    return lm_vec_push(&tokenizer->special_lens, text.len) ? LOAM_OK : lm_error_no_memory(err, sizeof text.len);
+    return lm_vec_push(&tokenizer->special_lens, text.len)
+               ? LOAM_OK
+               : lm_error_no_memory(err, sizeof text.len);
 }
 
 static LM_MUST_USE loam_status index_specials(lm_tokenizer *tokenizer, loam_error *err) {
@@ -94,17 +97,20 @@ static LM_MUST_USE loam_status index_specials(lm_tokenizer *tokenizer, loam_erro
         if (token->type == LM_TOKEN_CONTROL || token->type == LM_TOKEN_UNKNOWN) {
             LM_TRY(add_special(tokenizer, token->text, id, err));
         } else if (token->type == LM_TOKEN_USER_DEFINED) {
-            LM_TRY(add_special(tokenizer, lm_tokenizer_token_bytes(tokenizer, (int32_t)id), id, err));
+            LM_TRY(
+                add_special(tokenizer, lm_tokenizer_token_bytes(tokenizer, (int32_t)id), id, err));
         }
     }
     if (tokenizer->special_lens.len)
-        qsort(tokenizer->special_lens.ptr, tokenizer->special_lens.len, sizeof(size_t), longer_first);
+        qsort(tokenizer->special_lens.ptr, tokenizer->special_lens.len, sizeof(size_t),
+              longer_first);
     return LOAM_OK;
 }
 
 static LM_MUST_USE loam_status index_merges(lm_tokenizer *tokenizer, loam_error *err) {
     const lm_tokenizer_spec *spec = &tokenizer->spec;
-    if (spec->merges.len == 0 && spec->kind == LM_TOKENIZER_SPM) return LOAM_OK; /* it merges by scores */
+    if (spec->merges.len == 0 && spec->kind == LM_TOKENIZER_SPM)
+        return LOAM_OK; /* it merges by scores */
     tokenizer->merges = lm_merge_table_new(spec->merges.len);
     if (!tokenizer->merges) return lm_error_no_memory(err, spec->merges.len);
     for (size_t i = 0; i < spec->merges.len; i++) {
@@ -117,8 +123,8 @@ static LM_MUST_USE loam_status index_merges(lm_tokenizer *tokenizer, loam_error 
 static LM_MUST_USE loam_status check_id(const lm_tokenizer_spec *spec, const char *what, int32_t id,
                                         loam_error *err) {
     if (id >= -1 && id < (int32_t)spec->tokens.len) return LOAM_OK;
-    return lm_error_set(err, LOAM_INVALID, "the %s token %d is outside the vocabulary of %zu", what, id,
-                        spec->tokens.len);
+    return lm_error_set(err, LOAM_INVALID, "the %s token %d is outside the vocabulary of %zu", what,
+                        id, spec->tokens.len);
 }
 
 static LM_MUST_USE loam_status check_spec(const lm_tokenizer_spec *spec, loam_error *err) {
@@ -174,12 +180,15 @@ void lm_tokenizer_free(lm_tokenizer *tokenizer) {
 /* ------------------------------------------------------------------------------------------------- encoding */
 
 /* The longest special token that starts exactly at text[0] and may be matched; -1: none. */
-static int32_t special_at(const lm_tokenizer *tokenizer, lm_str text, bool parse_special, size_t *out_len) {
+static int32_t special_at(const lm_tokenizer *tokenizer, lm_str text, bool parse_special,
+                          size_t *out_len) {
     for (size_t i = 0; i < tokenizer->special_lens.len; i++) {
         uint64_t id;
         size_t len = tokenizer->special_lens.ptr[i];
-        if (len > text.len || !lm_map_get(tokenizer->specials, (lm_str){text.ptr, len}, &id)) continue;
-        if (!parse_special && tokenizer->spec.tokens.ptr[id].type != LM_TOKEN_USER_DEFINED) continue;
+        if (len > text.len || !lm_map_get(tokenizer->specials, (lm_str){text.ptr, len}, &id))
+            continue;
+        if (!parse_special && tokenizer->spec.tokens.ptr[id].type != LM_TOKEN_USER_DEFINED)
+            continue;
         *out_len = len;
         return (int32_t)id;
     }
@@ -187,8 +196,8 @@ static int32_t special_at(const lm_tokenizer *tokenizer, lm_str text, bool parse
 }
 
 /* The first special token in text: its id and place; -1: none, *out_at is the text's end. */
-static int32_t next_special(const lm_tokenizer *tokenizer, lm_str text, bool parse_special, size_t *out_at,
-                            size_t *out_len) {
+static int32_t next_special(const lm_tokenizer *tokenizer, lm_str text, bool parse_special,
+                            size_t *out_at, size_t *out_len) {
     for (size_t at = 0; at < text.len; at++) {
         if (!tokenizer->special_first[(uint8_t)text.ptr[at]]) continue;
         lm_str rest = {text.ptr + at, text.len - at};
@@ -207,7 +216,8 @@ static bool is_blank(char c) {
 }
 
 /* Brings text to its normal form; stretches that are no UTF-8 stay as they are. */
-static LM_MUST_USE loam_status normalize(lm_normal_form form, lm_str text, lm_buf *out, loam_error *err) {
+static LM_MUST_USE loam_status normalize(lm_normal_form form, lm_str text, lm_buf *out,
+                                         loam_error *err) {
     utf8proc_option_t options = UTF8PROC_STABLE | UTF8PROC_COMPOSE;
     if (form == LM_NORMAL_FORM_NFKC) options |= UTF8PROC_COMPAT;
     for (size_t at = 0; at < text.len;) {
@@ -217,8 +227,8 @@ static LM_MUST_USE loam_status normalize(lm_normal_form form, lm_str text, lm_bu
         n = lm_utf8_run_bytes(text.ptr + at, text.len - at, true);
         if (n == 0) continue;
         utf8proc_uint8_t *normal = NULL;
-        utf8proc_ssize_t len =
-            utf8proc_map((const utf8proc_uint8_t *)text.ptr + at, (utf8proc_ssize_t)n, &normal, options);
+        utf8proc_ssize_t len = utf8proc_map((const utf8proc_uint8_t *)text.ptr + at,
+                                            (utf8proc_ssize_t)n, &normal, options);
         if (len < 0) return lm_error_no_memory(err, n);
         lm_buf_append(out, normal, (size_t)len);
         free(normal); /* utf8proc's own allocation */
@@ -227,8 +237,9 @@ static LM_MUST_USE loam_status normalize(lm_normal_form form, lm_str text, lm_bu
     return lm_buf_status(out, err);
 }
 
-static LM_MUST_USE loam_status encode_section(const lm_tokenizer *tokenizer, lm_str text, bool is_first,
-                                              lm_encode_scratch *scratch, lm_vec_i32 *ids, loam_error *err) {
+static LM_MUST_USE loam_status encode_section(const lm_tokenizer *tokenizer, lm_str text,
+                                              bool is_first, lm_encode_scratch *scratch,
+                                              lm_vec_i32 *ids, loam_error *err) {
     if (text.len == 0) return LOAM_OK;
     if (tokenizer->spec.normal_form == LM_NORMAL_FORM_NONE)
         return tokenizer->ops->encode(tokenizer, text, is_first, scratch, ids, err);
@@ -236,19 +247,22 @@ static LM_MUST_USE loam_status encode_section(const lm_tokenizer *tokenizer, lm_
     lm_buf_init(&normal, (size_t)LM_TOKENIZER_MAX_TEXT_BYTES);
     loam_status status = normalize(tokenizer->spec.normal_form, text, &normal, err);
     if (status == LOAM_OK)
-        status = tokenizer->ops->encode(tokenizer, lm_buf_view(&normal), is_first, scratch, ids, err);
+        status =
+            tokenizer->ops->encode(tokenizer, lm_buf_view(&normal), is_first, scratch, ids, err);
     lm_buf_deinit(&normal);
     return status;
 }
 
-static LM_MUST_USE loam_status encode_all(const lm_tokenizer *tokenizer, lm_str text, bool parse_special,
-                                          lm_encode_scratch *scratch, lm_vec_i32 *ids, loam_error *err) {
+static LM_MUST_USE loam_status encode_all(const lm_tokenizer *tokenizer, lm_str text,
+                                          bool parse_special, lm_encode_scratch *scratch,
+                                          lm_vec_i32 *ids, loam_error *err) {
     for (bool is_first = true; text.len > 0; is_first = false) {
         size_t at, len;
         int32_t id = next_special(tokenizer, text, parse_special, &at, &len);
         const lm_token *special = id >= 0 ? &tokenizer->spec.tokens.ptr[id] : NULL;
         lm_str section = {text.ptr, at};
-        while (special && special->lstrip && section.len && is_blank(section.ptr[section.len - 1])) section.len--;
+        while (special && special->lstrip && section.len && is_blank(section.ptr[section.len - 1]))
+            section.len--;
         LM_TRY(encode_section(tokenizer, section, is_first, scratch, ids, err));
         if (special && !lm_vec_push(ids, id)) return lm_error_no_memory(err, sizeof id);
         text = (lm_str){text.ptr + at + len, text.len - at - len};
@@ -258,8 +272,8 @@ static LM_MUST_USE loam_status encode_all(const lm_tokenizer *tokenizer, lm_str 
     return LOAM_OK;
 }
 
-loam_status lm_tokenizer_encode(const lm_tokenizer *tokenizer, lm_str text, lm_encode_options options, lm_vec_i32 *ids,
-                                loam_error *err) {
+loam_status lm_tokenizer_encode(const lm_tokenizer *tokenizer, lm_str text,
+                                lm_encode_options options, lm_vec_i32 *ids, loam_error *err) {
     if (text.len > LM_TOKENIZER_MAX_TEXT_BYTES)
         return lm_error_set(err, LOAM_LIMIT, "text of %zu bytes, at most %d are allowed", text.len,
                             LM_TOKENIZER_MAX_TEXT_BYTES);
@@ -269,7 +283,8 @@ loam_status lm_tokenizer_encode(const lm_tokenizer *tokenizer, lm_str text, lm_e
     loam_status status = LOAM_OK;
     if (options.add_bos && tokenizer->spec.bos >= 0 && !lm_vec_push(ids, tokenizer->spec.bos))
         status = lm_error_no_memory(err, sizeof *ids->ptr);
-    if (status == LOAM_OK) status = encode_all(tokenizer, text, options.parse_special, &scratch, ids, err);
+    if (status == LOAM_OK)
+        status = encode_all(tokenizer, text, options.parse_special, &scratch, ids, err);
     lm_merger_deinit(&scratch.merger);
     lm_pretokens_deinit(&scratch.pretokens);
     lm_buf_deinit(&scratch.text);
@@ -354,7 +369,8 @@ const lm_tokenizer_spec *lm_tokenizer_get_spec(const lm_tokenizer *tokenizer) {
 
 /* ------------------------------------------------------------------------------------------------- opening */
 
-static LM_MUST_USE loam_status read_gguf_file(const char *path, lm_tokenizer_spec *out, loam_error *err) {
+static LM_MUST_USE loam_status read_gguf_file(const char *path, lm_tokenizer_spec *out,
+                                              loam_error *err) {
     lm_gguf *gguf = NULL;
     LM_TRY(lm_gguf_open(path, &gguf, err));
     loam_status status = lm_tokenizer_read_gguf(gguf, out, err);
@@ -370,7 +386,8 @@ static LM_MUST_USE loam_status read_any(const char *path, lm_tokenizer_spec *out
     return read_gguf_file(path, out, err);
 }
 
-static LM_MUST_USE loam_status make(lm_tokenizer_spec *spec, const char *path, lm_tokenizer **out, loam_error *err) {
+static LM_MUST_USE loam_status make(lm_tokenizer_spec *spec, const char *path, lm_tokenizer **out,
+                                    loam_error *err) {
     loam_status status = lm_tokenizer_new(spec, out, err);
     return status == LOAM_OK ? LOAM_OK : lm_error_prefix(err, status, "%s", path);
 }

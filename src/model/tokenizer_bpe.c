@@ -60,14 +60,16 @@ static LM_MUST_USE loam_status prepare(lm_tokenizer *tokenizer, loam_error *err)
     return lm_pretokenizer_new(&tokenizer->spec.patterns, &tokenizer->pretokenizer, err);
 }
 
-static LM_MUST_USE bool encode_stretch(const lm_tokenizer *tokenizer, lm_str text, lm_merger *merger,
-                                       lm_vec_i32 *ids) {
+static LM_MUST_USE bool encode_stretch(const lm_tokenizer *tokenizer, lm_str text,
+                                       lm_merger *merger, lm_vec_i32 *ids) {
     uint64_t whole;
-    if (tokenizer->whole && lm_map_get(tokenizer->whole, text, &whole)) return lm_vec_push(ids, (int32_t)whole);
+    if (tokenizer->whole && lm_map_get(tokenizer->whole, text, &whole))
+        return lm_vec_push(ids, (int32_t)whole);
     lm_merger_reset(merger);
     for (size_t i = 0; i < text.len; i++) {
         int32_t id = tokenizer->byte_ids[(uint8_t)text.ptr[i]];
-        if (id < 0) id = tokenizer->spec.unk; /* a vocabulary without this byte; without unk it is lost */
+        if (id < 0)
+            id = tokenizer->spec.unk; /* a vocabulary without this byte; without unk it is lost */
         if (id >= 0 && !lm_merger_push(merger, (uint32_t)i, 1, id)) return false;
     }
     if (!lm_merger_run(merger, lm_merge_by_table, tokenizer->merges)) return false;
@@ -78,7 +80,8 @@ static LM_MUST_USE bool encode_stretch(const lm_tokenizer *tokenizer, lm_str tex
 }
 
 static LM_MUST_USE loam_status encode(const lm_tokenizer *tokenizer, lm_str text, bool is_first,
-                                      lm_encode_scratch *scratch, lm_vec_i32 *ids, loam_error *err) {
+                                      lm_encode_scratch *scratch, lm_vec_i32 *ids,
+                                      loam_error *err) {
     if (tokenizer->spec.space_prefix != LM_SPACE_PREFIX_NONE && text.ptr[0] != ' ') {
         lm_buf_reset(&scratch->text);
         lm_buf_putc(&scratch->text, ' ');
@@ -90,11 +93,13 @@ static LM_MUST_USE loam_status encode(const lm_tokenizer *tokenizer, lm_str text
     size_t start = 0;
     for (size_t i = 0; i < scratch->pretokens.ends.len; i++) {
         size_t end = scratch->pretokens.ends.ptr[i];
-        if (!encode_stretch(tokenizer, (lm_str){text.ptr + start, end - start}, &scratch->merger, ids))
+        if (!encode_stretch(tokenizer, (lm_str){text.ptr + start, end - start}, &scratch->merger,
+                            ids))
             return lm_error_no_memory(err, end - start);
         start = end;
     }
     return LOAM_OK;
 }
 
-const lm_tokenizer_ops lm_tokenizer_ops_bpe = {.name = "bpe", .spell = spell, .prepare = prepare, .encode = encode};
+const lm_tokenizer_ops lm_tokenizer_ops_bpe = {
+    .name = "bpe", .spell = spell, .prepare = prepare, .encode = encode};

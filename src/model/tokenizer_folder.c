@@ -10,9 +10,11 @@ enum {
     MAX_ADDED_TOKENS = 1 << 16,
 };
 
-typedef loam_status (*text_reader)(lm_str text, const char *path, lm_tokenizer_spec *out, loam_error *err);
+typedef loam_status (*text_reader)(lm_str text, const char *path, lm_tokenizer_spec *out,
+                                   loam_error *err);
 
-static LM_MUST_USE loam_status read_with(text_reader read, const char *path, lm_tokenizer_spec *out, loam_error *err) {
+static LM_MUST_USE loam_status read_with(text_reader read, const char *path, lm_tokenizer_spec *out,
+                                         loam_error *err) {
     char *text = NULL;
     size_t size = 0;
     LM_TRY(lm_file_read(path, MAX_TOKENIZER_BYTES, &text, &size, err));
@@ -21,11 +23,13 @@ static LM_MUST_USE loam_status read_with(text_reader read, const char *path, lm_
     return status;
 }
 
-static LM_MUST_USE loam_status read_vocabulary(const char *dir, lm_tokenizer_spec *out, loam_error *err) {
+static LM_MUST_USE loam_status read_vocabulary(const char *dir, lm_tokenizer_spec *out,
+                                               loam_error *err) {
     static const struct {
         const char *name;
         text_reader read;
-    } files[] = {{"tokenizer.json", lm_tokenizer_read_json}, {"tokenizer.model", lm_tokenizer_read_sentencepiece}};
+    } files[] = {{"tokenizer.json", lm_tokenizer_read_json},
+                 {"tokenizer.model", lm_tokenizer_read_sentencepiece}};
     for (size_t i = 0; i < LM_COUNT_OF(files); i++) {
         char *path = lm_path_join(dir, files[i].name);
         if (!path) return lm_error_no_memory(err, strlen(dir));
@@ -45,7 +49,8 @@ static int32_t named_token(const lm_tokenizer_spec *spec, const json_t *config, 
     const json_t *value = json_object_get(config, key);
     if (json_is_object(value)) value = json_object_get(value, "content");
     if (!json_is_string(value)) return -1;
-    return lm_tokenizer_spec_find(spec, (lm_str){json_string_value(value), json_string_length(value)});
+    return lm_tokenizer_spec_find(spec,
+                                  (lm_str){json_string_value(value), json_string_length(value)});
 }
 
 static void prefer(int32_t *id, int32_t better) {
@@ -53,7 +58,8 @@ static void prefer(int32_t *id, int32_t better) {
 }
 
 /* "added_tokens_decoder": what slow tokenizers add behind a SentencePiece vocabulary. */
-static LM_MUST_USE loam_status add_tokens(const json_t *config, lm_tokenizer_spec *spec, loam_error *err) {
+static LM_MUST_USE loam_status add_tokens(const json_t *config, lm_tokenizer_spec *spec,
+                                          loam_error *err) {
     const json_t *added = json_object_get(config, "added_tokens_decoder");
     for (int n = 0; n < MAX_ADDED_TOKENS; n++) {
         char key[24];
@@ -71,7 +77,8 @@ static LM_MUST_USE loam_status add_tokens(const json_t *config, lm_tokenizer_spe
 }
 
 /* Ids may be given as one number or a list; those outside the vocabulary cannot end anything and are left out. */
-static LM_MUST_USE loam_status add_eos_ids(const json_t *config, lm_tokenizer_spec *spec, loam_error *err) {
+static LM_MUST_USE loam_status add_eos_ids(const json_t *config, lm_tokenizer_spec *spec,
+                                           loam_error *err) {
     const json_t *ids = json_object_get(config, "eos_token_id");
     size_t n = json_is_array(ids) ? json_array_size(ids) : 1;
     for (size_t i = 0; i < n; i++) {
@@ -101,7 +108,8 @@ static LM_MUST_USE loam_status set_template(lm_str text, lm_tokenizer_spec *spec
     return spec->chat_template.ptr ? LOAM_OK : lm_error_no_memory(err, text.len);
 }
 
-static LM_MUST_USE loam_status read_template_file(const char *dir, lm_tokenizer_spec *spec, loam_error *err) {
+static LM_MUST_USE loam_status read_template_file(const char *dir, lm_tokenizer_spec *spec,
+                                                  loam_error *err) {
     char *path = lm_path_join(dir, "chat_template.jinja"), *text = NULL;
     size_t size = 0;
     if (!path) return lm_error_no_memory(err, strlen(dir));
@@ -117,20 +125,23 @@ static LM_MUST_USE loam_status read_template_file(const char *dir, lm_tokenizer_
 
 /* ------------------------------------------------------------------------------------------------- folder */
 
-static LM_MUST_USE loam_status apply_tokenizer_config(const json_t *config, lm_tokenizer_spec *spec, loam_error *err) {
+static LM_MUST_USE loam_status apply_tokenizer_config(const json_t *config, lm_tokenizer_spec *spec,
+                                                      loam_error *err) {
     LM_TRY(add_tokens(config, spec, err));
     prefer(&spec->bos, named_token(spec, config, "bos_token"));
     prefer(&spec->unk, named_token(spec, config, "unk_token"));
     prefer(&spec->pad, named_token(spec, config, "pad_token"));
     int32_t eos = named_token(spec, config, "eos_token");
     if (eos >= 0) LM_TRY(lm_tokenizer_spec_add_eos(spec, eos, err));
-    LM_TRY(lm_json_bool_or(config, "tokenizer_config.json", "add_bos_token", spec->add_bos, &spec->add_bos, err));
+    LM_TRY(lm_json_bool_or(config, "tokenizer_config.json", "add_bos_token", spec->add_bos,
+                           &spec->add_bos, err));
     const json_t *text = default_template(json_object_get(config, "chat_template"));
     if (!json_is_string(text)) return LOAM_OK;
     return set_template((lm_str){json_string_value(text), json_string_length(text)}, spec, err);
 }
 
-static LM_MUST_USE loam_status apply_folder(const char *dir, lm_tokenizer_spec *spec, loam_error *err) {
+static LM_MUST_USE loam_status apply_folder(const char *dir, lm_tokenizer_spec *spec,
+                                            loam_error *err) {
     static const char *const id_files[] = {"generation_config.json", "config.json"};
     json_t *config = NULL;
     LM_TRY(lm_hf_folder_read_json(dir, "tokenizer_config.json", &config, err));
@@ -160,5 +171,6 @@ loam_status lm_tokenizer_read_folder(const char *dir, lm_tokenizer_spec *out, lo
 
 loam_status lm_tokenizer_read_file(const char *path, lm_tokenizer_spec *out, loam_error *err) {
     bool is_json = lm_str_ends(lm_str_of(path), LM_STR(".json"));
-    return read_with(is_json ? lm_tokenizer_read_json : lm_tokenizer_read_sentencepiece, path, out, err);
+    return read_with(is_json ? lm_tokenizer_read_json : lm_tokenizer_read_sentencepiece, path, out,
+                     err);
 }

@@ -7,7 +7,7 @@ static const struct {
     const char *name;
     bool is_supported;
     lm_tokenizer_kind_id kind;
-    bool adds_bos;          /* when the file does not say */
+    bool adds_bos; /* when the file does not say */
     const char *description;
 } gguf_models[] = {
     {"llama", true, LM_TOKENIZER_SPM, true, "SentencePiece BPE"},
@@ -20,7 +20,8 @@ static const struct {
 static LM_MUST_USE loam_status find_model(const lm_gguf *gguf, size_t *out_index, loam_error *err) {
     lm_str name;
     if (!lm_gguf_find(gguf, "tokenizer.ggml.model"))
-        return lm_error_set(err, LOAM_NOT_FOUND, "%s: the file holds no tokenizer", lm_gguf_path(gguf));
+        return lm_error_set(err, LOAM_NOT_FOUND, "%s: the file holds no tokenizer",
+                            lm_gguf_path(gguf));
     LM_TRY(lm_gguf_str(gguf, "tokenizer.ggml.model", &name, err));
     const char *description = "unknown";
     for (size_t i = 0; i < LM_COUNT_OF(gguf_models); i++) {
@@ -31,37 +32,43 @@ static LM_MUST_USE loam_status find_model(const lm_gguf *gguf, size_t *out_index
     }
     lm_error_set(err, LOAM_UNSUPPORTED, "%s: tokenizer '%.*s' (%s)", lm_gguf_path(gguf),
                  (int)(name.len < 100 ? name.len : 100), name.ptr, description);
-    return lm_error_hint(err, LOAM_UNSUPPORTED, "loam knows 'llama' (SentencePiece BPE) and 'gpt2' (byte-level BPE)");
+    return lm_error_hint(err, LOAM_UNSUPPORTED,
+                         "loam knows 'llama' (SentencePiece BPE) and 'gpt2' (byte-level BPE)");
 }
 
-static LM_MUST_USE loam_status read_tokens(const lm_gguf *gguf, lm_tokenizer_spec *spec, loam_error *err) {
+static LM_MUST_USE loam_status read_tokens(const lm_gguf *gguf, lm_tokenizer_spec *spec,
+                                           loam_error *err) {
     lm_gguf_array tokens = {0}, types = {0}, scores = {0};
     LM_TRY(lm_gguf_array_or_empty(gguf, "tokenizer.ggml.tokens", LM_GGUF_STRING, &tokens, err));
     LM_TRY(lm_gguf_array_or_empty(gguf, "tokenizer.ggml.token_type", LM_GGUF_I32, &types, err));
     LM_TRY(lm_gguf_array_or_empty(gguf, "tokenizer.ggml.scores", LM_GGUF_F32, &scores, err));
     if ((types.n && types.n != tokens.n) || (scores.n && scores.n != tokens.n))
-        return lm_error_set(err, LOAM_INVALID, "%zu tokens, but %zu token types and %zu scores", tokens.n, types.n,
-                            scores.n);
+        return lm_error_set(err, LOAM_INVALID, "%zu tokens, but %zu token types and %zu scores",
+                            tokens.n, types.n, scores.n);
     size_t cursor = 0;
     lm_str text;
     for (size_t i = 0; lm_gguf_array_next_str(&tokens, &cursor, &text); i++) {
         lm_token_type type = LM_TOKEN_NORMAL;
         if (types.n) LM_TRY(lm_token_type_of(lm_gguf_array_i32(&types, i), &type, err));
-        LM_TRY(lm_tokenizer_spec_add_token(spec, text, type, scores.n ? lm_gguf_array_f32(&scores, i) : 0, err));
+        LM_TRY(lm_tokenizer_spec_add_token(spec, text, type,
+                                           scores.n ? lm_gguf_array_f32(&scores, i) : 0, err));
     }
     return LOAM_OK;
 }
 
-static LM_MUST_USE loam_status read_merges(const lm_gguf *gguf, lm_tokenizer_spec *spec, loam_error *err) {
+static LM_MUST_USE loam_status read_merges(const lm_gguf *gguf, lm_tokenizer_spec *spec,
+                                           loam_error *err) {
     lm_gguf_array merges = {0};
     LM_TRY(lm_gguf_array_or_empty(gguf, "tokenizer.ggml.merges", LM_GGUF_STRING, &merges, err));
     size_t cursor = 0;
     lm_str text;
-    while (lm_gguf_array_next_str(&merges, &cursor, &text)) LM_TRY(lm_tokenizer_spec_add_spaced_merge(spec, text, err));
+    while (lm_gguf_array_next_str(&merges, &cursor, &text))
+        LM_TRY(lm_tokenizer_spec_add_spaced_merge(spec, text, err));
     return LOAM_OK;
 }
 
-static LM_MUST_USE loam_status read_id(const lm_gguf *gguf, const char *key, int32_t *out, loam_error *err) {
+static LM_MUST_USE loam_status read_id(const lm_gguf *gguf, const char *key, int32_t *out,
+                                       loam_error *err) {
     int64_t id = -1;
     LM_TRY(lm_gguf_i64_or(gguf, key, -1, &id, err));
     if (id < INT32_MIN || id > INT32_MAX)
@@ -71,10 +78,12 @@ static LM_MUST_USE loam_status read_id(const lm_gguf *gguf, const char *key, int
 }
 
 /* Tokens that end a turn, which files often do not list: by their own keys, or by the spelling families use. */
-static LM_MUST_USE loam_status read_eos(const lm_gguf *gguf, lm_tokenizer_spec *spec, loam_error *err) {
+static LM_MUST_USE loam_status read_eos(const lm_gguf *gguf, lm_tokenizer_spec *spec,
+                                        loam_error *err) {
     static const char *const keys[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
                                        "tokenizer.ggml.eom_token_id"};
-    static const char *const spellings[] = {"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>"};
+    static const char *const spellings[] = {"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>",
+                                            "<|endoftext|>"};
     for (size_t i = 0; i < LM_COUNT_OF(keys); i++) {
         int32_t id = -1;
         LM_TRY(read_id(gguf, keys[i], &id, err));
@@ -88,8 +97,8 @@ static LM_MUST_USE loam_status read_eos(const lm_gguf *gguf, lm_tokenizer_spec *
     return LOAM_OK;
 }
 
-static LM_MUST_USE loam_status read_rest(const lm_gguf *gguf, bool adds_bos, lm_tokenizer_spec *spec,
-                                         loam_error *err) {
+static LM_MUST_USE loam_status read_rest(const lm_gguf *gguf, bool adds_bos,
+                                         lm_tokenizer_spec *spec, loam_error *err) {
     lm_str text;
     bool space_prefix = false;
     bool is_spm = spec->kind == LM_TOKENIZER_SPM;

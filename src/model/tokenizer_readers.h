@@ -9,10 +9,12 @@
 #include "model/tokenizer_spec.h"
 
 /* The tokenizer.ggml.* metadata of a GGUF file. */
-loam_status lm_tokenizer_read_gguf(const lm_gguf *gguf, lm_tokenizer_spec *out, loam_error *err) LM_MUST_USE;
+loam_status lm_tokenizer_read_gguf(const lm_gguf *gguf, lm_tokenizer_spec *out,
+                                   loam_error *err) LM_MUST_USE;
 
 /* The text of a tokenizer.json, as the tokenizers library writes it; `path` for messages. */
-loam_status lm_tokenizer_read_json(lm_str text, const char *path, lm_tokenizer_spec *out, loam_error *err) LM_MUST_USE;
+loam_status lm_tokenizer_read_json(lm_str text, const char *path, lm_tokenizer_spec *out,
+                                   loam_error *err) LM_MUST_USE;
 
 /* A SentencePiece model (protocol buffer); `path` for messages. */
 loam_status lm_tokenizer_read_sentencepiece(lm_str bytes, const char *path, lm_tokenizer_spec *out,
@@ -20,9 +22,11 @@ loam_status lm_tokenizer_read_sentencepiece(lm_str bytes, const char *path, lm_t
 
 /* A folder's tokenizer.json or tokenizer.model, with what tokenizer_config.json, generation_config.json, config.json
  * and chat_template.jinja add: special tokens, whether BOS is added, the chat template. */
-loam_status lm_tokenizer_read_folder(const char *dir, lm_tokenizer_spec *out, loam_error *err) LM_MUST_USE;
+loam_status lm_tokenizer_read_folder(const char *dir, lm_tokenizer_spec *out,
+                                     loam_error *err) LM_MUST_USE;
 
 /* One of the two files alone, told apart by its name's end (.json). */
-loam_status lm_tokenizer_read_file(const char *path, lm_tokenizer_spec *out, loam_error *err) LM_MUST_USE;
+loam_status lm_tokenizer_read_file(const char *path, lm_tokenizer_spec *out,
+                                   loam_error *err) LM_MUST_USE;
 
 #endif

@@ -6,7 +6,12 @@
 
 /* ------------------------------------------------------------------------------------------------- wire format */
 
-typedef enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 } wire_type;
+typedef enum wire_type {
+    WIRE_VARINT = 0,
+    WIRE_FIXED64 = 1,
+    WIRE_BYTES = 2,
+    WIRE_FIXED32 = 5
+} wire_type;
 
 typedef struct wire_field {
     uint32_t number;
@@ -57,23 +62,23 @@ static LM_MUST_USE bool take_field(lm_str *in, wire_field *out) {
 /* ------------------------------------------------------------------------------------------------- messages */
 
 enum { /* field numbers */
-    MODEL_PIECES = 1,
-    MODEL_TRAINER = 2,
-    MODEL_NORMALIZER = 3,
-    PIECE_TEXT = 1,
-    PIECE_SCORE = 2,
-    PIECE_TYPE = 3,
-    TRAINER_MODEL_TYPE = 3,
-    TRAINER_BYTE_FALLBACK = 35,
-    TRAINER_UNK_ID = 40,
-    TRAINER_BOS_ID = 41,
-    TRAINER_EOS_ID = 42,
-    TRAINER_PAD_ID = 43,
-    NORMALIZER_NAME = 1,
-    NORMALIZER_CHARSMAP = 2,
-    NORMALIZER_DUMMY_PREFIX = 3,
-    NORMALIZER_REMOVE_EXTRA = 4,
-    NORMALIZER_ESCAPE = 5,
+       MODEL_PIECES = 1,
+       MODEL_TRAINER = 2,
+       MODEL_NORMALIZER = 3,
+       PIECE_TEXT = 1,
+       PIECE_SCORE = 2,
+       PIECE_TYPE = 3,
+       TRAINER_MODEL_TYPE = 3,
+       TRAINER_BYTE_FALLBACK = 35,
+       TRAINER_UNK_ID = 40,
+       TRAINER_BOS_ID = 41,
+       TRAINER_EOS_ID = 42,
+       TRAINER_PAD_ID = 43,
+       NORMALIZER_NAME = 1,
+       NORMALIZER_CHARSMAP = 2,
+       NORMALIZER_DUMMY_PREFIX = 3,
+       NORMALIZER_REMOVE_EXTRA = 4,
+       NORMALIZER_ESCAPE = 5,
 };
 
 enum { MODEL_TYPE_UNIGRAM = 1, MODEL_TYPE_BPE = 2 };
@@ -89,7 +94,8 @@ typedef struct model_settings {
 
 static LM_MUST_USE loam_status malformed(const char *what, loam_error *err) {
     lm_error_set(err, LOAM_CORRUPT, "%s is cut off or broken", what);
-    return lm_error_hint(err, LOAM_CORRUPT, "this should be a SentencePiece model; fetch the file again");
+    return lm_error_hint(err, LOAM_CORRUPT,
+                         "this should be a SentencePiece model; fetch the file again");
 }
 
 static LM_MUST_USE loam_status read_piece(lm_str in, lm_tokenizer_spec *spec, loam_error *err) {
@@ -100,11 +106,14 @@ static LM_MUST_USE loam_status read_piece(lm_str in, lm_tokenizer_spec *spec, lo
         wire_field field;
         if (!take_field(&in, &field)) return malformed("a piece", err);
         if (field.number == PIECE_TEXT && field.type == WIRE_BYTES) text = field.bytes;
-        if (field.number == PIECE_SCORE && field.type == WIRE_FIXED32) memcpy(&score, &field.varint, sizeof score);
+        if (field.number == PIECE_SCORE && field.type == WIRE_FIXED32)
+            memcpy(&score, &field.varint, sizeof score);
         if (field.number == PIECE_TYPE && field.type == WIRE_VARINT)
             LM_TRY(lm_token_type_of((int64_t)field.varint, &type, err));
     }
-    if (score != score) return lm_error_set(err, LOAM_CORRUPT, "piece %zu has no number as score", spec->tokens.len);
+    if (score != score)
+        return lm_error_set(err, LOAM_CORRUPT, "piece %zu has no number as score",
+                            spec->tokens.len);
     return lm_tokenizer_spec_add_token(spec, text, type, score, err);
 }
 
@@ -142,8 +151,8 @@ static LM_MUST_USE loam_status read_normalizer(lm_str in, model_settings *out, l
     return LOAM_OK;
 }
 
-static LM_MUST_USE loam_status read_model(lm_str in, lm_tokenizer_spec *spec, model_settings *settings,
-                                          loam_error *err) {
+static LM_MUST_USE loam_status read_model(lm_str in, lm_tokenizer_spec *spec,
+                                          model_settings *settings, loam_error *err) {
     while (in.len > 0) {
         wire_field field;
         if (!take_field(&in, &field)) return malformed("the file", err);
@@ -160,20 +169,22 @@ static LM_MUST_USE loam_status read_model(lm_str in, lm_tokenizer_spec *spec, mo
 
 static LM_MUST_USE loam_status check_settings(const model_settings *settings, loam_error *err) {
     if (settings->model_type != MODEL_TYPE_BPE) {
-        lm_error_set(err, LOAM_UNSUPPORTED, "SentencePiece model type %llu%s", (unsigned long long)settings->model_type,
+        lm_error_set(err, LOAM_UNSUPPORTED, "SentencePiece model type %llu%s",
+                     (unsigned long long)settings->model_type,
                      settings->model_type == MODEL_TYPE_UNIGRAM ? " (Unigram)" : "");
         return lm_error_hint(err, LOAM_UNSUPPORTED, "loam knows SentencePiece BPE");
     }
     if (settings->charsmap.len || settings->remove_extra || !settings->escape)
-        return lm_error_set(err, LOAM_UNSUPPORTED,
-                            "SentencePiece normalization '%.*s'; loam knows 'identity' without removal of spaces",
-                            (int)(settings->normalizer_name.len < 100 ? settings->normalizer_name.len : 100),
-                            settings->normalizer_name.ptr);
+        return lm_error_set(
+            err, LOAM_UNSUPPORTED,
+            "SentencePiece normalization '%.*s'; loam knows 'identity' without removal of spaces",
+            (int)(settings->normalizer_name.len < 100 ? settings->normalizer_name.len : 100),
+            settings->normalizer_name.ptr);
     return LOAM_OK;
 }
 
-static LM_MUST_USE loam_status apply_settings(const model_settings *settings, lm_tokenizer_spec *spec,
-                                              loam_error *err) {
+static LM_MUST_USE loam_status apply_settings(const model_settings *settings,
+                                              lm_tokenizer_spec *spec, loam_error *err) {
     spec->byte_fallback = settings->byte_fallback;
     spec->space_prefix = settings->dummy_prefix ? LM_SPACE_PREFIX_EACH : LM_SPACE_PREFIX_NONE;
     spec->unk = settings->unk;
@@ -183,9 +194,17 @@ static LM_MUST_USE loam_status apply_settings(const model_settings *settings, lm
     return settings->eos >= 0 ? lm_tokenizer_spec_add_eos(spec, settings->eos, err) : LOAM_OK;
 }
 
-loam_status lm_tokenizer_read_sentencepiece(lm_str bytes, const char *path, lm_tokenizer_spec *out, loam_error *err) {
-    model_settings settings = {.model_type = MODEL_TYPE_UNIGRAM, .unk = 0, .bos = 1, .eos = 2, .pad = -1,
-                               .normalizer_name = {"", 0}, .dummy_prefix = true, .remove_extra = true, .escape = true};
+loam_status lm_tokenizer_read_sentencepiece(lm_str bytes, const char *path, lm_tokenizer_spec *out,
+                                            loam_error *err) {
+    model_settings settings = {.model_type = MODEL_TYPE_UNIGRAM,
+                               .unk = 0,
+                               .bos = 1,
+                               .eos = 2,
+                               .pad = -1,
+                               .normalizer_name = {"", 0},
+                               .dummy_prefix = true,
+                               .remove_extra = true,
+                               .escape = true};
     lm_tokenizer_spec spec;
     loam_status status = lm_tokenizer_spec_init(&spec, LM_TOKENIZER_SPM, err);
     if (status == LOAM_OK) status = read_model(bytes, &spec, &settings, err);

@@ -29,9 +29,9 @@ typedef enum lm_tokenizer_kind_id {
 typedef struct lm_token {
     lm_str text; /* as the vocabulary spells it */
     lm_token_type type;
-    float score;   /* SPM without merges: higher merges first */
-    bool lstrip;   /* a special token that swallows the white space before it, or */
-    bool rstrip;   /* behind it, when it is matched in text */
+    float score; /* SPM without merges: higher merges first */
+    bool lstrip; /* a special token that swallows the white space before it, or */
+    bool rstrip; /* behind it, when it is matched in text */
 } lm_token;
 
 typedef struct lm_token_merge {
@@ -46,58 +46,68 @@ typedef enum lm_space_prefix {
     LM_SPACE_PREFIX_FIRST_IF_ABSENT, /* only at the very beginning */
 } lm_space_prefix;
 
-typedef enum lm_normal_form { LM_NORMAL_FORM_NONE, LM_NORMAL_FORM_NFC, LM_NORMAL_FORM_NFKC } lm_normal_form;
+typedef enum lm_normal_form {
+    LM_NORMAL_FORM_NONE,
+    LM_NORMAL_FORM_NFC,
+    LM_NORMAL_FORM_NFKC
+} lm_normal_form;
 
 typedef struct lm_tokenizer_spec {
     lm_tokenizer_kind_id kind;
-    LM_VEC(lm_token) tokens; /* by id */
+    LM_VEC(lm_token) tokens;       /* by id */
     LM_VEC(lm_token_merge) merges; /* by rank; empty for SPM by scores */
-    lm_map *by_text;         /* token text to id; the first of equal ones */
+    lm_map *by_text;               /* token text to id; the first of equal ones */
     lm_normal_form normal_form;
     lm_space_prefix space_prefix;
-    bool byte_fallback;      /* SPM: characters without a token become <0x..> tokens; else unk */
-    bool ignore_merges;      /* BPE: a pre-token that is a token is taken whole */
-    char pre_name[LM_PRETOKENIZER_NAME_BYTES]; /* BPE: GGUF's name of the pre-tokenization; "" when it has none */
-    lm_pretokenizer_patterns patterns;         /* BPE */
-    int32_t bos, unk, pad;   /* -1: none */
+    bool byte_fallback; /* SPM: characters without a token become <0x..> tokens; else unk */
+    bool ignore_merges; /* BPE: a pre-token that is a token is taken whole */
+    char pre_name
+        [LM_PRETOKENIZER_NAME_BYTES]; /* BPE: GGUF's name of the pre-tokenization; "" when it has none */
+    lm_pretokenizer_patterns patterns; /* BPE */
+    int32_t bos, unk, pad;             /* -1: none */
     lm_vec_i32 eos;
     bool add_bos;
     lm_str chat_template;
     lm_arena arena;
-    char *pool;              /* rest of the arena block that short texts are cut from */
+    char *pool; /* rest of the arena block that short texts are cut from */
     size_t pool_left;
 } lm_tokenizer_spec;
 
-loam_status lm_tokenizer_spec_init(lm_tokenizer_spec *spec, lm_tokenizer_kind_id kind, loam_error *err) LM_MUST_USE;
+loam_status lm_tokenizer_spec_init(lm_tokenizer_spec *spec, lm_tokenizer_kind_id kind,
+                                   loam_error *err) LM_MUST_USE;
 void lm_tokenizer_spec_deinit(lm_tokenizer_spec *spec); /* a zeroed spec is fine */
 
 /* The next id. LOAM_LIMIT past LM_VOCAB_MAX_TOKENS tokens or LM_TOKEN_MAX_BYTES bytes. */
-loam_status lm_tokenizer_spec_add_token(lm_tokenizer_spec *spec, lm_str text, lm_token_type type, float score,
-                                        loam_error *err) LM_MUST_USE;
+loam_status lm_tokenizer_spec_add_token(lm_tokenizer_spec *spec, lm_str text, lm_token_type type,
+                                        float score, loam_error *err) LM_MUST_USE;
 
 /* The next rank. LOAM_INVALID when one of the two, or what they make together, is no token. */
 loam_status lm_tokenizer_spec_add_merge(lm_tokenizer_spec *spec, lm_str left, lm_str right,
                                         loam_error *err) LM_MUST_USE;
 
 /* The same for "left right", cut at the first space that is not the first byte. */
-loam_status lm_tokenizer_spec_add_spaced_merge(lm_tokenizer_spec *spec, lm_str both, loam_error *err) LM_MUST_USE;
+loam_status lm_tokenizer_spec_add_spaced_merge(lm_tokenizer_spec *spec, lm_str both,
+                                               loam_error *err) LM_MUST_USE;
 
 /* For trainers of byte-level BPE: the 256 bytes in order as the next tokens; then each merge of two ids makes the next
  * token and takes the next rank. */
 loam_status lm_tokenizer_spec_add_bytes(lm_tokenizer_spec *spec, loam_error *err) LM_MUST_USE;
 loam_status lm_tokenizer_spec_add_merged(lm_tokenizer_spec *spec, int32_t left, int32_t right,
                                          loam_error *err) LM_MUST_USE;
-loam_status lm_tokenizer_spec_add_eos(lm_tokenizer_spec *spec, int32_t id, loam_error *err) LM_MUST_USE; /* once each */
+loam_status lm_tokenizer_spec_add_eos(lm_tokenizer_spec *spec, int32_t id,
+                                      loam_error *err) LM_MUST_USE;         /* once each */
 int32_t lm_tokenizer_spec_find(const lm_tokenizer_spec *spec, lm_str text); /* -1: none */
 
 /* Uses a named pre-tokenization ("gpt-2", "llama-bpe"). LOAM_UNSUPPORTED names those loam knows. */
-loam_status lm_tokenizer_spec_set_pre(lm_tokenizer_spec *spec, lm_str name, loam_error *err) LM_MUST_USE;
+loam_status lm_tokenizer_spec_set_pre(lm_tokenizer_spec *spec, lm_str name,
+                                      loam_error *err) LM_MUST_USE;
 
 /* A copy that lives as long as the spec; ptr NULL when out of memory. */
 lm_str lm_tokenizer_spec_copy(lm_tokenizer_spec *spec, lm_str text);
 
 /* Takes the spec over, on failure too; spec is empty afterwards. LOAM_INVALID for ids out of range. */
-loam_status lm_tokenizer_new(lm_tokenizer_spec *spec, lm_tokenizer **out, loam_error *err) LM_MUST_USE;
+loam_status lm_tokenizer_new(lm_tokenizer_spec *spec, lm_tokenizer **out,
+                             loam_error *err) LM_MUST_USE;
 
 /* What a tokenizer was made from. */
 const lm_tokenizer_spec *lm_tokenizer_get_spec(const lm_tokenizer *tokenizer);

@@ -44,8 +44,10 @@ static LM_MUST_USE loam_status prepare(lm_tokenizer *tokenizer, loam_error *err)
         uint64_t there;
         if (!may_be_made(token->type) || token->text.len == 0) continue;
         if (lm_map_get(tokenizer->pieces, token->text, &there)) continue;
-        if (!lm_map_set(tokenizer->pieces, token->text, id)) return lm_error_no_memory(err, token->text.len);
-        if (token->text.len > tokenizer->max_piece_bytes) tokenizer->max_piece_bytes = token->text.len;
+        if (!lm_map_set(tokenizer->pieces, token->text, id))
+            return lm_error_no_memory(err, token->text.len);
+        if (token->text.len > tokenizer->max_piece_bytes)
+            tokenizer->max_piece_bytes = token->text.len;
         if (word_bytes(token->text) < token->text.len) tokenizer->words_apart = false;
     }
     return LOAM_OK;
@@ -63,8 +65,8 @@ static int32_t find_piece(const lm_tokenizer *tokenizer, lm_str text) {
     return lm_map_get(tokenizer->pieces, text, &id) ? (int32_t)id : -1;
 }
 
-static bool merge_by_score(const void *context, const lm_symbol *left, const lm_symbol *right, double *out_cost,
-                           int32_t *out_result) {
+static bool merge_by_score(const void *context, const lm_symbol *left, const lm_symbol *right,
+                           double *out_cost, int32_t *out_result) {
     const score_rule *rule = context;
     lm_str both = {rule->text + left->start, (size_t)left->len + right->len};
     if (both.len > rule->tokenizer->max_piece_bytes) return false;
@@ -97,7 +99,8 @@ static void escape(const lm_tokenizer *tokenizer, lm_str text, bool is_first, lm
     lm_buf_append(out, text.ptr + done, text.len - done);
 }
 
-static LM_MUST_USE bool push_characters(const lm_tokenizer *tokenizer, lm_str text, lm_merger *merger) {
+static LM_MUST_USE bool push_characters(const lm_tokenizer *tokenizer, lm_str text,
+                                        lm_merger *merger) {
     lm_merger_reset(merger);
     for (size_t at = 0; at < text.len;) {
         size_t n = lm_utf8_char_bytes(text.ptr + at, text.len - at);
@@ -113,8 +116,10 @@ static LM_MUST_USE bool push_characters(const lm_tokenizer *tokenizer, lm_str te
 static LM_MUST_USE bool emit_unknown(const lm_tokenizer *tokenizer, lm_str text, bool after_unknown,
                                      lm_vec_i32 *ids) {
     bool fall_back = tokenizer->spec.byte_fallback;
-    for (size_t i = 0; i < text.len && fall_back; i++) fall_back = tokenizer->byte_ids[(uint8_t)text.ptr[i]] >= 0;
-    if (!fall_back) return after_unknown || tokenizer->spec.unk < 0 || lm_vec_push(ids, tokenizer->spec.unk);
+    for (size_t i = 0; i < text.len && fall_back; i++)
+        fall_back = tokenizer->byte_ids[(uint8_t)text.ptr[i]] >= 0;
+    if (!fall_back)
+        return after_unknown || tokenizer->spec.unk < 0 || lm_vec_push(ids, tokenizer->spec.unk);
     for (size_t i = 0; i < text.len; i++) {
         if (!lm_vec_push(ids, tokenizer->byte_ids[(uint8_t)text.ptr[i]])) return false;
     }
@@ -122,20 +127,21 @@ static LM_MUST_USE bool emit_unknown(const lm_tokenizer *tokenizer, lm_str text,
 }
 
 /* *unknown: whether the last symbol had no token, from word to word. */
-static LM_MUST_USE bool emit(const lm_tokenizer *tokenizer, const char *text, const lm_merger *merger, bool *unknown,
-                             lm_vec_i32 *ids) {
+static LM_MUST_USE bool emit(const lm_tokenizer *tokenizer, const char *text,
+                             const lm_merger *merger, bool *unknown, lm_vec_i32 *ids) {
     for (int32_t i = merger->symbols.len ? 0 : -1; i >= 0; i = merger->symbols.ptr[i].next) {
         const lm_symbol *symbol = &merger->symbols.ptr[i];
         lm_str piece = {text + symbol->start, symbol->len};
-        if (symbol->id >= 0 ? !lm_vec_push(ids, symbol->id) : !emit_unknown(tokenizer, piece, *unknown, ids))
+        if (symbol->id >= 0 ? !lm_vec_push(ids, symbol->id)
+                            : !emit_unknown(tokenizer, piece, *unknown, ids))
             return false;
         *unknown = symbol->id < 0;
     }
     return true;
 }
 
-static LM_MUST_USE bool encode_word(const lm_tokenizer *tokenizer, lm_str word, lm_merger *merger, bool *unknown,
-                                    lm_vec_i32 *ids) {
+static LM_MUST_USE bool encode_word(const lm_tokenizer *tokenizer, lm_str word, lm_merger *merger,
+                                    bool *unknown, lm_vec_i32 *ids) {
     score_rule by_score = {tokenizer, word.ptr};
     lm_merge_rule rule = tokenizer->merges ? lm_merge_by_table : merge_by_score;
     const void *context = tokenizer->merges ? (const void *)tokenizer->merges : &by_score;
@@ -144,7 +150,8 @@ static LM_MUST_USE bool encode_word(const lm_tokenizer *tokenizer, lm_str word, 
 }
 
 static LM_MUST_USE loam_status encode(const lm_tokenizer *tokenizer, lm_str text, bool is_first,
-                                      lm_encode_scratch *scratch, lm_vec_i32 *ids, loam_error *err) {
+                                      lm_encode_scratch *scratch, lm_vec_i32 *ids,
+                                      loam_error *err) {
     escape(tokenizer, text, is_first, &scratch->text);
     LM_TRY(lm_buf_status(&scratch->text, err));
     lm_str rest = lm_buf_view(&scratch->text);
@@ -157,4 +164,5 @@ static LM_MUST_USE loam_status encode(const lm_tokenizer *tokenizer, lm_str text
     return LOAM_OK;
 }
 
-const lm_tokenizer_ops lm_tokenizer_ops_spm = {.name = "spm", .spell = spell, .prepare = prepare, .encode = encode};
+const lm_tokenizer_ops lm_tokenizer_ops_spm = {
+    .name = "spm", .spell = spell, .prepare = prepare, .encode = encode};

@@ -6,7 +6,8 @@ static LM_MUST_USE loam_status check_sayable(const lm_tokenizer_spec *spec, loam
     const char *what = NULL;
     if (spec->normal_form != LM_NORMAL_FORM_NONE) what = "a normal form";
     if (spec->kind == LM_TOKENIZER_SPM && spec->merges.len) what = "SentencePiece by merges";
-    if (spec->kind == LM_TOKENIZER_BPE && !spec->pre_name[0]) what = "a pre-tokenization of its own";
+    if (spec->kind == LM_TOKENIZER_BPE && !spec->pre_name[0])
+        what = "a pre-tokenization of its own";
     if (!what) return LOAM_OK;
     return lm_error_set(err, LOAM_UNSUPPORTED, "the tokenizer has %s, which GGUF cannot say", what);
 }
@@ -16,19 +17,22 @@ static void add_tokens(const lm_tokenizer_spec *spec, lm_gguf_writer *writer) {
     lm_gguf_writer_open_array(writer, "tokenizer.ggml.tokens", LM_GGUF_STRING, n);
     for (size_t i = 0; i < n; i++) lm_gguf_writer_push_str(writer, spec->tokens.ptr[i].text);
     lm_gguf_writer_open_array(writer, "tokenizer.ggml.token_type", LM_GGUF_I32, n);
-    for (size_t i = 0; i < n; i++) lm_gguf_writer_push_i32(writer, (int32_t)spec->tokens.ptr[i].type);
+    for (size_t i = 0; i < n; i++)
+        lm_gguf_writer_push_i32(writer, (int32_t)spec->tokens.ptr[i].type);
     if (spec->kind != LM_TOKENIZER_SPM) return;
     lm_gguf_writer_open_array(writer, "tokenizer.ggml.scores", LM_GGUF_F32, n);
     for (size_t i = 0; i < n; i++) lm_gguf_writer_push_f32(writer, spec->tokens.ptr[i].score);
 }
 
-static LM_MUST_USE loam_status add_merges(const lm_tokenizer_spec *spec, lm_gguf_writer *writer, loam_error *err) {
+static LM_MUST_USE loam_status add_merges(const lm_tokenizer_spec *spec, lm_gguf_writer *writer,
+                                          loam_error *err) {
     lm_buf text;
     lm_buf_init(&text, 2 * LM_TOKEN_MAX_BYTES + 1);
     lm_gguf_writer_open_array(writer, "tokenizer.ggml.merges", LM_GGUF_STRING, spec->merges.len);
     for (size_t i = 0; i < spec->merges.len && text.status == LOAM_OK; i++) {
         const lm_token_merge *merge = &spec->merges.ptr[i];
-        lm_str left = spec->tokens.ptr[merge->left].text, right = spec->tokens.ptr[merge->right].text;
+        lm_str left = spec->tokens.ptr[merge->left].text,
+               right = spec->tokens.ptr[merge->right].text;
         lm_buf_reset(&text);
         lm_buf_append(&text, left.ptr, left.len);
         lm_buf_putc(&text, ' ');
@@ -44,12 +48,15 @@ static void add_id(lm_gguf_writer *writer, const char *key, int32_t id) {
     if (id >= 0) lm_gguf_writer_add_u32(writer, key, (uint32_t)id);
 }
 
-loam_status lm_tokenizer_write_gguf(const lm_tokenizer *tokenizer, lm_gguf_writer *writer, loam_error *err) {
+loam_status lm_tokenizer_write_gguf(const lm_tokenizer *tokenizer, lm_gguf_writer *writer,
+                                    loam_error *err) {
     const lm_tokenizer_spec *spec = lm_tokenizer_get_spec(tokenizer);
     bool is_spm = spec->kind == LM_TOKENIZER_SPM;
     LM_TRY(check_sayable(spec, err));
-    lm_gguf_writer_add_str(writer, "tokenizer.ggml.model", is_spm ? LM_STR("llama") : LM_STR("gpt2"));
-    lm_gguf_writer_add_str(writer, "tokenizer.ggml.pre", is_spm ? LM_STR("default") : lm_str_of(spec->pre_name));
+    lm_gguf_writer_add_str(writer, "tokenizer.ggml.model",
+                           is_spm ? LM_STR("llama") : LM_STR("gpt2"));
+    lm_gguf_writer_add_str(writer, "tokenizer.ggml.pre",
+                           is_spm ? LM_STR("default") : lm_str_of(spec->pre_name));
     add_tokens(spec, writer);
     if (!is_spm) LM_TRY(add_merges(spec, writer, err));
     add_id(writer, "tokenizer.ggml.bos_token_id", spec->bos);
@@ -57,7 +64,9 @@ loam_status lm_tokenizer_write_gguf(const lm_tokenizer *tokenizer, lm_gguf_write
     add_id(writer, "tokenizer.ggml.unknown_token_id", spec->unk);
     add_id(writer, "tokenizer.ggml.padding_token_id", spec->pad);
     lm_gguf_writer_add_bool(writer, "tokenizer.ggml.add_bos_token", spec->add_bos);
-    lm_gguf_writer_add_bool(writer, "tokenizer.ggml.add_space_prefix", spec->space_prefix != LM_SPACE_PREFIX_NONE);
-    if (spec->chat_template.len) lm_gguf_writer_add_str(writer, "tokenizer.chat_template", spec->chat_template);
+    lm_gguf_writer_add_bool(writer, "tokenizer.ggml.add_space_prefix",
+                            spec->space_prefix != LM_SPACE_PREFIX_NONE);
+    if (spec->chat_template.len)
+        lm_gguf_writer_add_str(writer, "tokenizer.chat_template", spec->chat_template);
     return LOAM_OK;
 }

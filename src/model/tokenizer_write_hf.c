@@ -18,7 +18,8 @@ static json_t *token_text(const lm_tokenizer_spec *spec, int32_t id) {
 }
 
 static bool is_added(const lm_token *token) {
-    return token->type == LM_TOKEN_CONTROL || token->type == LM_TOKEN_USER_DEFINED || token->type == LM_TOKEN_UNKNOWN;
+    return token->type == LM_TOKEN_CONTROL || token->type == LM_TOKEN_USER_DEFINED ||
+           token->type == LM_TOKEN_UNKNOWN;
 }
 
 /* Appends to an array that may be NULL already; NULL from then on when it fails. */
@@ -33,31 +34,33 @@ static json_t *added_tokens(const lm_tokenizer_spec *spec) {
     for (size_t id = 0; id < spec->tokens.len && added; id++) {
         const lm_token *token = &spec->tokens.ptr[id];
         if (!is_added(token)) continue;
-        added = append(added, json_pack("{s:I, s:o, s:b, s:b, s:b, s:b, s:b}", "id", (json_int_t)id, "content",
-                                        text_of(token->text), "single_word", 0, "lstrip", token->lstrip, "rstrip",
-                                        token->rstrip, "normalized", 0, "special",
-                                        token->type != LM_TOKEN_USER_DEFINED));
+        added = append(added, json_pack("{s:I, s:o, s:b, s:b, s:b, s:b, s:b}", "id", (json_int_t)id,
+                                        "content", text_of(token->text), "single_word", 0, "lstrip",
+                                        token->lstrip, "rstrip", token->rstrip, "normalized", 0,
+                                        "special", token->type != LM_TOKEN_USER_DEFINED));
     }
     return added;
 }
 
 static json_t *byte_level(bool adds_space, bool uses_regex) {
-    return json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", adds_space, "trim_offsets", 1,
-                     "use_regex", uses_regex);
+    return json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", adds_space,
+                     "trim_offsets", 1, "use_regex", uses_regex);
 }
 
 static json_t *pre_tokenizer(const lm_tokenizer_spec *spec) {
     json_t *steps = json_array();
     for (int i = 0; i < spec->patterns.n && steps; i++) {
-        steps = append(steps, json_pack("{s:s, s:{s:o}, s:s, s:b}", "type", "Split", "pattern", "Regex",
-                                        text_of(spec->patterns.items[i]), "behavior", "Isolated", "invert", 0));
+        steps = append(steps, json_pack("{s:s, s:{s:o}, s:s, s:b}", "type", "Split", "pattern",
+                                        "Regex", text_of(spec->patterns.items[i]), "behavior",
+                                        "Isolated", "invert", 0));
     }
     steps = append(steps, byte_level(spec->space_prefix != LM_SPACE_PREFIX_NONE, false));
     return json_pack("{s:s, s:o}", "type", "Sequence", "pretokenizers", steps);
 }
 
 static json_t *special_at(const lm_tokenizer_spec *spec, int type_id) {
-    return json_pack("{s:{s:o, s:i}}", "SpecialToken", "id", token_text(spec, spec->bos), "type_id", type_id);
+    return json_pack("{s:{s:o, s:i}}", "SpecialToken", "id", token_text(spec, spec->bos), "type_id",
+                     type_id);
 }
 
 static json_t *sequence_at(const char *name, int type_id) {
@@ -66,16 +69,17 @@ static json_t *sequence_at(const char *name, int type_id) {
 
 static json_t *post_processor(const lm_tokenizer_spec *spec) {
     if (!spec->add_bos || spec->bos < 0) return byte_level(true, true);
-    json_t *bos = json_pack("{s:o, s:[i], s:[o]}", "id", token_text(spec, spec->bos), "ids", spec->bos, "tokens",
-                            token_text(spec, spec->bos));
+    json_t *bos = json_pack("{s:o, s:[i], s:[o]}", "id", token_text(spec, spec->bos), "ids",
+                            spec->bos, "tokens", token_text(spec, spec->bos));
     json_t *specials = json_object();
     if (json_object_set_new(specials, spec->tokens.ptr[spec->bos].text.ptr, bos) != 0) {
         json_decref(specials);
         specials = NULL;
     }
     return json_pack("{s:s, s:[o, o], s:[o, o, o, o], s:o}", "type", "TemplateProcessing", "single",
-                     special_at(spec, 0), sequence_at("A", 0), "pair", special_at(spec, 0), sequence_at("A", 0),
-                     special_at(spec, 1), sequence_at("B", 1), "special_tokens", specials);
+                     special_at(spec, 0), sequence_at("A", 0), "pair", special_at(spec, 0),
+                     sequence_at("A", 0), special_at(spec, 1), sequence_at("B", 1),
+                     "special_tokens", specials);
 }
 
 static json_t *vocabulary(const lm_tokenizer_spec *spec) {
@@ -83,7 +87,8 @@ static json_t *vocabulary(const lm_tokenizer_spec *spec) {
     for (size_t id = 0; id < spec->tokens.len && vocab; id++) {
         lm_str text = spec->tokens.ptr[id].text;
         if (text.len == 0 || is_added(&spec->tokens.ptr[id])) continue;
-        if (json_object_setn_new(vocab, text.ptr, text.len, json_integer((json_int_t)id)) == 0) continue;
+        if (json_object_setn_new(vocab, text.ptr, text.len, json_integer((json_int_t)id)) == 0)
+            continue;
         json_decref(vocab);
         vocab = NULL;
     }
@@ -94,58 +99,64 @@ static json_t *merges(const lm_tokenizer_spec *spec) {
     json_t *list = json_array();
     for (size_t i = 0; i < spec->merges.len && list; i++) {
         const lm_token_merge *merge = &spec->merges.ptr[i];
-        list = append(list, json_pack("[o, o]", token_text(spec, merge->left), token_text(spec, merge->right)));
+        list = append(list, json_pack("[o, o]", token_text(spec, merge->left),
+                                      token_text(spec, merge->right)));
     }
     return list;
 }
 
 static json_t *model(const lm_tokenizer_spec *spec) {
-    return json_pack("{s:s, s:n, s:o, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token",
-                     token_text(spec, spec->unk), "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0,
-                     "byte_fallback", 0, "ignore_merges", spec->ignore_merges, "vocab", vocabulary(spec), "merges",
-                     merges(spec));
+    return json_pack("{s:s, s:n, s:o, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout",
+                     "unk_token", token_text(spec, spec->unk), "continuing_subword_prefix",
+                     "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0, "ignore_merges",
+                     spec->ignore_merges, "vocab", vocabulary(spec), "merges", merges(spec));
 }
 
 static json_t *normalizer(const lm_tokenizer_spec *spec) {
-    static const char *const names[] = {[LM_NORMAL_FORM_NFC] = "NFC", [LM_NORMAL_FORM_NFKC] = "NFKC"};
+    static const char *const names[] = {
+        [LM_NORMAL_FORM_NFC] = "NFC", [LM_NORMAL_FORM_NFKC] = "NFKC"};
     if (spec->normal_form == LM_NORMAL_FORM_NONE) return json_null();
     return json_pack("{s:s}", "type", names[spec->normal_form]);
 }
 
 static json_t *tokenizer_document(const lm_tokenizer_spec *spec) {
-    return json_pack("{s:s, s:n, s:n, s:o, s:o, s:o, s:o, s:o, s:o}", "version", "1.0", "truncation", "padding",
-                     "added_tokens", added_tokens(spec), "normalizer", normalizer(spec), "pre_tokenizer",
-                     pre_tokenizer(spec), "post_processor", post_processor(spec), "decoder", byte_level(true, true),
-                     "model", model(spec));
+    return json_pack("{s:s, s:n, s:n, s:o, s:o, s:o, s:o, s:o, s:o}", "version", "1.0",
+                     "truncation", "padding", "added_tokens", added_tokens(spec), "normalizer",
+                     normalizer(spec), "pre_tokenizer", pre_tokenizer(spec), "post_processor",
+                     post_processor(spec), "decoder", byte_level(true, true), "model", model(spec));
 }
 
 static json_t *config_document(const lm_tokenizer *tokenizer, int64_t context_len) {
     const lm_tokenizer_spec *spec = lm_tokenizer_get_spec(tokenizer);
     json_t *chat_template = spec->chat_template.len ? text_of(spec->chat_template) : NULL;
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:b, s:b, s:I, s:o*}", "tokenizer_class", "PreTrainedTokenizerFast",
-                     "bos_token", token_text(spec, spec->bos), "eos_token",
-                     token_text(spec, lm_tokenizer_eos(tokenizer)), "unk_token", token_text(spec, spec->unk),
-                     "pad_token", token_text(spec, spec->pad), "add_bos_token", spec->add_bos,
-                     "clean_up_tokenization_spaces", 0, "model_max_length", (json_int_t)context_len, "chat_template",
-                     chat_template);
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:b, s:b, s:I, s:o*}", "tokenizer_class",
+                     "PreTrainedTokenizerFast", "bos_token", token_text(spec, spec->bos),
+                     "eos_token", token_text(spec, lm_tokenizer_eos(tokenizer)), "unk_token",
+                     token_text(spec, spec->unk), "pad_token", token_text(spec, spec->pad),
+                     "add_bos_token", spec->add_bos, "clean_up_tokenization_spaces", 0,
+                     "model_max_length", (json_int_t)context_len, "chat_template", chat_template);
 }
 
 /* Takes the document over. */
-static LM_MUST_USE loam_status write_document(json_t *document, const char *dir, const char *name, loam_error *err) {
-    char *path = lm_path_join(dir, name), *text = document ? json_dumps(document, JSON_INDENT(1)) : NULL;
+static LM_MUST_USE loam_status write_document(json_t *document, const char *dir, const char *name,
+                                              loam_error *err) {
+    char *path = lm_path_join(dir, name),
+         *text = document ? json_dumps(document, JSON_INDENT(1)) : NULL;
     json_decref(document);
-    loam_status status =
-        path && text ? lm_file_write_atomic(path, text, strlen(text), err) : lm_error_no_memory(err, 1);
+    loam_status status = path && text ? lm_file_write_atomic(path, text, strlen(text), err)
+                                      : lm_error_no_memory(err, 1);
     free(text); /* jansson's own allocation */
     lm_free(path);
     return status;
 }
 
-loam_status lm_tokenizer_write_folder(const lm_tokenizer *tokenizer, const char *dir, int64_t context_len,
-                                      loam_error *err) {
+loam_status lm_tokenizer_write_folder(const lm_tokenizer *tokenizer, const char *dir,
+                                      int64_t context_len, loam_error *err) {
     const lm_tokenizer_spec *spec = lm_tokenizer_get_spec(tokenizer);
     if (spec->kind != LM_TOKENIZER_BPE)
-        return lm_error_set(err, LOAM_UNSUPPORTED, "%s: a tokenizer.json can be written of byte-level BPE only", dir);
+        return lm_error_set(err, LOAM_UNSUPPORTED,
+                            "%s: a tokenizer.json can be written of byte-level BPE only", dir);
     LM_TRY(write_document(tokenizer_document(spec), dir, "tokenizer.json", err));
-    return write_document(config_document(tokenizer, context_len), dir, "tokenizer_config.json", err);
+    return write_document(config_document(tokenizer, context_len), dir, "tokenizer_config.json",
+                          err);
 }

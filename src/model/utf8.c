@@ -67,7 +67,8 @@ size_t lm_utf8_encode(uint32_t code_point, char out[LM_UTF8_MAX_BYTES]) {
     }
     size_t n = code_point < 0x800 ? 2 : code_point < 0x10000 ? 3 : 4;
     static const uint8_t first_bits[] = {0, 0, 0xc0, 0xe0, 0xf0};
-    for (size_t i = n - 1; i > 0; i--, code_point >>= 6) out[i] = (char)(0x80 | (code_point & 0x3f));
+    for (size_t i = n - 1; i > 0; i--, code_point >>= 6)
+        out[i] = (char)(0x80 | (code_point & 0x3f));
     out[0] = (char)(first_bits[n] | code_point);
     return n;
 }

@@ -52,12 +52,12 @@ struct lm_http_call {
     lm_http_call *previous, *next; /* all calls of the client */
     lm_http_call *next_due;        /* those that reap has to see */
     bool due;
-    bool complete;                 /* raw is a whole answer, ours to free */
+    bool complete; /* raw is a whole answer, ours to free */
     enum evhttp_request_error error;
-    bool failed;                   /* error says how */
-    bool timed_out;                /* while connecting */
+    bool failed;    /* error says how */
+    bool timed_out; /* while connecting */
     bool head_seen;
-    bool ended;                    /* status is known, on_done is due */
+    bool ended; /* status is known, on_done is due */
     bool cancelled;
     loam_status status;
     const char *message;
@@ -139,8 +139,10 @@ static void release_connection(client_connection *connection) {
 }
 
 static void call_free(lm_http_call *call) {
-    if (call->previous) call->previous->next = call->next;
-    else call->client->calls = call->next;
+    if (call->previous)
+        call->previous->next = call->next;
+    else
+        call->client->calls = call->next;
     if (call->next) call->next->previous = call->previous;
     if (call->connect_timer) event_free(call->connect_timer);
     if (call->complete) evhttp_request_free(call->raw);
@@ -235,7 +237,8 @@ static void on_request_chunk(struct evhttp_request *raw, void *arg) {
     struct evbuffer *input = evhttp_request_get_input_buffer(raw);
     size_t len = evbuffer_get_length(input);
     const char *bytes = (const char *)evbuffer_pullup(input, -1);
-    if (!call->cancelled && call->on_body && bytes && len) call->on_body(call, (lm_str){bytes, len}, call->arg);
+    if (!call->cancelled && call->on_body && bytes && len)
+        call->on_body(call, (lm_str){bytes, len}, call->arg);
 }
 
 /* Connected, its TLS handshake included. */
@@ -267,11 +270,15 @@ static loam_status url_parse(const char *text, parsed_url *out, loam_error *err)
     out->port = port > 0 ? port : out->https ? 443 : 80;
     if (strlen(out->host) > 255 || out->port > 65535)
         return lm_error_set(err, LOAM_INVALID, "'%s' names no possible host and port", text);
-    snprintf(out->place, sizeof out->place, "%s://%s:%d", out->https ? "https" : "http", out->host, out->port);
-    if (port > 0) snprintf(out->host_header, sizeof out->host_header, "%s:%d", out->host, port);
-    else snprintf(out->host_header, sizeof out->host_header, "%s", out->host);
+    snprintf(out->place, sizeof out->place, "%s://%s:%d", out->https ? "https" : "http", out->host,
+             out->port);
+    if (port > 0)
+        snprintf(out->host_header, sizeof out->host_header, "%s:%d", out->host, port);
+    else
+        snprintf(out->host_header, sizeof out->host_header, "%s", out->host);
     const char *path = evhttp_uri_get_path(out->uri), *query = evhttp_uri_get_query(out->uri);
-    out->target = lm_asprintf("%s%s%s", path && path[0] ? path : "/", query ? "?" : "", query ? query : "");
+    out->target =
+        lm_asprintf("%s%s%s", path && path[0] ? path : "/", query ? "?" : "", query ? query : "");
     return out->target ? LOAM_OK : lm_error_no_memory(err, 1);
 }
 
@@ -292,34 +299,38 @@ static loam_status tls_context(lm_http_client *client, loam_error *err) {
 }
 
 /* A TLS bufferevent that accepts only a certificate of the host's name (or address). */
-static loam_status tls_bufferevent(lm_http_client *client, const char *host, struct bufferevent **out,
-                                   loam_error *err) {
+static loam_status tls_bufferevent(lm_http_client *client, const char *host,
+                                   struct bufferevent **out, loam_error *err) {
     LM_TRY(tls_context(client, err));
     SSL *ssl = SSL_new(client->tls);
     if (!ssl) return lm_error_no_memory(err, 1);
     X509_VERIFY_PARAM *verify = SSL_get0_param(ssl);
     bool is_address = X509_VERIFY_PARAM_set1_ip_asc(verify, host) == 1;
-    if (!is_address && (SSL_set1_host(ssl, host) != 1 || SSL_set_tlsext_host_name(ssl, host) != 1)) {
+    if (!is_address &&
+        (SSL_set1_host(ssl, host) != 1 || SSL_set_tlsext_host_name(ssl, host) != 1)) {
         SSL_free(ssl);
-        return lm_error_set(err, LOAM_INVALID, "'%s' is no host name that a certificate could bear", host);
+        return lm_error_set(err, LOAM_INVALID, "'%s' is no host name that a certificate could bear",
+                            host);
     }
-    *out = bufferevent_openssl_socket_new(client->base, -1, ssl, BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE);
+    *out = bufferevent_openssl_socket_new(client->base, -1, ssl, BUFFEREVENT_SSL_CONNECTING,
+                                          BEV_OPT_CLOSE_ON_FREE);
     if (!*out) {
         SSL_free(ssl);
         return lm_error_no_memory(err, 1);
     }
-    bufferevent_openssl_set_allow_dirty_shutdown(*out, 1); /* many servers close without the TLS goodbye */
+    bufferevent_openssl_set_allow_dirty_shutdown(
+        *out, 1); /* many servers close without the TLS goodbye */
     return LOAM_OK;
 }
 
-static loam_status connection_new(lm_http_client *client, const parsed_url *url, client_connection **out,
-                                  loam_error *err) {
+static loam_status connection_new(lm_http_client *client, const parsed_url *url,
+                                  client_connection **out, loam_error *err) {
     struct bufferevent *bev = NULL;
     if (url->https) LM_TRY(tls_bufferevent(client, url->host, &bev, err));
     client_connection *connection = lm_calloc(1, sizeof *connection);
     if (connection)
-        connection->raw = evhttp_connection_base_bufferevent_new(client->base, client->dns, bev, url->host,
-                                                                 (ev_uint16_t)url->port);
+        connection->raw = evhttp_connection_base_bufferevent_new(client->base, client->dns, bev,
+                                                                 url->host, (ev_uint16_t)url->port);
     if (!connection || !connection->raw) {
         if (bev && !connection) bufferevent_free(bev);
         lm_free(connection);
@@ -346,8 +357,9 @@ static bool method_of(const char *name, enum evhttp_cmd_type *out) {
     static const struct {
         const char *name;
         enum evhttp_cmd_type type;
-    } methods[] = {{"GET", EVHTTP_REQ_GET},       {"POST", EVHTTP_REQ_POST},   {"PUT", EVHTTP_REQ_PUT},
-                   {"DELETE", EVHTTP_REQ_DELETE}, {"PATCH", EVHTTP_REQ_PATCH}, {"HEAD", EVHTTP_REQ_HEAD}};
+    } methods[] = {{"GET", EVHTTP_REQ_GET},     {"POST", EVHTTP_REQ_POST},
+                   {"PUT", EVHTTP_REQ_PUT},     {"DELETE", EVHTTP_REQ_DELETE},
+                   {"PATCH", EVHTTP_REQ_PATCH}, {"HEAD", EVHTTP_REQ_HEAD}};
     for (size_t i = 0; i < LM_COUNT_OF(methods); i++) {
         if (strcmp(methods[i].name, name) != 0) continue;
         *out = methods[i].type;
@@ -356,8 +368,8 @@ static bool method_of(const char *name, enum evhttp_cmd_type *out) {
     return false;
 }
 
-static loam_status request_fill(struct evhttp_request *raw, const lm_http_call_options *options, const parsed_url *url,
-                                loam_error *err) {
+static loam_status request_fill(struct evhttp_request *raw, const lm_http_call_options *options,
+                                const parsed_url *url, loam_error *err) {
     struct evkeyvalq *headers = evhttp_request_get_output_headers(raw);
     char length[32];
     snprintf(length, sizeof length, "%zu", options->body.len);
@@ -366,9 +378,11 @@ static loam_status request_fill(struct evhttp_request *raw, const lm_http_call_o
         ok = ok && evhttp_add_header(headers, "Content-Length", length) == 0;
     for (size_t i = 0; i < options->n_headers; i++) {
         if (evhttp_add_header(headers, options->headers[i].name, options->headers[i].value) != 0)
-            return lm_error_set(err, LOAM_INVALID, "header '%s' has a line break in it", options->headers[i].name);
+            return lm_error_set(err, LOAM_INVALID, "header '%s' has a line break in it",
+                                options->headers[i].name);
     }
-    ok = ok && evbuffer_add(evhttp_request_get_output_buffer(raw), options->body.ptr, options->body.len) == 0;
+    ok = ok && evbuffer_add(evhttp_request_get_output_buffer(raw), options->body.ptr,
+                            options->body.len) == 0;
     return ok ? LOAM_OK : lm_error_no_memory(err, options->body.len);
 }
 
@@ -384,32 +398,38 @@ static struct evhttp_request *request_new(lm_http_call *call) {
 static lm_http_call *call_new(lm_http_client *client, const lm_http_call_options *options) {
     lm_http_call *call = lm_calloc(1, sizeof *call);
     if (!call) return NULL;
-    *call = (lm_http_call){.client = client, .on_head = options->on_head, .on_body = options->on_body,
-                           .on_done = options->on_done, .arg = options->arg, .next = client->calls};
+    *call = (lm_http_call){.client = client,
+                           .on_head = options->on_head,
+                           .on_body = options->on_body,
+                           .on_done = options->on_done,
+                           .arg = options->arg,
+                           .next = client->calls};
     if (client->calls) client->calls->previous = call;
     client->calls = call;
     return call;
 }
 
 /* Gets the call a connection, idle or new, with its timeouts. */
-static loam_status call_connect(lm_http_call *call, const lm_http_call_options *options, const parsed_url *url,
-                                loam_error *err) {
+static loam_status call_connect(lm_http_call *call, const lm_http_call_options *options,
+                                const parsed_url *url, loam_error *err) {
     lm_http_client *client = call->client;
-    struct timeval timeout = lm_timeval_of_ms(options->timeout_ms ? options->timeout_ms : ANSWER_TIMEOUT_MS);
+    struct timeval timeout =
+        lm_timeval_of_ms(options->timeout_ms ? options->timeout_ms : ANSWER_TIMEOUT_MS);
     call->connection = take_idle(client, url->place);
     if (!call->connection) {
-        struct timeval limit =
-            lm_timeval_of_ms(options->connect_timeout_ms ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS);
+        struct timeval limit = lm_timeval_of_ms(
+            options->connect_timeout_ms ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS);
         LM_TRY(connection_new(client, url, &call->connection, err));
         call->connect_timer = evtimer_new(client->base, on_connect_timer, call);
-        if (!call->connect_timer || event_add(call->connect_timer, &limit) != 0) return lm_error_no_memory(err, 1);
+        if (!call->connect_timer || event_add(call->connect_timer, &limit) != 0)
+            return lm_error_no_memory(err, 1);
     }
     evhttp_connection_set_timeout_tv(call->connection->raw, &timeout);
     return LOAM_OK;
 }
 
-static loam_status call_send(lm_http_call *call, const lm_http_call_options *options, const parsed_url *url,
-                             loam_error *err) {
+static loam_status call_send(lm_http_call *call, const lm_http_call_options *options,
+                             const parsed_url *url, loam_error *err) {
     enum evhttp_cmd_type type;
     if (!method_of(options->method, &type))
         return lm_error_set(err, LOAM_INVALID, "'%s' is not a known HTTP method", options->method);
@@ -430,8 +450,8 @@ static loam_status call_send(lm_http_call *call, const lm_http_call_options *opt
     return LOAM_OK;
 }
 
-loam_status lm_http_client_start(lm_http_client *client, const lm_http_call_options *options, lm_http_call **out,
-                                 loam_error *err) {
+loam_status lm_http_client_start(lm_http_client *client, const lm_http_call_options *options,
+                                 lm_http_call **out, loam_error *err) {
     parsed_url url;
     lm_http_call *call = NULL;
     loam_status status = url_parse(options->url, &url, err);
@@ -477,7 +497,8 @@ loam_status lm_http_client_new(lm_loop *loop, lm_http_client **out, loam_error *
         return lm_error_no_memory(err, 1);
     }
     /* Without a resolver configuration names are looked up by the C library, which blocks; addresses never are. */
-    client->dns = evdns_base_new(client->base, EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+    client->dns = evdns_base_new(client->base, EVDNS_BASE_INITIALIZE_NAMESERVERS |
+                                                   EVDNS_BASE_DISABLE_WHEN_INACTIVE);
     *out = client;
     return LOAM_OK;
 }

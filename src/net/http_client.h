@@ -23,9 +23,9 @@ typedef struct lm_http_call_options {
     const char *url;               /* http://host:port/path or https:// */
     const lm_http_header *headers; /* copied; Host and Content-Length are added */
     size_t n_headers;
-    lm_str body;                   /* copied */
-    int64_t connect_timeout_ms;    /* 0: 5 s */
-    int64_t timeout_ms;            /* without any byte; 0: 300 s */
+    lm_str body;                /* copied */
+    int64_t connect_timeout_ms; /* 0: 5 s */
+    int64_t timeout_ms;         /* without any byte; 0: 300 s */
     void (*on_head)(lm_http_call *call, int http_status, void *arg);
     void (*on_body)(lm_http_call *call, lm_str bytes, void *arg);
     void (*on_done)(lm_http_call *call, loam_status status, const char *message, void *arg);
@@ -34,13 +34,14 @@ typedef struct lm_http_call_options {
 
 loam_status lm_http_client_new(lm_loop *loop, lm_http_client **out, loam_error *err) LM_MUST_USE;
 void lm_http_client_free(lm_http_client *client);
-loam_status lm_http_client_start(lm_http_client *client, const lm_http_call_options *options, lm_http_call **out,
-                                 loam_error *err) LM_MUST_USE;
+loam_status lm_http_client_start(lm_http_client *client, const lm_http_call_options *options,
+                                 lm_http_call **out, loam_error *err) LM_MUST_USE;
 void lm_http_call_cancel(lm_http_call *call); /* closes the connection, no further callback */
 
 /* Stops reading the answer, so that its server is slowed down in turn; and goes on. A paused call has no timeout. */
 void lm_http_call_pause(lm_http_call *call);
 void lm_http_call_resume(lm_http_call *call);
-const char *lm_http_call_header(const lm_http_call *call, const char *name); /* of the answer, from on_head on */
+const char *lm_http_call_header(const lm_http_call *call,
+                                const char *name); /* of the answer, from on_head on */
 
 #endif

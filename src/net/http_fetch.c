@@ -34,8 +34,10 @@ static size_t on_bytes(char *bytes, size_t size, size_t count, void *arg) {
 
 static struct curl_slist *header_list(const lm_http_fetch_options *options) {
     struct curl_slist *list = NULL;
-    char *type = lm_asprintf("Content-Type: %s", options->content_type ? options->content_type : "application/json");
-    char *bearer = options->bearer ? lm_asprintf("Authorization: Bearer %s", options->bearer) : NULL;
+    char *type = lm_asprintf("Content-Type: %s",
+                             options->content_type ? options->content_type : "application/json");
+    char *bearer =
+        options->bearer ? lm_asprintf("Authorization: Bearer %s", options->bearer) : NULL;
     if (type && options->body.len) list = curl_slist_append(list, type);
     if (bearer) list = curl_slist_append(list, bearer);
     list = curl_slist_append(list, "Expect:"); /* no round trip before a large body */
@@ -61,36 +63,44 @@ static void set_options(fetch_state *state, struct curl_slist *headers, char *me
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)options->body.len);
     }
     const char *method = options->method ? options->method : "GET";
-    if (strcmp(method, "HEAD") == 0) curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
-    else curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+    if (strcmp(method, "HEAD") == 0)
+        curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+    else
+        curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
 }
 
-static loam_status status_of(CURLcode code, const fetch_state *state, const char *message, loam_error *err) {
+static loam_status status_of(CURLcode code, const fetch_state *state, const char *message,
+                             loam_error *err) {
     const char *url = state->options->url;
     const char *text = message[0] ? message : curl_easy_strerror(code);
     switch (code) {
     case CURLE_OK: return LOAM_OK;
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL: return lm_error_set(err, LOAM_INVALID, "'%s' is not an http or https address", url);
+    case CURLE_UNSUPPORTED_PROTOCOL:
+        return lm_error_set(err, LOAM_INVALID, "'%s' is not an http or https address", url);
     case CURLE_OUT_OF_MEMORY: return lm_error_no_memory(err, 1);
     case CURLE_WRITE_ERROR:
         if (state->broken_off) return lm_error_set(err, LOAM_CANCELLED, "%s: broken off", url);
-        return lm_buf_status(state->answer, err) == LOAM_OK ? lm_error_set(err, LOAM_IO, "%s: %s", url, text)
-                                                            : lm_error_prefix(err, state->answer->status, "%s", url);
+        return lm_buf_status(state->answer, err) == LOAM_OK
+                   ? lm_error_set(err, LOAM_IO, "%s: %s", url, text)
+                   : lm_error_prefix(err, state->answer->status, "%s", url);
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_CONNECT:
         lm_error_set(err, LOAM_UNAVAILABLE, "%s: %s", url, text);
-        return lm_error_hint(err, LOAM_UNAVAILABLE, "is the server running, and is this its address?");
+        return lm_error_hint(err, LOAM_UNAVAILABLE,
+                             "is the server running, and is this its address?");
     case CURLE_OPERATION_TIMEDOUT:
     case CURLE_GOT_NOTHING: return lm_error_set(err, LOAM_UNAVAILABLE, "%s: %s", url, text);
     default: return lm_error_set(err, LOAM_IO, "%s: %s", url, text);
     }
 }
 
-loam_status lm_http_fetch(const lm_http_fetch_options *options, int *out_http_status, lm_buf *answer, loam_error *err) {
+loam_status lm_http_fetch(const lm_http_fetch_options *options, int *out_http_status,
+                          lm_buf *answer, loam_error *err) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, init_curl);
-    lm_buf_init(answer, options->max_answer_bytes ? options->max_answer_bytes : DEFAULT_MAX_ANSWER_BYTES);
+    lm_buf_init(answer,
+                options->max_answer_bytes ? options->max_answer_bytes : DEFAULT_MAX_ANSWER_BYTES);
     fetch_state state = {.options = options, .curl = curl_easy_init(), .answer = answer};
     if (!state.curl) return lm_error_no_memory(err, 1);
     char message[CURL_ERROR_SIZE] = "";

@@ -8,9 +8,9 @@
 #include "base/str.h"
 
 typedef struct lm_http_fetch_options {
-    const char *method;      /* NULL: GET */
+    const char *method; /* NULL: GET */
     const char *url;
-    const char *bearer;      /* API key for Authorization, or NULL */
+    const char *bearer;       /* API key for Authorization, or NULL */
     const char *content_type; /* of the body; NULL: application/json */
     lm_str body;
     int64_t timeout_ms;      /* for the whole answer; 0: none (streams) */
@@ -22,7 +22,7 @@ typedef struct lm_http_fetch_options {
 } lm_http_fetch_options;
 
 /* LOAM_OK whenever an answer came, whatever its HTTP status. answer is initialized here; lm_buf_deinit it. */
-loam_status lm_http_fetch(const lm_http_fetch_options *options, int *out_http_status, lm_buf *answer,
-                          loam_error *err) LM_MUST_USE;
+loam_status lm_http_fetch(const lm_http_fetch_options *options, int *out_http_status,
+                          lm_buf *answer, loam_error *err) LM_MUST_USE;
 
 #endif

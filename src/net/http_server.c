@@ -57,12 +57,12 @@ struct lm_http_server {
 struct lm_http_request {
     lm_http_server *server;
     struct evhttp_request *raw;
-    char *path;  /* decoded */
+    char *path;                        /* decoded */
     char *params[LM_ROUTE_MAX_PARAMS]; /* decoded values */
     lm_route_params route;
     struct evkeyvalq query; /* parsed on first use */
     bool query_parsed;
-    bool answered; /* the handler has sent all it will */
+    bool answered;       /* the handler has sent all it will */
     size_t n_queued;     /* bytes not taken by the client after the last send of a stream */
     int64_t progress_ns; /* when the client was last seen taking some */
     void (*on_close)(lm_http_request *request, void *arg);
@@ -209,7 +209,8 @@ static void dispatch(lm_http_request *request) {
         reply_error(request, 400, "the request's path is not one");
         return;
     }
-    if (evbuffer_get_length(evhttp_request_get_input_buffer(request->raw)) > request->server->options.max_body_bytes) {
+    if (evbuffer_get_length(evhttp_request_get_input_buffer(request->raw)) >
+        request->server->options.max_body_bytes) {
         reply_error(request, 413, "the request's body is too large");
         return;
     }
@@ -235,7 +236,8 @@ static void mind_unread_body(lm_http_request *request) {
     enum evhttp_cmd_type type = evhttp_request_get_command(request->raw);
     if (type == EVHTTP_REQ_POST || type == EVHTTP_REQ_PUT || type == EVHTTP_REQ_PATCH) return;
     const char *length = lm_http_request_header(request, "Content-Length");
-    if ((length && strcmp(length, "0") != 0) || lm_http_request_header(request, "Transfer-Encoding"))
+    if ((length && strcmp(length, "0") != 0) ||
+        lm_http_request_header(request, "Transfer-Encoding"))
         lm_http_reply_header(request, "Connection", "close");
 }
 
@@ -262,7 +264,8 @@ static struct bufferevent *new_connection(struct event_base *base, void *arg) {
     struct bufferevent *bev = bufferevent_socket_new(base, -1, 0);
     if (!bev) return NULL;
     /* without this mark a client could fill our memory while its request is being answered */
-    bufferevent_setwatermark(bev, EV_READ, 0, 2 * server->options.max_body_bytes + 2 * HEADER_MAX_BYTES);
+    bufferevent_setwatermark(bev, EV_READ, 0,
+                             2 * server->options.max_body_bytes + 2 * HEADER_MAX_BYTES);
     if (lm_read_watch_add(server->read_watch, bev)) return bev;
     bufferevent_free(bev);
     return NULL;
@@ -279,7 +282,8 @@ static void on_accept_error(struct evconnlistener *listener, void *arg) {
     lm_http_server *server = arg;
     lm_log(LM_LOG_WARN, "net", "cannot accept a connection: %s", strerror(errno));
     if (server->accept_pause) return;
-    if (lm_timer_new(server->loop, ACCEPT_PAUSE_MS, 0, resume_accepting, server, &server->accept_pause, NULL) == LOAM_OK)
+    if (lm_timer_new(server->loop, ACCEPT_PAUSE_MS, 0, resume_accepting, server,
+                     &server->accept_pause, NULL) == LOAM_OK)
         evconnlistener_disable(listener);
 }
 
@@ -290,8 +294,9 @@ static void prepare_listener(lm_http_server *server, evutil_socket_t fd) {
     socklen_t len = sizeof address;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (getsockname(fd, (struct sockaddr *)&address, &len) != 0) return;
-    server->port = ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                                       : ((struct sockaddr_in *)&address)->sin_port);
+    server->port =
+        ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                            : ((struct sockaddr_in *)&address)->sin_port);
 }
 
 /* SO_REUSEPORT lets a second program of the same user listen where one listens already, and the kernel would deal the
@@ -308,9 +313,11 @@ static int port_in_use(const struct addrinfo *address) {
 
 static loam_status listen_failed(const lm_http_server_options *options, int code, loam_error *err) {
     errno = code;
-    loam_status status = lm_error_errno(err, "cannot listen on %s port %d", options->host, options->port);
+    loam_status status =
+        lm_error_errno(err, "cannot listen on %s port %d", options->host, options->port);
     if (code != EADDRINUSE) return status;
-    return lm_error_hint(err, status, "stop what listens there, or choose another port; port 0 is any free one");
+    return lm_error_hint(err, status,
+                         "stop what listens there, or choose another port; port 0 is any free one");
 }
 
 static loam_status listen_on(lm_http_server *server, loam_error *err) {
@@ -320,14 +327,15 @@ static loam_status listen_on(lm_http_server *server, loam_error *err) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found;
     int code = getaddrinfo(options->host, port, &hints, &found);
     if (code != 0)
-        return lm_error_set(err, LOAM_INVALID, "cannot listen on %s port %d: %s", options->host, options->port,
-                            gai_strerror(code));
+        return lm_error_set(err, LOAM_INVALID, "cannot listen on %s port %d: %s", options->host,
+                            options->port, gai_strerror(code));
     unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE |
                      (options->reuse_port ? LEV_OPT_REUSEABLE_PORT : 0);
     int failure = options->reuse_port && !options->joins_port ? port_in_use(found) : 0;
     if (failure == 0) {
-        server->listener = evconnlistener_new_bind(lm_loop_base(server->loop), NULL, NULL, flags, LISTEN_BACKLOG,
-                                                   found->ai_addr, (int)found->ai_addrlen);
+        server->listener =
+            evconnlistener_new_bind(lm_loop_base(server->loop), NULL, NULL, flags, LISTEN_BACKLOG,
+                                    found->ai_addr, (int)found->ai_addrlen);
         if (!server->listener) failure = errno;
     }
     freeaddrinfo(found);
@@ -342,8 +350,8 @@ static loam_status listen_on(lm_http_server *server, loam_error *err) {
     return LOAM_OK;
 }
 
-loam_status lm_http_server_new(lm_loop *loop, const lm_http_server_options *options, lm_http_server **out,
-                               loam_error *err) {
+loam_status lm_http_server_new(lm_loop *loop, const lm_http_server_options *options,
+                               lm_http_server **out, loam_error *err) {
     lm_http_server *server = lm_calloc(1, sizeof *server);
     if (!server) return lm_error_no_memory(err, sizeof *server);
     server->loop = loop;
@@ -356,7 +364,8 @@ loam_status lm_http_server_new(lm_loop *loop, const lm_http_server_options *opti
         lm_http_server_free(server);
         return lm_error_no_memory(err, 1);
     }
-    loam_status status = lm_read_watch_new(REQUEST_TIMEOUTS * server->options.timeout_ms, &server->read_watch, err);
+    loam_status status =
+        lm_read_watch_new(REQUEST_TIMEOUTS * server->options.timeout_ms, &server->read_watch, err);
     struct timeval timeout = lm_timeval_of_ms(server->options.timeout_ms);
     evhttp_set_timeout_tv(server->http, &timeout);
     evhttp_set_max_headers_size(server->http, HEADER_MAX_BYTES);
@@ -420,7 +429,8 @@ const char *lm_http_request_param(const lm_http_request *request, const char *na
 }
 
 const char *lm_http_request_query(const lm_http_request *request, const char *name) {
-    lm_http_request *mutable_request = (lm_http_request *)request; /* parsing on first use is not a visible change */
+    lm_http_request *mutable_request =
+        (lm_http_request *)request; /* parsing on first use is not a visible change */
     if (!request->query_parsed) {
         const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request->raw);
         const char *query = uri ? evhttp_uri_get_query(uri) : NULL;
@@ -448,8 +458,8 @@ lm_str lm_http_request_body(const lm_http_request *request) {
     return bytes ? (lm_str){bytes, len} : LM_STR("");
 }
 
-void lm_http_request_on_close(lm_http_request *request, void (*on_close)(lm_http_request *request, void *arg),
-                              void *arg) {
+void lm_http_request_on_close(lm_http_request *request,
+                              void (*on_close)(lm_http_request *request, void *arg), void *arg) {
     request->on_close = on_close;
     request->on_close_arg = arg;
 }
@@ -464,7 +474,8 @@ static void add_common_headers(lm_http_request *request, const char *content_typ
     if (request->server->draining) lm_http_reply_header(request, "Connection", "close");
 }
 
-void lm_http_reply(lm_http_request *request, int http_status, const char *content_type, lm_str body) {
+void lm_http_reply(lm_http_request *request, int http_status, const char *content_type,
+                   lm_str body) {
     LM_ASSERT(!request->answered);
     request->answered = true;
     add_common_headers(request, content_type);
@@ -478,7 +489,8 @@ void lm_http_reply_json(lm_http_request *request, int http_status, json_t *body)
     if (text)
         lm_http_reply(request, http_status, "application/json", lm_str_of(text));
     else
-        lm_http_reply(request, 500, "application/json", LM_STR("{\"error\":{\"message\":\"out of memory\"}}"));
+        lm_http_reply(request, 500, "application/json",
+                      LM_STR("{\"error\":{\"message\":\"out of memory\"}}"));
     free(text);
 }
 
@@ -493,7 +505,8 @@ void lm_http_stream_begin(lm_http_request *request, int http_status, const char 
 static void drop_if_stalled(lm_http_request *request) {
     size_t n_queued = lm_http_stream_queued_bytes(request);
     int64_t now_ns = lm_clock_mono_ns();
-    if (n_queued == 0 || n_queued < request->n_queued || request->progress_ns == 0) request->progress_ns = now_ns;
+    if (n_queued == 0 || n_queued < request->n_queued || request->progress_ns == 0)
+        request->progress_ns = now_ns;
     if (now_ns - request->progress_ns > request->server->options.timeout_ms * 1000000)
         shutdown(bufferevent_getfd(request_bufferevent(request)), SHUT_RDWR);
 }

@@ -31,16 +31,17 @@ typedef struct lm_http_route {
     const char *method; /* "GET"; "*" any */
     const char *path;
     lm_http_handler *handler;
-    void *arg;          /* passed to the handler */
+    void *arg; /* passed to the handler */
 } lm_http_route;
 
 typedef struct lm_http_server_options {
-    const char *host;       /* "127.0.0.1"; a bare name or address */
-    int port;               /* 0: any free one, see lm_http_server_port */
-    size_t max_body_bytes;  /* 0: 8 MiB */
-    int64_t timeout_ms;     /* 0: 60 s without progress on a connection that is reading or writing */
-    bool reuse_port;        /* several loops share the port (SO_REUSEPORT) */
-    bool joins_port;        /* with reuse_port: not the first of these loops; the first is refused a port that is in use */
+    const char *host;      /* "127.0.0.1"; a bare name or address */
+    int port;              /* 0: any free one, see lm_http_server_port */
+    size_t max_body_bytes; /* 0: 8 MiB */
+    int64_t timeout_ms;    /* 0: 60 s without progress on a connection that is reading or writing */
+    bool reuse_port;       /* several loops share the port (SO_REUSEPORT) */
+    bool
+        joins_port; /* with reuse_port: not the first of these loops; the first is refused a port that is in use */
     const lm_http_route *routes; /* borrowed for the server's life; the first match wins */
     size_t n_routes;
     /* Answers an error the server itself found (400, 404, 405, 413); NULL: a short JSON text. */
@@ -48,8 +49,8 @@ typedef struct lm_http_server_options {
     void *on_error_arg;
 } lm_http_server_options;
 
-loam_status lm_http_server_new(lm_loop *loop, const lm_http_server_options *options, lm_http_server **out,
-                               loam_error *err) LM_MUST_USE;
+loam_status lm_http_server_new(lm_loop *loop, const lm_http_server_options *options,
+                               lm_http_server **out, loam_error *err) LM_MUST_USE;
 /* Stops listening and closes all connections (on_close fires for unanswered requests). */
 void lm_http_server_free(lm_http_server *server);
 int lm_http_server_port(const lm_http_server *server);
@@ -61,19 +62,23 @@ lm_loop *lm_http_request_loop(const lm_http_request *request);
 const char *lm_http_request_method(const lm_http_request *request);
 const char *lm_http_request_path(const lm_http_request *request);   /* decoded, without the query */
 const char *lm_http_request_target(const lm_http_request *request); /* as sent: path and query */
-const char *lm_http_request_param(const lm_http_request *request, const char *name); /* from {name}, decoded */
+const char *lm_http_request_param(const lm_http_request *request,
+                                  const char *name); /* from {name}, decoded */
 const char *lm_http_request_query(const lm_http_request *request, const char *name); /* decoded */
 const char *lm_http_request_header(const lm_http_request *request, const char *name);
 const char *lm_http_request_peer(const lm_http_request *request); /* client's address */
 lm_str lm_http_request_body(const lm_http_request *request);
 
 /* Free slot for the handler's own state, and the disconnect callback (see the top). */
-void lm_http_request_on_close(lm_http_request *request, void (*on_close)(lm_http_request *request, void *arg), void *arg);
+void lm_http_request_on_close(lm_http_request *request,
+                              void (*on_close)(lm_http_request *request, void *arg), void *arg);
 
 /* Extra header for the reply or stream to come. */
 void lm_http_reply_header(lm_http_request *request, const char *name, const char *value);
-void lm_http_reply(lm_http_request *request, int http_status, const char *content_type, lm_str body);
-void lm_http_reply_json(lm_http_request *request, int http_status, json_t *body); /* steals the reference */
+void lm_http_reply(lm_http_request *request, int http_status, const char *content_type,
+                   lm_str body);
+void lm_http_reply_json(lm_http_request *request, int http_status,
+                        json_t *body); /* steals the reference */
 
 /* A chunked reply in pieces. send copies; `queued` says how much the client has not taken yet, for back-pressure. */
 void lm_http_stream_begin(lm_http_request *request, int http_status, const char *content_type);

@@ -94,7 +94,8 @@ static loam_status loop_init(lm_loop *loop, loam_error *err) {
     loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (loop->wake_fd < 0) return lm_error_errno(err, "cannot make an event loop");
     loop->wake_event = event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
-    if (!loop->wake_event || event_add(loop->wake_event, NULL) != 0) return lm_error_no_memory(err, 1);
+    if (!loop->wake_event || event_add(loop->wake_event, NULL) != 0)
+        return lm_error_no_memory(err, 1);
     return LOAM_OK;
 }
 
@@ -152,7 +153,8 @@ loam_status lm_loop_post(lm_loop *loop, lm_loop_fn *fn, void *arg, loam_error *e
     pthread_mutex_lock(&loop->lock);
     bool first = loop->posted.len == 0;
     if (loop->posted.len >= POSTED_MAX)
-        status = lm_error_set(err, LOAM_LIMIT, "the event loop has %d functions waiting", POSTED_MAX);
+        status =
+            lm_error_set(err, LOAM_LIMIT, "the event loop has %d functions waiting", POSTED_MAX);
     else if (!lm_vec_push(&loop->posted, ((posted_fn){fn, arg})))
         status = lm_error_no_memory(err, sizeof(posted_fn));
     if (status == LOAM_OK && first) wake(loop);
@@ -169,8 +171,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg) {
     timer->fn(timer->arg); /* may free the timer */
 }
 
-loam_status lm_timer_new(lm_loop *loop, int64_t delay_ms, int64_t period_ms, lm_loop_fn *fn, void *arg, lm_timer **out,
-                         loam_error *err) {
+loam_status lm_timer_new(lm_loop *loop, int64_t delay_ms, int64_t period_ms, lm_loop_fn *fn,
+                         void *arg, lm_timer **out, loam_error *err) {
     lm_timer *timer = lm_calloc(1, sizeof *timer);
     if (!timer) return lm_error_no_memory(err, sizeof *timer);
     *timer = (lm_timer){.period_ms = period_ms, .fn = fn, .arg = arg};
@@ -195,7 +197,8 @@ static void on_signal(evutil_socket_t signal_number, short what, void *arg) {
     handler->fn(handler->arg);
 }
 
-loam_status lm_loop_on_signal(lm_loop *loop, int signal_number, lm_loop_fn *fn, void *arg, loam_error *err) {
+loam_status lm_loop_on_signal(lm_loop *loop, int signal_number, lm_loop_fn *fn, void *arg,
+                              loam_error *err) {
     signal_handler *handler = lm_calloc(1, sizeof *handler);
     if (!handler) return lm_error_no_memory(err, sizeof *handler);
     *handler = (signal_handler){.fn = fn, .arg = arg, .next = loop->signals};

@@ -16,7 +16,8 @@ typedef struct lm_timer lm_timer;
 typedef void lm_loop_fn(void *arg);
 
 loam_status lm_loop_new(lm_loop **out, loam_error *err) LM_MUST_USE;
-void lm_loop_free(lm_loop *loop); /* after run has returned; posted functions that did not run are dropped */
+void lm_loop_free(
+    lm_loop *loop); /* after run has returned; posted functions that did not run are dropped */
 
 /* Serves events until lm_loop_stop. */
 loam_status lm_loop_run(lm_loop *loop, loam_error *err) LM_MUST_USE;
@@ -26,11 +27,12 @@ void lm_loop_stop(lm_loop *loop);
 loam_status lm_loop_post(lm_loop *loop, lm_loop_fn *fn, void *arg, loam_error *err) LM_MUST_USE;
 
 /* fn(arg) after delay_ms, then every period_ms (0: once). Freeing cancels; free it also after a single shot. */
-loam_status lm_timer_new(lm_loop *loop, int64_t delay_ms, int64_t period_ms, lm_loop_fn *fn, void *arg,
-                         lm_timer **out, loam_error *err) LM_MUST_USE;
+loam_status lm_timer_new(lm_loop *loop, int64_t delay_ms, int64_t period_ms, lm_loop_fn *fn,
+                         void *arg, lm_timer **out, loam_error *err) LM_MUST_USE;
 void lm_timer_free(lm_timer *timer);
 
 /* fn(arg) on the loop's thread when the process gets the signal. Freed with the loop. */
-loam_status lm_loop_on_signal(lm_loop *loop, int signal_number, lm_loop_fn *fn, void *arg, loam_error *err) LM_MUST_USE;
+loam_status lm_loop_on_signal(lm_loop *loop, int signal_number, lm_loop_fn *fn, void *arg,
+                              loam_error *err) LM_MUST_USE;
 
 #endif

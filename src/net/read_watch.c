@@ -28,7 +28,8 @@ static lm_str key_of(struct evbuffer *const *input) {
 static read_entry *find(const lm_read_watch *watch, struct bufferevent *connection) {
     struct evbuffer *input = bufferevent_get_input(connection);
     uint64_t value;
-    return lm_map_get(watch->entries, key_of(&input), &value) ? (read_entry *)(uintptr_t)value : NULL;
+    return lm_map_get(watch->entries, key_of(&input), &value) ? (read_entry *)(uintptr_t)value
+                                                              : NULL;
 }
 
 static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg) {
@@ -36,7 +37,8 @@ static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info
     if (info->n_added == 0 || entry->paused) return;
     int64_t now_ns = lm_clock_mono_ns();
     if (entry->since_ns == 0) entry->since_ns = now_ns;
-    if (now_ns - entry->since_ns > entry->watch->limit_ns) shutdown(bufferevent_getfd(entry->connection), SHUT_RDWR);
+    if (now_ns - entry->since_ns > entry->watch->limit_ns)
+        shutdown(bufferevent_getfd(entry->connection), SHUT_RDWR);
 }
 
 loam_status lm_read_watch_new(int64_t limit_ms, lm_read_watch **out, loam_error *err) {
@@ -86,5 +88,6 @@ void lm_read_watch_resume(lm_read_watch *watch, struct bufferevent *connection) 
     read_entry *entry = find(watch, connection);
     if (!entry) return;
     entry->paused = false;
-    entry->since_ns = evbuffer_get_length(bufferevent_get_input(connection)) ? lm_clock_mono_ns() : 0;
+    entry->since_ns =
+        evbuffer_get_length(bufferevent_get_input(connection)) ? lm_clock_mono_ns() : 0;
 }

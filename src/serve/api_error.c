@@ -17,7 +17,8 @@ loam_status lm_api_invalid(lm_api_error *error, const char *param, const char *f
     return LOAM_INVALID;
 }
 
-loam_status lm_api_fail(lm_api_error *error, int http_status, const char *code, const char *fmt, ...) {
+loam_status lm_api_fail(lm_api_error *error, int http_status, const char *code, const char *fmt,
+                        ...) {
     *error = (lm_api_error){.http_status = http_status, .code = code};
     va_list args;
     va_start(args, fmt);
@@ -45,22 +46,28 @@ void lm_api_error_write(const lm_api_error *error, lm_buf *out) {
     lm_buf_puts(out, "{\"error\":{\"message\":");
     lm_json_text_write(out, lm_str_of(error->message));
     lm_buf_printf(out, ",\"type\":\"%s\",\"param\":", type_of(error->http_status));
-    if (error->param[0]) lm_json_text_write(out, lm_str_of(error->param));
-    else lm_buf_puts(out, "null");
-    if (error->code) lm_buf_printf(out, ",\"code\":\"%s\"}}", error->code);
-    else lm_buf_puts(out, ",\"code\":null}}");
+    if (error->param[0])
+        lm_json_text_write(out, lm_str_of(error->param));
+    else
+        lm_buf_puts(out, "null");
+    if (error->code)
+        lm_buf_printf(out, ",\"code\":\"%s\"}}", error->code);
+    else
+        lm_buf_puts(out, ",\"code\":null}}");
 }
 
 void lm_api_error_reply(lm_http_request *request, const lm_api_error *error) {
     lm_buf text;
     lm_buf_init(&text, ERROR_MAX_BYTES);
     lm_api_error_write(error, &text);
-    if (error->http_status == 429 || error->http_status == 503) lm_http_reply_header(request, "Retry-After", "1");
+    if (error->http_status == 429 || error->http_status == 503)
+        lm_http_reply_header(request, "Retry-After", "1");
     lm_http_reply(request, error->http_status, "application/json", lm_buf_view(&text));
     lm_buf_deinit(&text);
 }
 
-void lm_api_on_http_error(lm_http_request *request, int http_status, const char *message, void *arg) {
+void lm_api_on_http_error(lm_http_request *request, int http_status, const char *message,
+                          void *arg) {
     lm_api_error error;
     lm_api_fail(&error, http_status, http_status == 404 ? "not_found" : NULL, "%s", message);
     lm_api_error_reply(request, &error);

@@ -14,10 +14,12 @@ typedef struct lm_api_error {
 } lm_api_error;
 
 /* 400 about one field ("" for the whole body); returns LOAM_INVALID. */
-loam_status lm_api_invalid(lm_api_error *error, const char *param, const char *fmt, ...) LM_PRINTF(3, 4);
+loam_status lm_api_invalid(lm_api_error *error, const char *param, const char *fmt, ...)
+    LM_PRINTF(3, 4);
 
 /* Any other; returns LOAM_INVALID too, so that callers can hand it on. */
-loam_status lm_api_fail(lm_api_error *error, int http_status, const char *code, const char *fmt, ...) LM_PRINTF(4, 5);
+loam_status lm_api_fail(lm_api_error *error, int http_status, const char *code, const char *fmt,
+                        ...) LM_PRINTF(4, 5);
 
 /* What a failed call of ours means to a client: LIMIT is 429, INVALID 400, UNAVAILABLE and IO 503, the rest 500. */
 void lm_api_error_from(lm_api_error *error, const loam_error *err);
@@ -29,6 +31,7 @@ void lm_api_error_reply(lm_http_request *request, const lm_api_error *error);
 void lm_api_error_write(const lm_api_error *error, lm_buf *out);
 
 /* lm_http_server_options.on_error. */
-void lm_api_on_http_error(lm_http_request *request, int http_status, const char *message, void *arg);
+void lm_api_on_http_error(lm_http_request *request, int http_status, const char *message,
+                          void *arg);
 
 #endif

@@ -57,7 +57,8 @@ static void write_llama3(const lm_chat_message *messages, size_t n, lm_chat_writ
 static void write_llama2(const lm_chat_message *messages, size_t n, lm_chat_writer *writer) {
     bool open = false;
     for (size_t i = 0; i < n; i++) {
-        bool is_system = lm_str_is(messages[i].role, "system"), is_answer = lm_str_is(messages[i].role, "assistant");
+        bool is_system = lm_str_is(messages[i].role, "system"),
+             is_answer = lm_str_is(messages[i].role, "assistant");
         if (is_answer) {
             put(writer, open ? " [/INST] " : "");
             put_foreign(writer, trimmed(messages[i].content));
@@ -94,21 +95,23 @@ static const lm_chat_format PLAIN = {"plain", NULL, NULL, "\nuser:", write_plain
 
 const lm_chat_format *lm_chat_format_of(lm_str chat_template) {
     for (size_t i = 0; i < LM_COUNT_OF(FORMATS); i++)
-        if (chat_template.len && memmem(chat_template.ptr, chat_template.len, FORMATS[i].landmark, strlen(FORMATS[i].landmark)))
+        if (chat_template.len && memmem(chat_template.ptr, chat_template.len, FORMATS[i].landmark,
+                                        strlen(FORMATS[i].landmark)))
             return &FORMATS[i];
     return &PLAIN;
 }
 
 static size_t n_control(const lm_tokenizer *tokenizer, const lm_vec_i32 *ids, size_t from) {
     size_t n = 0;
-    for (size_t i = from; i < ids->len; i++) n += lm_tokenizer_token_type(tokenizer, ids->ptr[i]) == LM_TOKEN_CONTROL;
+    for (size_t i = from; i < ids->len; i++)
+        n += lm_tokenizer_token_type(tokenizer, ids->ptr[i]) == LM_TOKEN_CONTROL;
     return n;
 }
 
 /* Control tokens of the format alone, around messages without content. */
 static loam_status count_own_control(const lm_chat_format *format, const lm_tokenizer *tokenizer,
-                                     const lm_chat_message *messages, size_t n, lm_encode_options options, size_t *out,
-                                     loam_error *err) {
+                                     const lm_chat_message *messages, size_t n,
+                                     lm_encode_options options, size_t *out, loam_error *err) {
     lm_chat_writer writer = {0};
     lm_vec_i32 ids = {0};
     lm_chat_message *hollow = lm_calloc(n + 1, sizeof *hollow);
@@ -117,7 +120,8 @@ static loam_status count_own_control(const lm_chat_format *format, const lm_toke
     lm_buf_init(&writer.text, PROMPT_MAX_BYTES);
     format->write(hollow, n, &writer);
     loam_status status = lm_buf_status(&writer.text, err);
-    if (status == LOAM_OK) status = lm_tokenizer_encode(tokenizer, lm_buf_view(&writer.text), options, &ids, err);
+    if (status == LOAM_OK)
+        status = lm_tokenizer_encode(tokenizer, lm_buf_view(&writer.text), options, &ids, err);
     if (status == LOAM_OK) *out = n_control(tokenizer, &ids, 0);
     lm_free(hollow);
     lm_vec_deinit(&ids);
@@ -128,8 +132,8 @@ static loam_status count_own_control(const lm_chat_format *format, const lm_toke
 
 /* Stretch by stretch: foreign ones without control tokens. Words at the seams may be cut differently than in the whole
  * text, which is why this is only for messages that spell control tokens. */
-static loam_status encode_apart(const lm_chat_writer *writer, const lm_tokenizer *tokenizer, bool add_bos, lm_vec_i32 *ids,
-                                loam_error *err) {
+static loam_status encode_apart(const lm_chat_writer *writer, const lm_tokenizer *tokenizer,
+                                bool add_bos, lm_vec_i32 *ids, loam_error *err) {
     size_t at = 0;
     for (size_t i = 0; i <= writer->foreign.len; i++) {
         bool more = i < writer->foreign.len;
@@ -145,16 +149,21 @@ static loam_status encode_apart(const lm_chat_writer *writer, const lm_tokenizer
     return LOAM_OK;
 }
 
-loam_status lm_chat_encode(const lm_chat_format *format, const lm_tokenizer *tokenizer, const lm_chat_message *messages,
-                           size_t n, lm_vec_i32 *ids, loam_error *err) {
+loam_status lm_chat_encode(const lm_chat_format *format, const lm_tokenizer *tokenizer,
+                           const lm_chat_message *messages, size_t n, lm_vec_i32 *ids,
+                           loam_error *err) {
     lm_chat_writer writer = {0};
     size_t begin = ids->len, n_own = 0;
-    lm_encode_options options = {.add_bos = lm_tokenizer_adds_bos(tokenizer), .parse_special = true};
+    lm_encode_options options = {.add_bos = lm_tokenizer_adds_bos(tokenizer),
+                                 .parse_special = true};
     lm_buf_init(&writer.text, PROMPT_MAX_BYTES);
     format->write(messages, n, &writer);
-    loam_status status = writer.out_of_memory ? lm_error_no_memory(err, 1) : lm_buf_status(&writer.text, err);
-    if (status == LOAM_OK) status = count_own_control(format, tokenizer, messages, n, options, &n_own, err);
-    if (status == LOAM_OK) status = lm_tokenizer_encode(tokenizer, lm_buf_view(&writer.text), options, ids, err);
+    loam_status status =
+        writer.out_of_memory ? lm_error_no_memory(err, 1) : lm_buf_status(&writer.text, err);
+    if (status == LOAM_OK)
+        status = count_own_control(format, tokenizer, messages, n, options, &n_own, err);
+    if (status == LOAM_OK)
+        status = lm_tokenizer_encode(tokenizer, lm_buf_view(&writer.text), options, ids, err);
     if (status == LOAM_OK && n_control(tokenizer, ids, begin) != n_own) {
         ids->len = begin;
         status = encode_apart(&writer, tokenizer, options.add_bos, ids, err);

@@ -29,7 +29,8 @@ typedef struct lm_chat_format {
 const lm_chat_format *lm_chat_format_of(lm_str chat_template);
 
 /* Appends the prompt that makes the model answer the messages. */
-loam_status lm_chat_encode(const lm_chat_format *format, const lm_tokenizer *tokenizer, const lm_chat_message *messages,
-                           size_t n, lm_vec_i32 *ids, loam_error *err) LM_MUST_USE;
+loam_status lm_chat_encode(const lm_chat_format *format, const lm_tokenizer *tokenizer,
+                           const lm_chat_message *messages, size_t n, lm_vec_i32 *ids,
+                           loam_error *err) LM_MUST_USE;
 
 #endif

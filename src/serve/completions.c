@@ -62,8 +62,10 @@ static void completion_free(completion *c) {
 
 static void count(const completion *c, int http_status) {
     lm_metrics *metrics = c->context->metrics;
-    lm_metrics_count_request(metrics, c->head.chat ? LM_ENDPOINT_CHAT : LM_ENDPOINT_COMPLETIONS, http_status);
-    if (http_status == 200) lm_histogram_observe(&metrics->duration, (double)(lm_clock_mono_ns() - c->start_ns) / 1e9);
+    lm_metrics_count_request(metrics, c->head.chat ? LM_ENDPOINT_CHAT : LM_ENDPOINT_COMPLETIONS,
+                             http_status);
+    if (http_status == 200)
+        lm_histogram_observe(&metrics->duration, (double)(lm_clock_mono_ns() - c->start_ns) / 1e9);
 }
 
 /* --- From body to generation. */
@@ -73,8 +75,8 @@ static loam_status encode_prompts(completion *c, lm_vec_i32 *ends, loam_error *e
     const lm_tokenizer *tokenizer = c->context->tokenizer;
     lm_vec_i32 *ids = &c->prompt_ids;
     if (c->head.chat) {
-        LM_TRY(lm_chat_encode(c->context->chat_format, tokenizer, c->request.messages.ptr, c->request.messages.len, ids,
-                              err));
+        LM_TRY(lm_chat_encode(c->context->chat_format, tokenizer, c->request.messages.ptr,
+                              c->request.messages.len, ids, err));
         return lm_vec_push(ends, (int32_t)ids->len) ? LOAM_OK : lm_error_no_memory(err, 4);
     }
     for (size_t i = 0; i < c->request.prompts.len; i++) {
@@ -88,14 +90,16 @@ static loam_status encode_prompts(completion *c, lm_vec_i32 *ends, loam_error *e
     return LOAM_OK;
 }
 
-static loam_status check_length(const completion *c, int64_t n_tokens, bool at_least, lm_api_error *error) {
+static loam_status check_length(const completion *c, int64_t n_tokens, bool at_least,
+                                lm_api_error *error) {
     int64_t max = lm_engine_limits(c->context->engine)->max_context;
     const char *param = c->head.chat ? "messages" : "prompt";
     if (n_tokens == 0) return lm_api_invalid(error, param, "the prompt is empty");
     if (n_tokens < max) return LOAM_OK;
-    lm_api_invalid(error, param, "the prompt has %s%lld tokens; this model's context of %lld leaves no room for an answer",
-                   at_least ? "at least " : "",
-                   (long long)n_tokens, (long long)max);
+    lm_api_invalid(
+        error, param,
+        "the prompt has %s%lld tokens; this model's context of %lld leaves no room for an answer",
+        at_least ? "at least " : "", (long long)n_tokens, (long long)max);
     error->code = "context_length_exceeded";
     return LOAM_INVALID;
 }
@@ -104,8 +108,10 @@ static loam_status check_length(const completion *c, int64_t n_tokens, bool at_l
 static loam_status check_bytes(const completion *c, lm_api_error *error) {
     size_t longest = 0, all = 0;
     for (size_t i = 0; i < c->request.prompts.len; i++)
-        if (c->request.prompts.ptr[i].text.len > longest) longest = c->request.prompts.ptr[i].text.len;
-    for (size_t i = 0; i < c->request.messages.len; i++) all += c->request.messages.ptr[i].content.len;
+        if (c->request.prompts.ptr[i].text.len > longest)
+            longest = c->request.prompts.ptr[i].text.len;
+    for (size_t i = 0; i < c->request.messages.len; i++)
+        all += c->request.messages.ptr[i].content.len;
     if (all > longest) longest = all;
     int64_t least = (int64_t)(longest / c->context->longest_token_bytes);
     return least > 0 ? check_length(c, least, true, error) : LOAM_OK;
@@ -141,7 +147,8 @@ static loam_status prepare_echo(completion *c, lm_api_error *error) {
             status = lm_tokenizer_decode(c->context->tokenizer, c->prompts.ptr[k].tokens,
                                          (size_t)c->prompts.ptr[k].n_tokens, &text, &err);
         else
-            lm_buf_append(&text, c->request.prompts.ptr[k].text.ptr, c->request.prompts.ptr[k].text.len);
+            lm_buf_append(&text, c->request.prompts.ptr[k].text.ptr,
+                          c->request.prompts.ptr[k].text.len);
         size_t len = text.len;
         char *bytes = status == LOAM_OK && text.status == LOAM_OK ? lm_buf_take(&text) : NULL;
         lm_buf_deinit(&text);
@@ -159,14 +166,17 @@ static loam_status prepare_choices(completion *c, lm_api_error *error) {
     c->n_choices = n;
     for (size_t i = 0; i < n; i++) lm_buf_init(&c->choices[i].text, CHOICE_TEXT_MAX_BYTES);
     if ((int64_t)n > limits->max_seqs)
-        return lm_api_invalid(error, "n", "the request asks for %zu answers; this server computes at most %lld at once", n,
-                              (long long)limits->max_seqs);
+        return lm_api_invalid(
+            error, "n",
+            "the request asks for %zu answers; this server computes at most %lld at once", n,
+            (long long)limits->max_seqs);
     return c->request.echo ? prepare_echo(c, error) : LOAM_OK;
 }
 
 /* An identifier made of harmless characters that fits a usage record. */
 static bool is_identifier(const char *text, size_t max_bytes) {
-    size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/=,");
+    size_t len =
+        strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/=,");
     return text[len] == '\0' && len < max_bytes;
 }
 
@@ -177,7 +187,8 @@ static bool prompts_are_empty(const completion *c) {
     return true;
 }
 
-static void on_generation_event(lm_generation *generation, const lm_generation_event *event, void *arg);
+static void on_generation_event(lm_generation *generation, const lm_generation_event *event,
+                                void *arg);
 
 static loam_status submit(completion *c, lm_api_error *error) {
     const char *request_id = lm_http_request_header(c->http, "X-Loam-Request");
@@ -196,7 +207,8 @@ static loam_status submit(completion *c, lm_api_error *error) {
         .n = request->n,
         .max_tokens = request->max_tokens,
         .ignore_end = request->ignore_end,
-        .extra_end = has_end ? lm_tokenizer_find(c->context->tokenizer, lm_str_of(format->end)) : -1,
+        .extra_end =
+            has_end ? lm_tokenizer_find(c->context->tokenizer, lm_str_of(format->end)) : -1,
         .at_start = c->head.chat || prompts_are_empty(c),
         .stops = request->stops,
         .n_stops = request->n_stops,
@@ -207,7 +219,8 @@ static loam_status submit(completion *c, lm_api_error *error) {
         .arg = c,
     };
     loam_error err = {0};
-    if (lm_engine_submit(c->context->engine, &options, &c->generation, &err) == LOAM_OK) return LOAM_OK;
+    if (lm_engine_submit(c->context->engine, &options, &c->generation, &err) == LOAM_OK)
+        return LOAM_OK;
     lm_api_error_from(error, &err);
     return LOAM_INVALID;
 }
@@ -215,12 +228,13 @@ static loam_status submit(completion *c, lm_api_error *error) {
 static loam_status begin(completion *c, lm_api_error *error) {
     lm_completion_context *context = c->context;
     int64_t n_vocab = lm_engine_limits(context->engine)->n_vocab;
-    if (context->draining) return lm_api_fail(error, 503, "unavailable", "the server is shutting down");
-    LM_TRY(lm_api_request_parse(lm_http_request_body(c->http), c->head.chat, &context->sampling, n_vocab, &c->request,
-                                error));
+    if (context->draining)
+        return lm_api_fail(error, 503, "unavailable", "the server is shutting down");
+    LM_TRY(lm_api_request_parse(lm_http_request_body(c->http), c->head.chat, &context->sampling,
+                                n_vocab, &c->request, error));
     if (!lm_str_is(c->request.model, context->model_name)) {
-        lm_api_fail(error, 404, "model_not_found", "the model '%.*s' does not exist", (int)c->request.model.len,
-                    c->request.model.ptr);
+        lm_api_fail(error, 404, "model_not_found", "the model '%.*s' does not exist",
+                    (int)c->request.model.len, c->request.model.ptr);
         snprintf(error->param, sizeof error->param, "model");
         return LOAM_INVALID;
     }
@@ -278,8 +292,11 @@ static void send_whole_reply(completion *c) {
     lm_reply_choice *choices = lm_calloc(c->n_choices, sizeof *choices);
     for (size_t i = 0; choices && i < c->n_choices; i++) {
         const spoken *s = &c->choices[i];
-        choices[i] = (lm_reply_choice){.index = (int)i, .text = lm_buf_view(&s->text), .samples = s->samples.ptr,
-                                       .n_samples = s->samples.len, .logprobs = c->request.sampling.logprobs,
+        choices[i] = (lm_reply_choice){.index = (int)i,
+                                       .text = lm_buf_view(&s->text),
+                                       .samples = s->samples.ptr,
+                                       .n_samples = s->samples.len,
+                                       .logprobs = c->request.sampling.logprobs,
                                        .finish = s->finish};
         c->chunk.status = c->chunk.status == LOAM_OK ? s->text.status : c->chunk.status;
     }
@@ -298,8 +315,10 @@ static void measure_token(completion *c, spoken *s, const lm_generation_event *e
     if (event->n_new_tokens == 0) return;
     int64_t now_ns = lm_clock_mono_ns();
     lm_metrics *metrics = c->context->metrics;
-    if (event->first) lm_histogram_observe(&metrics->first_token, (double)(now_ns - c->start_ns) / 1e9);
-    else lm_histogram_observe(&metrics->inter_token, (double)(now_ns - s->last_token_ns) / 1e9);
+    if (event->first)
+        lm_histogram_observe(&metrics->first_token, (double)(now_ns - c->start_ns) / 1e9);
+    else
+        lm_histogram_observe(&metrics->inter_token, (double)(now_ns - s->last_token_ns) / 1e9);
     s->last_token_ns = now_ns;
     s->n_generated = event->n_generated;
     c->usage.completion_tokens += event->n_new_tokens;
@@ -341,7 +360,8 @@ static void collect_event(spoken *s, const lm_generation_event *event) {
         if (!lm_vec_push(&s->samples, event->samples[i])) s->text.status = LOAM_NO_MEMORY;
 }
 
-static void on_generation_event(lm_generation *generation, const lm_generation_event *event, void *arg) {
+static void on_generation_event(lm_generation *generation, const lm_generation_event *event,
+                                void *arg) {
     completion *c = arg;
     spoken *s = &c->choices[event->choice];
     s->finish = event->finish;
@@ -350,8 +370,10 @@ static void on_generation_event(lm_generation *generation, const lm_generation_e
         end_failed(c, event->error, event->last);
         return;
     }
-    if (c->request.stream) stream_event(c, s, event);
-    else collect_event(s, event);
+    if (c->request.stream)
+        stream_event(c, s, event);
+    else
+        collect_event(s, event);
     if (c->streaming && lm_http_stream_queued_bytes(c->http) > QUEUED_MAX_BYTES) {
         loam_error err = {.status = LOAM_LIMIT, .message = "the client does not take its stream"};
         end_failed(c, &err, event->last);
@@ -360,8 +382,10 @@ static void on_generation_event(lm_generation *generation, const lm_generation_e
     if (!event->last) return;
     c->context->metrics->prompt_tokens += c->usage.prompt_tokens;
     count(c, 200);
-    if (c->request.stream) end_stream(c);
-    else send_whole_reply(c);
+    if (c->request.stream)
+        end_stream(c);
+    else
+        send_whole_reply(c);
     completion_free(c);
 }
 
@@ -377,9 +401,13 @@ static void handle(lm_http_request *http, lm_completion_context *context, bool c
     c->http = http;
     c->start_ns = lm_clock_mono_ns();
     snprintf(c->id, sizeof c->id, "%s-%016llx%016llx", chat ? "chatcmpl" : "cmpl",
-             (unsigned long long)lm_rng_u64(&context->rng), (unsigned long long)lm_rng_u64(&context->rng));
-    c->head = (lm_reply_head){.id = c->id, .chat = chat, .created_s = lm_clock_epoch_ms() / 1000,
-                              .model = lm_str_of(context->model_name), .tokenizer = context->tokenizer};
+             (unsigned long long)lm_rng_u64(&context->rng),
+             (unsigned long long)lm_rng_u64(&context->rng));
+    c->head = (lm_reply_head){.id = c->id,
+                              .chat = chat,
+                              .created_s = lm_clock_epoch_ms() / 1000,
+                              .model = lm_str_of(context->model_name),
+                              .tokenizer = context->tokenizer};
     lm_buf_init(&c->chunk, REPLY_MAX_BYTES);
     if (begin(c, &error) == LOAM_OK) {
         lm_http_request_on_close(http, on_client_left, c);

@@ -15,10 +15,11 @@ typedef struct lm_completion_context {
     const lm_chat_format *chat_format;
     lm_sampler_options sampling; /* for what a body leaves out */
     const char *model_name;      /* that requests must name */
-    size_t longest_token_bytes;  /* of the vocabulary: a prompt has at least its bytes divided by this in tokens */
+    size_t
+        longest_token_bytes; /* of the vocabulary: a prompt has at least its bytes divided by this in tokens */
     lm_metrics *metrics;
-    lm_rng rng;                  /* for ids */
-    bool draining;               /* refuse new requests */
+    lm_rng rng;    /* for ids */
+    bool draining; /* refuse new requests */
 } lm_completion_context;
 
 /* lm_http_handler; arg is the context. */

@@ -27,20 +27,20 @@ struct lm_engine {
     pthread_mutex_t lock; /* guards from here ... */
     pthread_cond_t wake;  /* there is intake, a free batch, or the end */
     LM_VEC(lm_choice *) intake;
-    int64_t n_unfinished; /* sequences submitted and not finished */
+    int64_t n_unfinished;                     /* sequences submitted and not finished */
     lm_event_batch *free_batches, **free_end; /* a queue, so that all are soon warm */
-    bool stopping; /* ... to here */
+    bool stopping;                            /* ... to here */
 
     /* engine's thread */
     LM_VEC(lm_choice *) choices; /* waiting and active, in order of arrival */
     LM_VEC(lm_sched_seq *) sched;
-    lm_step_row *rows;    /* [max_rows] */
-    lm_choice **sampled;  /* [max_seqs]: whose logits the step gave, in order */
-    lm_sample *samples;   /* [max_seqs] */
-    loam_error *errors;   /* [max_seqs] */
+    lm_step_row *rows;   /* [max_rows] */
+    lm_choice **sampled; /* [max_seqs]: whose logits the step gave, in order */
+    lm_sample *samples;  /* [max_seqs] */
+    loam_error *errors;  /* [max_seqs] */
     int64_t n_sampled;
-    int64_t n_prefill;    /* rows of the step that are not a decoding sequence's */
-    double decode_ns;     /* moving averages, 0: unknown: a step without prompts, */
+    int64_t n_prefill;     /* rows of the step that are not a decoding sequence's */
+    double decode_ns;      /* moving averages, 0: unknown: a step without prompts, */
     double prefill_row_ns; /* and what one row of a prompt adds to it */
     lm_buf scratch;
     lm_engine_stats stats;
@@ -69,8 +69,10 @@ static lm_event_batch *take_batch(lm_engine *engine) {
 /* --- Loop's thread: delivery. */
 
 static void unlink_generation(lm_engine *engine, lm_generation *generation) {
-    if (generation->previous) generation->previous->next = generation->next;
-    else engine->generations = generation->next;
+    if (generation->previous)
+        generation->previous->next = generation->next;
+    else
+        engine->generations = generation->next;
     if (generation->next) generation->next->previous = generation->previous;
     engine->n_generations--;
 }
@@ -82,7 +84,8 @@ static void deliver_event(lm_event_batch *batch, lm_stored_event *stored) {
     event->samples = batch->samples.ptr + stored->sample_begin;
     event->error = &generation->error;
     bool last = event->last;
-    if (!atomic_load(&generation->cancelled)) generation->on_event(generation, event, generation->arg);
+    if (!atomic_load(&generation->cancelled))
+        generation->on_event(generation, event, generation->arg);
     if (!last) return;
     unlink_generation(batch->engine, generation);
     lm_generation_free(generation);
@@ -105,8 +108,8 @@ static void deliver_batch(void *arg) {
 /* --- Engine's thread: the way out. */
 
 /* An event of a choice, with the text and samples appended to the batch since the two marks. */
-static void add_event(lm_event_batch *batch, lm_choice *choice, int64_t n_new_tokens, size_t text_begin,
-                      size_t sample_begin) {
+static void add_event(lm_event_batch *batch, lm_choice *choice, int64_t n_new_tokens,
+                      size_t text_begin, size_t sample_begin) {
     lm_generation *generation = choice->generation;
     lm_stored_event stored = {
         .generation = generation,
@@ -127,18 +130,21 @@ static void add_event(lm_event_batch *batch, lm_choice *choice, int64_t n_new_to
 
 static void publish(lm_engine *engine, lm_event_batch *batch) {
     batch->stats = engine->stats;
-    while (lm_loop_post(engine->options.loop, deliver_batch, batch, NULL) != LOAM_OK) lm_clock_sleep_ms(RETRY_MS);
+    while (lm_loop_post(engine->options.loop, deliver_batch, batch, NULL) != LOAM_OK)
+        lm_clock_sleep_ms(RETRY_MS);
 }
 
 /* Takes what was submitted, and a batch to fill; waits until there is work. NULL: the engine stops. */
 static lm_event_batch *next_work(lm_engine *engine) {
     pthread_mutex_lock(&engine->lock);
-    while (!engine->stopping && ((engine->intake.len == 0 && engine->choices.len == 0) || !engine->free_batches))
+    while (!engine->stopping &&
+           ((engine->intake.len == 0 && engine->choices.len == 0) || !engine->free_batches))
         pthread_cond_wait(&engine->wake, &engine->lock);
     lm_event_batch *batch = engine->stopping ? NULL : take_batch(engine);
     if (batch) {
         for (size_t i = 0; i < engine->intake.len; i++) {
-            bool room = lm_vec_push(&engine->choices, engine->intake.ptr[i]) && lm_vec_reserve(&engine->sched, engine->choices.len);
+            bool room = lm_vec_push(&engine->choices, engine->intake.ptr[i]) &&
+                        lm_vec_reserve(&engine->sched, engine->choices.len);
             LM_ASSERT(room); /* a pointer for each of a bounded number of sequences */
         }
         engine->intake.len = 0;
@@ -158,7 +164,8 @@ static void release_seq(lm_engine *engine, lm_choice *choice) {
 
 static void write_record(lm_engine *engine, lm_generation *generation) {
     if (generation->journal_slot >= 0)
-        lm_usage_journal_update(engine->options.journal, generation->journal_slot, &generation->record);
+        lm_usage_journal_update(engine->options.journal, generation->journal_slot,
+                                &generation->record);
 }
 
 /* The choice has its finish: gives back its blocks, closes the request's record when it was the last. Its event is still
@@ -177,21 +184,25 @@ static void end_choice(lm_engine *engine, lm_choice *choice) {
     pthread_mutex_unlock(&engine->lock);
 }
 
-static void end_without_text(lm_engine *engine, lm_event_batch *batch, lm_choice *choice, lm_finish finish) {
+static void end_without_text(lm_engine *engine, lm_event_batch *batch, lm_choice *choice,
+                             lm_finish finish) {
     choice->finish = finish;
     end_choice(engine, choice);
     add_event(batch, choice, 0, batch->text.len, batch->samples.len);
 }
 
-static void fail_choice(lm_engine *engine, lm_event_batch *batch, lm_choice *choice, const loam_error *err) {
-    if (choice->generation->error.status == LOAM_OK) choice->generation->error = *err; /* the loop may be reading it */
+static void fail_choice(lm_engine *engine, lm_event_batch *batch, lm_choice *choice,
+                        const loam_error *err) {
+    if (choice->generation->error.status == LOAM_OK)
+        choice->generation->error = *err; /* the loop may be reading it */
     end_without_text(engine, batch, choice, LM_FINISH_FAILED);
 }
 
 static void drop_cancelled(lm_engine *engine, lm_event_batch *batch) {
     for (size_t i = 0; i < engine->choices.len; i++) {
         lm_choice *choice = engine->choices.ptr[i];
-        if (atomic_load(&choice->generation->cancelled)) end_without_text(engine, batch, choice, LM_FINISH_CANCELLED);
+        if (atomic_load(&choice->generation->cancelled))
+            end_without_text(engine, batch, choice, LM_FINISH_CANCELLED);
     }
 }
 
@@ -244,7 +255,8 @@ static void plan(lm_engine *engine) {
     const lm_engine_model *model = engine->model;
     int64_t prefill_ms = engine->options.prefill_ms ? engine->options.prefill_ms : PREFILL_MS;
     int64_t max_prefill = model->max_rows;
-    if (engine->prefill_row_ns > 0) max_prefill = (int64_t)((double)prefill_ms * 1e6 / engine->prefill_row_ns);
+    if (engine->prefill_row_ns > 0)
+        max_prefill = (int64_t)((double)prefill_ms * 1e6 / engine->prefill_row_ns);
     if (max_prefill < PREFILL_MIN_ROWS) max_prefill = PREFILL_MIN_ROWS;
     lm_sched_limits limits = {
         .max_rows = model->max_rows,
@@ -266,13 +278,15 @@ static void plan(lm_engine *engine) {
 /* The request's record exists from its first admission. A journal that cannot grow refuses the request. */
 static loam_status open_record(lm_engine *engine, lm_generation *generation, loam_error *err) {
     if (!engine->options.journal || generation->journal_slot >= 0) return LOAM_OK;
-    return lm_usage_journal_append(engine->options.journal, &generation->record, &generation->journal_slot, err);
+    return lm_usage_journal_append(engine->options.journal, &generation->record,
+                                   &generation->journal_slot, err);
 }
 
 static loam_status start_seq(lm_engine *engine, lm_choice *choice, loam_error *err) {
     lm_engine_model *model = engine->model;
     int64_t shared = choice->sched.n_computed;
-    if (shared > 0) return model->ops->seq_fork(model, choice->source->seq, shared, &choice->seq, err);
+    if (shared > 0)
+        return model->ops->seq_fork(model, choice->source->seq, shared, &choice->seq, err);
     return model->ops->seq_new(model, &choice->seq, err);
 }
 
@@ -291,7 +305,8 @@ static void admit_choice(lm_engine *engine, lm_event_batch *batch, lm_choice *ch
         fail_choice(engine, batch, choice, &err);
         return;
     }
-    if (choice->source && choice->source->seq < 0) sched->n_computed = 0; /* it was preempted in this very plan */
+    if (choice->source && choice->source->seq < 0)
+        sched->n_computed = 0; /* it was preempted in this very plan */
     if (start_seq(engine, choice, &err) == LOAM_OK) return;
     release_seq(engine, choice);
     sched->n_rows = 0;
@@ -301,7 +316,8 @@ static void admit_choice(lm_engine *engine, lm_event_batch *batch, lm_choice *ch
 static int64_t add_rows(lm_engine *engine, lm_choice *choice, int64_t n_rows) {
     lm_sched_seq *sched = &choice->sched;
     if (!sched->active || sched->n_rows == 0) return n_rows;
-    if (engine->model->ops->seq_reserve(engine->model, choice->seq, sched->n_rows, NULL) != LOAM_OK) {
+    if (engine->model->ops->seq_reserve(engine->model, choice->seq, sched->n_rows, NULL) !=
+        LOAM_OK) {
         sched->n_rows = 0;
         return n_rows;
     }
@@ -323,9 +339,11 @@ static int64_t carry_out_plan(lm_engine *engine, lm_event_batch *batch) {
     int64_t n_rows = 0;
     engine->n_sampled = engine->n_prefill = 0;
     for (size_t i = 0; i < n; i++)
-        if (choices[i]->finish == LM_FINISH_NONE && choices[i]->sched.preempt) preempt_choice(engine, choices[i]);
+        if (choices[i]->finish == LM_FINISH_NONE && choices[i]->sched.preempt)
+            preempt_choice(engine, choices[i]);
     for (size_t i = 0; i < n; i++)
-        if (choices[i]->finish == LM_FINISH_NONE && choices[i]->sched.admit) admit_choice(engine, batch, choices[i]);
+        if (choices[i]->finish == LM_FINISH_NONE && choices[i]->sched.admit)
+            admit_choice(engine, batch, choices[i]);
     for (size_t i = 0; i < n; i++)
         if (choices[i]->finish == LM_FINISH_NONE) n_rows = add_rows(engine, choices[i], n_rows);
     return n_rows;
@@ -349,7 +367,8 @@ static void account(lm_engine *engine, lm_choice *choice, int64_t step_ns, int64
     lm_usage_record *record = &generation->record;
     for (int64_t i = 0; i < sched->n_rows; i++) {
         int64_t position = sched->n_computed + i;
-        int64_t flops = engine->model->ops->row_flops(engine->model, position, position + 1 == sched->n_tokens);
+        int64_t flops =
+            engine->model->ops->row_flops(engine->model, position, position + 1 == sched->n_tokens);
         record->flops += flops;
         engine->stats.flops += flops;
     }
@@ -368,23 +387,27 @@ static void sample_share(void *arg, int thread, int n_threads) {
     for (int64_t i = thread; i < engine->n_sampled; i += n_threads) {
         engine->errors[i].status = LOAM_OK;
         float *logits = engine->model->ops->logits(engine->model, i);
-        loam_status status = lm_sampler_sample(engine->sampled[i]->sampler, logits, &engine->samples[i], &engine->errors[i]);
+        loam_status status = lm_sampler_sample(engine->sampled[i]->sampler, logits,
+                                               &engine->samples[i], &engine->errors[i]);
         engine->errors[i].status = status;
     }
 }
 
 static void sample_all(lm_engine *engine) {
-    if (engine->n_sampled * engine->model->n_vocab <= SAMPLE_INLINE_ELEMS) sample_share(engine, 0, 1);
-    else engine->model->ops->parallel(engine->model, sample_share, engine);
+    if (engine->n_sampled * engine->model->n_vocab <= SAMPLE_INLINE_ELEMS)
+        sample_share(engine, 0, 1);
+    else
+        engine->model->ops->parallel(engine->model, sample_share, engine);
 }
 
-static void accept_sample(lm_engine *engine, lm_event_batch *batch, lm_choice *choice, const lm_sample *sample,
-                          loam_error *err) {
+static void accept_sample(lm_engine *engine, lm_event_batch *batch, lm_choice *choice,
+                          const lm_sample *sample, loam_error *err) {
     size_t text_begin = batch->text.len, sample_begin = batch->samples.len;
     int64_t n_before = choice->n_generated;
     lm_choice_output output = {&batch->text, &batch->samples};
     if (err->status == LOAM_OK)
-        err->status = lm_choice_accept(choice, engine->model, sample, &engine->scratch, output, err);
+        err->status =
+            lm_choice_accept(choice, engine->model, sample, &engine->scratch, output, err);
     choice->generation->record.completion_tokens += choice->n_generated - n_before;
     if (err->status != LOAM_OK) {
         lm_log_error(LM_LOG_ERROR, "serve", err);
@@ -399,7 +422,8 @@ static void fail_step(lm_engine *engine, lm_event_batch *batch, const loam_error
     lm_log_error(LM_LOG_ERROR, "serve", err);
     for (size_t i = 0; i < engine->choices.len; i++) {
         lm_choice *choice = engine->choices.ptr[i];
-        if (choice->finish == LM_FINISH_NONE && choice->sched.n_rows > 0) fail_choice(engine, batch, choice, err);
+        if (choice->finish == LM_FINISH_NONE && choice->sched.n_rows > 0)
+            fail_choice(engine, batch, choice, err);
     }
 }
 
@@ -438,14 +462,16 @@ static void run_step(lm_engine *engine, lm_event_batch *batch) {
     measure(engine, step_ns, n_rows);
     for (size_t i = 0; i < engine->choices.len; i++) {
         lm_choice *choice = engine->choices.ptr[i];
-        if (choice->finish == LM_FINISH_NONE && choice->sched.n_rows > 0) account(engine, choice, step_ns, n_rows);
+        if (choice->finish == LM_FINISH_NONE && choice->sched.n_rows > 0)
+            account(engine, choice, step_ns, n_rows);
     }
     sample_all(engine);
     for (int64_t i = 0; i < engine->n_sampled; i++)
         accept_sample(engine, batch, engine->sampled[i], &engine->samples[i], &engine->errors[i]);
     for (size_t i = 0; i < engine->choices.len; i++) {
         lm_choice *choice = engine->choices.ptr[i];
-        if (choice->finish == LM_FINISH_NONE && choice->sched.n_rows > 0) write_record(engine, choice->generation);
+        if (choice->finish == LM_FINISH_NONE && choice->sched.n_rows > 0)
+            write_record(engine, choice->generation);
     }
 }
 
@@ -477,7 +503,8 @@ static loam_status allocate(lm_engine *engine, loam_error *err) {
     return LOAM_OK;
 }
 
-loam_status lm_engine_new(lm_engine_model *model, const lm_engine_options *options, lm_engine **out, loam_error *err) {
+loam_status lm_engine_new(lm_engine_model *model, const lm_engine_options *options, lm_engine **out,
+                          loam_error *err) {
     lm_engine *engine = lm_calloc(1, sizeof *engine);
     if (!engine) return lm_error_no_memory(err, sizeof *engine);
     engine->model = model;
@@ -547,14 +574,17 @@ const lm_engine_model *lm_engine_limits(const lm_engine *engine) {
 /* Puts the choices into the intake, all or none. */
 static loam_status enqueue(lm_engine *engine, lm_generation *generation, loam_error *err) {
     loam_status status = LOAM_OK;
-    int64_t n = (int64_t)generation->n_choices, max = engine->model->max_seqs + engine->options.max_waiting;
+    int64_t n = (int64_t)generation->n_choices,
+            max = engine->model->max_seqs + engine->options.max_waiting;
     pthread_mutex_lock(&engine->lock);
     if (engine->n_unfinished + n > max) {
-        status = lm_error_set(err, LOAM_LIMIT, "the queue is full: %lld sequences run or wait", (long long)engine->n_unfinished);
+        status = lm_error_set(err, LOAM_LIMIT, "the queue is full: %lld sequences run or wait",
+                              (long long)engine->n_unfinished);
     } else if (!lm_vec_reserve(&engine->intake, (size_t)n)) {
         status = lm_error_no_memory(err, (size_t)n * sizeof(lm_choice *));
     } else {
-        for (int64_t i = 0; i < n; i++) engine->intake.ptr[engine->intake.len++] = &generation->choices[i];
+        for (int64_t i = 0; i < n; i++)
+            engine->intake.ptr[engine->intake.len++] = &generation->choices[i];
         engine->n_unfinished += n;
         pthread_cond_signal(&engine->wake);
     }
@@ -562,8 +592,8 @@ static loam_status enqueue(lm_engine *engine, lm_generation *generation, loam_er
     return status;
 }
 
-loam_status lm_engine_submit(lm_engine *engine, const lm_generation_options *options, lm_generation **out,
-                             loam_error *err) {
+loam_status lm_engine_submit(lm_engine *engine, const lm_generation_options *options,
+                             lm_generation **out, loam_error *err) {
     lm_generation *generation;
     LM_TRY(lm_generation_new(engine->model, options, &generation, err));
     generation->engine = engine;

@@ -5,7 +5,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-static loam_status copy_stops(lm_generation *generation, const lm_generation_options *options, loam_error *err) {
+static loam_status copy_stops(lm_generation *generation, const lm_generation_options *options,
+                              loam_error *err) {
     generation->stops = lm_calloc(options->n_stops + 1, sizeof(lm_str));
     if (!generation->stops) return lm_error_no_memory(err, options->n_stops * sizeof(lm_str));
     for (size_t i = 0; i < options->n_stops; i++) {
@@ -44,7 +45,8 @@ static loam_status make_choices(lm_generation *generation, const lm_engine_model
         LM_TRY(lm_choice_init(choice, model, &choice_options, err));
         choice->generation = generation;
         choice->index = (int)i;
-        choice->source = i % (size_t)options->n ? &generation->choices[i - i % (size_t)options->n] : NULL;
+        choice->source =
+            i % (size_t)options->n ? &generation->choices[i - i % (size_t)options->n] : NULL;
     }
     generation->n_left = n;
     return LOAM_OK;
@@ -53,12 +55,13 @@ static loam_status make_choices(lm_generation *generation, const lm_engine_model
 static void fill_record(lm_generation *generation, const lm_generation_options *options) {
     lm_usage_record *record = &generation->record;
     record->start_ms = lm_clock_epoch_ms();
-    snprintf(record->request_id, sizeof record->request_id, "%s", options->request_id ? options->request_id : "");
+    snprintf(record->request_id, sizeof record->request_id, "%s",
+             options->request_id ? options->request_id : "");
     snprintf(record->tag, sizeof record->tag, "%s", options->tag ? options->tag : "");
 }
 
-loam_status lm_generation_new(const lm_engine_model *model, const lm_generation_options *options, lm_generation **out,
-                              loam_error *err) {
+loam_status lm_generation_new(const lm_engine_model *model, const lm_generation_options *options,
+                              lm_generation **out, loam_error *err) {
     lm_generation *generation = lm_calloc(1, sizeof *generation);
     if (!generation) return lm_error_no_memory(err, sizeof *generation);
     generation->journal_slot = -1;

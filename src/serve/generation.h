@@ -29,8 +29,8 @@ struct lm_generation {
 };
 
 /* Builds the choices; nothing is shared with the options afterwards. */
-loam_status lm_generation_new(const lm_engine_model *model, const lm_generation_options *options, lm_generation **out,
-                              loam_error *err) LM_MUST_USE;
+loam_status lm_generation_new(const lm_engine_model *model, const lm_generation_options *options,
+                              lm_generation **out, loam_error *err) LM_MUST_USE;
 void lm_generation_free(lm_generation *generation);
 
 #endif

@@ -10,8 +10,10 @@ static void write_ascii(lm_buf *out, char c) {
     case '\r': lm_buf_puts(out, "\\r"); return;
     case '\t': lm_buf_puts(out, "\\t"); return;
     }
-    if ((unsigned char)c < 0x20 || c == 0x7f) lm_buf_printf(out, "\\u%04x", (unsigned)c);
-    else lm_buf_putc(out, c);
+    if ((unsigned char)c < 0x20 || c == 0x7f)
+        lm_buf_printf(out, "\\u%04x", (unsigned)c);
+    else
+        lm_buf_putc(out, c);
 }
 
 void lm_json_text_write(lm_buf *out, lm_str text) {
@@ -19,8 +21,10 @@ void lm_json_text_write(lm_buf *out, lm_str text) {
     for (size_t i = 0; i < text.len;) {
         size_t begin = i;
         while (i < text.len && (unsigned char)text.ptr[i] >= 0x80) i++;
-        if (i > begin) lm_utf8_repair((lm_str){text.ptr + begin, i - begin}, out);
-        else write_ascii(out, text.ptr[i++]);
+        if (i > begin)
+            lm_utf8_repair((lm_str){text.ptr + begin, i - begin}, out);
+        else
+            write_ascii(out, text.ptr[i++]);
     }
     lm_buf_putc(out, '"');
 }

@@ -105,11 +105,14 @@ static bool is_neutral(const char *name, const json_t *value) {
         return text[0] == '\0' || (strcmp(name, "tool_choice") == 0 && strcmp(text, "none") == 0) ||
                (strcmp(name, "function_call") == 0 && strcmp(text, "none") == 0);
     }
-    if (strcmp(name, "best_of") == 0) return json_is_integer(value) && json_integer_value(value) == 1;
+    if (strcmp(name, "best_of") == 0)
+        return json_is_integer(value) && json_integer_value(value) == 1;
     const json_t *first = json_array_get(value, 0), *type = json_object_get(value, "type");
     if (strcmp(name, "modalities") == 0)
-        return json_array_size(value) == 1 && json_is_string(first) && strcmp(json_string_value(first), "text") == 0;
-    return strcmp(name, "response_format") == 0 && json_is_string(type) && strcmp(json_string_value(type), "text") == 0;
+        return json_array_size(value) == 1 && json_is_string(first) &&
+               strcmp(json_string_value(first), "text") == 0;
+    return strcmp(name, "response_format") == 0 && json_is_string(type) &&
+           strcmp(json_string_value(type), "text") == 0;
 }
 
 static loam_status unknown_field(const char *name, lm_api_error *error) {
@@ -117,11 +120,13 @@ static loam_status unknown_field(const char *name, lm_api_error *error) {
     for (size_t i = 0; i < LM_COUNT_OF(FIELDS); i++) names[i] = FIELDS[i].name;
     const char *nearest = lm_str_nearest(name, names, LM_COUNT_OF(FIELDS));
     if (nearest)
-        return lm_api_invalid(error, name, "unknown field '%.60s'; did you mean '%s'?", name, nearest);
+        return lm_api_invalid(error, name, "unknown field '%.60s'; did you mean '%s'?", name,
+                              nearest);
     return lm_api_invalid(error, name, "unknown field '%.60s'", name);
 }
 
-static loam_status check_field(const char *name, const json_t *value, bool chat, lm_api_error *error) {
+static loam_status check_field(const char *name, const json_t *value, bool chat,
+                               lm_api_error *error) {
     for (size_t i = 0; i < LM_COUNT_OF(FIELDS); i++) {
         if (strcmp(FIELDS[i].name, name) != 0) continue;
         field_kind kind = FIELDS[i].kind;
@@ -141,50 +146,58 @@ static loam_status check_fields(const json_t *body, bool chat, lm_api_error *err
     return LOAM_OK;
 }
 
-static loam_status read_bool(const json_t *object, const char *name, bool *out, lm_api_error *error) {
+static loam_status read_bool(const json_t *object, const char *name, bool *out,
+                             lm_api_error *error) {
     const json_t *value = field(object, name);
     if (!value) return LOAM_OK;
-    if (!json_is_boolean(value)) return lm_api_invalid(error, name, "'%s' must be true or false", name);
+    if (!json_is_boolean(value))
+        return lm_api_invalid(error, name, "'%s' must be true or false", name);
     *out = json_is_true(value);
     return LOAM_OK;
 }
 
-static loam_status read_int(const json_t *object, const char *name, int64_t min, int64_t max, int64_t *out,
-                            lm_api_error *error) {
+static loam_status read_int(const json_t *object, const char *name, int64_t min, int64_t max,
+                            int64_t *out, lm_api_error *error) {
     const json_t *value = field(object, name);
     if (!value) return LOAM_OK;
-    if (!json_is_integer(value)) return lm_api_invalid(error, name, "'%s' must be an integer", name);
+    if (!json_is_integer(value))
+        return lm_api_invalid(error, name, "'%s' must be an integer", name);
     int64_t number = json_integer_value(value);
     if (number < min || number > max)
-        return lm_api_invalid(error, name, "'%s' must be from %lld to %lld, not %lld", name, (long long)min,
-                              (long long)max, (long long)number);
+        return lm_api_invalid(error, name, "'%s' must be from %lld to %lld, not %lld", name,
+                              (long long)min, (long long)max, (long long)number);
     *out = number;
     return LOAM_OK;
 }
 
-static loam_status read_numbers(const json_t *body, lm_sampler_options *sampling, lm_api_error *error) {
+static loam_status read_numbers(const json_t *body, lm_sampler_options *sampling,
+                                lm_api_error *error) {
     for (size_t i = 0; i < LM_COUNT_OF(NUMBERS); i++) {
         const char *name = NUMBERS[i].name;
         const json_t *value = field(body, name);
         if (!value) continue;
-        if (!json_is_number(value)) return lm_api_invalid(error, name, "'%s' must be a number", name);
+        if (!json_is_number(value))
+            return lm_api_invalid(error, name, "'%s' must be a number", name);
         double number = json_number_value(value);
         if (!(number >= NUMBERS[i].min && number <= NUMBERS[i].max))
-            return lm_api_invalid(error, name, "'%s' must be from %g to %g, not %g", name, NUMBERS[i].min,
-                                  NUMBERS[i].max, number);
+            return lm_api_invalid(error, name, "'%s' must be from %g to %g, not %g", name,
+                                  NUMBERS[i].min, NUMBERS[i].max, number);
         *(float *)((char *)sampling + NUMBERS[i].offset) = (float)number;
     }
     return LOAM_OK;
 }
 
-static loam_status read_biases(const json_t *body, int64_t n_vocab, lm_api_request *out, lm_api_error *error) {
+static loam_status read_biases(const json_t *body, int64_t n_vocab, lm_api_request *out,
+                               lm_api_error *error) {
     json_t *biases = (json_t *)field(body, "logit_bias"), *value;
     const char *key;
     if (!biases) return LOAM_OK;
-    if (!json_is_object(biases)) return lm_api_invalid(error, "logit_bias", "'logit_bias' must be an object");
+    if (!json_is_object(biases))
+        return lm_api_invalid(error, "logit_bias", "'logit_bias' must be an object");
     size_t n = json_object_size(biases);
     if (n > LM_MAX_LOGIT_BIASES)
-        return lm_api_invalid(error, "logit_bias", "'logit_bias' has %zu tokens; at most %d are taken", n,
+        return lm_api_invalid(error, "logit_bias",
+                              "'logit_bias' has %zu tokens; at most %d are taken", n,
                               LM_MAX_LOGIT_BIASES);
     lm_logit_bias *copy = lm_arena_calloc(&out->arena, n + 1, sizeof *copy);
     if (!copy) return no_memory(error);
@@ -192,9 +205,12 @@ static loam_status read_biases(const json_t *body, int64_t n_vocab, lm_api_reque
     json_object_foreach(biases, key, value) {
         int64_t token;
         if (!lm_str_to_i64(lm_str_of(key), &token) || token < 0 || token >= n_vocab)
-            return lm_api_invalid(error, "logit_bias", "'logit_bias': '%.40s' is not a token id", key);
-        if (!json_is_number(value) || !(json_number_value(value) >= -100 && json_number_value(value) <= 100))
-            return lm_api_invalid(error, "logit_bias", "'logit_bias': the value of %.40s must be from -100 to 100", key);
+            return lm_api_invalid(error, "logit_bias", "'logit_bias': '%.40s' is not a token id",
+                                  key);
+        if (!json_is_number(value) ||
+            !(json_number_value(value) >= -100 && json_number_value(value) <= 100))
+            return lm_api_invalid(error, "logit_bias",
+                                  "'logit_bias': the value of %.40s must be from -100 to 100", key);
         copy[n++] = (lm_logit_bias){(int32_t)token, (float)json_number_value(value)};
     }
     out->sampling.biases = copy;
@@ -202,7 +218,8 @@ static loam_status read_biases(const json_t *body, int64_t n_vocab, lm_api_reque
     return LOAM_OK;
 }
 
-static loam_status read_sampling(const json_t *body, int64_t n_vocab, lm_api_request *out, lm_api_error *error) {
+static loam_status read_sampling(const json_t *body, int64_t n_vocab, lm_api_request *out,
+                                 lm_api_error *error) {
     lm_sampler_options *sampling = &out->sampling;
     LM_TRY(read_numbers(body, sampling, error));
     int64_t top_k = sampling->top_k, seed = (int64_t)(lm_rng_os_seed() >> 1);
@@ -227,7 +244,8 @@ static loam_status read_logprobs(const json_t *body, lm_api_request *out, lm_api
         LM_TRY(read_bool(body, "logprobs", &wanted, error));
         LM_TRY(read_int(body, "top_logprobs", 0, LM_MAX_TOP_LOGPROBS, &n_top, error));
         if (field(body, "top_logprobs") && !wanted)
-            return lm_api_invalid(error, "top_logprobs", "'top_logprobs' needs 'logprobs' to be true");
+            return lm_api_invalid(error, "top_logprobs",
+                                  "'top_logprobs' needs 'logprobs' to be true");
     }
     out->sampling.logprobs = wanted;
     out->sampling.n_top_logprobs = (int)n_top;
@@ -235,11 +253,12 @@ static loam_status read_logprobs(const json_t *body, lm_api_request *out, lm_api
 }
 
 static loam_status add_stop(const json_t *value, lm_api_request *out, lm_api_error *error) {
-    if (!json_is_string(value)) return lm_api_invalid(error, "stop", "'stop' must be a string or an array of strings");
+    if (!json_is_string(value))
+        return lm_api_invalid(error, "stop", "'stop' must be a string or an array of strings");
     lm_str text = text_of(value);
     if (text.len == 0 || text.len > LM_STOP_MAX_BYTES)
-        return lm_api_invalid(error, "stop", "a stop string must have from 1 to %d bytes, not %zu", LM_STOP_MAX_BYTES,
-                              text.len);
+        return lm_api_invalid(error, "stop", "a stop string must have from 1 to %d bytes, not %zu",
+                              LM_STOP_MAX_BYTES, text.len);
     out->stops[out->n_stops++] = text;
     return LOAM_OK;
 }
@@ -250,8 +269,10 @@ static loam_status read_stops(const json_t *body, lm_api_request *out, lm_api_er
     if (!json_is_array(stop)) return add_stop(stop, out, error);
     size_t most = LM_STOP_MAX_STRINGS - 1; /* the chat format may have one of its own */
     if (json_array_size(stop) > most)
-        return lm_api_invalid(error, "stop", "'stop' has %zu strings; at most %zu are taken", json_array_size(stop), most);
-    for (size_t i = 0; i < json_array_size(stop); i++) LM_TRY(add_stop(json_array_get(stop, i), out, error));
+        return lm_api_invalid(error, "stop", "'stop' has %zu strings; at most %zu are taken",
+                              json_array_size(stop), most);
+    for (size_t i = 0; i < json_array_size(stop); i++)
+        LM_TRY(add_stop(json_array_get(stop, i), out, error));
     return LOAM_OK;
 }
 
@@ -259,13 +280,17 @@ static loam_status read_stream(const json_t *body, lm_api_request *out, lm_api_e
     const json_t *options = field(body, "stream_options");
     LM_TRY(read_bool(body, "stream", &out->stream, error));
     if (!options) return LOAM_OK;
-    if (!json_is_object(options)) return lm_api_invalid(error, "stream_options", "'stream_options' must be an object");
-    if (!out->stream) return lm_api_invalid(error, "stream_options", "'stream_options' needs 'stream' to be true");
+    if (!json_is_object(options))
+        return lm_api_invalid(error, "stream_options", "'stream_options' must be an object");
+    if (!out->stream)
+        return lm_api_invalid(error, "stream_options",
+                              "'stream_options' needs 'stream' to be true");
     const char *name;
     json_t *value;
     json_object_foreach((json_t *)options, name, value) {
         if (strcmp(name, "include_usage") != 0 && strcmp(name, "include_obfuscation") != 0)
-            return lm_api_invalid(error, "stream_options", "unknown field 'stream_options.%.60s'", name);
+            return lm_api_invalid(error, "stream_options", "unknown field 'stream_options.%.60s'",
+                                  name);
     }
     return read_bool(options, "include_usage", &out->include_usage, error);
 }
@@ -278,53 +303,64 @@ static loam_status read_max_tokens(const json_t *body, lm_api_request *out, lm_a
 
 static loam_status add_prompt(lm_api_request *out, lm_api_prompt prompt, lm_api_error *error) {
     if (out->prompts.len >= LM_API_MAX_PROMPTS)
-        return lm_api_invalid(error, "prompt", "'prompt' has more than %d prompts", LM_API_MAX_PROMPTS);
+        return lm_api_invalid(error, "prompt", "'prompt' has more than %d prompts",
+                              LM_API_MAX_PROMPTS);
     return lm_vec_push(&out->prompts, prompt) ? LOAM_OK : no_memory(error);
 }
 
-static loam_status add_ids(const json_t *array, int64_t n_vocab, lm_api_request *out, lm_api_error *error) {
+static loam_status add_ids(const json_t *array, int64_t n_vocab, lm_api_request *out,
+                           lm_api_error *error) {
     size_t n = json_array_size(array);
     int32_t *ids = lm_arena_calloc(&out->arena, n, sizeof *ids);
     if (!ids) return no_memory(error);
     for (size_t i = 0; i < n; i++) {
         const json_t *value = json_array_get(array, i);
         if (!json_is_integer(value))
-            return lm_api_invalid(error, "prompt", "'prompt': a list of token ids holds something else at %zu", i);
+            return lm_api_invalid(error, "prompt",
+                                  "'prompt': a list of token ids holds something else at %zu", i);
         int64_t id = json_integer_value(value);
         if (id < 0 || id >= n_vocab)
-            return lm_api_invalid(error, "prompt", "'prompt': token id %lld is not below %lld", (long long)id,
-                                  (long long)n_vocab);
+            return lm_api_invalid(error, "prompt", "'prompt': token id %lld is not below %lld",
+                                  (long long)id, (long long)n_vocab);
         ids[i] = (int32_t)id;
     }
     return add_prompt(out, (lm_api_prompt){.ids = ids, .n_ids = (int64_t)n}, error);
 }
 
-static loam_status add_one_prompt(const json_t *value, int64_t n_vocab, lm_api_request *out, lm_api_error *error) {
-    if (json_is_string(value)) return add_prompt(out, (lm_api_prompt){.text = text_of(value)}, error);
-    if (json_is_array(value) && json_array_size(value) > 0) return add_ids(value, n_vocab, out, error);
-    return lm_api_invalid(error, "prompt", "'prompt' must be a string, a list of token ids, or a list of either");
+static loam_status add_one_prompt(const json_t *value, int64_t n_vocab, lm_api_request *out,
+                                  lm_api_error *error) {
+    if (json_is_string(value))
+        return add_prompt(out, (lm_api_prompt){.text = text_of(value)}, error);
+    if (json_is_array(value) && json_array_size(value) > 0)
+        return add_ids(value, n_vocab, out, error);
+    return lm_api_invalid(error, "prompt",
+                          "'prompt' must be a string, a list of token ids, or a list of either");
 }
 
-static loam_status read_prompts(const json_t *body, int64_t n_vocab, lm_api_request *out, lm_api_error *error) {
+static loam_status read_prompts(const json_t *body, int64_t n_vocab, lm_api_request *out,
+                                lm_api_error *error) {
     const json_t *prompt = field(body, "prompt");
     if (!prompt) return lm_api_invalid(error, "prompt", "'prompt' is missing");
     if (!json_is_array(prompt) || json_is_integer(json_array_get(prompt, 0)))
         return add_one_prompt(prompt, n_vocab, out, error);
-    if (json_array_size(prompt) == 0) return lm_api_invalid(error, "prompt", "'prompt' is an empty list");
+    if (json_array_size(prompt) == 0)
+        return lm_api_invalid(error, "prompt", "'prompt' is an empty list");
     for (size_t i = 0; i < json_array_size(prompt); i++)
         LM_TRY(add_one_prompt(json_array_get(prompt, i), n_vocab, out, error));
     return LOAM_OK;
 }
 
 /* The texts of a list of content parts, one after the other. */
-static loam_status join_parts(const json_t *parts, const char *where, lm_api_request *out, lm_str *text,
-                              lm_api_error *error) {
+static loam_status join_parts(const json_t *parts, const char *where, lm_api_request *out,
+                              lm_str *text, lm_api_error *error) {
     size_t len = 0, at = 0;
     for (size_t i = 0; i < json_array_size(parts); i++) {
         const json_t *part = json_array_get(parts, i), *type = json_object_get(part, "type");
         const json_t *piece = json_object_get(part, "text");
-        if (!json_is_string(type) || strcmp(json_string_value(type), "text") != 0 || !json_is_string(piece))
-            return lm_api_invalid(error, where, "'%s': only parts of type 'text' are supported", where);
+        if (!json_is_string(type) || strcmp(json_string_value(type), "text") != 0 ||
+            !json_is_string(piece))
+            return lm_api_invalid(error, where, "'%s': only parts of type 'text' are supported",
+                                  where);
         len += json_string_length(piece);
     }
     char *joined = lm_arena_alloc(&out->arena, len + 1);
@@ -338,35 +374,44 @@ static loam_status join_parts(const json_t *parts, const char *where, lm_api_req
     return LOAM_OK;
 }
 
-static loam_status read_role(const json_t *message, const char *where, lm_str *out, lm_api_error *error) {
+static loam_status read_role(const json_t *message, const char *where, lm_str *out,
+                             lm_api_error *error) {
     const json_t *role = json_object_get(message, "role");
-    if (!json_is_string(role)) return lm_api_invalid(error, where, "'%s.role' must be a string", where);
+    if (!json_is_string(role))
+        return lm_api_invalid(error, where, "'%s.role' must be a string", where);
     for (size_t i = 0; i < LM_COUNT_OF(ROLES); i++) {
         if (!lm_str_is(text_of(role), ROLES[i])) continue;
         *out = strcmp(ROLES[i], "developer") == 0 ? LM_STR("system") : lm_str_of(ROLES[i]);
         return LOAM_OK;
     }
-    return lm_api_invalid(error, where, "'%s.role' is '%.40s', which is no role", where, json_string_value(role));
+    return lm_api_invalid(error, where, "'%s.role' is '%.40s', which is no role", where,
+                          json_string_value(role));
 }
 
-static loam_status add_message(const json_t *message, size_t index, lm_api_request *out, lm_api_error *error) {
+static loam_status add_message(const json_t *message, size_t index, lm_api_request *out,
+                               lm_api_error *error) {
     char where[40];
     lm_chat_message parsed = {0};
     snprintf(where, sizeof where, "messages[%zu]", index);
-    if (!json_is_object(message)) return lm_api_invalid(error, where, "'%s' must be an object", where);
+    if (!json_is_object(message))
+        return lm_api_invalid(error, where, "'%s' must be an object", where);
     LM_TRY(read_role(message, where, &parsed.role, error));
     const json_t *content = field(message, "content");
-    if (json_is_array(content)) LM_TRY(join_parts(content, where, out, &parsed.content, error));
-    else if (json_is_string(content)) parsed.content = text_of(content);
+    if (json_is_array(content))
+        LM_TRY(join_parts(content, where, out, &parsed.content, error));
+    else if (json_is_string(content))
+        parsed.content = text_of(content);
     else if (content || !lm_str_is(parsed.role, "assistant"))
-        return lm_api_invalid(error, where, "'%s.content' must be a string or a list of parts", where);
+        return lm_api_invalid(error, where, "'%s.content' must be a string or a list of parts",
+                              where);
     return lm_vec_push(&out->messages, parsed) ? LOAM_OK : no_memory(error);
 }
 
 static loam_status read_messages(const json_t *body, lm_api_request *out, lm_api_error *error) {
     const json_t *messages = field(body, "messages");
     if (!json_is_array(messages) || json_array_size(messages) == 0)
-        return lm_api_invalid(error, "messages", "'messages' must be a list of at least one message");
+        return lm_api_invalid(error, "messages",
+                              "'messages' must be a list of at least one message");
     for (size_t i = 0; i < json_array_size(messages); i++)
         LM_TRY(add_message(json_array_get(messages, i), i, out, error));
     return LOAM_OK;
@@ -393,14 +438,16 @@ static loam_status read_body(lm_api_request *out, int64_t n_vocab, lm_api_error 
     return LOAM_OK;
 }
 
-loam_status lm_api_request_parse(lm_str text, bool chat, const lm_sampler_options *defaults, int64_t n_vocab,
-                                 lm_api_request *out, lm_api_error *error) {
+loam_status lm_api_request_parse(lm_str text, bool chat, const lm_sampler_options *defaults,
+                                 int64_t n_vocab, lm_api_request *out, lm_api_error *error) {
     loam_error err = {0};
     *out = (lm_api_request){.chat = chat, .sampling = *defaults};
-    if (lm_json_parse(text, "body", &out->body, &err) != LOAM_OK) return lm_api_invalid(error, "", "%s", err.message);
+    if (lm_json_parse(text, "body", &out->body, &err) != LOAM_OK)
+        return lm_api_invalid(error, "", "%s", err.message);
     lm_arena_init(&out->arena, ARENA_CHUNK_BYTES, ARENA_MAX_BYTES);
-    loam_status status = json_is_object(out->body) ? read_body(out, n_vocab, error)
-                                                   : lm_api_invalid(error, "", "the body must be a JSON object");
+    loam_status status = json_is_object(out->body)
+                             ? read_body(out, n_vocab, error)
+                             : lm_api_invalid(error, "", "the body must be a JSON object");
     if (status != LOAM_OK) lm_api_request_deinit(out);
     return status;
 }

@@ -36,12 +36,14 @@ typedef struct lm_api_request {
     bool stream, include_usage, echo, ignore_end;
     lm_str stops[LM_STOP_MAX_STRINGS];
     size_t n_stops;
-    lm_sampler_options sampling; /* biases point into the arena; seed is the given one or a random one */
+    lm_sampler_options
+        sampling; /* biases point into the arena; seed is the given one or a random one */
 } lm_api_request;
 
 /* defaults: sampling for what the body leaves out. n_vocab bounds token ids. On failure nothing is left to free. */
-loam_status lm_api_request_parse(lm_str text, bool chat, const lm_sampler_options *defaults, int64_t n_vocab,
-                                 lm_api_request *out, lm_api_error *error) LM_MUST_USE;
+loam_status lm_api_request_parse(lm_str text, bool chat, const lm_sampler_options *defaults,
+                                 int64_t n_vocab, lm_api_request *out,
+                                 lm_api_error *error) LM_MUST_USE;
 void lm_api_request_deinit(lm_api_request *request);
 
 #endif

@@ -8,15 +8,17 @@
 static const double IMPOSSIBLE = -9999;
 
 static void write_head(lm_buf *out, const lm_reply_head *head, const char *object) {
-    lm_buf_printf(out, "{\"id\":\"%s\",\"object\":\"%s\",\"created\":%lld,\"model\":", head->id, object,
-                  (long long)head->created_s);
+    lm_buf_printf(out, "{\"id\":\"%s\",\"object\":\"%s\",\"created\":%lld,\"model\":", head->id,
+                  object, (long long)head->created_s);
     lm_json_text_write(out, head->model);
 }
 
 static void write_usage(lm_buf *out, lm_reply_usage usage) {
-    lm_buf_printf(out, ",\"usage\":{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_tokens\":%lld}}",
-                  (long long)usage.prompt_tokens, (long long)usage.completion_tokens,
-                  (long long)(usage.prompt_tokens + usage.completion_tokens));
+    lm_buf_printf(
+        out,
+        ",\"usage\":{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_tokens\":%lld}}",
+        (long long)usage.prompt_tokens, (long long)usage.completion_tokens,
+        (long long)(usage.prompt_tokens + usage.completion_tokens));
 }
 
 static void write_logprob(lm_buf *out, float logprob) {
@@ -44,7 +46,8 @@ static void write_completion_top(lm_buf *out, const lm_reply_head *head, const l
     lm_buf_putc(out, '}');
 }
 
-static void write_completion_logprobs(lm_buf *out, const lm_reply_head *head, const lm_reply_choice *choice) {
+static void write_completion_logprobs(lm_buf *out, const lm_reply_head *head,
+                                      const lm_reply_choice *choice) {
     size_t n = choice->n_samples, offset = choice->text_offset;
     lm_buf_puts(out, "{\"tokens\":[");
     for (size_t i = 0; i < n; i++) {
@@ -77,11 +80,13 @@ static void write_chat_token(lm_buf *out, const lm_reply_head *head, int32_t tok
     lm_buf_puts(out, ",\"logprob\":");
     write_logprob(out, logprob);
     lm_buf_puts(out, ",\"bytes\":[");
-    for (size_t i = 0; i < text.len; i++) lm_buf_printf(out, i ? ",%d" : "%d", (unsigned char)text.ptr[i]);
+    for (size_t i = 0; i < text.len; i++)
+        lm_buf_printf(out, i ? ",%d" : "%d", (unsigned char)text.ptr[i]);
     lm_buf_putc(out, ']');
 }
 
-static void write_chat_logprobs(lm_buf *out, const lm_reply_head *head, const lm_reply_choice *choice) {
+static void write_chat_logprobs(lm_buf *out, const lm_reply_head *head,
+                                const lm_reply_choice *choice) {
     lm_buf_puts(out, "{\"content\":[");
     for (size_t i = 0; i < choice->n_samples; i++) {
         const lm_sample *sample = &choice->samples[i];
@@ -99,14 +104,20 @@ static void write_chat_logprobs(lm_buf *out, const lm_reply_head *head, const lm
 }
 
 /* The end of a choice's object, which both kinds share. */
-static void write_choice_tail(lm_buf *out, const lm_reply_head *head, const lm_reply_choice *choice) {
+static void write_choice_tail(lm_buf *out, const lm_reply_head *head,
+                              const lm_reply_choice *choice) {
     const char *finish = lm_finish_name(choice->finish);
     lm_buf_puts(out, ",\"logprobs\":");
-    if (!choice->logprobs || choice->n_samples == 0) lm_buf_puts(out, "null");
-    else if (head->chat) write_chat_logprobs(out, head, choice);
-    else write_completion_logprobs(out, head, choice);
-    if (finish) lm_buf_printf(out, ",\"finish_reason\":\"%s\"}", finish);
-    else lm_buf_puts(out, ",\"finish_reason\":null}");
+    if (!choice->logprobs || choice->n_samples == 0)
+        lm_buf_puts(out, "null");
+    else if (head->chat)
+        write_chat_logprobs(out, head, choice);
+    else
+        write_completion_logprobs(out, head, choice);
+    if (finish)
+        lm_buf_printf(out, ",\"finish_reason\":\"%s\"}", finish);
+    else
+        lm_buf_puts(out, ",\"finish_reason\":null}");
 }
 
 static void write_choice(lm_buf *out, const lm_reply_head *head, const lm_reply_choice *choice) {
@@ -117,7 +128,8 @@ static void write_choice(lm_buf *out, const lm_reply_head *head, const lm_reply_
     write_choice_tail(out, head, choice);
 }
 
-static void write_choice_chunk(lm_buf *out, const lm_reply_head *head, const lm_reply_choice *choice) {
+static void write_choice_chunk(lm_buf *out, const lm_reply_head *head,
+                               const lm_reply_choice *choice) {
     lm_buf_printf(out, "{\"index\":%d,", choice->index);
     if (!head->chat) {
         lm_buf_puts(out, "\"text\":");
@@ -134,8 +146,8 @@ static void write_choice_chunk(lm_buf *out, const lm_reply_head *head, const lm_
     write_choice_tail(out, head, choice);
 }
 
-void lm_reply_write(lm_buf *out, const lm_reply_head *head, const lm_reply_choice *choices, size_t n,
-                    lm_reply_usage usage) {
+void lm_reply_write(lm_buf *out, const lm_reply_head *head, const lm_reply_choice *choices,
+                    size_t n, lm_reply_usage usage) {
     write_head(out, head, head->chat ? "chat.completion" : "text_completion");
     lm_buf_puts(out, ",\"choices\":[");
     for (size_t i = 0; i < n; i++) {
@@ -150,7 +162,8 @@ static const char *chunk_object(const lm_reply_head *head) {
     return head->chat ? "chat.completion.chunk" : "text_completion";
 }
 
-void lm_reply_write_chunk(lm_buf *out, const lm_reply_head *head, const lm_reply_choice *choice, bool with_usage) {
+void lm_reply_write_chunk(lm_buf *out, const lm_reply_head *head, const lm_reply_choice *choice,
+                          bool with_usage) {
     write_head(out, head, chunk_object(head));
     lm_buf_puts(out, ",\"choices\":[");
     write_choice_chunk(out, head, choice);

@@ -26,16 +26,17 @@ typedef struct lm_reply_choice {
     bool logprobs;            /* asked for */
     const lm_sample *samples; /* [n_samples] */
     size_t n_samples;
-    size_t text_offset;       /* of the first sample's text in the choice's text; completions report it */
+    size_t text_offset; /* of the first sample's text in the choice's text; completions report it */
     lm_finish finish;
-    bool first;               /* chunks of a chat begin with the role */
+    bool first; /* chunks of a chat begin with the role */
 } lm_reply_choice;
 
-void lm_reply_write(lm_buf *out, const lm_reply_head *head, const lm_reply_choice *choices, size_t n,
-                    lm_reply_usage usage);
+void lm_reply_write(lm_buf *out, const lm_reply_head *head, const lm_reply_choice *choices,
+                    size_t n, lm_reply_usage usage);
 
 /* with_usage: the stream ends with a usage chunk, and all before say "usage": null. */
-void lm_reply_write_chunk(lm_buf *out, const lm_reply_head *head, const lm_reply_choice *choice, bool with_usage);
+void lm_reply_write_chunk(lm_buf *out, const lm_reply_head *head, const lm_reply_choice *choice,
+                          bool with_usage);
 void lm_reply_write_usage_chunk(lm_buf *out, const lm_reply_head *head, lm_reply_usage usage);
 
 /* Bytes of text that a token adds to `text_offset`. */

@@ -4,8 +4,8 @@ typedef struct pass {
     const lm_sched_limits *limits;
     lm_sched_seq *const *seqs;
     size_t n;
-    int64_t n_free;   /* blocks */
-    int64_t n_rows;   /* planned */
+    int64_t n_free; /* blocks */
+    int64_t n_rows; /* planned */
     int64_t n_active;
 } pass;
 

@@ -24,13 +24,14 @@
 typedef struct lm_sched_seq {
     int64_t n_tokens;
     int64_t n_computed; /* of a waiting sequence: what it will share with another */
-    int64_t n_blocks;   /* KV blocks it can fill without taking another; of a waiting one: whole blocks it will share */
-    bool active;        /* holds a slot and blocks */
-    bool blocked;       /* waits for another sequence; must not be admitted yet */
+    int64_t
+        n_blocks; /* KV blocks it can fill without taking another; of a waiting one: whole blocks it will share */
+    bool active;  /* holds a slot and blocks */
+    bool blocked; /* waits for another sequence; must not be admitted yet */
     /* answers */
-    int64_t n_rows;     /* pending tokens to compute now */
-    bool admit;         /* was waiting, becomes active */
-    bool preempt;       /* was active, waits again with nothing computed */
+    int64_t n_rows; /* pending tokens to compute now */
+    bool admit;     /* was waiting, becomes active */
+    bool preempt;   /* was active, waits again with nothing computed */
 } lm_sched_seq;
 
 typedef struct lm_sched_limits {
@@ -38,7 +39,7 @@ typedef struct lm_sched_limits {
     int64_t max_prefill_rows; /* of these for prompts, while any sequence decodes; at least 1 */
     int64_t max_seqs;         /* active at once */
     int64_t block_tokens;
-    int64_t n_free_blocks;    /* now */
+    int64_t n_free_blocks; /* now */
 } lm_sched_limits;
 
 /* seqs [n]: in order of arrival. Returns the number of rows planned. */

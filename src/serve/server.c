@@ -42,8 +42,10 @@ typedef struct server {
 
 static void handle_health(lm_http_request *request, void *arg) {
     const server *s = arg;
-    if (s->completions.draining) lm_http_reply(request, 503, "application/json", LM_STR("{\"status\":\"draining\"}"));
-    else lm_http_reply(request, 200, "application/json", LM_STR("{\"status\":\"ok\"}"));
+    if (s->completions.draining)
+        lm_http_reply(request, 503, "application/json", LM_STR("{\"status\":\"draining\"}"));
+    else
+        lm_http_reply(request, 200, "application/json", LM_STR("{\"status\":\"ok\"}"));
 }
 
 static void handle_metrics(lm_http_request *request, void *arg) {
@@ -58,13 +60,14 @@ static void handle_metrics(lm_http_request *request, void *arg) {
 }
 
 static json_t *model_object(const server *s) {
-    return json_pack("{s:s, s:s, s:I, s:s, s:I}", "id", s->completions.model_name, "object", "model", "created",
-                     (json_int_t)s->created_s, "owned_by", "loam", "max_model_len",
-                     (json_int_t)lm_engine_limits(s->engine)->max_context);
+    return json_pack("{s:s, s:s, s:I, s:s, s:I}", "id", s->completions.model_name, "object",
+                     "model", "created", (json_int_t)s->created_s, "owned_by", "loam",
+                     "max_model_len", (json_int_t)lm_engine_limits(s->engine)->max_context);
 }
 
 static void handle_models(lm_http_request *request, void *arg) {
-    lm_http_reply_json(request, 200, json_pack("{s:s, s:[o]}", "object", "list", "data", model_object(arg)));
+    lm_http_reply_json(request, 200,
+                       json_pack("{s:s, s:[o]}", "object", "list", "data", model_object(arg)));
 }
 
 static void handle_model(lm_http_request *request, void *arg) {
@@ -99,7 +102,8 @@ static loam_status tokenize(server *s, const json_t *body, lm_buf *out, lm_api_e
     if (lm_json_bool_or(body, "body", "add_special_tokens", add_bos, &add_bos, &err) != LOAM_OK)
         return lm_api_invalid(error, "add_special_tokens", "%s", err.message);
     lm_vec_i32 ids = {0};
-    if (lm_tokenizer_encode(tokenizer, text, (lm_encode_options){.add_bos = add_bos}, &ids, &err) != LOAM_OK) {
+    if (lm_tokenizer_encode(tokenizer, text, (lm_encode_options){.add_bos = add_bos}, &ids, &err) !=
+        LOAM_OK) {
         lm_api_error_from(error, &err);
         return LOAM_INVALID;
     }
@@ -115,20 +119,25 @@ static loam_status detokenize(server *s, const json_t *body, lm_buf *out, lm_api
     const json_t *tokens = json_object_get(body, "tokens");
     int32_t n_vocab = lm_tokenizer_vocab_size(s->completions.tokenizer);
     loam_error err = {0};
-    if (!json_is_array(tokens)) return lm_api_invalid(error, "tokens", "'tokens' must be a list of token ids");
+    if (!json_is_array(tokens))
+        return lm_api_invalid(error, "tokens", "'tokens' must be a list of token ids");
     size_t n = json_array_size(tokens);
     int32_t *ids = lm_calloc(n + 1, sizeof *ids);
     if (!ids) return lm_api_fail(error, 503, "unavailable", "out of memory");
     loam_status status = LOAM_OK;
     for (size_t i = 0; i < n && status == LOAM_OK; i++) {
         const json_t *value = json_array_get(tokens, i);
-        if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) >= n_vocab)
-            status = lm_api_invalid(error, "tokens", "'tokens': the value at %zu is no token id", i);
-        else ids[i] = (int32_t)json_integer_value(value);
+        if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+            json_integer_value(value) >= n_vocab)
+            status =
+                lm_api_invalid(error, "tokens", "'tokens': the value at %zu is no token id", i);
+        else
+            ids[i] = (int32_t)json_integer_value(value);
     }
     lm_buf text;
     lm_buf_init(&text, TOKENIZE_REPLY_MAX_BYTES);
-    if (status == LOAM_OK && lm_tokenizer_decode(s->completions.tokenizer, ids, n, &text, &err) != LOAM_OK) {
+    if (status == LOAM_OK &&
+        lm_tokenizer_decode(s->completions.tokenizer, ids, n, &text, &err) != LOAM_OK) {
         lm_api_error_from(error, &err);
         status = LOAM_INVALID;
     }
@@ -157,8 +166,10 @@ static void answer_object(server *s, lm_http_request *request, body_fn *fn) {
     }
     if (status == LOAM_OK && reply.status != LOAM_OK)
         status = lm_api_fail(&error, 503, "unavailable", "out of memory");
-    if (status == LOAM_OK) lm_http_reply(request, 200, "application/json", lm_buf_view(&reply));
-    else lm_api_error_reply(request, &error);
+    if (status == LOAM_OK)
+        lm_http_reply(request, 200, "application/json", lm_buf_view(&reply));
+    else
+        lm_api_error_reply(request, &error);
     lm_buf_deinit(&reply);
 }
 
@@ -174,7 +185,8 @@ static void handle_detokenize(lm_http_request *request, void *arg) {
 
 static void check_drained(void *arg) {
     server *s = arg;
-    if (lm_http_server_n_open(s->http) == 0 && lm_engine_n_generations(s->engine) == 0) lm_loop_stop(s->loop);
+    if (lm_http_server_n_open(s->http) == 0 && lm_engine_n_generations(s->engine) == 0)
+        lm_loop_stop(s->loop);
 }
 
 static void on_stop_signal(void *arg) {
@@ -188,7 +200,8 @@ static void on_stop_signal(void *arg) {
     lm_log(LM_LOG_INFO, "serve", "draining: %d requests open", lm_http_server_n_open(s->http));
     s->completions.draining = true;
     lm_http_server_stop_accepting(s->http);
-    if (lm_timer_new(s->loop, 0, DRAIN_CHECK_MS, check_drained, s, &s->drain_timer, &err) != LOAM_OK) {
+    if (lm_timer_new(s->loop, 0, DRAIN_CHECK_MS, check_drained, s, &s->drain_timer, &err) !=
+        LOAM_OK) {
         lm_log_error(LM_LOG_ERROR, "serve", &err);
         lm_loop_stop(s->loop);
     }
@@ -206,7 +219,8 @@ static int64_t default_blocks(const lm_model *model, const lm_session_options *s
     int64_t context = session->max_context > 0 ? session->max_context : h->context_len;
     int64_t per_seq = (context + LM_KV_BLOCK_TOKENS - 1) / LM_KV_BLOCK_TOKENS;
     size_t elem_bytes = session->kv_dtype == LM_F32 ? 4 : 2;
-    size_t block_bytes = 2 * elem_bytes * LM_KV_BLOCK_TOKENS * (size_t)(h->n_layers * h->n_kv_heads * h->head_dim);
+    size_t block_bytes =
+        2 * elem_bytes * LM_KV_BLOCK_TOKENS * (size_t)(h->n_layers * h->n_kv_heads * h->head_dim);
     size_t memory = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
     int64_t affordable = (int64_t)(memory / 4 / block_bytes);
     int64_t wanted = per_seq * session->max_seqs;
@@ -221,7 +235,8 @@ static loam_status start_engine(server *s, const lm_serve_options *options, loam
         .kv_dtype = options->kv_dtype,
     };
     if (session.max_rows < session.max_seqs) session.max_rows = session.max_seqs;
-    session.n_blocks = options->n_blocks > 0 ? options->n_blocks : default_blocks(s->model, &session);
+    session.n_blocks =
+        options->n_blocks > 0 ? options->n_blocks : default_blocks(s->model, &session);
     LM_TRY(lm_session_model_new(s->model, &session, &s->engine_model, err));
     if (options->journal) LM_TRY(lm_usage_journal_open(options->journal, &s->journal, err));
     lm_engine_options engine = {
@@ -276,18 +291,25 @@ static loam_status listen_and_run(server *s, const lm_serve_options *options, lo
         {"GET", "/health", handle_health, s},
         {"GET", "/metrics", handle_metrics, s},
     };
-    lm_http_server_options http = {.host = options->host ? options->host : "127.0.0.1", .port = options->port,
-                                   .routes = routes, .n_routes = LM_COUNT_OF(routes), .on_error = lm_api_on_http_error};
+    lm_http_server_options http = {.host = options->host ? options->host : "127.0.0.1",
+                                   .port = options->port,
+                                   .routes = routes,
+                                   .n_routes = LM_COUNT_OF(routes),
+                                   .on_error = lm_api_on_http_error};
     LM_TRY(lm_http_server_new(s->loop, &http, &s->http, err));
     loam_status status = write_port_file(s, options->port_file, err);
     if (status == LOAM_OK) {
         const lm_engine_model *limits = lm_engine_limits(s->engine);
-        lm_log(LM_LOG_INFO, "serve", "model '%s' on http://%s:%d/v1: context %lld, %lld sequences, %lld KV blocks, chat format %s",
-               s->completions.model_name, http.host, lm_http_server_port(s->http), (long long)limits->max_context,
-               (long long)limits->max_seqs, (long long)limits->n_blocks, s->completions.chat_format->name);
+        lm_log(LM_LOG_INFO, "serve",
+               "model '%s' on http://%s:%d/v1: context %lld, %lld sequences, %lld KV blocks, chat "
+               "format %s",
+               s->completions.model_name, http.host, lm_http_server_port(s->http),
+               (long long)limits->max_context, (long long)limits->max_seqs,
+               (long long)limits->n_blocks, s->completions.chat_format->name);
         status = lm_loop_run(s->loop, err);
     }
-    lm_http_server_free(s->http); /* before the engine: clients still connected let go of their generations */
+    lm_http_server_free(
+        s->http); /* before the engine: clients still connected let go of their generations */
     return status;
 }
 
@@ -298,7 +320,8 @@ static loam_status run(server *s, const lm_serve_options *options, loam_error *e
     LM_TRY(lm_loop_on_signal(s->loop, SIGTERM, on_stop_signal, s, err));
     LM_TRY(lm_loop_on_signal(s->loop, SIGINT, on_stop_signal, s, err));
     LM_TRY(listen_and_run(s, options, err));
-    return s->quit ? lm_error_set(err, LOAM_CANCELLED, "stopped before all requests were answered") : LOAM_OK;
+    return s->quit ? lm_error_set(err, LOAM_CANCELLED, "stopped before all requests were answered")
+                   : LOAM_OK;
 }
 
 loam_status lm_serve(const lm_model *model, const lm_serve_options *options, loam_error *err) {

@@ -15,7 +15,8 @@ static loam_status seq_new(lm_engine_model *model, int32_t *out_seq, loam_error 
     return lm_session_seq_new(session_of(model), out_seq, err);
 }
 
-static loam_status seq_fork(lm_engine_model *model, int32_t from, int64_t len, int32_t *out_seq, loam_error *err) {
+static loam_status seq_fork(lm_engine_model *model, int32_t from, int64_t len, int32_t *out_seq,
+                            loam_error *err) {
     return lm_session_seq_fork(session_of(model), from, len, out_seq, err);
 }
 
@@ -23,7 +24,8 @@ static void seq_free(lm_engine_model *model, int32_t seq) {
     lm_session_seq_free(session_of(model), seq);
 }
 
-static loam_status seq_reserve(lm_engine_model *model, int32_t seq, int64_t n_tokens, loam_error *err) {
+static loam_status seq_reserve(lm_engine_model *model, int32_t seq, int64_t n_tokens,
+                               loam_error *err) {
     return lm_session_seq_reserve(session_of(model), seq, n_tokens, err);
 }
 
@@ -31,7 +33,8 @@ static int64_t n_free_blocks(const lm_engine_model *model) {
     return lm_session_n_free_blocks(session_of(model));
 }
 
-static loam_status step(lm_engine_model *model, const lm_step_row *rows, int64_t n_rows, loam_error *err) {
+static loam_status step(lm_engine_model *model, const lm_step_row *rows, int64_t n_rows,
+                        loam_error *err) {
     return lm_session_step(session_of(model), rows, n_rows, err);
 }
 
@@ -51,7 +54,8 @@ static void detokenize_begin(const lm_engine_model *model, lm_detokenizer *strea
     lm_detokenizer_init(stream, lm_model_tokenizer(lm_session_model(session_of(model))), at_start);
 }
 
-static void detokenize(const lm_engine_model *model, lm_detokenizer *stream, int32_t token, lm_buf *out) {
+static void detokenize(const lm_engine_model *model, lm_detokenizer *stream, int32_t token,
+                       lm_buf *out) {
     lm_detokenizer_push(stream, token, out);
 }
 
@@ -59,7 +63,8 @@ static void detokenize_flush(const lm_engine_model *model, lm_detokenizer *strea
     lm_detokenizer_flush(stream, out);
 }
 
-static void parallel(lm_engine_model *model, void (*fn)(void *arg, int thread, int n_threads), void *arg) {
+static void parallel(lm_engine_model *model, void (*fn)(void *arg, int thread, int n_threads),
+                     void *arg) {
     lm_device *device = lm_model_device(lm_session_model(session_of(model)));
     device->backend->parallel(device, fn, arg);
 }
@@ -80,8 +85,8 @@ static const lm_engine_model_ops SESSION_OPS = {
     .parallel = parallel,
 };
 
-loam_status lm_session_model_new(const lm_model *model, const lm_session_options *options, lm_engine_model **out,
-                                 loam_error *err) {
+loam_status lm_session_model_new(const lm_model *model, const lm_session_options *options,
+                                 lm_engine_model **out, loam_error *err) {
     session_model *made = lm_calloc(1, sizeof *made);
     if (!made) return lm_error_no_memory(err, sizeof *made);
     loam_status status = lm_session_new(model, options, &made->session, err);

@@ -69,7 +69,8 @@ bool lm_bpe_words_add(lm_bpe_words *words, lm_str word) {
     if (word.len > INT32_MAX || words->words.len >= INT32_MAX) return false;
     bpe_word fresh = {words->symbols.len, (int32_t)word.len, 1};
     if (!lm_vec_reserve(&words->symbols, word.len)) return false;
-    for (size_t i = 0; i < word.len; i++) words->symbols.ptr[words->symbols.len++] = (uint8_t)word.ptr[i];
+    for (size_t i = 0; i < word.len; i++)
+        words->symbols.ptr[words->symbols.len++] = (uint8_t)word.ptr[i];
     return lm_map_set(words->by_text, word, words->words.len) && lm_vec_push(&words->words, fresh);
 }
 
@@ -85,7 +86,8 @@ static bool heap_push(lm_bpe_words *words, bpe_candidate candidate) {
     if (!lm_vec_push(&words->heap, candidate)) return false;
     bpe_candidate *heap = words->heap.ptr;
     size_t at = words->heap.len - 1;
-    for (; at > 0 && is_better(&candidate, &heap[(at - 1) / 2]); at = (at - 1) / 2) heap[at] = heap[(at - 1) / 2];
+    for (; at > 0 && is_better(&candidate, &heap[(at - 1) / 2]); at = (at - 1) / 2)
+        heap[at] = heap[(at - 1) / 2];
     heap[at] = candidate;
     return true;
 }
@@ -121,7 +123,8 @@ static bool count_pair(lm_bpe_words *words, lm_bpe_merge symbols, int64_t change
     }
     bpe_pair *pair = &words->pairs.ptr[index];
     pair->count += change;
-    if (change < 0 || (pair->words.len > 0 && pair->words.ptr[pair->words.len - 1] == word)) return true;
+    if (change < 0 || (pair->words.len > 0 && pair->words.ptr[pair->words.len - 1] == word))
+        return true;
     return lm_vec_push(&pair->words, word);
 }
 
@@ -130,7 +133,9 @@ static bool count_all(lm_bpe_words *words) {
         const bpe_word *word = &words->words.ptr[w];
         const int32_t *symbols = words->symbols.ptr + word->first;
         for (int32_t i = 0; i + 1 < word->len; i++) {
-            if (!count_pair(words, (lm_bpe_merge){symbols[i], symbols[i + 1]}, word->count, (int32_t)w)) return false;
+            if (!count_pair(words, (lm_bpe_merge){symbols[i], symbols[i + 1]}, word->count,
+                            (int32_t)w))
+                return false;
         }
     }
     for (size_t p = 0; p < words->pairs.len; p++) {
@@ -173,7 +178,8 @@ static bool merge_everywhere(lm_bpe_words *words, int32_t pair_index, int32_t sy
     lm_vec_i32 where = words->pairs.ptr[pair_index].words;
     words->pairs.ptr[pair_index].words = (lm_vec_i32){0};
     bool ok = true;
-    for (size_t i = 0; ok && i < where.len; i++) ok = merge_in_word(words, where.ptr[i], symbols, symbol);
+    for (size_t i = 0; ok && i < where.len; i++)
+        ok = merge_in_word(words, where.ptr[i], symbols, symbol);
     lm_vec_deinit(&where);
     words->pairs.ptr[pair_index].count = 0;
     for (size_t p = first_new; ok && p < words->pairs.len; p++) ok = push_pair(words, (int32_t)p);
@@ -195,11 +201,13 @@ static bool next_pair(lm_bpe_words *words, int32_t *out, bool *ok) {
     return false;
 }
 
-loam_status lm_bpe_learn(lm_bpe_words *words, int32_t n_merges, lm_bpe_merges *out, loam_error *err) {
+loam_status lm_bpe_learn(lm_bpe_words *words, int32_t n_merges, lm_bpe_merges *out,
+                         loam_error *err) {
     bool ok = count_all(words);
     int32_t pair;
     for (int32_t i = 0; i < n_merges && next_pair(words, &pair, &ok); i++) {
-        ok = lm_vec_push(out, words->pairs.ptr[pair].symbols) && merge_everywhere(words, pair, LM_BPE_N_BYTES + i);
+        ok = lm_vec_push(out, words->pairs.ptr[pair].symbols) &&
+             merge_everywhere(words, pair, LM_BPE_N_BYTES + i);
         if (!ok) break;
     }
     return ok ? LOAM_OK : lm_error_no_memory(err, 0);

@@ -27,6 +27,7 @@ LM_MUST_USE bool lm_bpe_words_add(lm_bpe_words *words, lm_str word); /* false: o
 size_t lm_bpe_words_len(const lm_bpe_words *words);                  /* different ones */
 
 /* Appends up to n_merges merges; fewer when no pair is left that occurs twice. Uses the words up: only free may follow. */
-loam_status lm_bpe_learn(lm_bpe_words *words, int32_t n_merges, lm_bpe_merges *out, loam_error *err) LM_MUST_USE;
+loam_status lm_bpe_learn(lm_bpe_words *words, int32_t n_merges, lm_bpe_merges *out,
+                         loam_error *err) LM_MUST_USE;
 
 #endif

@@ -44,7 +44,8 @@ static uint64_t align_up(uint64_t n) {
     return (n + SECTION_ALIGNMENT - 1) / SECTION_ALIGNMENT * SECTION_ALIGNMENT;
 }
 
-static loam_status put_content(hashed_file *file, const lm_checkpoint_section *sections, int n, loam_error *err) {
+static loam_status put_content(hashed_file *file, const lm_checkpoint_section *sections, int n,
+                               loam_error *err) {
     static const char zeros[SECTION_ALIGNMENT];
     file_section table[LM_CHECKPOINT_MAX_SECTIONS] = {0};
     uint64_t first = sizeof(file_header) + (uint64_t)n * sizeof *table, at = first;
@@ -78,8 +79,10 @@ static loam_status check_fence(const lm_fence *fence, loam_error *err) {
     snprintf(wanted, sizeof wanted, "%lld", (long long)fence->epoch);
     loam_status status = LOAM_OK;
     if (!lm_str_is((lm_str){text, size}, wanted)) {
-        lm_error_set(err, LOAM_CONFLICT, "%s says epoch %.*s, this run has %s", fence->path, (int)size, text, wanted);
-        status = lm_error_hint(err, LOAM_CONFLICT, "a newer run owns this folder; nothing was written");
+        lm_error_set(err, LOAM_CONFLICT, "%s says epoch %.*s, this run has %s", fence->path,
+                     (int)size, text, wanted);
+        status =
+            lm_error_hint(err, LOAM_CONFLICT, "a newer run owns this folder; nothing was written");
     }
     lm_free(text);
     return status;
@@ -87,15 +90,18 @@ static loam_status check_fence(const lm_fence *fence, loam_error *err) {
 
 /* The content reaches the disk before the fence is read, so that little can happen between reading it and renaming. */
 static loam_status flush(const lm_file_writer *writer, loam_error *err) {
-    if (fflush(writer->stream) != 0 || fsync(fileno(writer->stream)) != 0) return lm_error_errno(err, "%s", writer->path);
+    if (fflush(writer->stream) != 0 || fsync(fileno(writer->stream)) != 0)
+        return lm_error_errno(err, "%s", writer->path);
     return LOAM_OK;
 }
 
 static char *checkpoint_path(const char *dir, int64_t step) {
-    return lm_asprintf("%s/%s%0*lld%s", dir, name_prefix, STEP_DIGITS, (long long)step, name_suffix);
+    return lm_asprintf("%s/%s%0*lld%s", dir, name_prefix, STEP_DIGITS, (long long)step,
+                       name_suffix);
 }
 
-loam_status lm_checkpoint_write(const char *dir, int64_t step, const lm_checkpoint_section *sections, int n_sections,
+loam_status lm_checkpoint_write(const char *dir, int64_t step,
+                                const lm_checkpoint_section *sections, int n_sections,
                                 const lm_fence *fence, loam_error *err) {
     LM_ASSERT(n_sections <= LM_CHECKPOINT_MAX_SECTIONS);
     hashed_file file = {0};
@@ -119,7 +125,9 @@ static int64_t step_of_name(const char *name) {
     lm_str text = lm_str_of(name);
     size_t prefix = sizeof name_prefix - 1, suffix = sizeof name_suffix - 1;
     int64_t step;
-    if (!lm_str_starts(text, LM_STR(name_prefix)) || !lm_str_ends(text, LM_STR(name_suffix)) || text.len <= prefix + suffix) return -1;
+    if (!lm_str_starts(text, LM_STR(name_prefix)) || !lm_str_ends(text, LM_STR(name_suffix)) ||
+        text.len <= prefix + suffix)
+        return -1;
     if (!lm_str_to_i64((lm_str){name + prefix, text.len - prefix - suffix}, &step)) return -1;
     return step;
 }
@@ -135,14 +143,17 @@ static bool is_leftover(const char *name) {
 }
 
 /* Steps of all checkpoints, newest first; removes leftovers if asked to. */
-static loam_status list_steps(const char *dir, bool remove_leftovers, step_list *out, loam_error *err) {
+static loam_status list_steps(const char *dir, bool remove_leftovers, step_list *out,
+                              loam_error *err) {
     DIR *stream = opendir(dir);
     if (!stream) return lm_error_errno(err, "%s", dir);
     bool ok = true;
     for (struct dirent *entry; ok && (entry = readdir(stream));) {
         int64_t step = step_of_name(entry->d_name);
-        if (step >= 0) ok = lm_vec_push(out, step);
-        else if (remove_leftovers && is_leftover(entry->d_name)) unlinkat(dirfd(stream), entry->d_name, 0);
+        if (step >= 0)
+            ok = lm_vec_push(out, step);
+        else if (remove_leftovers && is_leftover(entry->d_name))
+            unlinkat(dirfd(stream), entry->d_name, 0);
     }
     closedir(stream);
     if (!ok) return lm_error_no_memory(err, 0);
@@ -155,8 +166,10 @@ loam_status lm_checkpoint_prune(const char *dir, int64_t keep, loam_error *err) 
     loam_status status = list_steps(dir, true, &steps, err);
     for (size_t i = (size_t)keep; status == LOAM_OK && i < steps.len; i++) {
         char *path = checkpoint_path(dir, steps.ptr[i]);
-        if (!path) status = lm_error_no_memory(err, 0);
-        else if (unlink(path) != 0 && errno != ENOENT) status = lm_error_errno(err, "%s", path);
+        if (!path)
+            status = lm_error_no_memory(err, 0);
+        else if (unlink(path) != 0 && errno != ENOENT)
+            status = lm_error_errno(err, "%s", path);
         lm_free(path);
     }
     lm_vec_deinit(&steps);
@@ -167,15 +180,19 @@ loam_status lm_checkpoint_prune(const char *dir, int64_t keep, loam_error *err) 
 
 static loam_status corrupt(const char *path, loam_error *err, const char *why) {
     lm_error_set(err, LOAM_CORRUPT, "%s: %s", path, why);
-    return lm_error_hint(err, LOAM_CORRUPT, "the file was damaged after it was written; an older checkpoint may be whole");
+    return lm_error_hint(
+        err, LOAM_CORRUPT,
+        "the file was damaged after it was written; an older checkpoint may be whole");
 }
 
 static loam_status read_table(const char *path, lm_checkpoint *checkpoint, loam_error *err) {
     const lm_file_map *map = &checkpoint->map;
     const file_header *header = (const file_header *)map->ptr;
-    if (map->size_bytes < sizeof *header + LM_SHA256_BYTES || memcmp(header->magic, magic, sizeof magic) != 0)
+    if (map->size_bytes < sizeof *header + LM_SHA256_BYTES ||
+        memcmp(header->magic, magic, sizeof magic) != 0)
         return corrupt(path, err, "not a checkpoint");
-    if (header->file_bytes != map->size_bytes) return corrupt(path, err, "its size is not what its header says");
+    if (header->file_bytes != map->size_bytes)
+        return corrupt(path, err, "its size is not what its header says");
     size_t n = header->n_sections, end = map->size_bytes - LM_SHA256_BYTES;
     const file_section *table = (const file_section *)(header + 1);
     if (n > LM_CHECKPOINT_MAX_SECTIONS || sizeof *header + n * sizeof *table > end)
@@ -184,7 +201,8 @@ static loam_status read_table(const char *path, lm_checkpoint *checkpoint, loam_
         bool inside = table[i].offset <= end && table[i].size <= end - table[i].offset;
         if (!inside || table[i].name[LM_CHECKPOINT_NAME_BYTES - 1] != '\0')
             return corrupt(path, err, "a section lies outside the file");
-        checkpoint->sections[i] = (lm_checkpoint_section){table[i].name, map->ptr + table[i].offset, table[i].size};
+        checkpoint->sections[i] =
+            (lm_checkpoint_section){table[i].name, map->ptr + table[i].offset, table[i].size};
     }
     checkpoint->n_sections = (int)n;
     return LOAM_OK;
@@ -197,7 +215,9 @@ static loam_status verify(const char *path, const lm_file_map *map, loam_error *
     lm_sha256_init(&hash);
     lm_sha256_update(&hash, map->ptr, end);
     lm_sha256_final(&hash, digest);
-    return memcmp(digest, map->ptr + end, sizeof digest) == 0 ? LOAM_OK : corrupt(path, err, "its checksum is wrong");
+    return memcmp(digest, map->ptr + end, sizeof digest) == 0
+               ? LOAM_OK
+               : corrupt(path, err, "its checksum is wrong");
 }
 
 loam_status lm_checkpoint_open(const char *path, lm_checkpoint *out, loam_error *err) {
@@ -215,8 +235,8 @@ loam_status lm_checkpoint_open(const char *path, lm_checkpoint *out, loam_error 
     return LOAM_OK;
 }
 
-loam_status lm_checkpoint_open_newest(const char *dir, lm_checkpoint_skipped_fn *skipped, void *ctx, lm_checkpoint *out,
-                                      loam_error *err) {
+loam_status lm_checkpoint_open_newest(const char *dir, lm_checkpoint_skipped_fn *skipped, void *ctx,
+                                      lm_checkpoint *out, loam_error *err) {
     step_list steps = {0};
     loam_status status = list_steps(dir, false, &steps, err);
     bool found = false;
@@ -232,7 +252,8 @@ loam_status lm_checkpoint_open_newest(const char *dir, lm_checkpoint_skipped_fn 
         lm_free(path);
     }
     lm_vec_deinit(&steps);
-    if (status == LOAM_OK && !found) status = lm_error_set(err, LOAM_NOT_FOUND, "%s has no checkpoint that is whole", dir);
+    if (status == LOAM_OK && !found)
+        status = lm_error_set(err, LOAM_NOT_FOUND, "%s has no checkpoint that is whole", dir);
     return status;
 }
 
@@ -241,22 +262,26 @@ void lm_checkpoint_close(lm_checkpoint *checkpoint) {
     *checkpoint = (lm_checkpoint){0};
 }
 
-loam_status lm_checkpoint_find(const lm_checkpoint *checkpoint, const char *name, lm_str *out, loam_error *err) {
+loam_status lm_checkpoint_find(const lm_checkpoint *checkpoint, const char *name, lm_str *out,
+                               loam_error *err) {
     for (int i = 0; i < checkpoint->n_sections; i++) {
         const lm_checkpoint_section *section = &checkpoint->sections[i];
         if (strcmp(section->name, name) != 0) continue;
         *out = (lm_str){section->bytes, section->size};
         return LOAM_OK;
     }
-    return lm_error_set(err, LOAM_CORRUPT, "the checkpoint of step %lld has no section '%s'", (long long)checkpoint->step, name);
+    return lm_error_set(err, LOAM_CORRUPT, "the checkpoint of step %lld has no section '%s'",
+                        (long long)checkpoint->step, name);
 }
 
-loam_status lm_checkpoint_copy(const lm_checkpoint *checkpoint, const char *name, void *out, size_t size, loam_error *err) {
+loam_status lm_checkpoint_copy(const lm_checkpoint *checkpoint, const char *name, void *out,
+                               size_t size, loam_error *err) {
     lm_str section;
     LM_TRY(lm_checkpoint_find(checkpoint, name, &section, err));
     if (section.len != size)
-        return lm_error_set(err, LOAM_CORRUPT, "section '%s' of the checkpoint has %zu bytes, the model needs %zu", name,
-                            section.len, size);
+        return lm_error_set(err, LOAM_CORRUPT,
+                            "section '%s' of the checkpoint has %zu bytes, the model needs %zu",
+                            name, section.len, size);
     memcpy(out, section.ptr, size);
     return LOAM_OK;
 }

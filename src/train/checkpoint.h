@@ -29,7 +29,8 @@ typedef struct lm_fence {
 
 /* Writes DIR/step-<step>.ckpt. The fence is read when all bytes are on the disk, just before the rename: LOAM_CONFLICT when it
  * was lost. On any failure the folder has the checkpoints it had. */
-loam_status lm_checkpoint_write(const char *dir, int64_t step, const lm_checkpoint_section *sections, int n_sections,
+loam_status lm_checkpoint_write(const char *dir, int64_t step,
+                                const lm_checkpoint_section *sections, int n_sections,
                                 const lm_fence *fence, loam_error *err) LM_MUST_USE;
 
 /* Removes all but the `keep` newest checkpoints, and what interrupted writes left. */
@@ -40,7 +41,8 @@ typedef struct lm_checkpoint {
     lm_file_map map;
     int64_t step;
     int n_sections;
-    lm_checkpoint_section sections[LM_CHECKPOINT_MAX_SECTIONS]; /* names and bytes point into the map */
+    lm_checkpoint_section
+        sections[LM_CHECKPOINT_MAX_SECTIONS]; /* names and bytes point into the map */
 } lm_checkpoint;
 
 /* Maps and verifies one file. LOAM_CORRUPT says what is wrong. */
@@ -49,15 +51,16 @@ loam_status lm_checkpoint_open(const char *path, lm_checkpoint *out, loam_error 
 /* The newest checkpoint of the folder that is whole. Each that is not is told to `skipped` (may be NULL) with its error. LOAM_NOT_FOUND
  * when there is none, or no folder. */
 typedef void lm_checkpoint_skipped_fn(void *ctx, const loam_error *why);
-loam_status lm_checkpoint_open_newest(const char *dir, lm_checkpoint_skipped_fn *skipped, void *ctx, lm_checkpoint *out,
-                                      loam_error *err) LM_MUST_USE;
+loam_status lm_checkpoint_open_newest(const char *dir, lm_checkpoint_skipped_fn *skipped, void *ctx,
+                                      lm_checkpoint *out, loam_error *err) LM_MUST_USE;
 void lm_checkpoint_close(lm_checkpoint *checkpoint);
 
 /* A section by name; LOAM_CORRUPT when it is absent. */
-loam_status lm_checkpoint_find(const lm_checkpoint *checkpoint, const char *name, lm_str *out, loam_error *err) LM_MUST_USE;
+loam_status lm_checkpoint_find(const lm_checkpoint *checkpoint, const char *name, lm_str *out,
+                               loam_error *err) LM_MUST_USE;
 
 /* Copies a section that must have exactly this size. */
-loam_status lm_checkpoint_copy(const lm_checkpoint *checkpoint, const char *name, void *out, size_t size,
-                               loam_error *err) LM_MUST_USE;
+loam_status lm_checkpoint_copy(const lm_checkpoint *checkpoint, const char *name, void *out,
+                               size_t size, loam_error *err) LM_MUST_USE;
 
 #endif

@@ -13,7 +13,8 @@ typedef struct corpus_file {
     lm_corpus_part part;
 } corpus_file;
 
-static loam_status open_file(corpus_file *file, const char *dir, const char *name, loam_error *err) {
+static loam_status open_file(corpus_file *file, const char *dir, const char *name,
+                             loam_error *err) {
     char *path = lm_path_join(dir, name);
     if (!path) return lm_error_no_memory(err, 0);
     loam_status status = lm_file_writer_open(&file->writer, path, err);
@@ -40,8 +41,8 @@ static double story_share(lm_str story) {
     return (digest[0] * 65536 + digest[1] * 256 + digest[2]) / 16777216.0;
 }
 
-static loam_status write_stories(const lm_corpus_options *options, const lm_grammar *grammar, corpus_file *train,
-                                 corpus_file *validation, loam_error *err) {
+static loam_status write_stories(const lm_corpus_options *options, const lm_grammar *grammar,
+                                 corpus_file *train, corpus_file *validation, loam_error *err) {
     lm_buf story;
     lm_buf_init(&story, CORPUS_MAX_STORY_BYTES);
     lm_rng rng;
@@ -60,16 +61,19 @@ static loam_status write_stories(const lm_corpus_options *options, const lm_gram
 }
 
 static json_t *part_json(const lm_corpus_part *part) {
-    return json_pack("{s:I, s:I, s:f}", "stories", (json_int_t)part->n_stories, "bytes", (json_int_t)part->n_bytes,
-                     "nats", part->nats);
+    return json_pack("{s:I, s:I, s:f}", "stories", (json_int_t)part->n_stories, "bytes",
+                     (json_int_t)part->n_bytes, "nats", part->nats);
 }
 
-static loam_status write_summary(const lm_corpus_options *options, const lm_corpus_summary *summary, loam_error *err) {
-    json_t *root = json_pack("{s:s, s:I, s:o, s:o}", "generator", "stories", "seed", (json_int_t)options->seed, "train",
-                             part_json(&summary->train), "validation", part_json(&summary->validation));
+static loam_status write_summary(const lm_corpus_options *options, const lm_corpus_summary *summary,
+                                 loam_error *err) {
+    json_t *root = json_pack("{s:s, s:I, s:o, s:o}", "generator", "stories", "seed",
+                             (json_int_t)options->seed, "train", part_json(&summary->train),
+                             "validation", part_json(&summary->validation));
     char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
     char *path = lm_path_join(options->dir, "corpus.json");
-    loam_status status = text && path ? lm_file_write_atomic(path, text, strlen(text), err) : lm_error_no_memory(err, 0);
+    loam_status status = text && path ? lm_file_write_atomic(path, text, strlen(text), err)
+                                      : lm_error_no_memory(err, 0);
     json_decref(root);
     lm_free(path);
     free(text); /* jansson's own */
@@ -78,14 +82,16 @@ static loam_status write_summary(const lm_corpus_options *options, const lm_corp
 
 static loam_status check_options(const lm_corpus_options *options, loam_error *err) {
     if (options->n_stories < 1 || options->n_stories > LM_CORPUS_MAX_STORIES)
-        return lm_error_set(err, LOAM_INVALID, "%lld stories; 1 to %d can be written", (long long)options->n_stories,
-                            LM_CORPUS_MAX_STORIES);
+        return lm_error_set(err, LOAM_INVALID, "%lld stories; 1 to %d can be written",
+                            (long long)options->n_stories, LM_CORPUS_MAX_STORIES);
     if (!(options->validation_fraction >= 0 && options->validation_fraction <= 0.5))
-        return lm_error_set(err, LOAM_INVALID, "validation fraction %g is not in 0 to 0.5", options->validation_fraction);
+        return lm_error_set(err, LOAM_INVALID, "validation fraction %g is not in 0 to 0.5",
+                            options->validation_fraction);
     return LOAM_OK;
 }
 
-loam_status lm_corpus_write(const lm_corpus_options *options, lm_corpus_summary *out, loam_error *err) {
+loam_status lm_corpus_write(const lm_corpus_options *options, lm_corpus_summary *out,
+                            loam_error *err) {
     LM_TRY(check_options(options, err));
     LM_TRY(lm_file_make_dirs(options->dir, err));
     lm_grammar *grammar;

@@ -17,8 +17,8 @@
 enum { LM_CORPUS_MAX_STORIES = 10 * 1000 * 1000 };
 
 typedef struct lm_corpus_options {
-    const char *dir;            /* made when absent */
-    int64_t n_stories;          /* 1 to LM_CORPUS_MAX_STORIES, both files together */
+    const char *dir;   /* made when absent */
+    int64_t n_stories; /* 1 to LM_CORPUS_MAX_STORIES, both files together */
     uint64_t seed;
     double validation_fraction; /* 0 to 0.5 */
 } lm_corpus_options;
@@ -34,9 +34,11 @@ typedef struct lm_corpus_summary {
 } lm_corpus_summary;
 
 /* Files are replaced entirely or not at all. */
-loam_status lm_corpus_write(const lm_corpus_options *options, lm_corpus_summary *out, loam_error *err) LM_MUST_USE;
+loam_status lm_corpus_write(const lm_corpus_options *options, lm_corpus_summary *out,
+                            loam_error *err) LM_MUST_USE;
 
 /* Information per byte of the validation part that DIR/corpus.json (path) tells; LOAM_NOT_FOUND when it is absent. */
-loam_status lm_corpus_read_nats_per_byte(const char *path, double *out, loam_error *err) LM_MUST_USE;
+loam_status lm_corpus_read_nats_per_byte(const char *path, double *out,
+                                         loam_error *err) LM_MUST_USE;
 
 #endif

@@ -23,15 +23,16 @@ typedef struct lm_dataset {
 } lm_dataset;
 
 /* Opens the token file at `path`, after making it if it is absent, damaged or of something else. */
-loam_status lm_dataset_open(const char *path, lm_str text, lm_str separator, const lm_tokenizer *tokenizer,
-                            lm_dataset *out, loam_error *err) LM_MUST_USE;
+loam_status lm_dataset_open(const char *path, lm_str text, lm_str separator,
+                            const lm_tokenizer *tokenizer, lm_dataset *out,
+                            loam_error *err) LM_MUST_USE;
 void lm_dataset_close(lm_dataset *dataset);
 
 /* The n-th training sequence for a seed: len tokens and, for each, the one that follows. A document that fits into a sequence
  * is met from its beginning; a longer one from anywhere. A pure function, so the data position of a run is a number.
  * The dataset has more than len tokens. Nothing is allocated. */
-void lm_dataset_sample(const lm_dataset *dataset, uint64_t seed, int64_t n, int64_t len, int32_t *tokens,
-                       int32_t *targets);
+void lm_dataset_sample(const lm_dataset *dataset, uint64_t seed, int64_t n, int64_t len,
+                       int32_t *tokens, int32_t *targets);
 
 /* Stretches of a dataset that together hold every token to be predicted exactly once: what a validation runs through. A
  * document that fits into len is in one window with all of what precedes a token; a longer one is cut. <|bos|> is not
@@ -43,10 +44,11 @@ typedef struct lm_window {
 
 typedef LM_VEC(lm_window) lm_windows;
 
-loam_status lm_dataset_windows(const lm_dataset *dataset, int64_t len, lm_windows *out, loam_error *err) LM_MUST_USE;
+loam_status lm_dataset_windows(const lm_dataset *dataset, int64_t len, lm_windows *out,
+                               loam_error *err) LM_MUST_USE;
 
 /* The window's len tokens and targets; targets that do not count are -1, tokens past the end 0. Returns how many count. */
-int64_t lm_dataset_window(const lm_dataset *dataset, const lm_window *window, int64_t len, int32_t *tokens,
-                          int32_t *targets);
+int64_t lm_dataset_window(const lm_dataset *dataset, const lm_window *window, int64_t len,
+                          int32_t *tokens, int32_t *targets);
 
 #endif

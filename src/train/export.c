@@ -18,22 +18,27 @@ static size_t bytes_of(const lm_train_param *param) {
 
 /* --- Hugging Face */
 
-static loam_status declare_safetensors(const lm_train_params *params, lm_safetensors_writer *writer, loam_error *err) {
+static loam_status declare_safetensors(const lm_train_params *params, lm_safetensors_writer *writer,
+                                       loam_error *err) {
     for (int i = 0; i < params->len; i++) {
         const lm_train_param *param = &params->list[i];
         char name[LM_PARAM_NAME_BYTES];
         lm_param_name(param->id, param->layer, LM_NAMING_HF, name);
-        LM_TRY(lm_safetensors_writer_add_tensor(writer, name, LM_F32, param->n_dims, param->shape, err));
+        LM_TRY(lm_safetensors_writer_add_tensor(writer, name, LM_F32, param->n_dims, param->shape,
+                                                err));
     }
     return LOAM_OK;
 }
 
-static loam_status write_safetensors(const lm_train_params *params, const char *path, loam_error *err) {
+static loam_status write_safetensors(const lm_train_params *params, const char *path,
+                                     loam_error *err) {
     lm_safetensors_writer *writer = lm_safetensors_writer_new();
-    loam_status status = writer ? declare_safetensors(params, writer, err) : lm_error_no_memory(err, 0);
+    loam_status status =
+        writer ? declare_safetensors(params, writer, err) : lm_error_no_memory(err, 0);
     if (status == LOAM_OK) status = lm_safetensors_writer_begin(writer, path, err);
     for (int i = 0; status == LOAM_OK && i < params->len; i++)
-        status = lm_safetensors_writer_write(writer, weights_of(params, &params->list[i]), bytes_of(&params->list[i]), err);
+        status = lm_safetensors_writer_write(writer, weights_of(params, &params->list[i]),
+                                             bytes_of(&params->list[i]), err);
     if (status == LOAM_OK) status = lm_safetensors_writer_commit(writer, err);
     lm_safetensors_writer_free(writer);
     return status;
@@ -41,35 +46,40 @@ static loam_status write_safetensors(const lm_train_params *params, const char *
 
 static json_t *config_json(const lm_arch_config *config, const lm_tokenizer *tokenizer) {
     const lm_hparams *hp = &config->hparams;
-    return json_pack("{s:[s], s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:b, s:b, s:b, s:i, s:i}",
-                     "architectures", config->arch->hf_class, "model_type", config->arch->name, "torch_dtype", "float32",
-                     "hidden_act", hp->hidden_act, "vocab_size", (json_int_t)hp->vocab_size, "hidden_size",
-                     (json_int_t)hp->dim, "intermediate_size", (json_int_t)hp->ffn_dim, "num_hidden_layers",
-                     (json_int_t)hp->n_layers, "num_attention_heads", (json_int_t)hp->n_heads, "num_key_value_heads",
-                     (json_int_t)hp->n_kv_heads, "head_dim", (json_int_t)hp->head_dim, "max_position_embeddings",
-                     (json_int_t)hp->context_len, "rms_norm_eps", hp->rms_norm_eps, "rope_theta", hp->rope_theta,
-                     "tie_word_embeddings", (int)hp->tied_embeddings, "attention_bias", 0, "mlp_bias", 0, "bos_token_id",
-                     (int)lm_tokenizer_bos(tokenizer), "eos_token_id", (int)lm_tokenizer_eos(tokenizer));
+    return json_pack(
+        "{s:[s], s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:b, s:b, s:b, "
+        "s:i, s:i}",
+        "architectures", config->arch->hf_class, "model_type", config->arch->name, "torch_dtype",
+        "float32", "hidden_act", hp->hidden_act, "vocab_size", (json_int_t)hp->vocab_size,
+        "hidden_size", (json_int_t)hp->dim, "intermediate_size", (json_int_t)hp->ffn_dim,
+        "num_hidden_layers", (json_int_t)hp->n_layers, "num_attention_heads",
+        (json_int_t)hp->n_heads, "num_key_value_heads", (json_int_t)hp->n_kv_heads, "head_dim",
+        (json_int_t)hp->head_dim, "max_position_embeddings", (json_int_t)hp->context_len,
+        "rms_norm_eps", hp->rms_norm_eps, "rope_theta", hp->rope_theta, "tie_word_embeddings",
+        (int)hp->tied_embeddings, "attention_bias", 0, "mlp_bias", 0, "bos_token_id",
+        (int)lm_tokenizer_bos(tokenizer), "eos_token_id", (int)lm_tokenizer_eos(tokenizer));
 }
 
 static json_t *generation_json(const lm_tokenizer *tokenizer) {
-    return json_pack("{s:i, s:i, s:b, s:f}", "bos_token_id", (int)lm_tokenizer_bos(tokenizer), "eos_token_id",
-                     (int)lm_tokenizer_eos(tokenizer), "do_sample", 1, "temperature", 0.8);
+    return json_pack("{s:i, s:i, s:b, s:f}", "bos_token_id", (int)lm_tokenizer_bos(tokenizer),
+                     "eos_token_id", (int)lm_tokenizer_eos(tokenizer), "do_sample", 1,
+                     "temperature", 0.8);
 }
 
 /* Takes the reference over. */
 static loam_status write_json(json_t *value, const char *dir, const char *name, loam_error *err) {
     char *text = value ? json_dumps(value, JSON_INDENT(2)) : NULL;
     char *path = lm_path_join(dir, name);
-    loam_status status = text && path ? lm_file_write_atomic(path, text, strlen(text), err) : lm_error_no_memory(err, 0);
+    loam_status status = text && path ? lm_file_write_atomic(path, text, strlen(text), err)
+                                      : lm_error_no_memory(err, 0);
     lm_free(path);
     free(text); /* jansson's own */
     json_decref(value);
     return status;
 }
 
-loam_status lm_export_folder(const lm_train_params *params, const lm_tokenizer *tokenizer, const char *dir,
-                             loam_error *err) {
+loam_status lm_export_folder(const lm_train_params *params, const lm_tokenizer *tokenizer,
+                             const char *dir, loam_error *err) {
     LM_TRY(lm_file_make_dirs(dir, err));
     LM_TRY(write_json(config_json(&params->config, tokenizer), dir, "config.json", err));
     LM_TRY(write_json(generation_json(tokenizer), dir, "generation_config.json", err));
@@ -93,13 +103,15 @@ static void add_hparams(const lm_hparams *hp, const char *name, lm_gguf_writer *
     lm_gguf_writer_add_u32(writer, "llama.feed_forward_length", (uint32_t)hp->ffn_dim);
     lm_gguf_writer_add_u32(writer, "llama.attention.head_count", (uint32_t)hp->n_heads);
     lm_gguf_writer_add_u32(writer, "llama.attention.head_count_kv", (uint32_t)hp->n_kv_heads);
-    lm_gguf_writer_add_f32(writer, "llama.attention.layer_norm_rms_epsilon", (float)hp->rms_norm_eps);
+    lm_gguf_writer_add_f32(writer, "llama.attention.layer_norm_rms_epsilon",
+                           (float)hp->rms_norm_eps);
     lm_gguf_writer_add_u32(writer, "llama.rope.dimension_count", (uint32_t)hp->rope_dim);
     lm_gguf_writer_add_f32(writer, "llama.rope.freq_base", (float)hp->rope_theta);
     lm_gguf_writer_add_u32(writer, "llama.vocab_size", (uint32_t)hp->vocab_size);
 }
 
-static loam_status declare_gguf(const lm_train_params *params, lm_gguf_writer *writer, loam_error *err) {
+static loam_status declare_gguf(const lm_train_params *params, lm_gguf_writer *writer,
+                                loam_error *err) {
     for (int i = 0; i < params->len; i++) {
         const lm_train_param *param = &params->list[i];
         char name[LM_PARAM_NAME_BYTES];
@@ -110,29 +122,32 @@ static loam_status declare_gguf(const lm_train_params *params, lm_gguf_writer *w
 }
 
 /* Rows of a head: (half 0: 0 .. d/2), (half 1: 0 .. d/2) become 0 of both, 1 of both, and so on. */
-static loam_status write_rotated(const lm_train_params *params, const lm_train_param *param, lm_gguf_writer *writer,
-                                 loam_error *err) {
+static loam_status write_rotated(const lm_train_params *params, const lm_train_param *param,
+                                 lm_gguf_writer *writer, loam_error *err) {
     int64_t head_dim = params->config.hparams.head_dim, n_in = param->shape[1];
     for (int64_t row = 0; row < param->shape[0]; row++) {
         int64_t head = row / head_dim, pair = row % head_dim / 2, half = row % 2;
         int64_t source = head * head_dim + half * (head_dim / 2) + pair;
-        LM_TRY(lm_gguf_writer_write(writer, weights_of(params, param) + source * n_in, (size_t)n_in * sizeof(float), err));
+        LM_TRY(lm_gguf_writer_write(writer, weights_of(params, param) + source * n_in,
+                                    (size_t)n_in * sizeof(float), err));
     }
     return LOAM_OK;
 }
 
-static loam_status write_tensors(const lm_train_params *params, lm_gguf_writer *writer, loam_error *err) {
+static loam_status write_tensors(const lm_train_params *params, lm_gguf_writer *writer,
+                                 loam_error *err) {
     for (int i = 0; i < params->len; i++) {
         const lm_train_param *param = &params->list[i];
         bool rotated = param->id == LM_PARAM_Q || param->id == LM_PARAM_K;
-        LM_TRY(rotated ? write_rotated(params, param, writer, err)
-                       : lm_gguf_writer_write(writer, weights_of(params, param), bytes_of(param), err));
+        LM_TRY(rotated
+                   ? write_rotated(params, param, writer, err)
+                   : lm_gguf_writer_write(writer, weights_of(params, param), bytes_of(param), err));
     }
     return LOAM_OK;
 }
 
-loam_status lm_export_gguf(const lm_train_params *params, const lm_tokenizer *tokenizer, const char *name,
-                           const char *path, loam_error *err) {
+loam_status lm_export_gguf(const lm_train_params *params, const lm_tokenizer *tokenizer,
+                           const char *name, const char *path, loam_error *err) {
     lm_gguf_writer *writer = lm_gguf_writer_new();
     if (!writer) return lm_error_no_memory(err, 0);
     add_hparams(&params->config.hparams, name, writer);

@@ -10,10 +10,10 @@
 #include "train/params.h"
 
 /* dir is made when absent: config.json, generation_config.json, model.safetensors, tokenizer files. */
-loam_status lm_export_folder(const lm_train_params *params, const lm_tokenizer *tokenizer, const char *dir,
-                             loam_error *err) LM_MUST_USE;
+loam_status lm_export_folder(const lm_train_params *params, const lm_tokenizer *tokenizer,
+                             const char *dir, loam_error *err) LM_MUST_USE;
 
-loam_status lm_export_gguf(const lm_train_params *params, const lm_tokenizer *tokenizer, const char *name,
-                           const char *path, loam_error *err) LM_MUST_USE;
+loam_status lm_export_gguf(const lm_train_params *params, const lm_tokenizer *tokenizer,
+                           const char *name, const char *path, loam_error *err) LM_MUST_USE;
 
 #endif

@@ -49,7 +49,8 @@ static loam_status check_alternatives(const lm_grammar_rule *rule, loam_error *e
     for (size_t i = 0; i < n; i++) {
         for (size_t j = 0; j < i; j++) {
             if (strcmp(rule->alternatives[i], rule->alternatives[j]) == 0)
-                return lm_error_set(err, LOAM_INVALID, "rule '%s' has '%s' twice", rule->name, rule->alternatives[i]);
+                return lm_error_set(err, LOAM_INVALID, "rule '%s' has '%s' twice", rule->name,
+                                    rule->alternatives[i]);
         }
     }
     return LOAM_OK;
@@ -62,17 +63,20 @@ static loam_status index_rules(lm_grammar *grammar, size_t n_rules, loam_error *
         if (lm_map_get(grammar->by_name, lm_str_of(rule->name), &other))
             return lm_error_set(err, LOAM_INVALID, "rule '%s' is there twice", rule->name);
         LM_TRY(check_alternatives(rule, err));
-        if (!lm_map_set(grammar->by_name, lm_str_of(rule->name), i)) return lm_error_no_memory(err, 0);
+        if (!lm_map_set(grammar->by_name, lm_str_of(rule->name), i))
+            return lm_error_no_memory(err, 0);
     }
     return LOAM_OK;
 }
 
-loam_status lm_grammar_new(const lm_grammar_rule *rules, size_t n_rules, lm_grammar **out, loam_error *err) {
+loam_status lm_grammar_new(const lm_grammar_rule *rules, size_t n_rules, lm_grammar **out,
+                           loam_error *err) {
     lm_grammar *grammar = lm_calloc(1, sizeof *grammar);
     if (!grammar) return lm_error_no_memory(err, sizeof *grammar);
     grammar->rules = rules;
     grammar->by_name = lm_map_new();
-    loam_status status = grammar->by_name ? index_rules(grammar, n_rules, err) : lm_error_no_memory(err, 0);
+    loam_status status =
+        grammar->by_name ? index_rules(grammar, n_rules, err) : lm_error_no_memory(err, 0);
     if (status != LOAM_OK) {
         lm_grammar_free(grammar);
         return status;
@@ -100,7 +104,8 @@ static grammar_var *find_var(grammar_writer *w, lm_str name) {
 }
 
 static loam_status bad_mark(grammar_writer *w, lm_str mark, const char *why) {
-    return lm_error_set(w->err, LOAM_INVALID, "grammar mark '<%.*s>': %s", (int)mark.len, mark.ptr, why);
+    return lm_error_set(w->err, LOAM_INVALID, "grammar mark '<%.*s>': %s", (int)mark.len, mark.ptr,
+                        why);
 }
 
 /* Splits at the first `separator`; false, and the whole in *head, when there is none. */
@@ -151,8 +156,10 @@ static loam_status remember(grammar_writer *w, lm_str mark, lm_str name, lm_str 
     char composed[GRAMMAR_NAME_BYTES];
     if (split_at(rule_name, '*', &stem, &reference)) {
         if (!read_field(w, reference, &ending)) return bad_mark(w, mark, "no such field");
-        int len = snprintf(composed, sizeof composed, "%.*s%.*s", (int)stem.len, stem.ptr, (int)ending.len, ending.ptr);
-        rule_name = (lm_str){composed, (size_t)len < sizeof composed ? (size_t)len : sizeof composed - 1};
+        int len = snprintf(composed, sizeof composed, "%.*s%.*s", (int)stem.len, stem.ptr,
+                           (int)ending.len, ending.ptr);
+        rule_name =
+            (lm_str){composed, (size_t)len < sizeof composed ? (size_t)len : sizeof composed - 1};
     }
     const lm_grammar_rule *rule = find_rule(w->grammar, rule_name);
     if (!rule) return bad_mark(w, mark, "no such rule");
@@ -173,7 +180,8 @@ static loam_status write_template(grammar_writer *w, lm_str template_text);
 static loam_status write_mark(grammar_writer *w, lm_str mark) {
     lm_str head, tail, value;
     if (split_at(mark, '=', &head, &tail)) return remember(w, mark, head, tail);
-    if (!memchr(mark.ptr, '*', mark.len) && read_field(w, mark, &value)) return write_template(w, value);
+    if (!memchr(mark.ptr, '*', mark.len) && read_field(w, mark, &value))
+        return write_template(w, value);
     /* A rule is expanded through a name that no mark can spell, so that "*" is read in one place. */
     int n_vars = w->n_vars;
     LM_TRY(remember(w, mark, LM_STR(""), mark));
@@ -183,12 +191,14 @@ static loam_status write_mark(grammar_writer *w, lm_str mark) {
 }
 
 static loam_status write_template(grammar_writer *w, lm_str template_text) {
-    if (++w->depth > GRAMMAR_MAX_DEPTH) return lm_error_set(w->err, LOAM_INVALID, "grammar rules nest too deeply");
+    if (++w->depth > GRAMMAR_MAX_DEPTH)
+        return lm_error_set(w->err, LOAM_INVALID, "grammar rules nest too deeply");
     lm_str plain, mark, rest = template_text;
     while (split_at(rest, '<', &plain, &rest)) {
         lm_buf_append(w->text, plain.ptr, plain.len);
         if (!split_at(rest, '>', &mark, &rest))
-            return lm_error_set(w->err, LOAM_INVALID, "grammar mark without end: '<%.*s'", (int)mark.len, mark.ptr);
+            return lm_error_set(w->err, LOAM_INVALID, "grammar mark without end: '<%.*s'",
+                                (int)mark.len, mark.ptr);
         LM_TRY(write_mark(w, mark));
     }
     lm_buf_append(w->text, plain.ptr, plain.len);
@@ -219,8 +229,8 @@ static void finish_text(const char *raw, lm_buf *text) {
     }
 }
 
-loam_status lm_grammar_write(const lm_grammar *grammar, const char *start, lm_rng *rng, lm_buf *text,
-                             double *out_nats, loam_error *err) {
+loam_status lm_grammar_write(const lm_grammar *grammar, const char *start, lm_rng *rng,
+                             lm_buf *text, double *out_nats, loam_error *err) {
     lm_buf raw;
     lm_buf_init(&raw, GRAMMAR_MAX_TEXT_BYTES);
     grammar_writer w = {.grammar = grammar, .rng = rng, .text = &raw, .err = err};

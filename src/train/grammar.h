@@ -21,19 +21,20 @@
 
 typedef struct lm_grammar_rule {
     const char *name;
-    const char *fields;              /* names separated by spaces; NULL: alternatives are not divided */
+    const char *fields; /* names separated by spaces; NULL: alternatives are not divided */
     const char *const *alternatives; /* ends with NULL */
 } lm_grammar_rule;
 
 typedef struct lm_grammar lm_grammar;
 
 /* rules: [n_rules], borrowed. LOAM_INVALID when two rules share a name or two alternatives of a rule are equal. */
-loam_status lm_grammar_new(const lm_grammar_rule *rules, size_t n_rules, lm_grammar **out, loam_error *err) LM_MUST_USE;
+loam_status lm_grammar_new(const lm_grammar_rule *rules, size_t n_rules, lm_grammar **out,
+                           loam_error *err) LM_MUST_USE;
 void lm_grammar_free(lm_grammar *grammar);
 
 /* Appends one text from the rule `start` and sets *out_nats to its information. LOAM_INVALID when a mark names what does
  * not exist: the table is wrong. */
-loam_status lm_grammar_write(const lm_grammar *grammar, const char *start, lm_rng *rng, lm_buf *text,
-                             double *out_nats, loam_error *err) LM_MUST_USE;
+loam_status lm_grammar_write(const lm_grammar *grammar, const char *start, lm_rng *rng,
+                             lm_buf *text, double *out_nats, loam_error *err) LM_MUST_USE;
 
 #endif

@@ -21,9 +21,9 @@ struct lm_learner {
     lm_train_params *params;
     lm_learner_options options;
     task train, validate, norm, update;
-    int32_t *tokens, *targets;   /* [batch_size * seq_len] */
-    int32_t *positions;          /* [batch_size * seq_len] */
-    float *inv_freq;             /* [head_dim / 2] */
+    int32_t *tokens, *targets; /* [batch_size * seq_len] */
+    int32_t *positions;        /* [batch_size * seq_len] */
+    float *inv_freq;           /* [head_dim / 2] */
     float rope_scale;
 };
 
@@ -45,10 +45,13 @@ static lm_tensor *make_param(const build *b, lm_graph *graph, const lm_train_par
     lm_param_name(param->id, param->layer, LM_NAMING_HF, name);
     lm_tensor *grad = NULL;
     if (b->with_gradients)
-        grad = lm_graph_state(graph, name, LM_F32, param->n_dims, param->shape, params->grads + param->offset, NULL);
+        grad = lm_graph_state(graph, name, LM_F32, param->n_dims, param->shape,
+                              params->grads + param->offset, NULL);
     bool rounded = params->bf16 && param->n_dims == 2;
-    void *data = rounded ? (void *)(params->bf16 + param->offset) : (void *)(params->weights + param->offset);
-    return lm_graph_state(graph, name, rounded ? LM_BF16 : LM_F32, param->n_dims, param->shape, data, grad);
+    void *data = rounded ? (void *)(params->bf16 + param->offset)
+                         : (void *)(params->weights + param->offset);
+    return lm_graph_state(graph, name, rounded ? LM_BF16 : LM_F32, param->n_dims, param->shape,
+                          data, grad);
 }
 
 static lm_tensor *param_tensor(void *ctx, lm_graph *graph, lm_param_id id, int64_t layer) {
@@ -58,11 +61,15 @@ static lm_tensor *param_tensor(void *ctx, lm_graph *graph, lm_param_id id, int64
     return b->tensors[i];
 }
 
-static lm_tensor *attend(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q, lm_tensor *k, lm_tensor *v) {
+static lm_tensor *attend(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q, lm_tensor *k,
+                         lm_tensor *v) {
     const lm_learner *learner = ((const build *)ctx)->learner;
     const lm_hparams *hp = &learner->params->config.hparams;
-    lm_attrs attrs = {.n_heads = hp->n_heads, .n_kv_heads = hp->n_kv_heads, .head_dim = hp->head_dim,
-                      .seq_len = learner->options.seq_len, .scale = 1.0f / sqrtf((float)hp->head_dim)};
+    lm_attrs attrs = {.n_heads = hp->n_heads,
+                      .n_kv_heads = hp->n_kv_heads,
+                      .head_dim = hp->head_dim,
+                      .seq_len = learner->options.seq_len,
+                      .scale = 1.0f / sqrtf((float)hp->head_dim)};
     return lm_graph_op(graph, LM_OP_ATTENTION, &(lm_op_args){.in = {q, k, v}, .attrs = attrs});
 }
 
@@ -71,17 +78,29 @@ static void build_loss(build *b, task *t) {
     lm_learner *learner = b->learner;
     const lm_hparams *hp = &learner->params->config.hparams;
     int64_t n_rows[] = {learner->options.batch_size * learner->options.seq_len};
-    lm_weight positions = {.name = "positions", .dtype = LM_I32, .n_dims = 1, .shape = {n_rows[0]}, .data = learner->positions};
-    lm_weight inv_freq = {.name = "inv_freq", .dtype = LM_F32, .n_dims = 1, .shape = {hp->head_dim / 2},
+    lm_weight positions = {.name = "positions",
+                           .dtype = LM_I32,
+                           .n_dims = 1,
+                           .shape = {n_rows[0]},
+                           .data = learner->positions};
+    lm_weight inv_freq = {.name = "inv_freq",
+                          .dtype = LM_F32,
+                          .n_dims = 1,
+                          .shape = {hp->head_dim / 2},
                           .data = learner->inv_freq};
     t->tokens = lm_graph_input(t->graph, "tokens", LM_I32, LM_EXTENT_FIXED, 1, n_rows);
     t->targets = lm_graph_input(t->graph, "targets", LM_I32, LM_EXTENT_FIXED, 1, n_rows);
-    lm_forward_inputs inputs = {
-        .tokens = t->tokens, .positions = lm_graph_weight(t->graph, &positions),
-        .inv_freq = lm_graph_weight(t->graph, &inv_freq), .rope_scale = learner->rope_scale,
-        .bf16_products = learner->options.bf16, .param = param_tensor, .attend = attend, .ctx = b};
+    lm_forward_inputs inputs = {.tokens = t->tokens,
+                                .positions = lm_graph_weight(t->graph, &positions),
+                                .inv_freq = lm_graph_weight(t->graph, &inv_freq),
+                                .rope_scale = learner->rope_scale,
+                                .bf16_products = learner->options.bf16,
+                                .param = param_tensor,
+                                .attend = attend,
+                                .ctx = b};
     lm_tensor *logits = lm_arch_forward(t->graph, &learner->params->config, &inputs);
-    t->result = lm_graph_op(t->graph, LM_OP_CROSS_ENTROPY, &(lm_op_args){.in = {logits, t->targets}});
+    t->result =
+        lm_graph_op(t->graph, LM_OP_CROSS_ENTROPY, &(lm_op_args){.in = {logits, t->targets}});
     lm_graph_output(t->graph, t->result);
 }
 
@@ -105,7 +124,8 @@ static loam_status build_model(lm_learner *learner, task *t, bool with_gradients
 }
 
 /* A stretch of one of the flat arrays as a state. */
-static lm_tensor *flat_state(lm_graph *graph, const char *name, lm_dtype dtype, void *data, int64_t n) {
+static lm_tensor *flat_state(lm_graph *graph, const char *name, lm_dtype dtype, void *data,
+                             int64_t n) {
     return lm_graph_state(graph, name, dtype, 1, &n, data, NULL);
 }
 
@@ -120,18 +140,20 @@ static loam_status build_norm(lm_learner *learner, loam_error *err) {
 }
 
 /* One AdamW node for the elements [begin, end) of the flat arrays. */
-static void add_adamw(lm_learner *learner, int64_t begin, int64_t end, float weight_decay, uint16_t *bf16) {
+static void add_adamw(lm_learner *learner, int64_t begin, int64_t end, float weight_decay,
+                      uint16_t *bf16) {
     const lm_train_params *p = learner->params;
     lm_graph *g = learner->update.graph;
     int64_t n = end - begin;
     if (n == 0) return;
-    lm_attrs attrs = {.beta1 = learner->options.beta1, .beta2 = learner->options.beta2, .eps = learner->options.eps,
+    lm_attrs attrs = {.beta1 = learner->options.beta1,
+                      .beta2 = learner->options.beta2,
+                      .eps = learner->options.eps,
                       .weight_decay = weight_decay};
     lm_op_args args = {.in = {flat_state(g, "weights", LM_F32, p->weights + begin, n),
                               flat_state(g, "grads", LM_F32, p->grads + begin, n),
                               flat_state(g, "m", LM_F32, p->m + begin, n),
-                              flat_state(g, "v", LM_F32, p->v + begin, n),
-                              learner->update.scalars,
+                              flat_state(g, "v", LM_F32, p->v + begin, n), learner->update.scalars,
                               bf16 ? flat_state(g, "bf16", LM_BF16, bf16, n) : NULL},
                        .attrs = attrs};
     lm_graph_op(g, LM_OP_ADAMW, &args);
@@ -161,8 +183,8 @@ static loam_status alloc_tables(lm_learner *learner, loam_error *err) {
     return LOAM_OK;
 }
 
-loam_status lm_learner_new(lm_train_params *params, const lm_learner_options *options, lm_learner **out,
-                           loam_error *err) {
+loam_status lm_learner_new(lm_train_params *params, const lm_learner_options *options,
+                           lm_learner **out, loam_error *err) {
     lm_learner *learner = lm_calloc(1, sizeof *learner);
     if (!learner) return lm_error_no_memory(err, sizeof *learner);
     learner->params = params;
@@ -172,8 +194,10 @@ loam_status lm_learner_new(lm_train_params *params, const lm_learner_options *op
     if (status == LOAM_OK) status = build_model(learner, &learner->validate, false, err);
     if (status == LOAM_OK) status = build_norm(learner, err);
     if (status == LOAM_OK) status = build_update(learner, err);
-    if (status == LOAM_OK) *out = learner;
-    else lm_learner_free(learner);
+    if (status == LOAM_OK)
+        *out = learner;
+    else
+        lm_learner_free(learner);
     return status;
 }
 
@@ -202,7 +226,8 @@ int32_t *lm_learner_targets(lm_learner *learner) {
 }
 
 static float run_loss(lm_learner *learner, const task *t) {
-    size_t bytes = (size_t)(learner->options.batch_size * learner->options.seq_len) * sizeof *learner->tokens;
+    size_t bytes =
+        (size_t)(learner->options.batch_size * learner->options.seq_len) * sizeof *learner->tokens;
     memcpy(t->tokens->data, learner->tokens, bytes);
     memcpy(t->targets->data, learner->targets, bytes);
     lm_plan_run(t->plan, no_extents);
@@ -229,7 +254,8 @@ static void clear_share(void *arg, int thread, int n_threads) {
 }
 
 void lm_learner_clear_grads(lm_learner *learner) {
-    learner->params->device->backend->parallel(learner->params->device, clear_share, learner->params);
+    learner->params->device->backend->parallel(learner->params->device, clear_share,
+                                               learner->params);
 }
 
 void lm_learner_update(lm_learner *learner, int64_t step, double lr, double factor) {
@@ -246,6 +272,7 @@ lm_learner_flops lm_learner_cost(const lm_learner *learner) {
     return (lm_learner_flops){
         .accumulate = lm_plan_cost(learner->train.plan, no_extents).flops,
         .loss = lm_plan_cost(learner->validate.plan, no_extents).flops,
-        .update = lm_plan_cost(learner->norm.plan, no_extents).flops + lm_plan_cost(learner->update.plan, no_extents).flops,
+        .update = lm_plan_cost(learner->norm.plan, no_extents).flops +
+                  lm_plan_cost(learner->update.plan, no_extents).flops,
     };
 }

@@ -20,8 +20,8 @@ typedef struct lm_learner_options {
 } lm_learner_options;
 
 /* params are borrowed and change with every update. */
-loam_status lm_learner_new(lm_train_params *params, const lm_learner_options *options, lm_learner **out,
-                           loam_error *err) LM_MUST_USE;
+loam_status lm_learner_new(lm_train_params *params, const lm_learner_options *options,
+                           lm_learner **out, loam_error *err) LM_MUST_USE;
 void lm_learner_free(lm_learner *learner);
 
 /* The next batch: [batch_size * seq_len] each, the caller fills them. Negative targets do not count. */

@@ -15,7 +15,8 @@ static void add_param(lm_train_params *params, lm_param_id id, int64_t layer, in
     param->n_dims = lm_param_shape(&params->config, id, param->shape);
     if (param->n_dims != n_dims) return;
     param->n_elems = param->shape[0] * (n_dims == 2 ? param->shape[1] : 1);
-    params->n_elems += (param->n_elems + PARAM_ALIGN_ELEMS - 1) / PARAM_ALIGN_ELEMS * PARAM_ALIGN_ELEMS;
+    params->n_elems +=
+        (param->n_elems + PARAM_ALIGN_ELEMS - 1) / PARAM_ALIGN_ELEMS * PARAM_ALIGN_ELEMS;
     params->len++;
 }
 
@@ -23,8 +24,10 @@ static void add_param(lm_train_params *params, lm_param_id id, int64_t layer, in
 static void add_params(lm_train_params *params, int n_dims) {
     for (int id = 0; id < LM_PARAM_COUNT; id++) {
         if (!lm_param_in(&params->config, (lm_param_id)id)) continue;
-        int64_t n_layers = lm_param_has_layer((lm_param_id)id) ? params->config.hparams.n_layers : 1;
-        for (int64_t layer = 0; layer < n_layers; layer++) add_param(params, (lm_param_id)id, layer, n_dims);
+        int64_t n_layers =
+            lm_param_has_layer((lm_param_id)id) ? params->config.hparams.n_layers : 1;
+        for (int64_t layer = 0; layer < n_layers; layer++)
+            add_param(params, (lm_param_id)id, layer, n_dims);
     }
 }
 
@@ -39,7 +42,8 @@ int lm_train_params_find(const lm_train_params *params, lm_param_id id, int64_t 
 
 /* --- The arrays */
 
-static loam_status alloc_array(lm_train_params *params, int64_t n, size_t elem_bytes, void **out, loam_error *err) {
+static loam_status alloc_array(lm_train_params *params, int64_t n, size_t elem_bytes, void **out,
+                               loam_error *err) {
     return params->device->backend->alloc(params->device, (size_t)n * elem_bytes, out, err);
 }
 
@@ -47,7 +51,9 @@ static loam_status alloc_arrays(lm_train_params *params, bool bf16, loam_error *
     float **const arrays[] = {&params->weights, &params->grads, &params->m, &params->v};
     for (size_t i = 0; i < LM_COUNT_OF(arrays); i++)
         LM_TRY(alloc_array(params, params->n_elems, sizeof(float), (void **)arrays[i], err));
-    return bf16 ? alloc_array(params, params->n_matrix_elems, sizeof(uint16_t), (void **)&params->bf16, err) : LOAM_OK;
+    return bf16 ? alloc_array(params, params->n_matrix_elems, sizeof(uint16_t),
+                              (void **)&params->bf16, err)
+                : LOAM_OK;
 }
 
 static void draw_weights(lm_train_params *params, const lm_train_params_options *options) {
@@ -57,7 +63,8 @@ static void draw_weights(lm_train_params *params, const lm_train_params_options 
         float *weights = params->weights + param->offset;
         bool into_residual = param->id == LM_PARAM_OUT || param->id == LM_PARAM_DOWN;
         float deviation = (float)(into_residual ? residual_std : options->init_std);
-        float constant = lm_param_feature(param->id) == LM_FEATURE_ALWAYS ? 1.0f : 0.0f; /* norms, not biases */
+        float constant =
+            lm_param_feature(param->id) == LM_FEATURE_ALWAYS ? 1.0f : 0.0f; /* norms, not biases */
         lm_rng rng;
         lm_rng_init_stream(&rng, options->seed, (uint64_t)i);
         for (int64_t j = 0; j < param->n_elems; j++)
@@ -70,10 +77,12 @@ void lm_train_params_round(lm_train_params *params) {
     lm_dtype_get(LM_BF16)->pack(params->weights, params->bf16, params->n_matrix_elems);
 }
 
-loam_status lm_train_params_init(lm_train_params *params, lm_device *device, const lm_arch_config *config,
+loam_status lm_train_params_init(lm_train_params *params, lm_device *device,
+                                 const lm_arch_config *config,
                                  const lm_train_params_options *options, loam_error *err) {
     *params = (lm_train_params){.device = device, .config = *config};
-    size_t most = LM_PARAM_COUNT * (size_t)config->hparams.n_layers + 1; /* room for one that add_param drops again */
+    size_t most = LM_PARAM_COUNT * (size_t)config->hparams.n_layers +
+                  1; /* room for one that add_param drops again */
     params->list = lm_calloc(most, sizeof *params->list);
     if (!params->list) return lm_error_no_memory(err, most * sizeof *params->list);
     add_params(params, 2);

@@ -23,10 +23,10 @@ typedef struct lm_train_params {
     lm_arch_config config;
     lm_train_param *list; /* [len], in the order of offsets */
     int len;
-    int64_t n_matrix_elems;          /* leading elements that belong to matrices, gaps included */
-    int64_t n_elems;                 /* of each flat array */
-    float *weights, *grads, *m, *v;  /* [n_elems] */
-    uint16_t *bf16;                  /* [n_matrix_elems] the matrices rounded; NULL in f32 training */
+    int64_t n_matrix_elems;         /* leading elements that belong to matrices, gaps included */
+    int64_t n_elems;                /* of each flat array */
+    float *weights, *grads, *m, *v; /* [n_elems] */
+    uint16_t *bf16; /* [n_matrix_elems] the matrices rounded; NULL in f32 training */
 } lm_train_params;
 
 typedef struct lm_train_params_options {
@@ -37,8 +37,10 @@ typedef struct lm_train_params_options {
 
 /* Allocates all arrays and draws the initial weights: normal with init_std, over sqrt(2 n_layers) for the matrices that write
  * into the residual; norms 1, biases 0. A parameter's draws depend on the seed and its place in the list alone. */
-loam_status lm_train_params_init(lm_train_params *params, lm_device *device, const lm_arch_config *config,
-                                 const lm_train_params_options *options, loam_error *err) LM_MUST_USE;
+loam_status lm_train_params_init(lm_train_params *params, lm_device *device,
+                                 const lm_arch_config *config,
+                                 const lm_train_params_options *options,
+                                 loam_error *err) LM_MUST_USE;
 void lm_train_params_deinit(lm_train_params *params); /* a zeroed one is fine */
 
 /* The parameter's place in the list. In a tied model the output head is the token embedding. */

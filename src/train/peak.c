@@ -26,11 +26,13 @@ static double best_rate(lm_plan *plan) {
     return best;
 }
 
-loam_status lm_peak_measure(lm_device *device, lm_dtype dtype, double *out_flops_per_s, loam_error *err) {
+loam_status lm_peak_measure(lm_device *device, lm_dtype dtype, double *out_flops_per_s,
+                            loam_error *err) {
     lm_graph *graph = NULL;
     lm_plan *plan = NULL;
     void *weights = NULL;
-    loam_status status = device->backend->alloc(device, PEAK_SIZE * lm_dtype_bytes(dtype, PEAK_SIZE), &weights, err);
+    loam_status status =
+        device->backend->alloc(device, PEAK_SIZE * lm_dtype_bytes(dtype, PEAK_SIZE), &weights, err);
     if (status == LOAM_OK) status = lm_graph_new(&graph, err);
     if (status == LOAM_OK) status = build(graph, dtype, weights, err);
     if (status == LOAM_OK) status = lm_plan_new(graph, device, &plan, err);

@@ -6,6 +6,7 @@
 
 /* Floating-point operations a second of one large matrix product in this dtype, the best of a few runs within some tenths of a
  * second. */
-loam_status lm_peak_measure(lm_device *device, lm_dtype dtype, double *out_flops_per_s, loam_error *err) LM_MUST_USE;
+loam_status lm_peak_measure(lm_device *device, lm_dtype dtype, double *out_flops_per_s,
+                            loam_error *err) LM_MUST_USE;
 
 #endif

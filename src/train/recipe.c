@@ -14,9 +14,13 @@
 #define ANY .choices = NULL
 
 const lm_recipe_key lm_recipe_keys[] = {
-#define LM_RECIPE_KEY(section_, key_, type_, fallback, limits, help_)                                                  \
-    {.section = #section_, .key = #key_, .type = LM_RECIPE_##type_, .help = help_,                                     \
-     .offset = offsetof(lm_recipe, section_##_##key_), limits},
+#define LM_RECIPE_KEY(section_, key_, type_, fallback, limits, help_) \
+    {.section = #section_,                                            \
+     .key = #key_,                                                    \
+     .type = LM_RECIPE_##type_,                                       \
+     .help = help_,                                                   \
+     .offset = offsetof(lm_recipe, section_##_##key_),                \
+     limits},
 #include "train/recipe_keys.def"
 #undef LM_RECIPE_KEY
 };
@@ -44,20 +48,24 @@ static void *key_field(const lm_recipe *recipe, const lm_recipe_key *key) {
     return (char *)recipe + key->offset;
 }
 
-static loam_status set_number(lm_recipe *recipe, const lm_recipe_key *key, const char *text, loam_error *err) {
+static loam_status set_number(lm_recipe *recipe, const lm_recipe_key *key, const char *text,
+                              loam_error *err) {
     int64_t whole = 0;
     double value = 0;
     bool is_int = key->type == LM_RECIPE_INT;
-    bool ok = is_int ? lm_str_to_i64(lm_str_of(text), &whole) : lm_str_to_f64(lm_str_of(text), &value);
+    bool ok =
+        is_int ? lm_str_to_i64(lm_str_of(text), &whole) : lm_str_to_f64(lm_str_of(text), &value);
     if (!ok)
-        return lm_error_set(err, LOAM_INVALID, "%s.%s is '%.40s', not a %s", key->section, key->key, text,
-                            is_int ? "whole number" : "number");
+        return lm_error_set(err, LOAM_INVALID, "%s.%s is '%.40s', not a %s", key->section, key->key,
+                            text, is_int ? "whole number" : "number");
     if (is_int) value = (double)whole;
     if (!(value >= key->min && value <= key->max))
-        return lm_error_set(err, LOAM_INVALID, "%s.%s is %.40s; %.16g to %.16g is allowed", key->section, key->key, text,
-                            key->min, key->max);
-    if (is_int) *(int64_t *)key_field(recipe, key) = whole;
-    else *(double *)key_field(recipe, key) = value;
+        return lm_error_set(err, LOAM_INVALID, "%s.%s is %.40s; %.16g to %.16g is allowed",
+                            key->section, key->key, text, key->min, key->max);
+    if (is_int)
+        *(int64_t *)key_field(recipe, key) = whole;
+    else
+        *(double *)key_field(recipe, key) = value;
     return LOAM_OK;
 }
 
@@ -69,23 +77,28 @@ static bool is_choice(const char *choices, const char *text) {
     return false;
 }
 
-static loam_status set_text(lm_recipe *recipe, const lm_recipe_key *key, const char *text, loam_error *err) {
+static loam_status set_text(lm_recipe *recipe, const lm_recipe_key *key, const char *text,
+                            loam_error *err) {
     if (key->type == LM_RECIPE_CHOICE && !is_choice(key->choices, text))
-        return lm_error_set(err, LOAM_INVALID, "%s.%s is '%.40s'; known are: %s", key->section, key->key, text,
-                            key->choices);
+        return lm_error_set(err, LOAM_INVALID, "%s.%s is '%.40s'; known are: %s", key->section,
+                            key->key, text, key->choices);
     if (key->type == LM_RECIPE_TEXT && (double)strlen(text) > key->max)
-        return lm_error_set(err, LOAM_INVALID, "%s.%s is longer than %.0f bytes", key->section, key->key, key->max);
+        return lm_error_set(err, LOAM_INVALID, "%s.%s is longer than %.0f bytes", key->section,
+                            key->key, key->max);
     char *copy = lm_arena_strndup(&recipe->arena, text, strlen(text));
     if (!copy) return lm_error_no_memory(err, strlen(text));
     *(const char **)key_field(recipe, key) = copy;
     return LOAM_OK;
 }
 
-static loam_status set_value(lm_recipe *recipe, const lm_recipe_key *key, const char *text, loam_error *err) {
-    if (key->type == LM_RECIPE_INT || key->type == LM_RECIPE_REAL) return set_number(recipe, key, text, err);
+static loam_status set_value(lm_recipe *recipe, const lm_recipe_key *key, const char *text,
+                             loam_error *err) {
+    if (key->type == LM_RECIPE_INT || key->type == LM_RECIPE_REAL)
+        return set_number(recipe, key, text, err);
     if (key->type != LM_RECIPE_BOOL) return set_text(recipe, key, text, err);
     if (!is_choice("true false", text))
-        return lm_error_set(err, LOAM_INVALID, "%s.%s is '%.40s', not true or false", key->section, key->key, text);
+        return lm_error_set(err, LOAM_INVALID, "%s.%s is '%.40s', not true or false", key->section,
+                            key->key, text);
     *(bool *)key_field(recipe, key) = text[0] == 't';
     return LOAM_OK;
 }
@@ -111,7 +124,8 @@ static void build_schema(recipe_schema *schema) {
             *field++ = (cyaml_schema_field_t){
                 .key = lm_recipe_keys[k].key,
                 .data_offset = (uint32_t)((size_t)(k - first) * sizeof(char *)),
-                .value = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, char, 0, LM_RECIPE_MAX_BYTES)}};
+                .value = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, char, 0,
+                                             LM_RECIPE_MAX_BYTES)}};
         }
         field++; /* zeros end the list */
         LM_ASSERT(schema->n_sections < MAX_SECTIONS);
@@ -119,11 +133,15 @@ static void build_schema(recipe_schema *schema) {
         schema->sections[schema->n_sections++] = (cyaml_schema_field_t){
             .key = name,
             .data_offset = (uint32_t)((size_t)first * sizeof(char *)),
-            .value = {.type = CYAML_MAPPING, .flags = CYAML_FLAG_OPTIONAL,
-                      .data_size = (uint32_t)((size_t)(k - first) * sizeof(char *)), .mapping = {.fields = first_field}}};
+            .value = {.type = CYAML_MAPPING,
+                      .flags = CYAML_FLAG_OPTIONAL,
+                      .data_size = (uint32_t)((size_t)(k - first) * sizeof(char *)),
+                      .mapping = {.fields = first_field}}};
     }
-    schema->top = (cyaml_schema_value_t){.type = CYAML_MAPPING, .flags = CYAML_FLAG_POINTER,
-                                         .data_size = N_KEYS * sizeof(char *), .mapping = {.fields = schema->sections}};
+    schema->top = (cyaml_schema_value_t){.type = CYAML_MAPPING,
+                                         .flags = CYAML_FLAG_POINTER,
+                                         .data_size = N_KEYS * sizeof(char *),
+                                         .mapping = {.fields = schema->sections}};
 }
 
 /* What libcyaml logs about a failure: a reason, then where it was, innermost first. */
@@ -146,29 +164,35 @@ static void keep_complaint(cyaml_log_t level, void *ctx, const char *fmt, va_lis
         snprintf(complaint->reason, sizeof complaint->reason, "%s", reason);
 }
 
-static loam_status hint_nearest(const char *key, const char *section, const recipe_schema *schema, loam_error *err) {
+static loam_status hint_nearest(const char *key, const char *section, const recipe_schema *schema,
+                                loam_error *err) {
     const char *names[N_KEYS];
     size_t n = 0;
     for (int k = 0; section[0] && k < N_KEYS; k++) {
         if (strcmp(lm_recipe_keys[k].section, section) == 0) names[n++] = lm_recipe_keys[k].key;
     }
-    for (int s = 0; !section[0] && s < schema->n_sections; s++) names[n++] = schema->section_names[s];
+    for (int s = 0; !section[0] && s < schema->n_sections; s++)
+        names[n++] = schema->section_names[s];
     const char *nearest = lm_str_nearest(key, names, n);
-    if (nearest) return lm_error_hint(err, LOAM_INVALID, "did you mean '%s'? docs/recipes.md lists all keys", nearest);
+    if (nearest)
+        return lm_error_hint(err, LOAM_INVALID, "did you mean '%s'? docs/recipes.md lists all keys",
+                             nearest);
     return lm_error_hint(err, LOAM_INVALID, "docs/recipes.md lists all keys");
 }
 
-static loam_status report_complaint(const recipe_complaint *complaint, const char *name, const recipe_schema *schema,
-                                    loam_error *err) {
+static loam_status report_complaint(const recipe_complaint *complaint, const char *name,
+                                    const recipe_schema *schema, loam_error *err) {
     static const char unexpected[] = "Unexpected key: ";
     if (strncmp(complaint->reason, unexpected, sizeof unexpected - 1) != 0) {
         lm_error_set(err, LOAM_INVALID, "%s:%d: %s%s%s", name, complaint->line, complaint->section,
                      complaint->section[0] ? ": " : "", complaint->reason);
-        return lm_error_hint(err, LOAM_INVALID, "a recipe is sections of 'key: value'; aliases are not allowed");
+        return lm_error_hint(err, LOAM_INVALID,
+                             "a recipe is sections of 'key: value'; aliases are not allowed");
     }
     const char *key = complaint->reason + sizeof unexpected - 1;
     lm_error_set(err, LOAM_INVALID, "%s:%d: unknown %s '%.64s'%s%s", name, complaint->line,
-                 complaint->section[0] ? "key" : "section", key, complaint->section[0] ? " in " : "", complaint->section);
+                 complaint->section[0] ? "key" : "section", key,
+                 complaint->section[0] ? " in " : "", complaint->section);
     return hint_nearest(key, complaint->section, schema, err);
 }
 
@@ -186,34 +210,42 @@ static int find_line(lm_str yaml, const lm_recipe_key *key) {
         const char *wanted = indent == 0 ? key->section : key->key;
         size_t len = strlen(wanted);
         bool found = word.len > len && memcmp(word.ptr, wanted, len) == 0 && word.ptr[len] == ':';
-        if (indent == 0 && word.len > 0 && isalpha((unsigned char)word.ptr[0])) in_section = found;
-        else if (in_section && found) return line;
+        if (indent == 0 && word.len > 0 && isalpha((unsigned char)word.ptr[0]))
+            in_section = found;
+        else if (in_section && found)
+            return line;
     }
     return 0;
 }
 
-static loam_status set_all(lm_recipe *recipe, char *const *values, lm_str yaml, const char *name, loam_error *err) {
+static loam_status set_all(lm_recipe *recipe, char *const *values, lm_str yaml, const char *name,
+                           loam_error *err) {
     for (int k = 0; k < N_KEYS; k++) {
         if (!values[k]) continue;
         loam_status status = set_value(recipe, &lm_recipe_keys[k], values[k], err);
         if (status == LOAM_OK) continue;
         int line = find_line(yaml, &lm_recipe_keys[k]);
-        return line ? lm_error_prefix(err, status, "%s:%d", name, line) : lm_error_prefix(err, status, "%s", name);
+        return line ? lm_error_prefix(err, status, "%s:%d", name, line)
+                    : lm_error_prefix(err, status, "%s", name);
     }
     return LOAM_OK;
 }
 
 loam_status lm_recipe_read(lm_recipe *recipe, lm_str yaml, const char *name, loam_error *err) {
     if (yaml.len > LM_RECIPE_MAX_BYTES)
-        return lm_error_set(err, LOAM_LIMIT, "%s has %zu bytes; a recipe has at most %d", name, yaml.len,
-                            LM_RECIPE_MAX_BYTES);
+        return lm_error_set(err, LOAM_LIMIT, "%s has %zu bytes; a recipe has at most %d", name,
+                            yaml.len, LM_RECIPE_MAX_BYTES);
     recipe_schema schema;
     build_schema(&schema);
     recipe_complaint complaint = {0};
-    cyaml_config_t config = {.log_fn = keep_complaint, .log_ctx = &complaint, .mem_fn = cyaml_mem,
-                             .log_level = CYAML_LOG_WARNING, .flags = CYAML_CFG_NO_ALIAS};
+    cyaml_config_t config = {.log_fn = keep_complaint,
+                             .log_ctx = &complaint,
+                             .mem_fn = cyaml_mem,
+                             .log_level = CYAML_LOG_WARNING,
+                             .flags = CYAML_CFG_NO_ALIAS};
     void *values = NULL;
-    cyaml_err_t failure = cyaml_load_data((const uint8_t *)yaml.ptr, yaml.len, &config, &schema.top, &values, NULL);
+    cyaml_err_t failure =
+        cyaml_load_data((const uint8_t *)yaml.ptr, yaml.len, &config, &schema.top, &values, NULL);
     if (failure == CYAML_ERR_OOM) return lm_error_no_memory(err, yaml.len);
     if (failure != CYAML_OK) return report_complaint(&complaint, name, &schema, err);
     loam_status status = values ? set_all(recipe, values, yaml, name, err) : LOAM_OK;
@@ -223,17 +255,21 @@ loam_status lm_recipe_read(lm_recipe *recipe, lm_str yaml, const char *name, loa
 
 loam_status lm_recipe_set(lm_recipe *recipe, const char *assignment, loam_error *err) {
     const char *equals = strchr(assignment, '=');
-    if (!equals) return lm_error_set(err, LOAM_INVALID, "'%.80s' is not section.key=value", assignment);
+    if (!equals)
+        return lm_error_set(err, LOAM_INVALID, "'%.80s' is not section.key=value", assignment);
     char names[N_KEYS][2 * VALUE_TEXT_BYTES];
     const char *all[N_KEYS];
     lm_str wanted = {assignment, (size_t)(equals - assignment)};
     for (int k = 0; k < N_KEYS; k++) {
-        snprintf(names[k], sizeof names[k], "%s.%s", lm_recipe_keys[k].section, lm_recipe_keys[k].key);
-        if (lm_str_is(wanted, names[k])) return set_value(recipe, &lm_recipe_keys[k], equals + 1, err);
+        snprintf(names[k], sizeof names[k], "%s.%s", lm_recipe_keys[k].section,
+                 lm_recipe_keys[k].key);
+        if (lm_str_is(wanted, names[k]))
+            return set_value(recipe, &lm_recipe_keys[k], equals + 1, err);
         all[k] = names[k];
     }
     char name[VALUE_TEXT_BYTES];
-    snprintf(name, sizeof name, "%.*s", (int)(wanted.len < sizeof name ? wanted.len : sizeof name - 1), wanted.ptr);
+    snprintf(name, sizeof name, "%.*s",
+             (int)(wanted.len < sizeof name ? wanted.len : sizeof name - 1), wanted.ptr);
     lm_error_set(err, LOAM_INVALID, "unknown recipe key '%s'", name);
     const char *nearest = lm_str_nearest(name, all, N_KEYS);
     return nearest ? lm_error_hint(err, LOAM_INVALID, "did you mean '%s'?", nearest) : LOAM_INVALID;
@@ -243,19 +279,23 @@ loam_status lm_recipe_set(lm_recipe *recipe, const char *assignment, loam_error 
 
 loam_status lm_recipe_check(lm_recipe *recipe, loam_error *err) {
     if (recipe->model_n_kv_heads == 0) recipe->model_n_kv_heads = recipe->model_n_heads;
-    if (recipe->model_ffn_dim == 0) recipe->model_ffn_dim = (recipe->model_dim * 8 / 3 + 31) / 32 * 32;
+    if (recipe->model_ffn_dim == 0)
+        recipe->model_ffn_dim = (recipe->model_dim * 8 / 3 + 31) / 32 * 32;
     if (strcmp(recipe->tokenizer_kind, "bytes") == 0) recipe->tokenizer_vocab_size = 258;
     if (recipe->model_dim % (2 * recipe->model_n_heads) != 0)
-        return lm_error_set(err, LOAM_INVALID, "model.dim is %lld, not an even multiple of model.n_heads %lld",
+        return lm_error_set(err, LOAM_INVALID,
+                            "model.dim is %lld, not an even multiple of model.n_heads %lld",
                             (long long)recipe->model_dim, (long long)recipe->model_n_heads);
     if (recipe->model_n_heads % recipe->model_n_kv_heads != 0)
-        return lm_error_set(err, LOAM_INVALID, "model.n_kv_heads %lld does not divide model.n_heads %lld",
+        return lm_error_set(err, LOAM_INVALID,
+                            "model.n_kv_heads %lld does not divide model.n_heads %lld",
                             (long long)recipe->model_n_kv_heads, (long long)recipe->model_n_heads);
     if (recipe->train_min_lr > recipe->train_lr)
-        return lm_error_set(err, LOAM_INVALID, "train.min_lr %g is above train.lr %g", recipe->train_min_lr,
-                            recipe->train_lr);
+        return lm_error_set(err, LOAM_INVALID, "train.min_lr %g is above train.lr %g",
+                            recipe->train_min_lr, recipe->train_lr);
     if (recipe->train_warmup_steps > recipe->train_steps)
-        return lm_error_set(err, LOAM_INVALID, "train.warmup_steps %lld is more than train.steps %lld",
+        return lm_error_set(err, LOAM_INVALID,
+                            "train.warmup_steps %lld is more than train.steps %lld",
                             (long long)recipe->train_warmup_steps, (long long)recipe->train_steps);
     if (recipe->data_path[0] == '\0') {
         lm_error_set(err, LOAM_INVALID, "the recipe names no data");
@@ -269,9 +309,12 @@ static void print_quoted(const char *text, lm_buf *out) {
     lm_buf_putc(out, '"');
     for (const char *at = text; *at; at++) {
         unsigned char c = (unsigned char)*at;
-        if (c == '"' || c == '\\') lm_buf_printf(out, "\\%c", c);
-        else if (c < 0x20) lm_buf_printf(out, "\\x%02x", c);
-        else lm_buf_putc(out, *at);
+        if (c == '"' || c == '\\')
+            lm_buf_printf(out, "\\%c", c);
+        else if (c < 0x20)
+            lm_buf_printf(out, "\\x%02x", c);
+        else
+            lm_buf_putc(out, *at);
     }
     lm_buf_putc(out, '"');
 }
@@ -301,7 +344,8 @@ void lm_recipe_print_value(const lm_recipe *recipe, const lm_recipe_key *key, lm
 void lm_recipe_print(const lm_recipe *recipe, lm_buf *out) {
     for (int k = 0; k < N_KEYS; k++) {
         const lm_recipe_key *key = &lm_recipe_keys[k];
-        if (k == 0 || strcmp(key->section, lm_recipe_keys[k - 1].section) != 0) lm_buf_printf(out, "%s:\n", key->section);
+        if (k == 0 || strcmp(key->section, lm_recipe_keys[k - 1].section) != 0)
+            lm_buf_printf(out, "%s:\n", key->section);
         lm_buf_printf(out, "  %s: ", key->key);
         lm_recipe_print_value(recipe, key, out);
         lm_buf_putc(out, '\n');
@@ -319,8 +363,9 @@ loam_status lm_recipe_same_training(const lm_recipe *a, const lm_recipe *b, loam
         lm_recipe_print_value(a, key, &before);
         lm_recipe_print_value(b, key, &now);
         if (!lm_str_equal(lm_buf_view(&before), lm_buf_view(&now)))
-            status = lm_error_set(err, LOAM_CONFLICT, "%s.%s was %s in the checkpoint and is %s now", key->section, key->key,
-                                  lm_buf_cstr(&before), lm_buf_cstr(&now));
+            status =
+                lm_error_set(err, LOAM_CONFLICT, "%s.%s was %s in the checkpoint and is %s now",
+                             key->section, key->key, lm_buf_cstr(&before), lm_buf_cstr(&now));
         lm_buf_deinit(&before);
         lm_buf_deinit(&now);
     }

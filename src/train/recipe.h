@@ -59,7 +59,8 @@ void lm_recipe_deinit(lm_recipe *recipe);
 
 /* Reads YAML over what the recipe has. `name` is what messages call the text. On failure the recipe is unspecified but
  * may be deinitialized. Checks every value by itself; lm_recipe_check looks at how they fit together. */
-loam_status lm_recipe_read(lm_recipe *recipe, lm_str yaml, const char *name, loam_error *err) LM_MUST_USE;
+loam_status lm_recipe_read(lm_recipe *recipe, lm_str yaml, const char *name,
+                           loam_error *err) LM_MUST_USE;
 
 /* "section.key=value", as on the command line. */
 loam_status lm_recipe_set(lm_recipe *recipe, const char *assignment, loam_error *err) LM_MUST_USE;
@@ -74,6 +75,7 @@ void lm_recipe_print(const lm_recipe *recipe, lm_buf *out);
 void lm_recipe_print_value(const lm_recipe *recipe, const lm_recipe_key *key, lm_buf *out);
 
 /* LOAM_CONFLICT with the key's name when the two would not train the same model: sections tokenizer, model and train. */
-loam_status lm_recipe_same_training(const lm_recipe *a, const lm_recipe *b, loam_error *err) LM_MUST_USE;
+loam_status lm_recipe_same_training(const lm_recipe *a, const lm_recipe *b,
+                                    loam_error *err) LM_MUST_USE;
 
 #endif

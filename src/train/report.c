@@ -21,17 +21,22 @@ struct lm_train_report {
     lm_progress progress;
 };
 
-loam_status lm_train_report_new(const char *dir, bool json, FILE *out, lm_train_report **report, loam_error *err) {
+loam_status lm_train_report_new(const char *dir, bool json, FILE *out, lm_train_report **report,
+                                loam_error *err) {
     LM_TRY(lm_file_make_dirs(dir, err));
     lm_train_report *r = lm_calloc(1, sizeof *r);
     if (!r) return lm_error_no_memory(err, sizeof *r);
     r->json = json;
     r->out = out;
     r->metrics_path = lm_path_join(dir, "metrics.jsonl");
-    loam_status status = r->metrics_path ? lm_tensorboard_open(dir, &r->board, err) : lm_error_no_memory(err, 0);
-    if (status == LOAM_OK && !(r->metrics = fopen(r->metrics_path, "a+e"))) status = lm_error_errno(err, "%s", r->metrics_path);
-    if (status == LOAM_OK) *report = r;
-    else lm_train_report_free(r);
+    loam_status status =
+        r->metrics_path ? lm_tensorboard_open(dir, &r->board, err) : lm_error_no_memory(err, 0);
+    if (status == LOAM_OK && !(r->metrics = fopen(r->metrics_path, "a+e")))
+        status = lm_error_errno(err, "%s", r->metrics_path);
+    if (status == LOAM_OK)
+        *report = r;
+    else
+        lm_train_report_free(r);
     return status;
 }
 
@@ -65,19 +70,22 @@ static json_t *text_json(const char *text) {
 }
 
 static json_t *start_json(const lm_train_event *e) {
-    return json_pack("{s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "steps", (json_int_t)e->steps, "params",
-                     (json_int_t)e->n_params, "resumed_from", e->resumed ? json_integer(e->step) : json_null(),
-                     "vocab_size", (json_int_t)e->vocab_size, "train_tokens", (json_int_t)e->n_train_tokens,
+    return json_pack("{s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "steps",
+                     (json_int_t)e->steps, "params", (json_int_t)e->n_params, "resumed_from",
+                     e->resumed ? json_integer(e->step) : json_null(), "vocab_size",
+                     (json_int_t)e->vocab_size, "train_tokens", (json_int_t)e->n_train_tokens,
                      "validation_tokens", (json_int_t)e->n_validation_tokens, "tokens_per_step",
-                     (json_int_t)e->tokens_per_step, "expected_flops", real(e->expected_flops), "peak_flops_per_s",
-                     real(e->peak_flops_per_s), "entropy", real_or_null(e->entropy));
+                     (json_int_t)e->tokens_per_step, "expected_flops", real(e->expected_flops),
+                     "peak_flops_per_s", real(e->peak_flops_per_s), "entropy",
+                     real_or_null(e->entropy));
 }
 
 static json_t *step_json(const lm_train_event *e) {
-    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "step", (json_int_t)e->step, "tokens",
-                     (json_int_t)e->tokens, "loss", real(e->loss), "lr", real(e->lr), "grad_norm", real(e->grad_norm),
-                     "tokens_per_s", real(e->tokens_per_s), "flops", (json_int_t)e->flops, "device_ms",
-                     (json_int_t)e->device_ms, "mfu", real(e->mfu));
+    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "step", (json_int_t)e->step,
+                     "tokens", (json_int_t)e->tokens, "loss", real(e->loss), "lr", real(e->lr),
+                     "grad_norm", real(e->grad_norm), "tokens_per_s", real(e->tokens_per_s),
+                     "flops", (json_int_t)e->flops, "device_ms", (json_int_t)e->device_ms, "mfu",
+                     real(e->mfu));
 }
 
 static json_t *event_json(const lm_train_event *e) {
@@ -86,13 +94,16 @@ static json_t *event_json(const lm_train_event *e) {
     case LM_TRAIN_START: return start_json(e);
     case LM_TRAIN_STEP: return step_json(e);
     case LM_TRAIN_EVAL:
-        return json_pack("{s:I, s:o, s:o}", "step", step, "val_loss", real(e->val_loss), "entropy", real_or_null(e->entropy));
+        return json_pack("{s:I, s:o, s:o}", "step", step, "val_loss", real(e->val_loss), "entropy",
+                         real_or_null(e->entropy));
     case LM_TRAIN_SAMPLE:
     case LM_TRAIN_WARNING: return json_pack("{s:I, s:o}", "step", step, "text", text_json(e->text));
-    case LM_TRAIN_CHECKPOINT: return json_pack("{s:I, s:o}", "step", step, "path", text_json(e->path));
+    case LM_TRAIN_CHECKPOINT:
+        return json_pack("{s:I, s:o}", "step", step, "path", text_json(e->path));
     case LM_TRAIN_DONE:
-        return json_pack("{s:I, s:o, s:o, s:o, s:o, s:I, s:I}", "step", step, "model", text_json(e->path), "gguf",
-                         text_json(e->gguf), "val_loss", real(e->val_loss), "entropy", real_or_null(e->entropy), "flops",
+        return json_pack("{s:I, s:o, s:o, s:o, s:o, s:I, s:I}", "step", step, "model",
+                         text_json(e->path), "gguf", text_json(e->gguf), "val_loss",
+                         real(e->val_loss), "entropy", real_or_null(e->entropy), "flops",
                          (json_int_t)e->flops, "device_ms", (json_int_t)e->device_ms);
     }
     return NULL;
@@ -101,8 +112,12 @@ static json_t *event_json(const lm_train_event *e) {
 /* One line; NULL when out of memory. Free with free: jansson's own. */
 static char *event_line(const lm_train_event *e) {
     static const char *const names[] = {
-        [LM_TRAIN_START] = "start",           [LM_TRAIN_STEP] = "step",       [LM_TRAIN_EVAL] = "eval",
-        [LM_TRAIN_SAMPLE] = "sample",         [LM_TRAIN_WARNING] = "warning", [LM_TRAIN_DONE] = "done",
+        [LM_TRAIN_START] = "start",
+        [LM_TRAIN_STEP] = "step",
+        [LM_TRAIN_EVAL] = "eval",
+        [LM_TRAIN_SAMPLE] = "sample",
+        [LM_TRAIN_WARNING] = "warning",
+        [LM_TRAIN_DONE] = "done",
         [LM_TRAIN_CHECKPOINT] = "checkpoint",
     };
     json_t *line = json_pack("{s:s}", "event", names[e->kind]), *fields = event_json(e);
@@ -154,7 +169,8 @@ static void draw_curves(lm_train_report *r, const lm_train_event *e) {
         lm_tensorboard_scalar(r->board, e->step, "speed/mfu", (float)e->mfu);
         return;
     }
-    if (e->kind == LM_TRAIN_EVAL) lm_tensorboard_scalar(r->board, e->step, "validation/loss", (float)e->val_loss);
+    if (e->kind == LM_TRAIN_EVAL)
+        lm_tensorboard_scalar(r->board, e->step, "validation/loss", (float)e->val_loss);
     if (e->kind == LM_TRAIN_SAMPLE) lm_tensorboard_text(r->board, e->step, "sample", e->text);
     loam_error ignored; /* curves are not worth ending a run for; metrics.jsonl has the same */
     if (lm_tensorboard_flush(r->board, &ignored) != LOAM_OK) return;
@@ -163,10 +179,13 @@ static void draw_curves(lm_train_report *r, const lm_train_event *e) {
 /* --- For people */
 
 static void print_start(lm_train_report *r, const lm_train_event *e) {
-    fprintf(r->out, "model       %.3f M parameters, vocabulary %lld\n", (double)e->n_params * 1e-6, (long long)e->vocab_size);
-    fprintf(r->out, "text        %lld training tokens, %lld to validate on\n", (long long)e->n_train_tokens,
-            (long long)e->n_validation_tokens);
-    fprintf(r->out, "training    %lld steps of %lld tokens, %.3g TFLOP; at best %.1f s at this machine's %.1f GFLOP/s\n",
+    fprintf(r->out, "model       %.3f M parameters, vocabulary %lld\n", (double)e->n_params * 1e-6,
+            (long long)e->vocab_size);
+    fprintf(r->out, "text        %lld training tokens, %lld to validate on\n",
+            (long long)e->n_train_tokens, (long long)e->n_validation_tokens);
+    fprintf(r->out,
+            "training    %lld steps of %lld tokens, %.3g TFLOP; at best %.1f s at this machine's "
+            "%.1f GFLOP/s\n",
             (long long)e->steps, (long long)e->tokens_per_step, e->expected_flops * 1e-12,
             e->expected_flops / e->peak_flops_per_s, e->peak_flops_per_s * 1e-9);
     if (e->resumed) fprintf(r->out, "resumed     from step %lld\n", (long long)e->step);
@@ -174,24 +193,31 @@ static void print_start(lm_train_report *r, const lm_train_event *e) {
 }
 
 static void print_validation(const lm_train_report *r, const lm_train_event *e) {
-    fprintf(r->out, "step %-6lld validation loss %.4f nats a token", (long long)e->step, e->val_loss);
+    fprintf(r->out, "step %-6lld validation loss %.4f nats a token", (long long)e->step,
+            e->val_loss);
     if (e->entropy > 0) fprintf(r->out, "; the text's own entropy is %.4f", e->entropy);
     fprintf(r->out, "\n");
 }
 
 static void print_event(lm_train_report *r, const lm_train_event *e) {
     if (e->kind == LM_TRAIN_STEP) {
-        lm_progress_update(&r->progress, e->step, "loss %.4f  %.0f tok/s  MFU %.0f%%", e->loss, e->tokens_per_s, e->mfu * 100);
+        lm_progress_update(&r->progress, e->step, "loss %.4f  %.0f tok/s  MFU %.0f%%", e->loss,
+                           e->tokens_per_s, e->mfu * 100);
         return;
     }
     lm_progress_clear(&r->progress);
     switch (e->kind) {
     case LM_TRAIN_START: print_start(r, e); break;
     case LM_TRAIN_EVAL: print_validation(r, e); break;
-    case LM_TRAIN_SAMPLE: fprintf(r->out, "step %-6lld sample:\n%s\n", (long long)e->step, e->text); break;
-    case LM_TRAIN_WARNING: fprintf(r->out, "step %-6lld warning: %s\n", (long long)e->step, e->text); break;
+    case LM_TRAIN_SAMPLE:
+        fprintf(r->out, "step %-6lld sample:\n%s\n", (long long)e->step, e->text);
+        break;
+    case LM_TRAIN_WARNING:
+        fprintf(r->out, "step %-6lld warning: %s\n", (long long)e->step, e->text);
+        break;
     case LM_TRAIN_DONE:
-        fprintf(r->out, "done        %s and %s, after %.1f s of computing\n", e->path, e->gguf, (double)e->device_ms * 1e-3);
+        fprintf(r->out, "done        %s and %s, after %.1f s of computing\n", e->path, e->gguf,
+                (double)e->device_ms * 1e-3);
         break;
     default: break;
     }

@@ -45,7 +45,8 @@ uint32_t lm_crc32c(const void *bytes, size_t len) {
     uint32_t crc = ~0u;
     for (size_t i = 0; i < len; i++) {
         crc ^= at[i];
-        for (int bit = 0; bit < 8; bit++) crc = crc & 1 ? crc >> 1 ^ (uint32_t)CRC32C_POLYNOMIAL : crc >> 1;
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc & 1 ? crc >> 1 ^ (uint32_t)CRC32C_POLYNOMIAL : crc >> 1;
     }
     return ~crc;
 }
@@ -85,7 +86,8 @@ static void write_record(lm_tensorboard *board, const lm_buf *record) {
     uint32_t len_crc = masked_crc(&len, sizeof len), crc = masked_crc(record->ptr, record->len);
     bool ok = record->status == LOAM_OK && fwrite(&len, sizeof len, 1, board->stream) == 1 &&
               fwrite(&len_crc, sizeof len_crc, 1, board->stream) == 1 &&
-              fwrite(record->ptr, record->len, 1, board->stream) == 1 && fwrite(&crc, sizeof crc, 1, board->stream) == 1;
+              fwrite(record->ptr, record->len, 1, board->stream) == 1 &&
+              fwrite(&crc, sizeof crc, 1, board->stream) == 1;
     if (!ok) board->failed = true;
 }
 
@@ -111,9 +113,11 @@ static void write_value(lm_tensorboard *board, int64_t step, const char *tag) {
 loam_status lm_tensorboard_open(const char *dir, lm_tensorboard **out, loam_error *err) {
     lm_tensorboard *board = lm_calloc(1, sizeof *board);
     if (!board) return lm_error_no_memory(err, sizeof *board);
-    lm_buf *const bufs[] = {&board->event, &board->summary, &board->value, &board->part, &board->leaf};
+    lm_buf *const bufs[] = {&board->event, &board->summary, &board->value, &board->part,
+                            &board->leaf};
     for (size_t i = 0; i < LM_COUNT_OF(bufs); i++) lm_buf_init(bufs[i], BOARD_MAX_EVENT_BYTES);
-    char *path = lm_asprintf("%s/events.out.tfevents.%lld.loam", dir, (long long)(lm_clock_epoch_ms() / 1000));
+    char *path = lm_asprintf("%s/events.out.tfevents.%lld.loam", dir,
+                             (long long)(lm_clock_epoch_ms() / 1000));
     board->stream = path ? fopen(path, "abe") : NULL;
     if (!board->stream) {
         lm_error_errno(err, "%s", path ? path : dir);
@@ -133,7 +137,8 @@ loam_status lm_tensorboard_open(const char *dir, lm_tensorboard **out, loam_erro
 void lm_tensorboard_close(lm_tensorboard *board) {
     if (!board) return;
     if (board->stream) fclose(board->stream);
-    lm_buf *const bufs[] = {&board->event, &board->summary, &board->value, &board->part, &board->leaf};
+    lm_buf *const bufs[] = {&board->event, &board->summary, &board->value, &board->part,
+                            &board->leaf};
     for (size_t i = 0; i < LM_COUNT_OF(bufs); i++) lm_buf_deinit(bufs[i]);
     lm_free(board);
 }
@@ -154,7 +159,8 @@ void lm_tensorboard_text(lm_tensorboard *board, int64_t step, const char *tag, c
     put_bytes(&board->leaf, PLUGIN_NAME, plugin, sizeof plugin - 1);
     put_message(&board->part, METADATA_PLUGIN, &board->leaf);
     put_message(&board->value, VALUE_METADATA, &board->part);
-    static const char one_element[] = {SHAPE_DIM << 3 | WIRE_BYTES, 2, DIM_SIZE << 3 | WIRE_VARINT, 1};
+    static const char one_element[] = {SHAPE_DIM << 3 | WIRE_BYTES, 2, DIM_SIZE << 3 | WIRE_VARINT,
+                                       1};
     lm_buf_reset(&board->part);
     put_int(&board->part, TENSOR_DTYPE, DTYPE_STRING);
     put_bytes(&board->part, TENSOR_SHAPE, one_element, sizeof one_element);

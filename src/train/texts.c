@@ -22,12 +22,14 @@ static size_t split_point(lm_str text, lm_str separator, double fraction) {
         const char *next = memmem(text.ptr + at, text.len - at, separator.ptr, separator.len);
         return next ? (size_t)(next - text.ptr) + separator.len : text.len;
     }
-    while (at < text.len && ((uint8_t)text.ptr[at] & 0xc0) == 0x80) at++; /* into no character's middle */
+    while (at < text.len && ((uint8_t)text.ptr[at] & 0xc0) == 0x80)
+        at++; /* into no character's middle */
     return at;
 }
 
 static loam_status open_folder(const char *folder, lm_texts *texts, loam_error *err) {
-    char *train = lm_path_join(folder, "train.txt"), *validation = lm_path_join(folder, "validation.txt");
+    char *train = lm_path_join(folder, "train.txt"),
+         *validation = lm_path_join(folder, "validation.txt");
     char *corpus = lm_path_join(folder, "corpus.json");
     loam_status status = validation && corpus ? map_text(train, &texts->maps[0], &texts->train, err)
                                               : lm_error_no_memory(err, 0);
@@ -50,7 +52,8 @@ static loam_status open_train(const char *path, lm_texts *texts, loam_error *err
     return status;
 }
 
-static loam_status open_validation(const lm_recipe *recipe, const char *base_dir, lm_texts *texts, loam_error *err) {
+static loam_status open_validation(const lm_recipe *recipe, const char *base_dir, lm_texts *texts,
+                                   loam_error *err) {
     if (recipe->data_validation_path[0]) {
         char *path = resolve(recipe->data_validation_path, base_dir);
         lm_file_map_close(&texts->maps[1]);
@@ -60,25 +63,30 @@ static loam_status open_validation(const lm_recipe *recipe, const char *base_dir
         return status;
     }
     if (texts->validation.ptr) return LOAM_OK;
-    size_t at = split_point(texts->train, lm_str_of(recipe->data_separator), recipe->data_validation_fraction);
+    size_t at = split_point(texts->train, lm_str_of(recipe->data_separator),
+                            recipe->data_validation_fraction);
     texts->validation = (lm_str){texts->train.ptr + at, texts->train.len - at};
     texts->train.len = at;
     return LOAM_OK;
 }
 
-loam_status lm_texts_open(const lm_recipe *recipe, const char *path, const char *base_dir, lm_texts *out,
-                          loam_error *err) {
+loam_status lm_texts_open(const lm_recipe *recipe, const char *path, const char *base_dir,
+                          lm_texts *out, loam_error *err) {
     lm_texts texts = {0};
     char *resolved = resolve(path, base_dir);
     loam_status status = resolved ? open_train(resolved, &texts, err) : lm_error_no_memory(err, 0);
     if (status == LOAM_OK) status = open_validation(recipe, base_dir, &texts, err);
     if (status == LOAM_OK && (texts.train.len == 0 || texts.validation.len == 0)) {
-        lm_error_set(err, LOAM_INVALID, "%s: the %s part is empty", resolved, texts.train.len ? "validation" : "training");
-        status = lm_error_hint(err, LOAM_INVALID, "give more text, or change data.validation_fraction");
+        lm_error_set(err, LOAM_INVALID, "%s: the %s part is empty", resolved,
+                     texts.train.len ? "validation" : "training");
+        status =
+            lm_error_hint(err, LOAM_INVALID, "give more text, or change data.validation_fraction");
     }
     lm_free(resolved);
-    if (status == LOAM_OK) *out = texts;
-    else lm_texts_close(&texts);
+    if (status == LOAM_OK)
+        *out = texts;
+    else
+        lm_texts_close(&texts);
     return status;
 }
 
@@ -90,7 +98,8 @@ void lm_texts_close(lm_texts *texts) {
 
 bool lm_texts_next_document(lm_str *rest, lm_str separator, lm_str *out) {
     while (rest->len > 0) {
-        const char *end = separator.len ? memmem(rest->ptr, rest->len, separator.ptr, separator.len) : NULL;
+        const char *end =
+            separator.len ? memmem(rest->ptr, rest->len, separator.ptr, separator.len) : NULL;
         *out = (lm_str){rest->ptr, end ? (size_t)(end - rest->ptr) : rest->len};
         size_t taken = end ? out->len + separator.len : rest->len;
         *rest = (lm_str){rest->ptr + taken, rest->len - taken};

@@ -14,8 +14,8 @@ typedef struct lm_texts {
 /* path: a text file, or a folder with train.txt and perhaps validation.txt and corpus.json; from the recipe's data.path, which
  * is relative to base_dir, or the command line. Without a validation text the end of the training text is held out, from
  * a document's or at least a character's beginning on. LOAM_INVALID when a part is empty. */
-loam_status lm_texts_open(const lm_recipe *recipe, const char *path, const char *base_dir, lm_texts *out,
-                          loam_error *err) LM_MUST_USE;
+loam_status lm_texts_open(const lm_recipe *recipe, const char *path, const char *base_dir,
+                          lm_texts *out, loam_error *err) LM_MUST_USE;
 void lm_texts_close(lm_texts *texts);
 
 /* Takes the next document off *rest; false at the end. Empty documents are passed over. An empty separator: one document. */

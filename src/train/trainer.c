@@ -42,7 +42,7 @@ typedef struct trainer {
     lm_learner_flops cost;
     double peak_flops_per_s;
     run_state state;
-    int64_t run_start_step; /* where this process began */
+    int64_t run_start_step;  /* where this process began */
     double seconds_per_step; /* smoothed over the last steps; 0 before the first */
 } trainer;
 
@@ -72,10 +72,13 @@ static loam_status lock_folder(trainer *t, loam_error *err) {
     if (!path) return lm_error_no_memory(err, 0);
     t->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     loam_status status = LOAM_OK;
-    if (t->lock < 0) status = lm_error_errno(err, "%s", path);
+    if (t->lock < 0)
+        status = lm_error_errno(err, "%s", path);
     else if (flock(t->lock, LOCK_EX | LOCK_NB) != 0)
-        status = errno == EWOULDBLOCK ? lm_error_set(err, LOAM_CONFLICT, "%s: another training run works in this folder", dir)
-                                      : lm_error_errno(err, "%s", path);
+        status = errno == EWOULDBLOCK
+                     ? lm_error_set(err, LOAM_CONFLICT,
+                                    "%s: another training run works in this folder", dir)
+                     : lm_error_errno(err, "%s", path);
     lm_free(path);
     return status;
 }
@@ -88,13 +91,16 @@ static loam_status make_paths(trainer *t, loam_error *err) {
     return t->checkpoint_dir && t->model_dir && t->gguf_path ? LOAM_OK : lm_error_no_memory(err, 0);
 }
 
-static loam_status open_dataset(const trainer *t, const char *name, lm_str text, lm_dataset *out, loam_error *err) {
+static loam_status open_dataset(const trainer *t, const char *name, lm_str text, lm_dataset *out,
+                                loam_error *err) {
     char *path = lm_asprintf("%s/data/%s.tokens", t->options->out_dir, name);
     if (!path) return lm_error_no_memory(err, 0);
-    loam_status status = lm_dataset_open(path, text, lm_str_of(t->recipe->data_separator), t->tokenizer, out, err);
+    loam_status status =
+        lm_dataset_open(path, text, lm_str_of(t->recipe->data_separator), t->tokenizer, out, err);
     lm_free(path);
     if (status == LOAM_OK && out->n_tokens < t->recipe->model_context + 2) {
-        lm_error_set(err, LOAM_INVALID, "the %s text has %lld tokens, fewer than a sequence of %lld", name,
+        lm_error_set(err, LOAM_INVALID,
+                     "the %s text has %lld tokens, fewer than a sequence of %lld", name,
                      (long long)out->n_tokens, (long long)t->recipe->model_context);
         status = lm_error_hint(err, LOAM_INVALID, "give more text, or a smaller model.context");
     }
@@ -105,7 +111,8 @@ static loam_status open_dataset(const trainer *t, const char *name, lm_str text,
 static double entropy_per_token(const trainer *t) {
     lm_str rest = t->texts.validation, document;
     size_t n_bytes = 0;
-    while (lm_texts_next_document(&rest, lm_str_of(t->recipe->data_separator), &document)) n_bytes += document.len;
+    while (lm_texts_next_document(&rest, lm_str_of(t->recipe->data_separator), &document))
+        n_bytes += document.len;
     int64_t n_targets = t->validation.n_tokens - t->validation.n_documents;
     return t->texts.nats_per_byte * (double)n_bytes / (double)n_targets;
 }
@@ -113,30 +120,45 @@ static double entropy_per_token(const trainer *t) {
 static loam_status prepare_data(trainer *t, loam_error *err) {
     const lm_recipe *r = t->recipe;
     const char *given = t->options->data_path;
-    LM_TRY(lm_texts_open(r, given ? given : r->data_path, given ? NULL : t->options->base_dir, &t->texts, err));
-    lm_vocab_options vocab = {.text = t->texts.train, .separator = lm_str_of(r->data_separator),
+    LM_TRY(lm_texts_open(r, given ? given : r->data_path, given ? NULL : t->options->base_dir,
+                         &t->texts, err));
+    lm_vocab_options vocab = {.text = t->texts.train,
+                              .separator = lm_str_of(r->data_separator),
                               .vocab_size = r->tokenizer_vocab_size};
     LM_TRY(lm_vocab_make(&vocab, &t->tokenizer, err));
     char *data_dir = lm_path_join(t->options->out_dir, "data");
     loam_status status = data_dir ? lm_file_make_dirs(data_dir, err) : lm_error_no_memory(err, 0);
     lm_free(data_dir);
     if (status == LOAM_OK) status = open_dataset(t, "training", t->texts.train, &t->train, err);
-    if (status == LOAM_OK) status = open_dataset(t, "validation", t->texts.validation, &t->validation, err);
-    if (status == LOAM_OK) status = lm_dataset_windows(&t->validation, r->model_context, &t->windows, err);
+    if (status == LOAM_OK)
+        status = open_dataset(t, "validation", t->texts.validation, &t->validation, err);
+    if (status == LOAM_OK)
+        status = lm_dataset_windows(&t->validation, r->model_context, &t->windows, err);
     if (status == LOAM_OK) t->entropy = entropy_per_token(t);
     return status;
 }
 
 static lm_arch_config make_config(const lm_recipe *r, int64_t vocab_size) {
     lm_arch_config config = {.arch = lm_arch_find("llama"),
-                             .features = r->model_tie_embeddings ? LM_FEATURE_ALWAYS : LM_FEATURE_UNTIED_HEAD};
+                             .features = r->model_tie_embeddings ? LM_FEATURE_ALWAYS
+                                                                 : LM_FEATURE_UNTIED_HEAD};
     int64_t head_dim = r->model_dim / r->model_n_heads;
-    config.hparams = (lm_hparams){
-        .architecture = "llama", .n_layers = r->model_n_layers, .dim = r->model_dim, .n_heads = r->model_n_heads,
-        .n_kv_heads = r->model_n_kv_heads, .head_dim = head_dim, .rope_dim = head_dim, .ffn_dim = r->model_ffn_dim,
-        .hidden_act = "silu", .vocab_size = vocab_size, .context_len = r->model_context,
-        .rms_norm_eps = r->model_rms_norm_eps, .rope_theta = r->model_rope_theta, .rope_layout = LM_ROPE_HALF_SPLIT,
-        .rope_scaling = {.factor = 1}, .tied_embeddings = r->model_tie_embeddings};
+    config.hparams = (lm_hparams){.architecture = "llama",
+                                  .n_layers = r->model_n_layers,
+                                  .dim = r->model_dim,
+                                  .n_heads = r->model_n_heads,
+                                  .n_kv_heads = r->model_n_kv_heads,
+                                  .head_dim = head_dim,
+                                  .rope_dim = head_dim,
+                                  .ffn_dim = r->model_ffn_dim,
+                                  .hidden_act = "silu",
+                                  .vocab_size = vocab_size,
+                                  .context_len = r->model_context,
+                                  .rms_norm_eps = r->model_rms_norm_eps,
+                                  .rope_theta = r->model_rope_theta,
+                                  .rope_layout = LM_ROPE_HALF_SPLIT,
+                                  .rope_scaling = {.factor = 1},
+                                  .tied_embeddings = r->model_tie_embeddings};
     return config;
 }
 
@@ -145,11 +167,16 @@ static loam_status prepare_model(trainer *t, loam_error *err) {
     bool bf16 = strcmp(r->train_dtype, "bf16") == 0;
     lm_arch_config config = make_config(r, lm_tokenizer_vocab_size(t->tokenizer));
     LM_TRY(lm_arch_config_check(&config, err));
-    lm_train_params_options params = {.seed = (uint64_t)r->train_seed, .init_std = r->model_init_std, .bf16 = bf16};
+    lm_train_params_options params = {
+        .seed = (uint64_t)r->train_seed, .init_std = r->model_init_std, .bf16 = bf16};
     LM_TRY(lm_train_params_init(&t->params, t->options->device, &config, &params, err));
-    lm_learner_options learner = {
-        .batch_size = r->train_batch_size, .seq_len = r->model_context, .bf16 = bf16, .beta1 = (float)r->train_beta1,
-        .beta2 = (float)r->train_beta2, .eps = (float)r->train_eps, .weight_decay = (float)r->train_weight_decay};
+    lm_learner_options learner = {.batch_size = r->train_batch_size,
+                                  .seq_len = r->model_context,
+                                  .bf16 = bf16,
+                                  .beta1 = (float)r->train_beta1,
+                                  .beta2 = (float)r->train_beta2,
+                                  .eps = (float)r->train_eps,
+                                  .weight_decay = (float)r->train_weight_decay};
     LM_TRY(lm_learner_new(&t->params, &learner, &t->learner, err));
     t->cost = lm_learner_cost(t->learner);
     return lm_peak_measure(t->options->device, bf16 ? LM_BF16 : LM_F32, &t->peak_flops_per_s, err);
@@ -160,18 +187,23 @@ static loam_status prepare_model(trainer *t, loam_error *err) {
 static json_t *state_json(const trainer *t) {
     char digest[LM_SHA256_HEX_BYTES];
     lm_sha256_hex(t->train.digest, digest);
-    return json_pack("{s:I, s:I, s:I, s:s}", "step", (json_int_t)t->state.step, "flops", (json_int_t)t->state.flops,
-                     "device_ns", (json_int_t)t->state.device_ns, "data", digest);
+    return json_pack("{s:I, s:I, s:I, s:s}", "step", (json_int_t)t->state.step, "flops",
+                     (json_int_t)t->state.flops, "device_ns", (json_int_t)t->state.device_ns,
+                     "data", digest);
 }
 
-static loam_status write_sections(const trainer *t, const char *state, const lm_buf *recipe, loam_error *err) {
+static loam_status write_sections(const trainer *t, const char *state, const lm_buf *recipe,
+                                  loam_error *err) {
     size_t array_bytes = (size_t)t->params.n_elems * sizeof(float);
     const lm_checkpoint_section sections[] = {
-        {"state", state, strlen(state)},          {"recipe", recipe->ptr, recipe->len},
-        {"weights", t->params.weights, array_bytes}, {"adam_m", t->params.m, array_bytes},
+        {"state", state, strlen(state)},
+        {"recipe", recipe->ptr, recipe->len},
+        {"weights", t->params.weights, array_bytes},
+        {"adam_m", t->params.m, array_bytes},
         {"adam_v", t->params.v, array_bytes},
     };
-    LM_TRY(lm_checkpoint_write(t->checkpoint_dir, t->state.step, sections, LM_COUNT_OF(sections), &t->options->fence, err));
+    LM_TRY(lm_checkpoint_write(t->checkpoint_dir, t->state.step, sections, LM_COUNT_OF(sections),
+                               &t->options->fence, err));
     return lm_checkpoint_prune(t->checkpoint_dir, t->recipe->checkpoint_keep, err);
 }
 
@@ -186,18 +218,22 @@ static loam_status save(const trainer *t, loam_error *err) {
     free(state); /* jansson's own */
     json_decref(object);
     lm_buf_deinit(&recipe);
-    if (status == LOAM_OK) tell(t, (lm_train_event){.kind = LM_TRAIN_CHECKPOINT, .path = t->checkpoint_dir});
+    if (status == LOAM_OK)
+        tell(t, (lm_train_event){.kind = LM_TRAIN_CHECKPOINT, .path = t->checkpoint_dir});
     return status;
 }
 
-static loam_status check_recipe(const trainer *t, const lm_checkpoint *checkpoint, loam_error *err) {
+static loam_status check_recipe(const trainer *t, const lm_checkpoint *checkpoint,
+                                loam_error *err) {
     lm_str text;
     LM_TRY(lm_checkpoint_find(checkpoint, "recipe", &text, err));
     lm_recipe before;
     lm_recipe_init(&before);
     loam_status status = lm_recipe_read(&before, text, "the checkpoint's recipe", err);
     if (status == LOAM_OK) status = lm_recipe_same_training(&before, t->recipe, err);
-    if (status == LOAM_CONFLICT) status = lm_error_hint(err, status, "use the recipe it began with, or another --out folder");
+    if (status == LOAM_CONFLICT)
+        status =
+            lm_error_hint(err, status, "use the recipe it began with, or another --out folder");
     lm_recipe_deinit(&before);
     return status;
 }
@@ -216,7 +252,8 @@ static loam_status read_state(trainer *t, const lm_checkpoint *checkpoint, loam_
     if (status == LOAM_OK) status = lm_json_i64(object, name, "device_ns", &state.device_ns, err);
     if (status == LOAM_OK) status = lm_json_str(object, name, "data", &digest, err);
     if (status == LOAM_OK && !lm_str_is(digest, ours))
-        status = lm_error_set(err, LOAM_CONFLICT, "the training text is not the one that the checkpoint was made with");
+        status = lm_error_set(err, LOAM_CONFLICT,
+                              "the training text is not the one that the checkpoint was made with");
     if (status == LOAM_OK) t->state = state;
     json_decref(object);
     return status;
@@ -241,15 +278,17 @@ static void tell_skipped(void *ctx, const loam_error *why) {
 static loam_status resume(trainer *t, loam_error *err) {
     lm_checkpoint checkpoint;
     if (!lm_file_is_dir(t->checkpoint_dir)) return LOAM_OK;
-    loam_status status = lm_checkpoint_open_newest(t->checkpoint_dir, tell_skipped, t, &checkpoint, err);
+    loam_status status =
+        lm_checkpoint_open_newest(t->checkpoint_dir, tell_skipped, t, &checkpoint, err);
     if (status == LOAM_NOT_FOUND) return LOAM_OK;
     if (status != LOAM_OK) return status;
     if (t->options->resume) {
         status = load(t, &checkpoint, err);
     } else {
-        lm_error_set(err, LOAM_CONFLICT, "%s already holds checkpoints, up to step %lld", t->options->out_dir,
-                     (long long)checkpoint.step);
-        status = lm_error_hint(err, LOAM_CONFLICT, "pass --resume to go on, or another --out folder");
+        lm_error_set(err, LOAM_CONFLICT, "%s already holds checkpoints, up to step %lld",
+                     t->options->out_dir, (long long)checkpoint.step);
+        status =
+            lm_error_hint(err, LOAM_CONFLICT, "pass --resume to go on, or another --out folder");
     }
     lm_checkpoint_close(&checkpoint);
     return status;
@@ -266,7 +305,8 @@ static int64_t fill_validation(trainer *t, size_t *window, size_t stride) {
             for (int64_t i = 0; i < len; i++) targets[i] = -1;
             continue;
         }
-        n_targets += lm_dataset_window(&t->validation, &t->windows.ptr[*window], len, tokens, targets);
+        n_targets +=
+            lm_dataset_window(&t->validation, &t->windows.ptr[*window], len, tokens, targets);
         *window += stride;
     }
     return n_targets;
@@ -303,11 +343,13 @@ static loam_status complete(trainer *t, const lm_model *model, lm_buf *text, loa
     const lm_recipe *r = t->recipe;
     lm_session *session = NULL;
     LM_TRY(lm_session_new(model, &(lm_session_options){0}, &session, err));
-    lm_complete_options options = {.generate = {.sampling = LM_SAMPLER_DEFAULTS, .max_tokens = r->sample_max_tokens}};
+    lm_complete_options options = {
+        .generate = {.sampling = LM_SAMPLER_DEFAULTS, .max_tokens = r->sample_max_tokens}};
     options.generate.sampling.temperature = (float)r->sample_temperature;
     options.generate.sampling.seed = (uint64_t)(r->train_seed + t->state.step);
     lm_buf_puts(text, r->sample_prompt);
-    loam_status status = lm_complete(session, lm_str_of(r->sample_prompt), &options, keep_piece, text, NULL, err);
+    loam_status status =
+        lm_complete(session, lm_str_of(r->sample_prompt), &options, keep_piece, text, NULL, err);
     lm_session_free(session);
     return status;
 }
@@ -324,7 +366,8 @@ static loam_status sample(trainer *t, loam_error *err) {
     lm_buf_init(&text, SAMPLE_MAX_BYTES);
     loam_status status = lm_model_open(t->model_dir, t->options->device, NULL, &model, err);
     if (status == LOAM_OK) status = complete(t, model, &text, err);
-    if (status == LOAM_OK) tell(t, (lm_train_event){.kind = LM_TRAIN_SAMPLE, .text = lm_buf_cstr(&text)});
+    if (status == LOAM_OK)
+        tell(t, (lm_train_event){.kind = LM_TRAIN_SAMPLE, .text = lm_buf_cstr(&text)});
     lm_model_free(model);
     lm_buf_deinit(&text);
     return status;
@@ -339,7 +382,8 @@ static double accumulate(trainer *t) {
     for (int64_t part = 0; part < r->train_grad_accum_steps; part++) {
         for (int64_t row = 0; row < r->train_batch_size; row++) {
             int64_t n = t->state.step * sequences_per_step(r) + part * r->train_batch_size + row;
-            lm_dataset_sample(&t->train, (uint64_t)r->train_seed, n, len, lm_learner_tokens(t->learner) + row * len,
+            lm_dataset_sample(&t->train, (uint64_t)r->train_seed, n, len,
+                              lm_learner_tokens(t->learner) + row * len,
                               lm_learner_targets(t->learner) + row * len);
         }
         loss += (double)lm_learner_accumulate(t->learner);
@@ -359,25 +403,35 @@ static double smooth_seconds(trainer *t, double seconds) {
 static loam_status make_step(trainer *t, loam_error *err) {
     const lm_recipe *r = t->recipe;
     int64_t start_ns = lm_clock_mono_ns();
-    lm_schedule schedule = {.lr = r->train_lr, .min_lr = r->train_min_lr, .warmup_steps = r->train_warmup_steps,
+    lm_schedule schedule = {.lr = r->train_lr,
+                            .min_lr = r->train_min_lr,
+                            .warmup_steps = r->train_warmup_steps,
                             .steps = r->train_steps};
     double loss = accumulate(t), factor = 1 / (double)r->train_grad_accum_steps;
-    double norm = lm_learner_grad_norm(t->learner) * factor, lr = lm_schedule_lr(&schedule, t->state.step);
+    double norm = lm_learner_grad_norm(t->learner) * factor,
+           lr = lm_schedule_lr(&schedule, t->state.step);
     if (!isfinite(loss) || !isfinite(norm)) {
-        lm_error_set(err, LOAM_INVALID, "the loss is %g and the gradient's length %g at step %lld", loss, norm,
-                     (long long)t->state.step);
-        return lm_error_hint(err, LOAM_INVALID, "training diverged; try a smaller train.lr or more train.warmup_steps");
+        lm_error_set(err, LOAM_INVALID, "the loss is %g and the gradient's length %g at step %lld",
+                     loss, norm, (long long)t->state.step);
+        return lm_error_hint(
+            err, LOAM_INVALID,
+            "training diverged; try a smaller train.lr or more train.warmup_steps");
     }
     if (r->train_clip_norm > 0 && norm > r->train_clip_norm) factor *= r->train_clip_norm / norm;
     lm_learner_update(t->learner, t->state.step, lr, factor);
-    int64_t elapsed_ns = lm_clock_mono_ns() - start_ns, n_tokens = sequences_per_step(r) * r->model_context;
+    int64_t elapsed_ns = lm_clock_mono_ns() - start_ns,
+            n_tokens = sequences_per_step(r) * r->model_context;
     int64_t model_flops = t->cost.accumulate * r->train_grad_accum_steps;
     double seconds = smooth_seconds(t, (double)(elapsed_ns + 1) * 1e-9);
     t->state.step++;
     t->state.flops += model_flops + t->cost.update;
     t->state.device_ns += elapsed_ns;
-    tell(t, (lm_train_event){.kind = LM_TRAIN_STEP, .tokens = t->state.step * n_tokens, .loss = loss, .lr = lr,
-                             .grad_norm = norm, .tokens_per_s = (double)n_tokens / seconds,
+    tell(t, (lm_train_event){.kind = LM_TRAIN_STEP,
+                             .tokens = t->state.step * n_tokens,
+                             .loss = loss,
+                             .lr = lr,
+                             .grad_norm = norm,
+                             .tokens_per_s = (double)n_tokens / seconds,
                              .mfu = (double)model_flops / seconds / t->peak_flops_per_s});
     return LOAM_OK;
 }
@@ -391,7 +445,8 @@ static loam_status after_step(trainer *t, loam_error *err) {
     const lm_recipe *r = t->recipe;
     loam_error why = {0};
     if (is_due(t->state.step, r->validation_every)) tell_validation(t, r->validation_max_tokens);
-    if (is_due(t->state.step, r->sample_every) && (export_folder(t, &why) != LOAM_OK || sample(t, &why) != LOAM_OK))
+    if (is_due(t->state.step, r->sample_every) &&
+        (export_folder(t, &why) != LOAM_OK || sample(t, &why) != LOAM_OK))
         warn(t, &why);
     if (!is_due(t->state.step, r->checkpoint_every)) return LOAM_OK;
     loam_status status = save(t, &why);
@@ -407,9 +462,10 @@ static loam_status make_steps(trainer *t, loam_error *err) {
     while (t->state.step < t->recipe->train_steps) {
         if (*t->options->stop) {
             LM_TRY(save(t, err));
-            lm_error_set(err, LOAM_CANCELLED, "stopped at step %lld of %lld", (long long)t->state.step,
-                         (long long)t->recipe->train_steps);
-            return lm_error_hint(err, LOAM_CANCELLED, "the same command with --resume goes on from there");
+            lm_error_set(err, LOAM_CANCELLED, "stopped at step %lld of %lld",
+                         (long long)t->state.step, (long long)t->recipe->train_steps);
+            return lm_error_hint(err, LOAM_CANCELLED,
+                                 "the same command with --resume goes on from there");
         }
         LM_TRY(make_step(t, err));
         if (t->state.step < t->recipe->train_steps) LM_TRY(after_step(t, err));
@@ -424,7 +480,10 @@ static loam_status finish(trainer *t, loam_error *err) {
     LM_TRY(export_folder(t, err));
     LM_TRY(lm_export_gguf(&t->params, t->tokenizer, "loam", t->gguf_path, err));
     LM_TRY(sample(t, err));
-    tell(t, (lm_train_event){.kind = LM_TRAIN_DONE, .val_loss = val_loss, .entropy = t->entropy, .path = t->model_dir,
+    tell(t, (lm_train_event){.kind = LM_TRAIN_DONE,
+                             .val_loss = val_loss,
+                             .entropy = t->entropy,
+                             .path = t->model_dir,
                              .gguf = t->gguf_path});
     return LOAM_OK;
 }
@@ -432,12 +491,16 @@ static loam_status finish(trainer *t, loam_error *err) {
 static void tell_start(const trainer *t) {
     const lm_recipe *r = t->recipe;
     double step_flops = (double)(t->cost.accumulate * r->train_grad_accum_steps + t->cost.update);
-    tell(t, (lm_train_event){
-                .kind = LM_TRAIN_START, .resumed = t->state.step > 0, .n_params = lm_arch_n_params(&t->params.config),
-                .n_train_tokens = t->train.n_tokens, .n_validation_tokens = t->validation.n_tokens,
-                .vocab_size = t->params.config.hparams.vocab_size,
-                .tokens_per_step = sequences_per_step(r) * r->model_context, .entropy = t->entropy,
-                .expected_flops = step_flops * (double)r->train_steps, .peak_flops_per_s = t->peak_flops_per_s});
+    tell(t, (lm_train_event){.kind = LM_TRAIN_START,
+                             .resumed = t->state.step > 0,
+                             .n_params = lm_arch_n_params(&t->params.config),
+                             .n_train_tokens = t->train.n_tokens,
+                             .n_validation_tokens = t->validation.n_tokens,
+                             .vocab_size = t->params.config.hparams.vocab_size,
+                             .tokens_per_step = sequences_per_step(r) * r->model_context,
+                             .entropy = t->entropy,
+                             .expected_flops = step_flops * (double)r->train_steps,
+                             .peak_flops_per_s = t->peak_flops_per_s});
 }
 
 static loam_status run(trainer *t, loam_error *err) {

@@ -41,19 +41,21 @@ typedef struct lm_train_event {
     double loss, lr, grad_norm, tokens_per_s, mfu;
     /* EVAL, DONE: nats a token; entropy is what the corpus' generator says no model can beat, 0 when unknown */
     double val_loss, entropy;
-    const char *text;        /* SAMPLE: prompt and answer; WARNING: what failed */
-    const char *path;        /* CHECKPOINT: folder; DONE: the model's folder */
-    const char *gguf;        /* DONE */
+    const char *text; /* SAMPLE: prompt and answer; WARNING: what failed */
+    const char *path; /* CHECKPOINT: folder; DONE: the model's folder */
+    const char *gguf; /* DONE */
 } lm_train_event;
 
 typedef void lm_train_event_fn(void *ctx, const lm_train_event *event);
 
 typedef struct lm_train_options {
     const lm_recipe *recipe; /* checked */
-    const char *base_dir;    /* what the recipe's relative paths start from; NULL: the working folder */
-    const char *data_path;   /* instead of the recipe's; relative to the working folder; NULL: the recipe's */
-    const char *out_dir;     /* made when absent */
-    bool resume;             /* go on from the newest whole checkpoint, or begin when there is none */
+    const char
+        *base_dir; /* what the recipe's relative paths start from; NULL: the working folder */
+    const char *
+        data_path; /* instead of the recipe's; relative to the working folder; NULL: the recipe's */
+    const char *out_dir; /* made when absent */
+    bool resume;         /* go on from the newest whole checkpoint, or begin when there is none */
     lm_fence fence;
     lm_device *device;
     const volatile sig_atomic_t *stop; /* not 0: make a checkpoint and end */

@@ -9,19 +9,21 @@ enum { N_SPECIAL = 2 };
 
 static const char pre_tokenization[] = "gpt-2";
 
-static loam_status add_words(lm_bpe_words *words, const lm_pretokenizer *pretokenizer, lm_str document,
-                             lm_pretokens *pretokens, loam_error *err) {
+static loam_status add_words(lm_bpe_words *words, const lm_pretokenizer *pretokenizer,
+                             lm_str document, lm_pretokens *pretokens, loam_error *err) {
     LM_TRY(lm_pretokenizer_run(pretokenizer, document, pretokens, err));
     size_t begin = 0;
     for (size_t i = 0; i < pretokens->ends.len; i++) {
         size_t end = pretokens->ends.ptr[i];
-        if (!lm_bpe_words_add(words, (lm_str){document.ptr + begin, end - begin})) return lm_error_no_memory(err, end - begin);
+        if (!lm_bpe_words_add(words, (lm_str){document.ptr + begin, end - begin}))
+            return lm_error_no_memory(err, end - begin);
         begin = end;
     }
     return LOAM_OK;
 }
 
-static loam_status collect_words(const lm_vocab_options *options, lm_bpe_words *words, loam_error *err) {
+static loam_status collect_words(const lm_vocab_options *options, lm_bpe_words *words,
+                                 loam_error *err) {
     lm_pretokenizer_patterns patterns;
     LM_ASSERT(lm_pretokenizer_find(lm_str_of(pre_tokenization), &patterns));
     lm_pretokenizer *pretokenizer = NULL;
@@ -47,7 +49,8 @@ static loam_status learn(const lm_vocab_options *options, lm_bpe_merges *merges,
     return status;
 }
 
-static loam_status fill_spec(lm_tokenizer_spec *spec, const lm_bpe_merges *merges, bool has_documents, loam_error *err) {
+static loam_status fill_spec(lm_tokenizer_spec *spec, const lm_bpe_merges *merges,
+                             bool has_documents, loam_error *err) {
     LM_TRY(lm_tokenizer_spec_set_pre(spec, lm_str_of(pre_tokenization), err));
     LM_TRY(lm_tokenizer_spec_add_bytes(spec, err));
     for (size_t i = 0; i < merges->len; i++)

@@ -7,14 +7,19 @@
 
 #include "model/tokenizer.h"
 
-enum { LM_VOCAB_SAMPLE_BYTES = 64 << 20 /* merges are learned from the first so many bytes of text */ };
+enum {
+    LM_VOCAB_SAMPLE_BYTES = 64 << 20 /* merges are learned from the first so many bytes of text */
+};
 
 typedef struct lm_vocab_options {
     lm_str text;
-    lm_str separator;   /* of documents; empty: the text is one, and then prompts do not begin with <|bos|> */
-    int64_t vocab_size; /* at least 258; fewer tokens come out when the text has no more pairs that occur twice */
+    lm_str
+        separator; /* of documents; empty: the text is one, and then prompts do not begin with <|bos|> */
+    int64_t
+        vocab_size; /* at least 258; fewer tokens come out when the text has no more pairs that occur twice */
 } lm_vocab_options;
 
-loam_status lm_vocab_make(const lm_vocab_options *options, lm_tokenizer **out, loam_error *err) LM_MUST_USE;
+loam_status lm_vocab_make(const lm_vocab_options *options, lm_tokenizer **out,
+                          loam_error *err) LM_MUST_USE;
 
 #endif

@@ -13,9 +13,9 @@
 #include "loam/loam.h"
 
 /* Uses the error of the caller. */
-#define assert_fine(call)                                                                          \
-    do {                                                                                           \
-        if ((call) != LOAM_OK) fail_msg("%s: %s", #call, err.message);                             \
+#define assert_fine(call)                                              \
+    do {                                                               \
+        if ((call) != LOAM_OK) fail_msg("%s: %s", #call, err.message); \
     } while (0)
 
 static void test_only_the_api_is_exported(void **state) {
@@ -29,7 +29,8 @@ static void test_only_the_api_is_exported(void **state) {
 static void test_errors(void **state) {
     loam_model *model = NULL;
     loam_error err = {0};
-    assert_int_equal(loam_model_open("/nonexistent/model.gguf", NULL, &model, &err), LOAM_NOT_FOUND);
+    assert_int_equal(loam_model_open("/nonexistent/model.gguf", NULL, &model, &err),
+                     LOAM_NOT_FOUND);
     assert_non_null(strstr(err.message, "/nonexistent/model.gguf"));
     assert_null(model);
     loam_model_close(NULL);
@@ -41,14 +42,16 @@ static void test_tokens(void **state) {
     loam_model *model;
     loam_session *session;
     loam_error err = {0};
-    assert_fine(loam_model_open(LM_GOLDEN_DIR "/plain.gguf", &(loam_model_options){.n_threads = 2, .check_weights = 1},
-                                &model, &err));
+    assert_fine(loam_model_open(LM_GOLDEN_DIR "/plain.gguf",
+                                &(loam_model_options){.n_threads = 2, .check_weights = 1}, &model,
+                                &err));
     loam_model_info info = loam_model_describe(model);
     assert_string_equal(info.name, "plain");
     assert_string_equal(info.architecture, "llama");
     assert_int_equal(info.n_vocab, 32);
     assert_int_equal(info.context, 64);
-    assert_fine(loam_session_new(model, &(loam_session_options){.context = 20, .kv_type = LOAM_KV_F32}, &session, &err));
+    assert_fine(loam_session_new(
+        model, &(loam_session_options){.context = 20, .kv_type = LOAM_KV_F32}, &session, &err));
 
     const int32_t tokens[] = {3, 10, 17, 24};
     const float *logits;

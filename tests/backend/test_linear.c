@@ -52,26 +52,34 @@ static void free_operands(operands *o) {
     lm_free(o->dw);
 }
 
-static lm_weight weight_of(lm_device *device, const product *p, const operands *o, bool *out_packed) {
-    lm_weight weight = {.name = "w", .dtype = p->w_dtype, .n_dims = 2, .shape = {p->n_out, p->n_in}, .data = o->w};
+static lm_weight weight_of(lm_device *device, const product *p, const operands *o,
+                           bool *out_packed) {
+    lm_weight weight = {
+        .name = "w", .dtype = p->w_dtype, .n_dims = 2, .shape = {p->n_out, p->n_in}, .data = o->w};
     lm_weight packed;
     *out_packed = p->panels && device->backend->pack(device, &weight, &packed, NULL) == LOAM_OK;
     return *out_packed ? packed : weight;
 }
 
-static lm_tensor *build(lm_graph *graph, const product *p, const lm_weight *weight, const operands *o, float *dw) {
-    int64_t x_shape[] = {p->rows, p->n_in}, dy_shape[] = {p->rows, p->n_out}, w_shape[] = {p->n_out, p->n_in};
+static lm_tensor *build(lm_graph *graph, const product *p, const lm_weight *weight,
+                        const operands *o, float *dw) {
+    int64_t x_shape[] = {p->rows, p->n_in}, dy_shape[] = {p->rows, p->n_out},
+            w_shape[] = {p->n_out, p->n_in};
     lm_tensor *x = lm_graph_input(graph, "x", p->x_dtype, LM_EXTENT_ROWS, 2, x_shape);
     lm_tensor *dy = lm_graph_input(graph, "dy", p->x_dtype, LM_EXTENT_ROWS, 2, dy_shape);
     lm_tensor *bias = lm_graph_state(graph, "bias", LM_F32, 1, &p->n_out, o->bias, NULL);
     lm_tensor *y;
     if (p->op == LM_OP_LINEAR)
-        y = lm_graph_op(graph, p->op, &(lm_op_args){.in = {x, lm_graph_weight(graph, weight), p->bias ? bias : NULL}});
+        y = lm_graph_op(
+            graph, p->op,
+            &(lm_op_args){.in = {x, lm_graph_weight(graph, weight), p->bias ? bias : NULL}});
     else if (p->op == LM_OP_LINEAR_DX)
         y = lm_graph_op(graph, p->op, &(lm_op_args){.in = {dy, lm_graph_weight(graph, weight)}});
     else
-        y = lm_graph_op(graph, p->op,
-                        &(lm_op_args){.in = {dy, x, lm_graph_state(graph, "dw", LM_F32, 2, w_shape, dw, NULL)}});
+        y = lm_graph_op(
+            graph, p->op,
+            &(lm_op_args){
+                .in = {dy, x, lm_graph_state(graph, "dw", LM_F32, 2, w_shape, dw, NULL)}});
     lm_graph_output(graph, y);
     return y;
 }
@@ -90,16 +98,20 @@ static bool cpu_has(const char *isa) {
 
 /* The test is worth nothing if the reference is compared with itself. */
 static void check_kernel(const lm_plan *plan, const char *isa, const product *p) {
-    bool is_fast = strcmp(isa, "scalar") != 0 && !(p->op == LM_OP_LINEAR_DX && lm_dtype_is_quantized(p->w_dtype));
+    bool is_fast = strcmp(isa, "scalar") != 0 &&
+                   !(p->op == LM_OP_LINEAR_DX && lm_dtype_is_quantized(p->w_dtype));
     if (!strstr(lm_plan_kernel_name(plan, 0), is_fast ? isa : "reference"))
         fail_msg("%s runs %s", isa, lm_plan_kernel_name(plan, 0));
 }
 
 /* Runs `p` on a device; returns the output, [n]. */
-static float *run_on(const char *isa, int n_threads, const product *p, const operands *o, int64_t n) {
+static float *run_on(const char *isa, int n_threads, const product *p, const operands *o,
+                     int64_t n) {
     lm_device *device;
-    assert_ok(lm_backend_cpu.open(&(lm_device_options){.n_threads = n_threads, .isa = isa}, &device, &err));
-    float *dw = lm_alloc((size_t)(p->n_out * p->n_in) * sizeof *dw), *out = lm_alloc((size_t)n * sizeof *out);
+    assert_ok(lm_backend_cpu.open(&(lm_device_options){.n_threads = n_threads, .isa = isa}, &device,
+                                  &err));
+    float *dw = lm_alloc((size_t)(p->n_out * p->n_in) * sizeof *dw),
+          *out = lm_alloc((size_t)n * sizeof *out);
     memcpy(dw, o->dw, (size_t)(p->n_out * p->n_in) * sizeof *dw);
     bool packed;
     lm_weight weight = weight_of(device, p, o, &packed);
@@ -124,16 +136,20 @@ static float *run_on(const char *isa, int n_threads, const product *p, const ope
 
 static void check_product(const product *p) {
     operands o = make_operands(p);
-    int64_t n = p->op == LM_OP_LINEAR ? p->rows * p->n_out : p->op == LM_OP_LINEAR_DX ? p->rows * p->n_in : p->n_out * p->n_in;
+    int64_t n = p->op == LM_OP_LINEAR      ? p->rows * p->n_out
+                : p->op == LM_OP_LINEAR_DX ? p->rows * p->n_in
+                                           : p->n_out * p->n_in;
     float *expected = run_on("scalar", 1, p, &o, n);
     for (size_t set = 1; set < LM_COUNT_OF(sets); set++) {
         for (int n_threads = 1; n_threads <= 3; n_threads++) {
             float *got = run_on(sets[set], n_threads, p, &o, n);
             for (int64_t i = 0; i < n; i++)
                 if (memcmp(&got[i], &expected[i], sizeof *got) != 0)
-                    fail_msg("op %d %s, %d threads, rows %lld, n_out %lld, n_in %lld, w %s, x %s: element %lld is %.9g, not %.9g",
-                             p->op, sets[set], n_threads, (long long)p->rows, (long long)p->n_out, (long long)p->n_in,
-                             lm_dtype_get(p->w_dtype)->name, lm_dtype_get(p->x_dtype)->name, (long long)i, got[i], expected[i]);
+                    fail_msg("op %d %s, %d threads, rows %lld, n_out %lld, n_in %lld, w %s, x %s: "
+                             "element %lld is %.9g, not %.9g",
+                             p->op, sets[set], n_threads, (long long)p->rows, (long long)p->n_out,
+                             (long long)p->n_in, lm_dtype_get(p->w_dtype)->name,
+                             lm_dtype_get(p->x_dtype)->name, (long long)i, got[i], expected[i]);
             lm_free(got);
         }
     }
@@ -148,8 +164,13 @@ static void test_linear_of_every_type_and_layout(void **state) {
     for (size_t t = 0; t < LM_COUNT_OF(dtypes); t++)
         for (size_t r = 0; r < LM_COUNT_OF(row_counts); r++)
             for (int panels = 0; panels < 2; panels++)
-                check_product(&(product){.op = LM_OP_LINEAR, .rows = row_counts[r], .n_out = 83, .n_in = 288,
-                                         .w_dtype = dtypes[t], .bias = r % 2 == 0, .panels = panels});
+                check_product(&(product){.op = LM_OP_LINEAR,
+                                         .rows = row_counts[r],
+                                         .n_out = 83,
+                                         .n_in = 288,
+                                         .w_dtype = dtypes[t],
+                                         .bias = r % 2 == 0,
+                                         .panels = panels});
 }
 
 static void test_odd_sizes(void **state) {
@@ -158,14 +179,22 @@ static void test_odd_sizes(void **state) {
     for (size_t s = 0; s < LM_COUNT_OF(sizes); s++)
         for (size_t i = 0; i < LM_COUNT_OF(ops); i++)
             for (int panels = 0; panels < 2; panels++)
-                check_product(&(product){.op = ops[i], .rows = 19, .n_out = sizes[s][0], .n_in = sizes[s][1],
+                check_product(&(product){.op = ops[i],
+                                         .rows = 19,
+                                         .n_out = sizes[s][0],
+                                         .n_in = sizes[s][1],
                                          .panels = panels && ops[i] == LM_OP_LINEAR});
 }
 
 static void test_bf16_training_products(void **state) {
     const lm_op_id ops[] = {LM_OP_LINEAR, LM_OP_LINEAR_DX, LM_OP_LINEAR_DW};
     for (size_t i = 0; i < LM_COUNT_OF(ops); i++)
-        check_product(&(product){.op = ops[i], .rows = 37, .n_out = 50, .n_in = 70, .w_dtype = LM_BF16, .x_dtype = LM_BF16});
+        check_product(&(product){.op = ops[i],
+                                 .rows = 37,
+                                 .n_out = 50,
+                                 .n_in = 70,
+                                 .w_dtype = LM_BF16,
+                                 .x_dtype = LM_BF16});
 }
 
 int main(void) {

@@ -43,7 +43,8 @@ static void test_full_disk(void **state) {
     /* /dev/full answers every write with ENOSPC */
     FILE *full = fopen("/dev/full", "wb");
     assert_non_null(full);
-    lm_file_writer writer = {.stream = full, .path = lm_strdup("/nowhere/x"), .temp_path = lm_strdup("/nowhere/x.tmp")};
+    lm_file_writer writer = {
+        .stream = full, .path = lm_strdup("/nowhere/x"), .temp_path = lm_strdup("/nowhere/x.tmp")};
     loam_error err = {0};
     char big[70000] = {0};
     loam_status status = lm_file_writer_write(&writer, big, sizeof big, &err);

@@ -40,6 +40,7 @@ static void test_keys_are_bytes(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_many_keys), cmocka_unit_test(test_keys_are_bytes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_many_keys),
+                                       cmocka_unit_test(test_keys_are_bytes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,7 +37,8 @@ static void test_threads(void **state) {
     void *item;
     uintptr_t sum = 0;
     assert_ok(lm_queue_new(16, &queue, &err));
-    for (int i = 0; i < 3; i++) assert_int_equal(pthread_create(&producers[i], NULL, produce, queue), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&producers[i], NULL, produce, queue), 0);
     for (int i = 0; i < 30000; i++) {
         assert_true(lm_queue_pop(queue, &item));
         sum += (uintptr_t)item;
@@ -48,6 +49,7 @@ static void test_threads(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_order_and_limit), cmocka_unit_test(test_threads)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_order_and_limit),
+                                       cmocka_unit_test(test_threads)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

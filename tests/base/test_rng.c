@@ -31,6 +31,7 @@ static void test_moments(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_state_continues_the_stream), cmocka_unit_test(test_moments)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_state_continues_the_stream),
+                                       cmocka_unit_test(test_moments)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

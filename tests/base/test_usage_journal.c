@@ -25,7 +25,8 @@ static int teardown(void **state) {
 }
 
 static lm_usage_record record_of(int64_t number) {
-    lm_usage_record record = {.tag = "prj_a/key_b", .start_ms = number, .prompt_tokens = 10 * number};
+    lm_usage_record record = {
+        .tag = "prj_a/key_b", .start_ms = number, .prompt_tokens = 10 * number};
     snprintf(record.request_id, sizeof record.request_id, "req-%lld", (long long)number);
     return record;
 }

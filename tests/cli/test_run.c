@@ -21,12 +21,16 @@ static result run(const char *args) {
     return r;
 }
 
-static const char published[] =
-    "Once upon a time, there was a little girl named Lily. She loved to play outside in the park. One day, she saw a big, "
-    "red ball. She wanted to play with it, but it was too high.\nLily's mom said, \"Lily, let's go to the park.\" Lily was "
-    "sad and didn't know what to do. She said, \"I want to play with your ball, but I can't find it.\"\nLily was sad and "
-    "didn't know what to do. She said, \"I'm sorry, Lily. I didn't know what to do.\"\nLily didn't want to help her mom, so "
-    "she said, \"I'm sorry, mom. I didn't know what to do.\" Her mom said, \"Don't worry, Lily. We can help you.";
+static const char published[] = "Once upon a time, there was a little girl named Lily. She loved "
+                                "to play outside in the park. One day, she saw a big, "
+                                "red ball. She wanted to play with it, but it was too "
+                                "high.\nLily's mom said, \"Lily, let's go to the park.\" Lily was "
+                                "sad and didn't know what to do. She said, \"I want to play with "
+                                "your ball, but I can't find it.\"\nLily was sad and "
+                                "didn't know what to do. She said, \"I'm sorry, Lily. I didn't "
+                                "know what to do.\"\nLily didn't want to help her mom, so "
+                                "she said, \"I'm sorry, mom. I didn't know what to do.\" Her mom "
+                                "said, \"Don't worry, Lily. We can help you.";
 
 static char *model_args(const char *file, const char *rest) {
     const char *data = test_data_dir();
@@ -57,7 +61,8 @@ static void test_prompt_from_standard_input(void **state) {
 }
 
 static void test_seed_repeats(void **state) {
-    char *args = model_args("", "'Lily' --seed 3 --max-tokens 30 --threads 1"), *other = model_args("", "Lily -s 3 -n 30 --threads 3");
+    char *args = model_args("", "'Lily' --seed 3 --max-tokens 30 --threads 1"),
+         *other = model_args("", "Lily -s 3 -n 30 --threads 3");
     assert_string_equal(run(args).text, run(other).text);
     lm_free(args);
     lm_free(other);

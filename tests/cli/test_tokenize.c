@@ -16,7 +16,8 @@ static result run(const char *input, const char *command, const char *model, con
         skip();
     }
     result r = {0};
-    char *line = lm_asprintf("printf '%s' | %s %s %s/%s %s 2>&1", input, LM_LOAM, command, data, model, rest);
+    char *line = lm_asprintf("printf '%s' | %s %s %s/%s %s 2>&1", input, LM_LOAM, command, data,
+                             model, rest);
     FILE *pipe = popen(line, "r");
     assert_non_null(pipe);
     r.text[fread(r.text, 1, sizeof r.text - 1, pipe)] = '\0';
@@ -36,11 +37,14 @@ static void check(result r, int code, const char *text) {
 static void test_encode(void **state) {
     const char *ids = "1 403 407 261 378 432 317 439 419 357 336\n";
     check(run("", "tokenize", STORIES, "\"Once upon a time, Lily's mom said\""), 0, ids);
-    check(run("Once upon a time, Lily\\047s mom said", "tokenize", STORIES "/stories260K-f32.gguf", "-"), 0, ids);
+    check(run("Once upon a time, Lily\\047s mom said", "tokenize", STORIES "/stories260K-f32.gguf",
+              "-"),
+          0, ids);
     check(run("Once upon", "tokenize", STORIES "/tokenizer.model", "--no-bos"), 0, "403 407\n");
     check(run("", "tokenize", "vocab/gpt-2.gguf", "'<|endoftext|>' --special"), 0, "50256\n");
     check(run("", "tokenize", STORIES, "'h\xc3\xa9' --json --no-bos"), 0,
-          "{\"text\": \"h\xc3\xa9\", \"n_tokens\": 2, \"ids\": [270, 485], \"tokens\": [\"\xe2\x96\x81h\", "
+          "{\"text\": \"h\xc3\xa9\", \"n_tokens\": 2, \"ids\": [270, 485], \"tokens\": "
+          "[\"\xe2\x96\x81h\", "
           "\"\xc3\xa9\"]}\n");
 }
 
@@ -48,7 +52,8 @@ static void test_decode(void **state) {
     check(run("", "tokenize", STORIES, "--decode '1 403 407'"), 0, "Once upon\n");
     check(run("[403, 407]", "tokenize", STORIES, "-d"), 0, "Once upon\n");
     check(run("", "tokenize", STORIES, "-d '1 x'"), 1, "loam: 'x' is no token id\n");
-    check(run("", "tokenize", STORIES, "-d 99999999999"), 1, "loam: '99999999999' is no token id\n");
+    check(run("", "tokenize", STORIES, "-d 99999999999"), 1,
+          "loam: '99999999999' is no token id\n");
 }
 
 static void test_show(void **state) {

@@ -24,7 +24,8 @@ struct test_databases {
 static char *find_postgres(void) {
     glob_t found = {0};
     char *dir = NULL;
-    if (glob("/usr/lib/postgresql/*/bin", 0, NULL, &found) == 0) dir = lm_strdup(found.gl_pathv[found.gl_pathc - 1]);
+    if (glob("/usr/lib/postgresql/*/bin", 0, NULL, &found) == 0)
+        dir = lm_strdup(found.gl_pathv[found.gl_pathc - 1]);
     globfree(&found);
     return dir;
 }
@@ -48,7 +49,9 @@ static pid_t spawn(const test_databases *databases, const char *program, const c
     pid_t pid = fork();
     if (pid == 0) {
         char *log = lm_path_join(databases->dir, "log");
-        if (chdir("/") != 0 || !freopen(log, "a", stdout) || dup2(fileno(stdout), STDERR_FILENO) < 0) _exit(126);
+        if (chdir("/") != 0 || !freopen(log, "a", stdout) ||
+            dup2(fileno(stdout), STDERR_FILENO) < 0)
+            _exit(126);
         execvp(argv[0], (char *const *)argv);
         _exit(127);
     }
@@ -58,8 +61,10 @@ static pid_t spawn(const test_databases *databases, const char *program, const c
 
 static bool make_cluster(test_databases *databases, const char *data_dir) {
     struct passwd *user = getpwnam("postgres");
-    if (geteuid() == 0 && (!user || chown(databases->dir, user->pw_uid, user->pw_gid) != 0)) return false;
-    const char *args[] = {"-D", data_dir, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", NULL};
+    if (geteuid() == 0 && (!user || chown(databases->dir, user->pw_uid, user->pw_gid) != 0))
+        return false;
+    const char *args[] = {"-D", data_dir, "-U",         "postgres",  "-A", "trust",
+                          "-E", "UTF8",   "--locale=C", "--no-sync", NULL};
     int status;
     pid_t pid = spawn(databases, "initdb", args);
     return waitpid(pid, &status, 0) == pid && status == 0;
@@ -82,7 +87,10 @@ static bool start_server(test_databases *databases) {
     char *data_dir = lm_path_join(databases->dir, "data");
     bool ok = make_cluster(databases, data_dir);
     if (ok) {
-        const char *args[] = {"-D", data_dir, "-k", databases->dir, "-c", "listen_addresses=", "-c", "shared_buffers=16MB",
+        const char *args[] = {"-D", data_dir,
+                              "-k", databases->dir,
+                              "-c", "listen_addresses=",
+                              "-c", "shared_buffers=16MB",
                               NULL};
         databases->server = spawn(databases, "postgres", args);
         char *url = url_of(databases, "postgres");

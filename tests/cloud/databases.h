@@ -15,7 +15,8 @@ typedef struct test_databases test_databases;
 
 /* Runs the tests once on each kind; returns the number of failures. */
 int test_on_databases_(const char *name, const struct CMUnitTest *tests, size_t n);
-#define test_on_databases(tests) test_on_databases_(__FILE__, tests, sizeof(tests) / sizeof((tests)[0]))
+#define test_on_databases(tests) \
+    test_on_databases_(__FILE__, tests, sizeof(tests) / sizeof((tests)[0]))
 
 /* URL of a fresh empty database, valid until the group ends. Skips the test when there is no server. */
 const char *test_database_new(void *state);

@@ -67,7 +67,8 @@ static long recipe_number(const char *recipe, const char *key, long fallback) {
     size_t len = strlen(key);
     for (const char *line = recipe; line; line = strchr(line, '\n')) {
         if (*line == '\n') line++;
-        if (strncmp(line, key, len) == 0 && line[len] == ':') return strtol(line + len + 1, NULL, 10);
+        if (strncmp(line, key, len) == 0 && line[len] == ':')
+            return strtol(line + len + 1, NULL, 10);
     }
     return fallback;
 }
@@ -103,7 +104,9 @@ static void guard_against_twins(const char *out) {
 }
 
 static int train(char **argv) {
-    training t = {.out = option(argv, "--out"), .fence = option(argv, "--fence"), .epoch = option(argv, "--epoch")};
+    training t = {.out = option(argv, "--out"),
+                  .fence = option(argv, "--fence"),
+                  .epoch = option(argv, "--epoch")};
     char *recipe = text_of(argv[0]), dir[512];
     if (!recipe || !t.out || !t.fence || !t.epoch) die("usage");
     signal(SIGTERM, recipe_number(recipe, "hang", 0) ? SIG_IGN : on_term);
@@ -122,12 +125,14 @@ static int train(char **argv) {
     char *saved = text_of(t.checkpoint);
     if (saved) sscanf(saved, "%ld %llu", &t.step, &t.model);
     const char *data = option(argv, "--data");
-    printf("{\"event\":\"start\",\"steps\":%ld,\"resumed_from\":%ld,\"data\":\"%s\"}\n", t.steps, t.step, data ? data : "");
+    printf("{\"event\":\"start\",\"steps\":%ld,\"resumed_from\":%ld,\"data\":\"%s\"}\n", t.steps,
+           t.step, data ? data : "");
     while (t.step < t.steps) {
         lm_clock_sleep_ms(t.step_ms);
         t.step++;
         t.model = (t.model ^ (unsigned long long)t.step) * 0x100000001b3ULL + 1;
-        printf("{\"event\":\"step\",\"step\":%ld,\"loss\":%.3f,\"flops\":%ld}\n", t.step, 5.0 / (double)t.step, t.step * 1000);
+        printf("{\"event\":\"step\",\"step\":%ld,\"loss\":%.3f,\"flops\":%ld}\n", t.step,
+               5.0 / (double)t.step, t.step * 1000);
         if (g_stop || t.step % t.every == 0) save_checkpoint(&t);
         if (g_stop) return 75;
     }
@@ -169,8 +174,11 @@ static void end_answer(answer *a) {
         lm_http_stream_send_event(a->request, LM_STR("[DONE]"));
         lm_http_stream_end(a->request);
     } else {
-        int len = snprintf(text, sizeof text, "{\"id\":\"%s\",\"usage\":{\"prompt_tokens\":%lld,\"completion_tokens\":%lld}}",
-                           a->record.request_id, (long long)a->record.prompt_tokens, (long long)a->record.completion_tokens);
+        int len = snprintf(
+            text, sizeof text,
+            "{\"id\":\"%s\",\"usage\":{\"prompt_tokens\":%lld,\"completion_tokens\":%lld}}",
+            a->record.request_id, (long long)a->record.prompt_tokens,
+            (long long)a->record.completion_tokens);
         lm_http_reply(a->request, 200, "application/json", (lm_str){text, (size_t)len});
     }
     finish_record(a);
@@ -181,14 +189,16 @@ static void next_token(void *arg) {
     a->record.completion_tokens++;
     a->record.flops += 1000;
     lm_usage_journal_update(g_journal, a->slot, &a->record);
-    if (a->stream) lm_http_stream_send_event(a->request, LM_STR("{\"choices\":[{\"text\":\"x\"}]}"));
+    if (a->stream)
+        lm_http_stream_send_event(a->request, LM_STR("{\"choices\":[{\"text\":\"x\"}]}"));
     if (a->record.completion_tokens >= a->n_tokens) end_answer(a);
 }
 
 static void complete(lm_http_request *request, void *arg) {
     lm_str body_text = lm_http_request_body(request);
     json_t *body = json_loadb(body_text.ptr, body_text.len, 0, NULL);
-    const char *id = lm_http_request_header(request, "X-Loam-Request"), *tag = lm_http_request_header(request, "X-Loam-Tag");
+    const char *id = lm_http_request_header(request, "X-Loam-Request"),
+               *tag = lm_http_request_header(request, "X-Loam-Tag");
     answer *a = lm_calloc(1, sizeof *a);
     if (!body || !a) die("bad request");
     snprintf(a->record.request_id, sizeof a->record.request_id, "%s", id ? id : "none");
@@ -201,10 +211,12 @@ static void complete(lm_http_request *request, void *arg) {
     if (a->n_tokens < 1) a->n_tokens = 1;
     int64_t pause_ms = json_integer_value(json_object_get(body, "x_ms"));
     json_decref(body);
-    if (lm_usage_journal_append(g_journal, &a->record, &a->slot, NULL) != LOAM_OK) die("cannot write the journal");
+    if (lm_usage_journal_append(g_journal, &a->record, &a->slot, NULL) != LOAM_OK)
+        die("cannot write the journal");
     lm_http_request_on_close(request, on_gone, a);
     if (a->stream) lm_http_stream_begin(request, 200, "text/event-stream");
-    if (lm_timer_new(g_loop, pause_ms > 0 ? pause_ms : 1, pause_ms > 0 ? pause_ms : 1, next_token, a, &a->timer, NULL) != LOAM_OK)
+    if (lm_timer_new(g_loop, pause_ms > 0 ? pause_ms : 1, pause_ms > 0 ? pause_ms : 1, next_token,
+                     a, &a->timer, NULL) != LOAM_OK)
         die("no timer");
 }
 
@@ -225,13 +237,16 @@ static void keep_truth(const char *journal) {
     while (begin > journal && begin[-1] != '/') begin--;
     snprintf(id, sizeof id, "%.*s", (int)(end - begin), begin);
     snprintf(path, sizeof path, "%.*s../truth/%s", (int)(begin - journal), journal, id);
-    if (link(journal, path) != 0 && errno != ENOENT && errno != EEXIST) die("cannot keep the truth");
+    if (link(journal, path) != 0 && errno != ENOENT && errno != EEXIST)
+        die("cannot keep the truth");
 }
 
 static int serve(char **argv) {
-    static const lm_http_route routes[] = {
-        {"POST", "/v1/completions", complete, NULL}, {"POST", "/v1/chat/completions", complete, NULL}, {"GET", "/health", health, NULL}};
-    lm_http_server_options options = {.host = "127.0.0.1", .routes = routes, .n_routes = LM_COUNT_OF(routes)};
+    static const lm_http_route routes[] = {{"POST", "/v1/completions", complete, NULL},
+                                           {"POST", "/v1/chat/completions", complete, NULL},
+                                           {"GET", "/health", health, NULL}};
+    lm_http_server_options options = {
+        .host = "127.0.0.1", .routes = routes, .n_routes = LM_COUNT_OF(routes)};
     const char *journal = option(argv, "--usage-journal"), *port_file = option(argv, "--port-file");
     loam_error err = {0};
     char port[32], failing[512];
@@ -240,7 +255,8 @@ static int serve(char **argv) {
     if (lm_file_exists(failing)) die("this model cannot be served");
     if (lm_usage_journal_open(journal, &g_journal, &err) != LOAM_OK) die(err.message);
     keep_truth(journal);
-    if (lm_loop_new(&g_loop, &err) != LOAM_OK || lm_http_server_new(g_loop, &options, &g_server, &err) != LOAM_OK)
+    if (lm_loop_new(&g_loop, &err) != LOAM_OK ||
+        lm_http_server_new(g_loop, &options, &g_server, &err) != LOAM_OK)
         die(err.message);
     if (lm_loop_on_signal(g_loop, SIGTERM, drain, NULL, &err) != LOAM_OK) die(err.message);
     snprintf(port, sizeof port, "%d\n", lm_http_server_port(g_server));

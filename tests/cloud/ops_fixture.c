@@ -56,7 +56,8 @@ static void stop_children(ops_fixture *f) {
     if (f->replicas) lm_replicas_drain(f->replicas);
     if (f->scheduler) lm_scheduler_drain(f->scheduler);
     for (int i = 0; i < WAIT_STEPS; i++) {
-        bool done = (!f->replicas || lm_replicas_drained(f->replicas)) && (!f->scheduler || lm_scheduler_drained(f->scheduler));
+        bool done = (!f->replicas || lm_replicas_drained(f->replicas)) &&
+                    (!f->scheduler || lm_scheduler_drained(f->scheduler));
         if (done) return;
         lm_clock_sleep_ms(WAIT_STEP_MS);
     }
@@ -75,16 +76,30 @@ int ops_end(void **state) {
 }
 
 void ops_start_scheduler(ops_fixture *f) {
-    lm_scheduler_options options = {.home = f->home, .program = f->program, .store = f->store, .ids = &f->ids,
-                                    .ledger = f->ledger, .registry = f->registry, .executor = f->executor, .period_ms = 20,
-                                    .retry_pause_ms = 20, .segment_ms = 100};
+    lm_scheduler_options options = {.home = f->home,
+                                    .program = f->program,
+                                    .store = f->store,
+                                    .ids = &f->ids,
+                                    .ledger = f->ledger,
+                                    .registry = f->registry,
+                                    .executor = f->executor,
+                                    .period_ms = 20,
+                                    .retry_pause_ms = 20,
+                                    .segment_ms = 100};
     assert_ok(lm_scheduler_new(&options, &f->scheduler, &err));
 }
 
 void ops_start_replicas(ops_fixture *f) {
-    lm_replicas_options options = {.home = f->home, .program = f->program, .store = f->store, .ids = &f->ids,
-                                   .ledger = f->ledger, .registry = f->registry, .executor = f->executor,
-                                   .router = f->router, .reservations = f->reservations, .period_ms = 20};
+    lm_replicas_options options = {.home = f->home,
+                                   .program = f->program,
+                                   .store = f->store,
+                                   .ids = &f->ids,
+                                   .ledger = f->ledger,
+                                   .registry = f->registry,
+                                   .executor = f->executor,
+                                   .router = f->router,
+                                   .reservations = f->reservations,
+                                   .period_ms = 20};
     assert_ok(lm_replicas_new(&options, &f->replicas, &err));
 }
 
@@ -109,10 +124,16 @@ static loam_status insert_job(lm_db *db, void *arg, loam_error *err) {
     return lm_table_insert(db, &lm_job_table, arg, err);
 }
 
-void ops_add_job(ops_fixture *f, const char *project_id, const char *name, const char *recipe, int64_t priority,
-                 int64_t max_retries, char out[LM_ID_BYTES]) {
-    lm_job job = {.name = name, .state = "queued", .recipe = recipe, .recipe_digest = "digest", .model_name = name,
-                  .priority = priority, .max_retries = max_retries, .created_ms = lm_clock_epoch_ms()};
+void ops_add_job(ops_fixture *f, const char *project_id, const char *name, const char *recipe,
+                 int64_t priority, int64_t max_retries, char out[LM_ID_BYTES]) {
+    lm_job job = {.name = name,
+                  .state = "queued",
+                  .recipe = recipe,
+                  .recipe_digest = "digest",
+                  .model_name = name,
+                  .priority = priority,
+                  .max_retries = max_retries,
+                  .created_ms = lm_clock_epoch_ms()};
     lm_id_new(&f->ids, "job", job.id);
     memcpy(job.project_id, project_id, LM_ID_BYTES);
     ops_call(f, insert_job, &job);
@@ -145,7 +166,8 @@ lm_job ops_wait_job(ops_fixture *f, const char *id, const char *state) {
         lm_clock_sleep_ms(WAIT_STEP_MS);
         job = ops_job(f, id);
     }
-    if (strcmp(job.state, state) != 0) fail_msg("job is %s (%s), not %s", job.state, job.error ? job.error : "", state);
+    if (strcmp(job.state, state) != 0)
+        fail_msg("job is %s (%s), not %s", job.state, job.error ? job.error : "", state);
     return job;
 }
 
@@ -159,7 +181,8 @@ static loam_status insert_model(lm_db *db, void *arg, loam_error *err) {
     return lm_table_insert(db, &lm_model_table, arg, err);
 }
 
-void ops_add_version(ops_fixture *f, const char *model_name, const char *const *files, char out[LM_ID_BYTES]) {
+void ops_add_version(ops_fixture *f, const char *model_name, const char *const *files,
+                     char out[LM_ID_BYTES]) {
     char *dir = lm_path_join(f->home, model_name);
     assert_ok(lm_file_make_dirs(dir, &err));
     for (; *files; files += 2) {
@@ -168,7 +191,8 @@ void ops_add_version(ops_fixture *f, const char *model_name, const char *const *
         lm_free(path);
     }
     lm_model model = {.name = model_name, .latest_version = 1, .created_ms = lm_clock_epoch_ms()};
-    lm_version version = {.version = 1, .state = "importing", .source = dir, .created_ms = lm_clock_epoch_ms()};
+    lm_version version = {
+        .version = 1, .state = "importing", .source = dir, .created_ms = lm_clock_epoch_ms()};
     lm_id_new(&f->ids, "mod", model.id);
     lm_id_new(&f->ids, "ver", version.id);
     memcpy(model.project_id, f->project_id, LM_ID_BYTES);

@@ -53,13 +53,14 @@ void ops_close(ops_fixture *f);
 void ops_call(ops_fixture *f, lm_store_fn *fn, void *arg);
 
 /* Rows, committed. Ids are written to out. */
-void ops_add_job(ops_fixture *f, const char *project_id, const char *name, const char *recipe, int64_t priority,
-                 int64_t max_retries, char out[LM_ID_BYTES]);
+void ops_add_job(ops_fixture *f, const char *project_id, const char *name, const char *recipe,
+                 int64_t priority, int64_t max_retries, char out[LM_ID_BYTES]);
 lm_job ops_job(ops_fixture *f, const char *id);
 lm_job ops_wait_job(ops_fixture *f, const char *id, const char *state);
 
 /* A version imported from a folder of the given files (name, text pairs, NULL-terminated). */
-void ops_add_version(ops_fixture *f, const char *model_name, const char *const *files, char out[LM_ID_BYTES]);
+void ops_add_version(ops_fixture *f, const char *model_name, const char *const *files,
+                     char out[LM_ID_BYTES]);
 lm_version ops_wait_version(ops_fixture *f, const char *id, const char *state);
 
 /* Number a query gives. SQL only counts here, in tests. */

@@ -32,8 +32,9 @@ static void spawn(running *r, const char *port_file, const char *out_file) {
     r->pid = fork();
     if (r->pid != 0) return;
     if (!freopen(out_file, "w", stdout)) _exit(126);
-    execl(g_program, g_program, "up", "--home", r->home, "--database", r->database, "--listen", "127.0.0.1:0",
-          "--port-file", port_file, "--peak-tflops", "1", "--log", "off", (char *)NULL);
+    execl(g_program, g_program, "up", "--home", r->home, "--database", r->database, "--listen",
+          "127.0.0.1:0", "--port-file", port_file, "--peak-tflops", "1", "--log", "off",
+          (char *)NULL);
     _exit(127);
 }
 
@@ -86,21 +87,25 @@ static void close_cloud(running *r) {
 }
 
 /* One request; the answer as text, of the caller. The status is in r->http_status. */
-static void fetch(running *r, const char *key, const char *method, const char *path, const char *body, lm_buf *answer) {
+static void fetch(running *r, const char *key, const char *method, const char *path,
+                  const char *body, lm_buf *answer) {
     char *url = lm_asprintf("http://127.0.0.1:%d%s", r->port, path);
-    lm_http_fetch_options options = {.method = method, .url = url, .bearer = key, .body = lm_str_of(body), .timeout_ms = 20000};
+    lm_http_fetch_options options = {
+        .method = method, .url = url, .bearer = key, .body = lm_str_of(body), .timeout_ms = 20000};
     assert_ok(lm_http_fetch(&options, &r->http_status, answer, &err));
     lm_free(url);
 }
 
 /* The same with a JSON answer, NULL for none; fails unless the status is the one wanted. */
-static json_t *call(running *r, int http_status, const char *key, const char *method, const char *path, const char *body) {
+static json_t *call(running *r, int http_status, const char *key, const char *method,
+                    const char *path, const char *body) {
     lm_buf answer;
     json_t *value = NULL;
     char *full = lm_asprintf("/api/v1%s", path);
     fetch(r, key, method, full, body, &answer);
     if (r->http_status != http_status)
-        fail_msg("%s %s answered %d, wanted %d: %s", method, path, r->http_status, http_status, lm_buf_cstr(&answer));
+        fail_msg("%s %s answered %d, wanted %d: %s", method, path, r->http_status, http_status,
+                 lm_buf_cstr(&answer));
     if (answer.len) assert_ok(lm_json_parse(lm_buf_view(&answer), "answer", &value, &err));
     lm_buf_deinit(&answer);
     lm_free(full);
@@ -108,12 +113,14 @@ static json_t *call(running *r, int http_status, const char *key, const char *me
 }
 
 /* Only the status counts. */
-static void expect(running *r, int http_status, const char *key, const char *method, const char *path, const char *body) {
+static void expect(running *r, int http_status, const char *key, const char *method,
+                   const char *path, const char *body) {
     json_decref(call(r, http_status, key, method, path, body));
 }
 
 /* Fails unless the error's message holds the text. */
-static void expect_error(running *r, int http_status, const char *method, const char *path, const char *body, const char *text) {
+static void expect_error(running *r, int http_status, const char *method, const char *path,
+                         const char *body, const char *text) {
     json_t *answer = call(r, http_status, r->secret, method, path, body);
     const json_t *error = json_object_get(answer, "error");
     const char *message = json_string_value(json_object_get(error, "message"));
@@ -160,16 +167,21 @@ static void test_one_cloud_a_home(void **state) {
 static void test_replies_fit_their_schemas(void **state) {
     running r;
     open_cloud(&r, state);
-    expect(&r, 201, r.secret, "POST", "/keys", "{\"name\":\"k\",\"token_budget\":5,\"expires_ms\":4000000000000}");
-    expect(&r, 201, r.secret, "POST", "/prices", "{\"kind\":\"output_tokens\",\"amount_micros\":5}");
+    expect(&r, 201, r.secret, "POST", "/keys",
+           "{\"name\":\"k\",\"token_budget\":5,\"expires_ms\":4000000000000}");
+    expect(&r, 201, r.secret, "POST", "/prices",
+           "{\"kind\":\"output_tokens\",\"amount_micros\":5}");
     for (int t = 0; lm_api_tables[t]; t++) {
         for (size_t i = 0; i < lm_api_tables[t]->n_rows; i++) {
             const lm_api_endpoint *endpoint = &lm_api_tables[t]->rows[i];
-            if (strcmp(endpoint->method, "GET") != 0 || strchr(endpoint->path, '{') || !endpoint->reply) continue;
+            if (strcmp(endpoint->method, "GET") != 0 || strchr(endpoint->path, '{') ||
+                !endpoint->reply)
+                continue;
             expect(&r, 401, NULL, "GET", endpoint->path, NULL);
             json_t *answer = call(&r, 200, r.secret, "GET", endpoint->path, NULL), *item;
             size_t n;
-            if (endpoint->shape != LM_API_LIST) assert_ok(lm_schema_check(endpoint->reply, answer, endpoint->path, &err));
+            if (endpoint->shape != LM_API_LIST)
+                assert_ok(lm_schema_check(endpoint->reply, answer, endpoint->path, &err));
             json_array_foreach(json_object_get(answer, "data"), n, item)
                 assert_ok(lm_schema_check(endpoint->reply, item, endpoint->path, &err));
             json_decref(answer);
@@ -188,8 +200,10 @@ static void test_bad_requests_are_told_what_is_wrong(void **state) {
     expect_error(&r, 400, "POST", "/keys", "{\"name\":5}", "body.name must be a string");
     expect_error(&r, 400, "POST", "/keys", "{\"name\":\"\"}", "0 characters");
     expect_error(&r, 400, "POST", "/keys", "{\"name\":\"k\",\"tokenbudget\":1}", "token_budget");
-    expect_error(&r, 400, "POST", "/keys", "{\"name\":\"k\",\"scopes\":[\"read\",\"wrte\"]}", "body.scopes[1]");
-    expect_error(&r, 400, "POST", "/keys", "{\"name\":\"k\",\"token_budget\":-1}", "body.token_budget");
+    expect_error(&r, 400, "POST", "/keys", "{\"name\":\"k\",\"scopes\":[\"read\",\"wrte\"]}",
+                 "body.scopes[1]");
+    expect_error(&r, 400, "POST", "/keys", "{\"name\":\"k\",\"token_budget\":-1}",
+                 "body.token_budget");
     expect_error(&r, 400, "GET", "/keys?limit=0", NULL, "limit");
     expect_error(&r, 404, "GET", "/keys/nonsense", NULL, "nothing has this id");
     expect_error(&r, 405, "PUT", "/keys", "{}", "method");
@@ -214,7 +228,8 @@ static void test_keys_end(void **state) {
     running r;
     open_cloud(&r, state);
     char body[128], path[128], *id;
-    snprintf(body, sizeof body, "{\"name\":\"short\",\"expires_ms\":%lld}", (long long)lm_clock_epoch_ms() + 700);
+    snprintf(body, sizeof body, "{\"name\":\"short\",\"expires_ms\":%lld}",
+             (long long)lm_clock_epoch_ms() + 700);
     char *expiring = make_key(&r, r.secret, body, NULL);
     expect(&r, 200, expiring, "GET", "/me", NULL);
     char *revoked = make_key(&r, r.secret, "{\"name\":\"gone\"}", &id);
@@ -244,17 +259,23 @@ static void test_roles(void **state) {
     expect(&r, 200, viewer, "GET", "/events", NULL);
     expect(&r, 403, viewer, "GET", "/keys", NULL);
     expect(&r, 403, viewer, "POST", "/prices", "{}");
-    expect(&r, 422, r.secret, "POST", "/keys", "{\"name\":\"x\",\"role\":\"viewer\",\"scopes\":[\"write\"]}");
+    expect(&r, 422, r.secret, "POST", "/keys",
+           "{\"name\":\"x\",\"role\":\"viewer\",\"scopes\":[\"write\"]}");
     char *admin = make_key(&r, r.secret, "{\"name\":\"a\",\"role\":\"admin\"}", NULL);
-    expect(&r, 403, admin, "POST", "/keys", "{\"name\":\"x\",\"role\":\"admin\",\"scopes\":[\"operator\"]}");
+    expect(&r, 403, admin, "POST", "/keys",
+           "{\"name\":\"x\",\"role\":\"admin\",\"scopes\":[\"operator\"]}");
     json_t *me = call(&r, 200, r.secret, "GET", "/me", NULL);
     char path[160], body[160];
-    snprintf(path, sizeof path, "/projects/%s/members", json_string_value(json_object_get(json_object_get(me, "project"), "id")));
-    json_t *member = call(&r, 201, r.secret, "POST", path, "{\"name\":\"ada\",\"role\":\"viewer\"}");
+    snprintf(path, sizeof path, "/projects/%s/members",
+             json_string_value(json_object_get(json_object_get(me, "project"), "id")));
+    json_t *member =
+        call(&r, 201, r.secret, "POST", path, "{\"name\":\"ada\",\"role\":\"viewer\"}");
     expect(&r, 409, r.secret, "POST", path, "{\"name\":\"ada\",\"role\":\"admin\"}");
     const char *member_id = json_string_value(json_object_get(member, "id"));
-    snprintf(body, sizeof body, "{\"name\":\"m\",\"role\":\"admin\",\"member_id\":\"%s\"}", member_id);
-    char *theirs = make_key(&r, r.secret, body, NULL), *member_path = lm_asprintf("%s/%s", path, member_id);
+    snprintf(body, sizeof body, "{\"name\":\"m\",\"role\":\"admin\",\"member_id\":\"%s\"}",
+             member_id);
+    char *theirs = make_key(&r, r.secret, body, NULL),
+         *member_path = lm_asprintf("%s/%s", path, member_id);
     expect(&r, 403, theirs, "GET", "/keys", NULL); /* an admin key, but a viewer's */
     expect(&r, 200, r.secret, "PATCH", member_path, "{\"role\":\"admin\"}");
     expect(&r, 200, theirs, "GET", "/keys", NULL);
@@ -273,17 +294,21 @@ static void test_other_projects_are_not_found(void **state) {
     running r;
     open_cloud(&r, state);
     json_t *made = call(&r, 201, r.secret, "POST", "/projects", "{\"name\":\"tenant\"}");
-    char *tenant = text_of(made, "secret"), *tenant_id = text_of(json_object_get(made, "project"), "id"), path[128], *key_id;
+    char *tenant = text_of(made, "secret"),
+         *tenant_id = text_of(json_object_get(made, "project"), "id"), path[128], *key_id;
     char *own = make_key(&r, r.secret, "{\"name\":\"own\"}", &key_id);
     snprintf(path, sizeof path, "/keys/%s", key_id);
     expect(&r, 404, tenant, "GET", path, NULL);
     expect(&r, 404, tenant, "DELETE", path, NULL);
     json_t *me = call(&r, 200, r.secret, "GET", "/me", NULL);
-    snprintf(path, sizeof path, "/projects/%s", json_string_value(json_object_get(json_object_get(me, "project"), "id")));
+    snprintf(path, sizeof path, "/projects/%s",
+             json_string_value(json_object_get(json_object_get(me, "project"), "id")));
     expect(&r, 404, tenant, "GET", path, NULL);
-    snprintf(path, sizeof path, "/keys?project=%s", json_string_value(json_object_get(json_object_get(me, "project"), "id")));
+    snprintf(path, sizeof path, "/keys?project=%s",
+             json_string_value(json_object_get(json_object_get(me, "project"), "id")));
     expect(&r, 404, tenant, "GET", path, NULL);
-    snprintf(path, sizeof path, "/keys?project=%s", tenant_id); /* the operator reaches everywhere */
+    snprintf(path, sizeof path, "/keys?project=%s",
+             tenant_id); /* the operator reaches everywhere */
     expect(&r, 200, r.secret, "GET", path, NULL);
     snprintf(path, sizeof path, "/projects/%s", tenant_id);
     expect(&r, 200, r.secret, "PATCH", path, "{\"archived\":true}");
@@ -309,15 +334,21 @@ static int64_t sum_field(json_t *rows, const char *name) {
 static void test_an_invoice_equals_its_ledger(void **state) {
     running r;
     open_cloud(&r, state);
-    static const char *const prices[] = {
-        "{\"kind\":\"ph_leased\",\"unit\":\"p_year\",\"amount_micros\":120000000000,\"effective_ms\":1793491200000}",
-        "{\"kind\":\"ph_leased\",\"unit\":\"p_year\",\"amount_micros\":179000000000,\"effective_ms\":1794528000000}"};
-    static const char lease[] = "{\"reference\":\"november\",\"peak_flops\":5000000000000000,\"start_ms\":1793491200000,"
-                                "\"end_ms\":1796083200000}";
-    for (size_t i = 0; i < LM_COUNT_OF(prices); i++) expect(&r, 201, r.secret, "POST", "/prices", prices[i]);
-    expect(&r, 422, r.secret, "POST", "/prices", "{\"kind\":\"ph_leased\",\"unit\":\"million_tokens\",\"amount_micros\":1}");
-    expect(&r, 409, r.secret, "POST", "/prices", "{\"kind\":\"ph_leased\",\"amount_micros\":1,\"currency\":\"USD\"}");
-    for (int i = 0; i < 2; i++) expect(&r, 201, r.secret, "POST", "/usage/records", lease); /* booked once all the same */
+    static const char *const prices[] = {"{\"kind\":\"ph_leased\",\"unit\":\"p_year\",\"amount_"
+                                         "micros\":120000000000,\"effective_ms\":1793491200000}",
+                                         "{\"kind\":\"ph_leased\",\"unit\":\"p_year\",\"amount_"
+                                         "micros\":179000000000,\"effective_ms\":1794528000000}"};
+    static const char lease[] =
+        "{\"reference\":\"november\",\"peak_flops\":5000000000000000,\"start_ms\":1793491200000,"
+        "\"end_ms\":1796083200000}";
+    for (size_t i = 0; i < LM_COUNT_OF(prices); i++)
+        expect(&r, 201, r.secret, "POST", "/prices", prices[i]);
+    expect(&r, 422, r.secret, "POST", "/prices",
+           "{\"kind\":\"ph_leased\",\"unit\":\"million_tokens\",\"amount_micros\":1}");
+    expect(&r, 409, r.secret, "POST", "/prices",
+           "{\"kind\":\"ph_leased\",\"amount_micros\":1,\"currency\":\"USD\"}");
+    for (int i = 0; i < 2; i++)
+        expect(&r, 201, r.secret, "POST", "/usage/records", lease); /* booked once all the same */
     json_t *invoice = call(&r, 200, r.secret, "GET", "/invoices/2026-11", NULL);
     json_t *records = call(&r, 200, r.secret, "GET", "/usage/records", NULL);
     assert_int_equal(json_integer_value(json_object_get(invoice, "total_micros")), 63863013698);
@@ -339,20 +370,25 @@ static void test_an_invoice_equals_its_ledger(void **state) {
 static void test_changes_leave_events(void **state) {
     running r;
     open_cloud(&r, state);
-    expect(&r, 201, r.secret, "POST", "/prices", "{\"kind\":\"output_tokens\",\"amount_micros\":5}");
+    expect(&r, 201, r.secret, "POST", "/prices",
+           "{\"kind\":\"output_tokens\",\"amount_micros\":5}");
     expect(&r, 400, r.secret, "POST", "/prices", "{}");
     json_t *answer = call(&r, 200, r.secret, "GET", "/events?kind=price.create", NULL);
     json_t *data = json_object_get(answer, "data"), *event = json_array_get(data, 0);
     assert_int_equal(json_array_size(data), 1);
     assert_int_equal(strncmp(json_string_value(json_object_get(event, "actor")), "key_", 4), 0);
-    assert_int_equal(json_integer_value(json_object_get(json_object_get(event, "state_after"), "amount_micros")), 5);
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(event, "state_after"), "amount_micros")),
+        5);
     json_decref(answer);
     answer = call(&r, 200, r.secret, "GET", "/events?limit=1&order=desc", NULL);
     assert_int_equal(json_array_size(json_object_get(answer, "data")), 1);
-    char *path = lm_asprintf("/events?limit=1&order=desc&after=%s", json_string_value(json_object_get(answer, "next")));
+    char *path = lm_asprintf("/events?limit=1&order=desc&after=%s",
+                             json_string_value(json_object_get(answer, "next")));
     json_decref(answer);
     answer = call(&r, 200, r.secret, "GET", path, NULL);
-    assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(answer, "data"), 0), "kind")),
+    assert_string_equal(json_string_value(json_object_get(
+                            json_array_get(json_object_get(answer, "data"), 0), "kind")),
                         "key.create");
     json_decref(answer);
     lm_free(path);

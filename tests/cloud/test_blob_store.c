@@ -70,7 +70,8 @@ static void test_import_and_view(void **state) {
     assert_string_equal(files.ptr[2].path, "sub/same.bin");
     assert_string_equal(files.ptr[1].digest, files.ptr[2].digest);
     /* sha256sum of "{}" */
-    assert_string_equal(files.ptr[0].digest, "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a");
+    assert_string_equal(files.ptr[0].digest,
+                        "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a");
     assert_int_equal(lm_blob_files_size(&files), 16);
     assert_ok(lm_blob_store_import(f->store, f->folder, &again, &err));
     lm_blob_files_digest(&files, digest);
@@ -127,7 +128,8 @@ static void test_gc(void **state) {
     fixture *f = *state;
     lm_blob_files files = {0};
     assert_ok(lm_blob_store_import(f->store, f->folder, &files, &err));
-    lm_blob_gc_result result = collect(f, NULL, 60000); /* all fresh: kept though nothing refers to them */
+    lm_blob_gc_result result =
+        collect(f, NULL, 60000); /* all fresh: kept though nothing refers to them */
     assert_int_equal(result.n_removed, 0);
     result = collect(f, files.ptr[0].digest, 0);
     assert_int_equal(result.n_removed, 1);
@@ -154,9 +156,11 @@ static void test_gc_beside_imports(void **state) {
         lm_blob_files files = {0};
         loam_error err = {0};
         loam_status status = lm_blob_store_import(f->store, f->folder, &files, &err);
-        if (status == LOAM_NOT_FOUND) continue; /* taken before its time was refreshed: the import says so */
+        if (status == LOAM_NOT_FOUND)
+            continue; /* taken before its time was refreshed: the import says so */
         assert_int_equal(status, LOAM_OK);
-        for (size_t j = 0; j < files.len; j++) assert_true(lm_blob_store_has(f->store, files.ptr[j].digest));
+        for (size_t j = 0; j < files.len; j++)
+            assert_true(lm_blob_store_has(f->store, files.ptr[j].digest));
         char *path = lm_blob_store_path(f->store, files.ptr[0].digest);
         utimensat(AT_FDCWD, path, old, 0);
         lm_free(path);
@@ -170,7 +174,8 @@ static void test_no_room(void **state) {
     fixture *f = *state;
     lm_blob_files files = {0};
     struct rlimit before, tight;
-    char *path = lm_path_join(f->folder, "model.safetensors"), *tmp = lm_path_join(f->dir, "store/tmp");
+    char *path = lm_path_join(f->folder, "model.safetensors"),
+         *tmp = lm_path_join(f->dir, "store/tmp");
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
     tight = before;
     tight.rlim_cur = 3;

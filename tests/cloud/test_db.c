@@ -7,8 +7,11 @@
 static lm_db *open_new(void **state) {
     lm_db *db;
     assert_ok(lm_db_open(test_database_new(*state), &db, &err));
-    assert_ok(lm_db_exec_script(db, "CREATE TABLE thing (id TEXT PRIMARY KEY, n BIGINT, note TEXT);"
-                                    "CREATE TABLE part (id TEXT PRIMARY KEY, thing_id TEXT REFERENCES thing (id))", &err));
+    assert_ok(lm_db_exec_script(
+        db,
+        "CREATE TABLE thing (id TEXT PRIMARY KEY, n BIGINT, note TEXT);"
+        "CREATE TABLE part (id TEXT PRIMARY KEY, thing_id TEXT REFERENCES thing (id))",
+        &err));
     return db;
 }
 
@@ -32,8 +35,8 @@ static void test_values_come_back(void **state) {
     assert_ok(insert(db, "b", INT64_MIN, NULL, &err));
     assert_ok(insert(db, "c", 0, "", &err));
     lm_rows rows;
-    assert_ok(lm_db_query(db, "SELECT id, n, note, '?' FROM thing WHERE n <> ? ORDER BY id", LM_VALUES(lm_i64(0)), &rows,
-                          &err));
+    assert_ok(lm_db_query(db, "SELECT id, n, note, '?' FROM thing WHERE n <> ? ORDER BY id",
+                          LM_VALUES(lm_i64(0)), &rows, &err));
     assert_true(lm_rows_next(&rows));
     assert_int_equal(lm_row_i64(&rows, 1), INT64_MAX);
     assert_string_equal(lm_row_text(&rows, 2).ptr, "it's 真 and '?'");
@@ -53,9 +56,11 @@ static void test_broken_keys_are_conflicts(void **state) {
     assert_status(LOAM_CONFLICT, insert(db, "a", 2, NULL, &err));
     assert_status(LOAM_CONFLICT, lm_db_exec(db, "INSERT INTO part (id, thing_id) VALUES (?, ?)",
                                             LM_VALUES(lm_text("p"), lm_text("none")), NULL, &err));
-    assert_status(LOAM_INTERNAL, lm_db_exec(db, "SELECT nonsense FROM thing", LM_NO_VALUES, NULL, &err));
+    assert_status(LOAM_INTERNAL,
+                  lm_db_exec(db, "SELECT nonsense FROM thing", LM_NO_VALUES, NULL, &err));
     int64_t changed;
-    assert_ok(lm_db_exec(db, "UPDATE thing SET n = n + 1 WHERE id = ?", LM_VALUES(lm_text("a")), &changed, &err));
+    assert_ok(lm_db_exec(db, "UPDATE thing SET n = n + 1 WHERE id = ?", LM_VALUES(lm_text("a")),
+                         &changed, &err));
     assert_int_equal(changed, 1);
     lm_db_close(db);
 }
@@ -72,7 +77,8 @@ static void test_savepoints_undo_one_step(void **state) {
             assert_ok(lm_db_release(db, &err));
             continue;
         }
-        assert_status(LOAM_CONFLICT, insert(db, id, i, NULL, &err)); /* PostgreSQL now refuses all but the undoing */
+        assert_status(LOAM_CONFLICT, insert(db, id, i, NULL,
+                                            &err)); /* PostgreSQL now refuses all but the undoing */
         lm_db_rollback_to(db);
     }
     assert_true(lm_db_in_transaction(db));
@@ -115,8 +121,8 @@ static void test_lost_connection_comes_back(void **state) {
     if (!test_database_is_postgres(*state)) return;
     lm_db *db = open_new(state);
     assert_ok(insert(db, "a", 1, NULL, &err));
-    assert_status(LOAM_UNAVAILABLE, lm_db_exec(db, "SELECT pg_terminate_backend(pg_backend_pid())", LM_NO_VALUES, NULL,
-                                               &err));
+    assert_status(LOAM_UNAVAILABLE, lm_db_exec(db, "SELECT pg_terminate_backend(pg_backend_pid())",
+                                               LM_NO_VALUES, NULL, &err));
     assert_status(LOAM_UNAVAILABLE, insert(db, "b", 1, NULL, &err));
     assert_false(lm_db_in_transaction(db));
     assert_ok(lm_db_begin(db, &err));
@@ -128,9 +134,12 @@ static void test_lost_connection_comes_back(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values_come_back),        cmocka_unit_test(test_broken_keys_are_conflicts),
-        cmocka_unit_test(test_savepoints_undo_one_step), cmocka_unit_test(test_queries_nest),
-        cmocka_unit_test(test_bad_addresses_are_told),  cmocka_unit_test(test_lost_connection_comes_back),
+        cmocka_unit_test(test_values_come_back),
+        cmocka_unit_test(test_broken_keys_are_conflicts),
+        cmocka_unit_test(test_savepoints_undo_one_step),
+        cmocka_unit_test(test_queries_nest),
+        cmocka_unit_test(test_bad_addresses_are_told),
+        cmocka_unit_test(test_lost_connection_comes_back),
     };
     return test_on_databases(tests);
 }

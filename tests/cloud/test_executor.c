@@ -96,7 +96,8 @@ static void test_kill_takes_all_it_started(void **state) {
     start(f, "sleep 1000 & sleep 1000", 0);
     wait_pid(f);
     assert_ok(lm_executor_signal(f->executor, f->state_dir, SIGKILL, &err));
-    lm_process_info info = wait_end(f); /* the lock is free only when the background sleep is gone too */
+    lm_process_info info =
+        wait_end(f); /* the lock is free only when the background sleep is gone too */
     assert_int_equal(info.state, LM_PROCESS_EXITED);
     assert_int_equal(info.term_signal, SIGKILL);
 }

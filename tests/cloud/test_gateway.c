@@ -27,9 +27,11 @@ typedef struct fixture {
 /* ---- stub replicas ---- */
 
 static void good_reply(lm_http_request *request, void *arg) {
-    const char *id = lm_http_request_header(request, "X-Loam-Request"), *tag = lm_http_request_header(request, "X-Loam-Tag");
+    const char *id = lm_http_request_header(request, "X-Loam-Request"),
+               *tag = lm_http_request_header(request, "X-Loam-Tag");
     char text[256];
-    int len = snprintf(text, sizeof text, "{\"id\":\"%s\",\"tag\":\"%s\"}", id ? id : "", tag ? tag : "");
+    int len =
+        snprintf(text, sizeof text, "{\"id\":\"%s\",\"tag\":\"%s\"}", id ? id : "", tag ? tag : "");
     lm_http_reply(request, 200, "application/json", (lm_str){text, (size_t)len});
 }
 
@@ -64,7 +66,8 @@ static void good_stream(lm_http_request *request, void *arg) {
     if (memmem(body.ptr, body.len, "flood", 5)) {
         g_flood.request = request;
         lm_http_request_on_close(request, flood_close, NULL);
-        assert_ok(lm_timer_new(lm_http_request_loop(request), 1, 1, flood_tick, NULL, &g_flood.timer, &err));
+        assert_ok(lm_timer_new(lm_http_request_loop(request), 1, 1, flood_tick, NULL,
+                               &g_flood.timer, &err));
         return;
     }
     for (int i = 0; i < EVENTS; i++) lm_http_stream_send_event(request, LM_STR("{\"x\":1}"));
@@ -78,8 +81,10 @@ static void good_stream(lm_http_request *request, void *arg) {
 
 static void good_route(lm_http_request *request, void *arg) {
     lm_str body = lm_http_request_body(request);
-    if (memmem(body.ptr, body.len, "\"stream\":true", 13)) good_stream(request, arg);
-    else good_reply(request, arg);
+    if (memmem(body.ptr, body.len, "\"stream\":true", 13))
+        good_stream(request, arg);
+    else
+        good_reply(request, arg);
 }
 
 static void full_reply(lm_http_request *request, void *arg) {
@@ -89,13 +94,16 @@ static void full_reply(lm_http_request *request, void *arg) {
 /* ---- hooks ---- */
 
 static loam_status identify(void *arg, const char *bearer, lm_gateway_grant *out, loam_error *err) {
-    if (!bearer || strncmp(bearer, "key-", 4) != 0) return lm_error_set(err, LOAM_DENIED, "no such key");
+    if (!bearer || strncmp(bearer, "key-", 4) != 0)
+        return lm_error_set(err, LOAM_DENIED, "no such key");
     snprintf(out->project_id, sizeof out->project_id, "prj_%s", bearer + 4);
-    return strcmp(bearer, "key-viewer") == 0 ? lm_error_set(err, LOAM_DENIED, "no inference for this key") : LOAM_OK;
+    return strcmp(bearer, "key-viewer") == 0
+               ? lm_error_set(err, LOAM_DENIED, "no inference for this key")
+               : LOAM_OK;
 }
 
-static loam_status admit(void *arg, const lm_gateway_ask *ask, lm_gateway_grant *grant, int64_t *out_retry_after_s,
-                         loam_error *err) {
+static loam_status admit(void *arg, const lm_gateway_ask *ask, lm_gateway_grant *grant,
+                         int64_t *out_retry_after_s, loam_error *err) {
     if (ask->max_new_tokens > 1000) {
         *out_retry_after_s = 7;
         return lm_error_set(err, LOAM_LIMIT, "too many tokens");
@@ -136,8 +144,12 @@ static int setup(void **state) {
     g_flooded = 0;
     assert_ok(lm_loop_new(&f->loop, &err));
     assert_ok(lm_router_new(&f->router, &err));
-    lm_gateway_options options = {.loops = &f->loop, .n_loops = 1, .router = f->router, .wake_timeout_ms = 600,
-                                  .hooks = {.identify = identify, .admit = admit, .ended = ended, .wake = wake}};
+    lm_gateway_options options = {
+        .loops = &f->loop,
+        .n_loops = 1,
+        .router = f->router,
+        .wake_timeout_ms = 600,
+        .hooks = {.identify = identify, .admit = admit, .ended = ended, .wake = wake}};
     assert_ok(lm_gateway_new(&options, &f->gateway, &err));
     size_t n;
     const lm_http_route *routes = lm_gateway_routes(f->gateway, &n);
@@ -171,7 +183,8 @@ static void publish(fixture *f, const int *ports, size_t n) {
         snprintf(replicas[i].id, sizeof replicas[i].id, "rep_%d", ports[i]);
         snprintf(replicas[i].url, sizeof replicas[i].url, "http://127.0.0.1:%d", ports[i]);
     }
-    lm_router_endpoint endpoint = {.id = "ep_1", .project_id = "prj_a", .name = "m", .replicas = replicas, .n_replicas = n};
+    lm_router_endpoint endpoint = {
+        .id = "ep_1", .project_id = "prj_a", .name = "m", .replicas = replicas, .n_replicas = n};
     assert_ok(lm_router_publish(f->router, &endpoint, 1, &err));
     lm_gateway_replicas_changed(f->gateway);
 }
@@ -186,8 +199,11 @@ static answer ask(const fixture *f, const char *bearer, const char *path, const 
     char url[128];
     lm_buf text;
     snprintf(url, sizeof url, "%s%s", f->url, path);
-    lm_http_fetch_options options = {.method = body ? "POST" : "GET", .url = url, .bearer = bearer,
-                                     .body = lm_str_of(body ? body : ""), .timeout_ms = 5000};
+    lm_http_fetch_options options = {.method = body ? "POST" : "GET",
+                                     .url = url,
+                                     .bearer = bearer,
+                                     .body = lm_str_of(body ? body : ""),
+                                     .timeout_ms = 5000};
     assert_ok(lm_http_fetch(&options, &result.status, &text, &err));
     snprintf(result.text, sizeof result.text, "%s", lm_buf_cstr(&text));
     lm_buf_deinit(&text);
@@ -223,16 +239,21 @@ static void test_refusals(void **state) {
     assert_int_equal(ask(f, "key-viewer", "/v1/models", NULL).status, 403);
     answer lacking = ask(f, "key-viewer", "/v1/chat/completions", "{\"model\":\"m\"}");
     assert_int_equal(lacking.status, 403);
-    assert_string_equal(lacking.text, "{\"error\":{\"message\":\"no inference for this key\",\"type\":"
-                                      "\"invalid_request_error\",\"param\":null,\"code\":\"missing_scope\"}}");
+    assert_string_equal(lacking.text,
+                        "{\"error\":{\"message\":\"no inference for this key\",\"type\":"
+                        "\"invalid_request_error\",\"param\":null,\"code\":\"missing_scope\"}}");
     assert_int_equal(ask(f, "key-a", "/v1/completions", "{\"model\":\"other\"}").status, 404);
-    assert_int_equal(ask(f, "key-b", "/v1/completions", "{\"model\":\"m\"}").status, 404); /* another project's */
+    assert_int_equal(ask(f, "key-b", "/v1/completions", "{\"model\":\"m\"}").status,
+                     404); /* another project's */
     assert_int_equal(ask(f, "key-a", "/v1/completions", "{\"model\":").status, 400);
     assert_int_equal(ask(f, "key-a", "/v1/completions", "[]").status, 400);
-    assert_int_equal(ask(f, "key-a", "/v1/completions", "{\"model\":\"m\",\"max_tokens\":-1}").status, 400);
-    const char *const wrong[][2] = {{"{}", "\"param\":\"model\""}, {"{\"model\":\"other\"}", "\"param\":\"model\""},
-                                    {"{\"model\":\"m\",\"max_tokens\":\"x\"}", "\"param\":\"max_tokens\""},
-                                    {"{\"model\":\"m\",\"n\":0}", "\"param\":\"n\""}};
+    assert_int_equal(
+        ask(f, "key-a", "/v1/completions", "{\"model\":\"m\",\"max_tokens\":-1}").status, 400);
+    const char *const wrong[][2] = {
+        {"{}", "\"param\":\"model\""},
+        {"{\"model\":\"other\"}", "\"param\":\"model\""},
+        {"{\"model\":\"m\",\"max_tokens\":\"x\"}", "\"param\":\"max_tokens\""},
+        {"{\"model\":\"m\",\"n\":0}", "\"param\":\"n\""}};
     for (size_t i = 0; i < LM_COUNT_OF(wrong); i++)
         assert_non_null(strstr(ask(f, "key-a", "/v1/completions", wrong[i][0]).text, wrong[i][1]));
     answer a = ask(f, "key-a", "/v1/completions", "{\"model\":\"m\",\"max_tokens\":600,\"n\":2}");
@@ -246,10 +267,12 @@ static void test_retries_before_the_first_byte(void **state) {
     fixture *f = *state;
     int dead = lm_http_server_port(f->full) == 1 ? 2 : 1; /* nobody listens on port 1 */
     publish(f, (int[]){lm_http_server_port(f->full), dead, lm_http_server_port(f->good)}, 3);
-    for (int i = 0; i < 5; i++) assert_int_equal(ask(f, "key-a", "/v1/completions", "{\"model\":\"m\"}").status, 200);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(ask(f, "key-a", "/v1/completions", "{\"model\":\"m\"}").status, 200);
     assert_true(lm_gateway_stats_now(f->gateway).n_retries > 0);
     publish(f, (int[]){lm_http_server_port(f->full)}, 1);
-    assert_int_equal(ask(f, "key-a", "/v1/completions", "{\"model\":\"m\"}").status, 503); /* nobody else to try */
+    assert_int_equal(ask(f, "key-a", "/v1/completions", "{\"model\":\"m\"}").status,
+                     503); /* nobody else to try */
     wait_for(&g_ended, 6);
 }
 
@@ -278,11 +301,15 @@ static void test_wakes_and_holds(void **state) {
 /* A client that talks to the gateway by hand; returns its socket. */
 static int raw_client(const fixture *f, const char *body, int receive_buffer) {
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (receive_buffer) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)lm_http_server_port(f->front)),
+    if (receive_buffer)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)lm_http_server_port(f->front)),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-    dprintf(fd, "POST /v1/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer key-a\r\nContent-Length: %zu\r\n\r\n%s",
+    dprintf(fd,
+            "POST /v1/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+            "key-a\r\nContent-Length: %zu\r\n\r\n%s",
             strlen(body), body);
     return fd;
 }
@@ -306,15 +333,18 @@ static void test_slow_client_slows_the_replica(void **state) {
     publish(f, (int[]){lm_http_server_port(f->good)}, 1);
     int fd = raw_client(f, "{\"model\":\"m\",\"stream\":true,\"x\":\"flood\"}", 4096);
     long long before = -1;
-    for (int i = 0; i < 100 && atomic_load(&g_flooded) != before; i++) { /* until nothing moves any more */
+    for (int i = 0; i < 100 && atomic_load(&g_flooded) != before;
+         i++) { /* until nothing moves any more */
         before = atomic_load(&g_flooded);
         lm_clock_sleep_ms(100);
     }
     assert_int_equal(atomic_load(&g_flooded), before);
-    assert_true(before < 32 << 20); /* what sockets and the gateway hold, not what the replica could make */
+    assert_true(before <
+                32 << 20); /* what sockets and the gateway hold, not what the replica could make */
     char *bytes = malloc(1 << 20);
     int64_t deadline_ns = lm_clock_mono_ns() + INT64_C(20000000000);
-    while (atomic_load(&g_flooded) == before && lm_clock_mono_ns() < deadline_ns) { /* a small window takes many reads */
+    while (atomic_load(&g_flooded) == before &&
+           lm_clock_mono_ns() < deadline_ns) { /* a small window takes many reads */
         if (recv(fd, bytes, 1 << 20, MSG_DONTWAIT) <= 0) lm_clock_sleep_ms(1);
     }
     assert_true(atomic_load(&g_flooded) > before); /* it goes on once the client reads */

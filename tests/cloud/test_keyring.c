@@ -49,7 +49,8 @@ static void test_who_is_let_in(void **state) {
     assert_int_equal(caller.scopes, LM_SCOPE_READ | LM_SCOPE_BILLING); /* the role bounds the key */
     assert_status(LOAM_DENIED, lm_keyring_authenticate(r.keyring, r.secret, 5000, &caller, &err));
     assert_status(LOAM_DENIED, lm_keyring_authenticate(r.keyring, NULL, 1, &caller, &err));
-    assert_status(LOAM_DENIED, lm_keyring_authenticate(r.keyring, "loam-sk-short", 1, &caller, &err));
+    assert_status(LOAM_DENIED,
+                  lm_keyring_authenticate(r.keyring, "loam-sk-short", 1, &caller, &err));
     char wrong[LM_SECRET_BYTES];
     memcpy(wrong, r.secret, sizeof wrong);
     wrong[LM_SECRET_BYTES - 2] = wrong[LM_SECRET_BYTES - 2] == '0' ? '1' : '0';
@@ -76,11 +77,13 @@ static void test_requests_per_minute(void **state) {
     ring r;
     open_ring(&r, state, (lm_key){.role = "admin", .requests_per_minute = 3});
     int64_t retry_after_s = 0, now_ms = 1000000;
-    for (int i = 0; i < 3; i++) assert_ok(lm_keyring_admit(r.keyring, r.key.id, now_ms, &retry_after_s, &err));
+    for (int i = 0; i < 3; i++)
+        assert_ok(lm_keyring_admit(r.keyring, r.key.id, now_ms, &retry_after_s, &err));
     assert_status(LOAM_LIMIT, lm_keyring_admit(r.keyring, r.key.id, now_ms, &retry_after_s, &err));
     assert_in_range(retry_after_s, 20, 21);
     assert_ok(lm_keyring_admit(r.keyring, r.key.id, now_ms + 21000, &retry_after_s, &err));
-    assert_status(LOAM_LIMIT, lm_keyring_admit(r.keyring, r.key.id, now_ms + 21000, &retry_after_s, &err));
+    assert_status(LOAM_LIMIT,
+                  lm_keyring_admit(r.keyring, r.key.id, now_ms + 21000, &retry_after_s, &err));
     close_ring(&r);
 }
 
@@ -106,7 +109,8 @@ static void test_budget(void **state) {
 static void test_secrets_differ_and_name_their_key(void **state) {
     lm_id_gen ids;
     lm_id_gen_init(&ids);
-    char id[LM_ID_BYTES], named[LM_ID_BYTES], one[LM_SECRET_BYTES], two[LM_SECRET_BYTES], hex[LM_SECRET_HASH_HEX_BYTES];
+    char id[LM_ID_BYTES], named[LM_ID_BYTES], one[LM_SECRET_BYTES], two[LM_SECRET_BYTES],
+        hex[LM_SECRET_HASH_HEX_BYTES];
     uint8_t hash[LM_SECRET_HASH_BYTES], kept[LM_SECRET_HASH_BYTES];
     lm_id_new(&ids, "key", id);
     lm_secret_new(id, one, hex);
@@ -121,8 +125,10 @@ static void test_secrets_differ_and_name_their_key(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_who_is_let_in), cmocka_unit_test(test_revoking_takes_effect_at_once),
-        cmocka_unit_test(test_requests_per_minute), cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_who_is_let_in),
+        cmocka_unit_test(test_revoking_takes_effect_at_once),
+        cmocka_unit_test(test_requests_per_minute),
+        cmocka_unit_test(test_budget),
         cmocka_unit_test(test_secrets_differ_and_name_their_key),
     };
     return test_on_databases(tests);

@@ -40,8 +40,13 @@ static void close_books(books *b) {
     lm_db_close(b->db);
 }
 
-static void set_price(books *b, const char *kind, const char *model, const char *unit, int64_t micros, int64_t effective_ms) {
-    lm_price price = {.kind = kind, .model = model, .unit = unit, .amount_micros = micros, .currency = "CNY",
+static void set_price(books *b, const char *kind, const char *model, const char *unit,
+                      int64_t micros, int64_t effective_ms) {
+    lm_price price = {.kind = kind,
+                      .model = model,
+                      .unit = unit,
+                      .amount_micros = micros,
+                      .currency = "CNY",
                       .effective_ms = effective_ms};
     lm_id_new(&b->ids, "prc", price.id);
     assert_ok(lm_table_insert(b->db, &lm_price_table, &price, &err));
@@ -59,7 +64,8 @@ static int64_t book(books *b, lm_usage usage) {
 }
 
 static int64_t sum_of_charges(books *b, lm_charge_sums *sums, lm_month month) {
-    lm_usage_span span = {b->project_id, lm_month_start_ms(month), lm_month_start_ms(lm_month_next(month))};
+    lm_usage_span span = {b->project_id, lm_month_start_ms(month),
+                          lm_month_start_ms(lm_month_next(month))};
     assert_ok(lm_charge_sum_up(b->db, &span, &b->arena, sums, &err));
     int64_t total = 0;
     for (size_t i = 0; i < sums->len; i++) total += sums->ptr[i].amount_micros;
@@ -71,9 +77,13 @@ static void test_price_change_within_a_month(void **state) {
     books b;
     open_books(&b, state);
     set_price(&b, "ph_leased", "*", "p_year", INT64_C(120000) * LM_MICROS, b.november_ms - DAY_MS);
-    set_price(&b, "ph_leased", "*", "p_year", INT64_C(179000) * LM_MICROS, b.november_ms + 12 * DAY_MS);
-    int64_t micros = book(&b, (lm_usage){.reference = "lease", .kind = LM_USAGE_LEASE, .start_ms = b.november_ms,
-                                         .end_ms = b.november_ms + 30 * DAY_MS, .peak_flops = 5 * peta});
+    set_price(&b, "ph_leased", "*", "p_year", INT64_C(179000) * LM_MICROS,
+              b.november_ms + 12 * DAY_MS);
+    int64_t micros = book(&b, (lm_usage){.reference = "lease",
+                                         .kind = LM_USAGE_LEASE,
+                                         .start_ms = b.november_ms,
+                                         .end_ms = b.november_ms + 30 * DAY_MS,
+                                         .peak_flops = 5 * peta});
     char text[LM_MONEY_TEXT_BYTES];
     lm_money_format(micros, "CNY", text);
     assert_string_equal(text, "63,863.01 CNY");
@@ -91,12 +101,15 @@ static void test_segments_add_up(void **state) {
     books b;
     open_books(&b, state);
     set_price(&b, "ph_leased", "*", "p_year", INT64_C(120000) * LM_MICROS, 1);
-    set_price(&b, "ph_leased", "*", "p_year", INT64_C(179000) * LM_MICROS, b.november_ms + 12 * DAY_MS);
+    set_price(&b, "ph_leased", "*", "p_year", INT64_C(179000) * LM_MICROS,
+              b.november_ms + 12 * DAY_MS);
     int64_t total = 0;
     for (int hour = 0; hour < 720; hour++) {
         char reference[32];
         snprintf(reference, sizeof reference, "run/%d", hour);
-        total += book(&b, (lm_usage){.reference = reference, .kind = LM_USAGE_RUN, .peak_flops = 5 * peta,
+        total += book(&b, (lm_usage){.reference = reference,
+                                     .kind = LM_USAGE_RUN,
+                                     .peak_flops = 5 * peta,
                                      .start_ms = b.november_ms + hour * HOUR_MS,
                                      .end_ms = b.november_ms + (hour + 1) * HOUR_MS});
     }
@@ -112,8 +125,14 @@ static void test_booked_once_and_never_repriced(void **state) {
     open_books(&b, state);
     set_price(&b, "input_tokens", "*", "million_tokens", 2 * LM_MICROS, 1);
     set_price(&b, "output_tokens", "*", "million_tokens", 8 * LM_MICROS, 1);
-    lm_usage usage = {.reference = "req_1", .kind = LM_USAGE_REQUEST, .project_id = b.project_id, .model = "m",
-                      .start_ms = b.november_ms, .end_ms = b.november_ms + 5, .prompt_tokens = 100, .completion_tokens = 7};
+    lm_usage usage = {.reference = "req_1",
+                      .kind = LM_USAGE_REQUEST,
+                      .project_id = b.project_id,
+                      .model = "m",
+                      .start_ms = b.november_ms,
+                      .end_ms = b.november_ms + 5,
+                      .prompt_tokens = 100,
+                      .completion_tokens = 7};
     lm_booking booking;
     assert_ok(lm_ledger_book(b.ledger, b.db, &usage, &booking, &err));
     assert_true(booking.is_new);
@@ -133,7 +152,8 @@ static void test_own_price_goes_before_the_general(void **state) {
     open_books(&b, state);
     set_price(&b, "output_tokens", "big", "million_tokens", 100 * LM_MICROS, b.november_ms);
     set_price(&b, "output_tokens", "*", "million_tokens", 1 * LM_MICROS, b.november_ms + 10);
-    lm_usage usage = {.start_ms = b.november_ms + 20, .end_ms = b.november_ms + 21, .completion_tokens = 3};
+    lm_usage usage = {
+        .start_ms = b.november_ms + 20, .end_ms = b.november_ms + 21, .completion_tokens = 3};
     usage.reference = "1";
     usage.model = "big";
     assert_int_equal(book(&b, usage), 300);
@@ -151,8 +171,11 @@ static void test_months_do_not_share_a_charge(void **state) {
     books b;
     open_books(&b, state);
     set_price(&b, "ph_leased", "*", "p_hour", 10 * LM_MICROS, 1);
-    int64_t micros = book(&b, (lm_usage){.reference = "r", .kind = LM_USAGE_LEASE, .start_ms = b.november_ms - 2 * HOUR_MS,
-                                         .end_ms = b.november_ms + 3 * HOUR_MS, .peak_flops = peta});
+    int64_t micros = book(&b, (lm_usage){.reference = "r",
+                                         .kind = LM_USAGE_LEASE,
+                                         .start_ms = b.november_ms - 2 * HOUR_MS,
+                                         .end_ms = b.november_ms + 3 * HOUR_MS,
+                                         .peak_flops = peta});
     assert_int_equal(micros, 50 * LM_MICROS);
     lm_charge_sums october = {0}, november = {0};
     assert_int_equal(sum_of_charges(&b, &october, (lm_month){2026, 10}), 20 * LM_MICROS);
@@ -168,8 +191,12 @@ static void test_sums_beyond_64_bits(void **state) {
     for (int i = 0; i < 4; i++) {
         char reference[8];
         snprintf(reference, sizeof reference, "%d", i);
-        book(&b, (lm_usage){.reference = reference, .kind = LM_USAGE_RUN, .flops = INT64_MAX, .peak_flops = INT64_MAX / 2,
-                            .start_ms = b.november_ms + i * DAY_MS, .end_ms = b.november_ms + (i + 1) * DAY_MS});
+        book(&b, (lm_usage){.reference = reference,
+                            .kind = LM_USAGE_RUN,
+                            .flops = INT64_MAX,
+                            .peak_flops = INT64_MAX / 2,
+                            .start_ms = b.november_ms + i * DAY_MS,
+                            .end_ms = b.november_ms + (i + 1) * DAY_MS});
     }
     lm_usage_span span = {b.project_id, b.november_ms, b.november_ms + 30 * DAY_MS};
     lm_usage_sums all = {0}, days = {0};
@@ -194,8 +221,12 @@ static void test_full_disk(void **state) {
     set_price(&b, "output_tokens", "*", "million_tokens", LM_MICROS, 1);
     assert_ok(lm_db_exec_script(b.db, "PRAGMA max_page_count = 150", &err));
     loam_error failure = {0};
-    lm_usage usage = {.kind = LM_USAGE_REQUEST, .project_id = b.project_id, .model = "m", .start_ms = b.november_ms,
-                      .end_ms = b.november_ms + 1, .completion_tokens = 2};
+    lm_usage usage = {.kind = LM_USAGE_REQUEST,
+                      .project_id = b.project_id,
+                      .model = "m",
+                      .start_ms = b.november_ms,
+                      .end_ms = b.november_ms + 1,
+                      .completion_tokens = 2};
     char reference[16];
     lm_booking booking;
     int n_booked = 0;
@@ -211,7 +242,8 @@ static void test_full_disk(void **state) {
     assert_int_equal(failure.status, LOAM_IO);
     assert_non_null(strstr(failure.hint, "free some disk space"));
     assert_ok(lm_db_exec_script(b.db, "PRAGMA max_page_count = 100000", &err));
-    for (int i = 0; i < n_booked + 10; i++) { /* all again, as after a crash: only what is missing is booked */
+    for (int i = 0; i < n_booked + 10;
+         i++) { /* all again, as after a crash: only what is missing is booked */
         snprintf(reference, sizeof reference, "r%d", i);
         assert_ok(lm_ledger_book(b.ledger, b.db, &usage, &booking, &err));
         assert_int_equal(booking.is_new, i >= n_booked);
@@ -225,7 +257,12 @@ static void test_full_disk(void **state) {
 static void test_nonsense_is_refused(void **state) {
     books b;
     open_books(&b, state);
-    lm_usage good = {.reference = "r", .kind = LM_USAGE_RUN, .project_id = b.project_id, .model = "", .start_ms = 10, .end_ms = 20};
+    lm_usage good = {.reference = "r",
+                     .kind = LM_USAGE_RUN,
+                     .project_id = b.project_id,
+                     .model = "",
+                     .start_ms = 10,
+                     .end_ms = 20};
     lm_booking booking;
     lm_usage bad = good;
     bad.reference = "";

@@ -58,9 +58,18 @@ static void test_parsing(void **state) {
     static const struct {
         const char *text;
         int64_t micros; /* -1: refused */
-    } cases[] = {{"120000", 120000000000}, {"0.5", 500000},   {"1,250.25", 1250250000}, {".25", 250000}, {"0.1234567", -1},
-                 {"", -1},                 {".", -1},         {"-1", -1},               {"1.2.3", -1},   {"12a", -1},
-                 {"9223372036854.775807", INT64_MAX},         {"9223372036854.775808", -1}};
+    } cases[] = {{"120000", 120000000000},
+                 {"0.5", 500000},
+                 {"1,250.25", 1250250000},
+                 {".25", 250000},
+                 {"0.1234567", -1},
+                 {"", -1},
+                 {".", -1},
+                 {"-1", -1},
+                 {"1.2.3", -1},
+                 {"12a", -1},
+                 {"9223372036854.775807", INT64_MAX},
+                 {"9223372036854.775808", -1}};
     for (size_t i = 0; i < LM_COUNT_OF(cases); i++) {
         int64_t micros = -1;
         loam_status status = lm_money_parse(cases[i].text, &micros, NULL);
@@ -70,8 +79,8 @@ static void test_parsing(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rounds_half_to_even),
-                                       cmocka_unit_test(test_wide_products_are_exact), cmocka_unit_test(test_texts),
-                                       cmocka_unit_test(test_parsing)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rounds_half_to_even), cmocka_unit_test(test_wide_products_are_exact),
+        cmocka_unit_test(test_texts), cmocka_unit_test(test_parsing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,16 +22,22 @@ static void wait_number(ops_fixture *f, const char *sql, int64_t wanted) {
         lm_clock_sleep_ms(10);
         number = ops_number(f, sql);
     }
-    if (number != wanted) fail_msg("%s: %lld, wanted %lld", sql, (long long)number, (long long)wanted);
+    if (number != wanted)
+        fail_msg("%s: %lld, wanted %lld", sql, (long long)number, (long long)wanted);
 }
 
 static loam_status insert_endpoint(lm_db *db, void *arg, loam_error *err) {
     return lm_table_insert(db, &lm_endpoint_table, arg, err);
 }
 
-static lm_endpoint deploy(ops_fixture *f, const char *const *files, int64_t min, int64_t max, int64_t idle_timeout_ms) {
-    lm_endpoint endpoint = {.name = "m", .model = "model", .min_replicas = min, .max_replicas = max,
-                            .idle_timeout_ms = idle_timeout_ms, .created_ms = lm_clock_epoch_ms()};
+static lm_endpoint deploy(ops_fixture *f, const char *const *files, int64_t min, int64_t max,
+                          int64_t idle_timeout_ms) {
+    lm_endpoint endpoint = {.name = "m",
+                            .model = "model",
+                            .min_replicas = min,
+                            .max_replicas = max,
+                            .idle_timeout_ms = idle_timeout_ms,
+                            .created_ms = lm_clock_epoch_ms()};
     lm_id_new(&f->ids, "ep", endpoint.id);
     memcpy(endpoint.project_id, f->project_id, LM_ID_BYTES);
     ops_add_version(f, "model", files, endpoint.version_id);
@@ -48,7 +54,8 @@ static lm_router_replica pick(ops_fixture *f, const char *endpoint_id) {
     lm_router_replica replica = {0};
     for (int i = 0; i < 1000; i++) {
         lm_router_tries tries = {0};
-        if (lm_router_pick(f->router, endpoint_id, &tries, &replica, NULL) == LOAM_OK) return replica;
+        if (lm_router_pick(f->router, endpoint_id, &tries, &replica, NULL) == LOAM_OK)
+            return replica;
         lm_clock_sleep_ms(10);
     }
     fail_msg("no replica becomes ready");
@@ -61,7 +68,8 @@ static int complete(const lm_router_replica *replica, int tokens) {
     lm_buf answer;
     snprintf(url, sizeof url, "%s/v1/completions", replica->url);
     int len = snprintf(body, sizeof body, "{\"max_tokens\":%d}", tokens);
-    lm_http_fetch_options options = {.method = "POST", .url = url, .body = {body, (size_t)len}, .timeout_ms = 5000};
+    lm_http_fetch_options options = {
+        .method = "POST", .url = url, .body = {body, (size_t)len}, .timeout_ms = 5000};
     assert_ok(lm_http_fetch(&options, &status, &answer, &err));
     lm_buf_deinit(&answer);
     return status;
@@ -89,7 +97,8 @@ static void test_sleeps_and_wakes(void **state) {
     lm_router_replica replica = pick(f, endpoint.id);
     lm_router_wait(f->router, endpoint.id, -1);
     lm_clock_sleep_ms(400);
-    assert_int_equal(ops_number(f, "SELECT COUNT(*) FROM replica WHERE state = 'ready'"), 1); /* in use: it stays */
+    assert_int_equal(ops_number(f, "SELECT COUNT(*) FROM replica WHERE state = 'ready'"),
+                     1); /* in use: it stays */
     lm_router_release(f->router, endpoint.id, replica.id, false, 1);
     wait_number(f, "SELECT COUNT(*) FROM replica WHERE state <> 'gone'", 0);
     char *dir = lm_asprintf("%s/replicas/%s", f->home, replica.id);
@@ -147,12 +156,14 @@ static void test_failing_model_backs_off(void **state) {
     wait_number(f, "SELECT COUNT(*) FROM replica WHERE error IS NOT NULL", 1);
     lm_clock_sleep_ms(300);
     assert_true(ops_number(f, "SELECT COUNT(*) FROM replica") <= 2);
-    assert_int_equal(ops_number(f, "SELECT COUNT(*) FROM replica WHERE error LIKE '%cannot be served%'"),
-                     ops_number(f, "SELECT COUNT(*) FROM replica WHERE error IS NOT NULL"));
+    assert_int_equal(
+        ops_number(f, "SELECT COUNT(*) FROM replica WHERE error LIKE '%cannot be served%'"),
+        ops_number(f, "SELECT COUNT(*) FROM replica WHERE error IS NOT NULL"));
 }
 
 static void test_scale_policy(void **state) {
-    lm_scale_input in = {.max_replicas = 3, .idle_timeout_ms = 1000, .now_ms = 10000, .last_used_ms = 9500};
+    lm_scale_input in = {
+        .max_replicas = 3, .idle_timeout_ms = 1000, .now_ms = 10000, .last_used_ms = 9500};
     assert_int_equal(lm_scale_wanted(&in), 0);
     in.n_waiting = 1;
     assert_int_equal(lm_scale_wanted(&in), 1);

@@ -18,7 +18,8 @@ static void publish(lm_router *router, int n) {
         snprintf(replicas[i].id, sizeof replicas[i].id, "r%d", i);
         snprintf(replicas[i].url, sizeof replicas[i].url, "http://127.0.0.1:%d", 1000 + i);
     }
-    lm_router_endpoint endpoint = {.id = "e", .project_id = "p", .name = "m", .replicas = replicas, .n_replicas = (size_t)n};
+    lm_router_endpoint endpoint = {
+        .id = "e", .project_id = "p", .name = "m", .replicas = replicas, .n_replicas = (size_t)n};
     assert_ok(lm_router_publish(router, &endpoint, 1, &err));
 }
 
@@ -49,7 +50,8 @@ static void test_least_loaded_and_not_twice(void **state) {
     lm_router_release(router, "e", "r0", false, 5);
     pick(router, &third, "r0");
     pick(router, &third, "r1");
-    assert_status(LOAM_UNAVAILABLE, lm_router_pick(router, "e", &third, &replica, &err)); /* both were tried */
+    assert_status(LOAM_UNAVAILABLE,
+                  lm_router_pick(router, "e", &third, &replica, &err)); /* both were tried */
     assert_status(LOAM_NOT_FOUND, lm_router_pick(router, "x", &third, &replica, &err));
     assert_int_equal(lm_router_replica_active(router, "r1"), 2);
     lm_router_free(router);
@@ -78,7 +80,8 @@ static void test_counts_survive_publishing(void **state) {
     assert_int_equal(lm_router_replica_active(router, "r0"), 1);
     pick(router, &again, "r1");
     publish(router, 0);
-    lm_router_release(router, "e", "r0", false, 4); /* its replica is gone: the endpoint still knows */
+    lm_router_release(router, "e", "r0", false,
+                      4); /* its replica is gone: the endpoint still knows */
     lm_router_release(router, "e", "r1", false, 6);
     lm_router_wait(router, "e", -1);
     assert_true(lm_router_activity_of(router, "e", &activity));
@@ -101,12 +104,15 @@ static void test_reservations(void **state) {
         lm_reservation reservation = {.tokens = 10};
         snprintf(id, sizeof id, "req_%d", i);
         assert_ok(lm_reservations_hold(reservations, id, &reservation, &err));
-        if (i % 3 == 0) lm_reservations_ended(reservations, id, false);
-        else lm_reservations_ended(reservations, id, true);
+        if (i % 3 == 0)
+            lm_reservations_ended(reservations, id, false);
+        else
+            lm_reservations_ended(reservations, id, true);
         if (i % 3 == 1) lm_reservations_booked(reservations, id, "", 5, 0);
     }
     assert_int_equal(lm_reservations_held(reservations), 33);
-    lm_reservations_booked(reservations, "req_2.2", "", 5, 0); /* a later attempt settles its request's */
+    lm_reservations_booked(reservations, "req_2.2", "", 5,
+                           0); /* a later attempt settles its request's */
     assert_int_equal(lm_reservations_held(reservations), 32);
     lm_reservations_expire(reservations, lm_clock_epoch_ms());
     assert_int_equal(lm_reservations_held(reservations), 32);
@@ -118,8 +124,10 @@ static void test_reservations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names_belong_to_projects), cmocka_unit_test(test_least_loaded_and_not_twice),
-        cmocka_unit_test(test_failed_ones_come_last),    cmocka_unit_test(test_counts_survive_publishing),
+        cmocka_unit_test(test_names_belong_to_projects),
+        cmocka_unit_test(test_least_loaded_and_not_twice),
+        cmocka_unit_test(test_failed_ones_come_last),
+        cmocka_unit_test(test_counts_survive_publishing),
         cmocka_unit_test(test_reservations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,12 +17,14 @@ static ops_fixture *begin(void **state) {
 /* What the fake trainer's model must be after so many steps. */
 static unsigned long long model_after(long steps) {
     unsigned long long model = 0;
-    for (long step = 1; step <= steps; step++) model = (model ^ (unsigned long long)step) * 0x100000001b3ULL + 1;
+    for (long step = 1; step <= steps; step++)
+        model = (model ^ (unsigned long long)step) * 0x100000001b3ULL + 1;
     return model;
 }
 
 static void assert_trained(ops_fixture *f, const lm_job *job, long steps) {
-    char expected[64], *view = lm_path_join(f->home, "view"), *path = lm_path_join(view, "weights"), *text;
+    char expected[64], *view = lm_path_join(f->home, "view"), *path = lm_path_join(view, "weights"),
+                       *text;
     char *violation = lm_job_path(f->home, job->id, "out/violation");
     lm_version version = ops_wait_version(f, job->version_id, "ready");
     assert_string_equal(version.job_id, job->id);
@@ -47,14 +49,17 @@ static void test_job_becomes_a_version(void **state) {
     assert_trained(f, &job, 20);
     assert_int_equal(ops_number(f, "SELECT COUNT(*) FROM run"), 1);
     assert_int_equal(ops_number(f, "SELECT SUM(flops) FROM usage_record"), 20000);
-    assert_int_equal(ops_number(f, "SELECT COUNT(*) FROM run r WHERE r.ended_ms - r.started_ms <> (SELECT SUM(u.end_ms - u.start_ms) "
-                                   "FROM usage_record u WHERE u.job_id = r.job_id)"), 0);
+    assert_int_equal(ops_number(f, "SELECT COUNT(*) FROM run r WHERE r.ended_ms - r.started_ms <> "
+                                   "(SELECT SUM(u.end_ms - u.start_ms) "
+                                   "FROM usage_record u WHERE u.job_id = r.job_id)"),
+                     0);
     json_t *rows = json_array();
     assert_ok(lm_job_read(f->home, id, 1, LM_JOB_METRICS, NULL, 5, rows, cursor, &err));
     assert_int_equal(json_array_size(rows), 5);
     assert_ok(lm_job_read(f->home, id, 1, LM_JOB_METRICS, cursor, 1000, rows, cursor, &err));
     assert_int_equal(json_array_size(rows), 26); /* start, 20 steps, 4 checkpoints, done */
-    assert_status(LOAM_INVALID, lm_job_read(f->home, id, 1, LM_JOB_METRICS, "x", 5, rows, cursor, &err));
+    assert_status(LOAM_INVALID,
+                  lm_job_read(f->home, id, 1, LM_JOB_METRICS, "x", 5, rows, cursor, &err));
     json_decref(rows);
 }
 
@@ -65,7 +70,8 @@ static void test_failures(void **state) {
     ops_add_job(f, f->project_id, "f", "exit: 1\n", 0, 2, failing);
     lm_job job = ops_wait_job(f, usage, "failed");
     assert_int_equal(job.epoch, 1); /* a wrong recipe is not tried again */
-    assert_string_equal(job.error, "the trainer ended with code 2: loam: asked to fail; and told how to go on");
+    assert_string_equal(
+        job.error, "the trainer ended with code 2: loam: asked to fail; and told how to go on");
     job = ops_wait_job(f, failing, "failed");
     assert_int_equal(job.epoch, 3);
     assert_int_equal(ops_number(f, "SELECT COUNT(*) FROM model_version"), 0);
@@ -87,7 +93,8 @@ static void test_wrong_recipe(void **state) {
 static bool kill_trainer(ops_fixture *f, const lm_job *job) {
     lm_process_info info;
     char *dir = lm_job_run_dir(f->home, job->id, job->epoch);
-    bool killed = lm_executor_poll(f->executor, dir, &info, NULL) == LOAM_OK && info.pid && info.state == LM_PROCESS_RUNNING;
+    bool killed = lm_executor_poll(f->executor, dir, &info, NULL) == LOAM_OK && info.pid &&
+                  info.state == LM_PROCESS_RUNNING;
     if (killed) kill((pid_t)info.pid, SIGKILL);
     lm_free(dir);
     return killed;
@@ -106,7 +113,8 @@ static void test_killed_trainers_resume(void **state) {
     lm_job job = ops_wait_job(f, id, "succeeded");
     assert_trained(f, &job, 200);
     assert_true(job.epoch > 1);
-    assert_int_equal(ops_number(f, "SELECT SUM(flops) FROM usage_record"), 200000); /* repeated steps count once */
+    assert_int_equal(ops_number(f, "SELECT SUM(flops) FROM usage_record"),
+                     200000); /* repeated steps count once */
 }
 
 static void test_scheduler_restarts(void **state) {

@@ -13,7 +13,11 @@ static const lm_field fields[] = {
     {.name = "color", .type = LM_FIELD_STRING, .choices = colors},
     {.name = "owner", .type = LM_FIELD_STRING, .nullable = true, .id_prefix = "prj"},
     {.name = "month", .type = LM_FIELD_STRING, .pattern = "^[0-9]{4}$"},
-    {.name = "parts", .type = LM_FIELD_ARRAY, .max = 2, .items = LM_FIELD_OBJECT, .schema = &part_schema},
+    {.name = "parts",
+     .type = LM_FIELD_ARRAY,
+     .max = 2,
+     .items = LM_FIELD_OBJECT,
+     .schema = &part_schema},
     {.name = "ratio", .type = LM_FIELD_NUMBER},
 };
 static const lm_schema schema = LM_SCHEMA("Thing", fields);
@@ -29,7 +33,9 @@ static loam_status check(const char *text, loam_error *err) {
 
 static void test_what_fits(void **state) {
     assert_ok(check("{\"name\":\"abc\"}", &err));
-    assert_ok(check("{\"name\":\"\xe7\x9c\x9f\xe7\x9c\x9f\xe7\x9c\x9f\",\"color\":\"red\",\"owner\":null,\"month\":\"2026\"}", &err));
+    assert_ok(check("{\"name\":\"\xe7\x9c\x9f\xe7\x9c\x9f\xe7\x9c\x9f\",\"color\":\"red\","
+                    "\"owner\":null,\"month\":\"2026\"}",
+                    &err));
     assert_ok(check("{\"name\":\"a\",\"parts\":[{\"n\":-5},{\"n\":5.0}],\"ratio\":2}", &err));
 }
 
@@ -47,8 +53,10 @@ static void test_what_does_not(void **state) {
         {"{\"name\":\"a\",\"color\":\"blue\"}", "red, green"},
         {"{\"name\":\"a\",\"owner\":\"prj_1\"}", "body.owner"},
         {"{\"name\":\"a\",\"month\":\"26\"}", "body.month"},
-        {"{\"name\":\"a\",\"parts\":[{\"n\":1},{\"n\":6}]}", "body.parts[1].n has 6, allowed is -5 to 5"},
-        {"{\"name\":\"a\",\"parts\":[{\"n\":1},{\"n\":1.5}]}", "body.parts[1].n must be an integer"},
+        {"{\"name\":\"a\",\"parts\":[{\"n\":1},{\"n\":6}]}",
+         "body.parts[1].n has 6, allowed is -5 to 5"},
+        {"{\"name\":\"a\",\"parts\":[{\"n\":1},{\"n\":1.5}]}",
+         "body.parts[1].n must be an integer"},
         {"{\"name\":\"a\",\"parts\":[{\"n\":1},{\"n\":1},{\"n\":1}]}", "body.parts has 3 items"},
         {"{\"name\":\"a\",\"ratio\":\"1\"}", "body.ratio must be a number"},
     };
@@ -79,15 +87,19 @@ static void test_as_json_schema(void **state) {
     json_t *object = lm_schema_json(&schema), *properties = json_object_get(object, "properties");
     assert_false(json_is_true(json_object_get(object, "additionalProperties")));
     assert_int_equal(json_array_size(json_object_get(object, "required")), 1);
-    assert_int_equal(json_integer_value(json_object_get(json_object_get(properties, "name"), "maxLength")), 3);
-    assert_int_equal(json_array_size(json_object_get(json_object_get(properties, "owner"), "anyOf")), 2);
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(properties, "name"), "maxLength")), 3);
+    assert_int_equal(
+        json_array_size(json_object_get(json_object_get(properties, "owner"), "anyOf")), 2);
     const json_t *items = json_object_get(json_object_get(properties, "parts"), "items");
-    assert_string_equal(json_string_value(json_object_get(items, "$ref")), "#/components/schemas/Part");
+    assert_string_equal(json_string_value(json_object_get(items, "$ref")),
+                        "#/components/schemas/Part");
     json_decref(object);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_what_fits), cmocka_unit_test(test_what_does_not),
-                                       cmocka_unit_test(test_query_texts), cmocka_unit_test(test_as_json_schema)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_fits), cmocka_unit_test(test_what_does_not),
+        cmocka_unit_test(test_query_texts), cmocka_unit_test(test_as_json_schema)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

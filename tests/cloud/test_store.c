@@ -15,8 +15,10 @@ typedef struct insert_job {
 } insert_job;
 
 static loam_status insert_project(lm_db *db, const char *id, loam_error *err) {
-    return lm_db_exec(db, "INSERT INTO project (id, name, is_operator, archived, created_ms) VALUES (?, ?, 0, 0, 1)",
-                      LM_VALUES(lm_text(id), lm_text(id)), NULL, err);
+    return lm_db_exec(
+        db,
+        "INSERT INTO project (id, name, is_operator, archived, created_ms) VALUES (?, ?, 0, 0, 1)",
+        LM_VALUES(lm_text(id), lm_text(id)), NULL, err);
 }
 
 static loam_status insert_run(lm_store_job *job, lm_db *db, loam_error *err) {
@@ -40,7 +42,8 @@ static void test_each_job_succeeds_or_fails_alone(void **state) {
     static insert_job jobs[N];
     static char ids[N][16];
     for (int i = 0; i < N; i++) {
-        snprintf(ids[i], sizeof ids[i], "p%d", i % 3 == 2 ? i - 1 : i); /* every third repeats the one before */
+        snprintf(ids[i], sizeof ids[i], "p%d",
+                 i % 3 == 2 ? i - 1 : i); /* every third repeats the one before */
         jobs[i] = (insert_job){.job = {.run = insert_run, .done = insert_done}, .id = ids[i]};
         assert_ok(lm_store_submit(store, &jobs[i].job, &err));
     }
@@ -52,7 +55,8 @@ static void test_each_job_succeeds_or_fails_alone(void **state) {
         assert_int_equal(jobs[i].outcome, i % 3 == 2 ? LOAM_CONFLICT : LOAM_OK);
     }
     lm_store_free(store);
-    assert_ok(lm_store_new(url, &store, &err)); /* what was acknowledged is there, and migrations run once */
+    assert_ok(lm_store_new(url, &store,
+                           &err)); /* what was acknowledged is there, and migrations run once */
     assert_ok(lm_store_call(store, count_projects, &n, &err));
     assert_int_equal(n, N / 3 * 2);
     lm_store_free(store);
@@ -74,7 +78,8 @@ static loam_status set_page_limit(lm_db *db, void *arg, loam_error *err) {
 
 /* A full disk fails the writers with words that help, loses nothing that was acknowledged, and passes. */
 static void test_full_disk(void **state) {
-    if (test_database_is_postgres(*state)) return; /* its own server's disk; the mapping of 53100 is the same code path */
+    if (test_database_is_postgres(*state))
+        return; /* its own server's disk; the mapping of 53100 is the same code path */
     lm_store *store;
     assert_ok(lm_store_new(test_database_new(*state), &store, &err));
     assert_ok(lm_store_call(store, set_page_limit, "PRAGMA max_page_count = 400", &err));
@@ -135,6 +140,7 @@ static void test_many_threads(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_each_job_succeeds_or_fails_alone),
-                                       cmocka_unit_test(test_full_disk), cmocka_unit_test(test_many_threads)};
+                                       cmocka_unit_test(test_full_disk),
+                                       cmocka_unit_test(test_many_threads)};
     return test_on_databases(tests);
 }

@@ -27,7 +27,14 @@
 #include "cloud/supervisor.h"
 #include "net/http_fetch.h"
 
-enum { CLIENTS = 4, STEPS = 200, READY_STEPS = 1500, SETTLE_STEPS = 6000, REAL_PAUSE_MS = 900, PAUSE_MS = 110 };
+enum {
+    CLIENTS = 4,
+    STEPS = 200,
+    READY_STEPS = 1500,
+    SETTLE_STEPS = 6000,
+    REAL_PAUSE_MS = 900,
+    PAUSE_MS = 110
+};
 
 typedef struct loop {
     const char *loam, *program, *model, *text; /* model, text: NULL with the stand-in */
@@ -40,8 +47,9 @@ typedef struct loop {
     int n_jobs;
     int64_t n_kills[3]; /* cloud, workers, trainers */
     lm_rng rng;
-    pthread_mutex_t lock;     /* guards acknowledged */
-    json_t *acknowledged;     /* request id -> completion tokens of answers that arrived whole (stand-in only) */
+    pthread_mutex_t lock; /* guards acknowledged */
+    json_t *
+        acknowledged; /* request id -> completion tokens of answers that arrived whole (stand-in only) */
 } loop;
 
 /* ---- the cloud ---- */
@@ -56,8 +64,8 @@ static void exec_cloud(const loop *l, const char *log, const char *port_file) {
     int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
     dup2(fd, STDOUT_FILENO);
     dup2(fd, STDERR_FILENO);
-    execl(l->loam, l->loam, "up", "--listen", "127.0.0.1:0", "--home", l->home, "--port-file", port_file, "--program",
-          l->program, (char *)NULL);
+    execl(l->loam, l->loam, "up", "--listen", "127.0.0.1:0", "--home", l->home, "--port-file",
+          port_file, "--program", l->program, (char *)NULL);
     _exit(127);
 }
 
@@ -93,12 +101,16 @@ static json_t *rest(loop *l, const char *method, const char *path, const char *b
     int status = 0;
     lm_buf text;
     snprintf(url, sizeof url, "http://127.0.0.1:%d%s", atomic_load(&l->port), path);
-    lm_http_fetch_options options = {.method = method, .url = url, .bearer = l->key, .body = lm_str_of(body ? body : ""),
+    lm_http_fetch_options options = {.method = method,
+                                     .url = url,
+                                     .bearer = l->key,
+                                     .body = lm_str_of(body ? body : ""),
                                      .timeout_ms = 10000};
     json_t *answer = NULL;
     if (lm_http_fetch(&options, &status, &text, NULL) == LOAM_OK && status < 300)
         answer = text.len ? json_loadb(text.ptr, text.len, 0, NULL) : json_object();
-    else if (status >= 300) fprintf(stderr, "%s %s: %d %s\n", method, path, status, lm_buf_cstr(&text));
+    else if (status >= 300)
+        fprintf(stderr, "%s %s: %d %s\n", method, path, status, lm_buf_cstr(&text));
     lm_buf_deinit(&text);
     return answer;
 }
@@ -130,17 +142,27 @@ static void ask_once(loop *l, lm_rng *rng) {
     char url[128], body[256];
     int status = 0, tokens = 5 + (int)lm_rng_below(rng, 40);
     bool stream = lm_rng_below(rng, 3) > 0;
-    reading r = {.vanish_after = stream && lm_rng_below(rng, 3) == 0 ? 1 + (int64_t)lm_rng_below(rng, 600) : 0};
+    reading r = {.vanish_after =
+                     stream && lm_rng_below(rng, 3) == 0 ? 1 + (int64_t)lm_rng_below(rng, 600) : 0};
     lm_buf text;
     snprintf(url, sizeof url, "http://127.0.0.1:%d/v1/completions", atomic_load(&l->port));
-    int len = snprintf(body, sizeof body, "{\"model\":\"m\",\"prompt\":\"Once\",\"max_tokens\":%d,\"stream\":%s%s}", tokens,
-                       stream ? "true" : "false", l->model ? "" : ",\"x_ms\":3");
-    lm_http_fetch_options options = {.method = "POST", .url = url, .bearer = l->key, .body = {body, (size_t)len},
-                                     .timeout_ms = 20000, .on_body = stream ? take_piece : NULL, .arg = &r};
+    int len = snprintf(body, sizeof body,
+                       "{\"model\":\"m\",\"prompt\":\"Once\",\"max_tokens\":%d,\"stream\":%s%s}",
+                       tokens, stream ? "true" : "false", l->model ? "" : ",\"x_ms\":3");
+    lm_http_fetch_options options = {.method = "POST",
+                                     .url = url,
+                                     .bearer = l->key,
+                                     .body = {body, (size_t)len},
+                                     .timeout_ms = 20000,
+                                     .on_body = stream ? take_piece : NULL,
+                                     .arg = &r};
     loam_status result = lm_http_fetch(&options, &status, &text, NULL);
-    if (result == LOAM_CANCELLED) atomic_fetch_add(&l->n_vanished, 1);
-    else if (result == LOAM_OK && status == 200) atomic_fetch_add(&l->n_answers, 1);
-    else atomic_fetch_add(&l->n_refused, 1);
+    if (result == LOAM_CANCELLED)
+        atomic_fetch_add(&l->n_vanished, 1);
+    else if (result == LOAM_OK && status == 200)
+        atomic_fetch_add(&l->n_answers, 1);
+    else
+        atomic_fetch_add(&l->n_refused, 1);
     if (result == LOAM_OK && status == 200 && !stream) acknowledge(l, lm_buf_view(&text));
     lm_buf_deinit(&text);
 }
@@ -150,8 +172,10 @@ static void *client_main(void *arg) {
     lm_rng rng;
     lm_rng_init_stream(&rng, 1, (uint64_t)(uintptr_t)&rng);
     while (!atomic_load(&l->clients_stop)) {
-        if (atomic_load(&l->port)) ask_once(l, &rng);
-        else lm_clock_sleep_ms(5);
+        if (atomic_load(&l->port))
+            ask_once(l, &rng);
+        else
+            lm_clock_sleep_ms(5);
     }
     return NULL;
 }
@@ -188,9 +212,11 @@ static void *watcher_main(void *arg) {
 static pid_t child_of(const char *state_dir) {
     char *path = lm_path_join(state_dir, LM_SUPERVISE_PROCESS), *text = NULL;
     json_t *object = NULL;
-    if (lm_file_exists(path) && lm_file_read(path, 4096, &text, NULL, NULL) == LOAM_OK) object = json_loads(text, 0, NULL);
+    if (lm_file_exists(path) && lm_file_read(path, 4096, &text, NULL, NULL) == LOAM_OK)
+        object = json_loads(text, 0, NULL);
     pid_t pid = (pid_t)json_integer_value(json_object_get(object, "pid"));
-    bool alive = pid > 0 && lm_process_start_ticks(pid) == json_integer_value(json_object_get(object, "start"));
+    bool alive = pid > 0 && lm_process_start_ticks(pid) ==
+                                json_integer_value(json_object_get(object, "start"));
     json_decref(object);
     lm_free(text);
     lm_free(path);
@@ -206,8 +232,10 @@ static int kill_children(loop *l, const char *dir_path, int depth, int most) {
         if (entry->d_name[0] == '.') continue;
         char *path = lm_path_join(dir_path, entry->d_name);
         pid_t pid;
-        if (depth > 1) n += kill_children(l, path, depth - 1, most - n);
-        else if ((pid = child_of(path)) > 0) n += kill(pid, SIGKILL) == 0;
+        if (depth > 1)
+            n += kill_children(l, path, depth - 1, most - n);
+        else if ((pid = child_of(path)) > 0)
+            n += kill(pid, SIGKILL) == 0;
         lm_free(path);
     }
     if (dir) closedir(dir);
@@ -236,10 +264,13 @@ static void submit_job(loop *l) {
     char name[32];
     snprintf(name, sizeof name, "job%d", l->n_jobs);
     const char *fake = "steps: 200\nstep_ms: 2\ncheckpoint_every: 20\n";
-    char *real = lm_asprintf("data:\n  path: %s\ntokenizer:\n  kind: bytes\nmodel:\n  n_layers: 1\n  dim: 32\n  n_heads: 2\n"
-                             "  context: 32\ntrain:\n  steps: 200\n  batch_size: 4\ncheckpoint:\n  every: 20\n",
-                             l->text ? l->text : "");
-    json_t *job = json_pack("{s:s, s:s, s:i}", "name", name, "recipe", l->model ? real : fake, "max_retries", 1000);
+    char *real = lm_asprintf(
+        "data:\n  path: %s\ntokenizer:\n  kind: bytes\nmodel:\n  n_layers: 1\n  dim: 32\n  "
+        "n_heads: 2\n"
+        "  context: 32\ntrain:\n  steps: 200\n  batch_size: 4\ncheckpoint:\n  every: 20\n",
+        l->text ? l->text : "");
+    json_t *job = json_pack("{s:s, s:s, s:i}", "name", name, "recipe", l->model ? real : fake,
+                            "max_retries", 1000);
     char *body = json_dumps(job, 0);
     json_t *answer = rest(l, "POST", "/api/v1/jobs", body);
     l->n_jobs += answer != NULL; /* else the cloud was not there: next time */
@@ -263,20 +294,24 @@ static int count_jobs(loop *l, const char *state) {
 }
 
 static void set_up(loop *l) {
-    char *truth = in_home(l, "truth"), *model = in_home(l, "model"), *config = lm_path_join(model, "config.json"), body[1200];
+    char *truth = in_home(l, "truth"), *model = in_home(l, "model"),
+         *config = lm_path_join(model, "config.json"), body[1200];
     assert_ok(lm_file_make_dirs(truth, &err));
     assert_ok(lm_file_make_dirs(model, &err));
     assert_ok(lm_file_write_atomic(config, "{}", 2, &err));
     start_cloud(l);
-    snprintf(body, sizeof body, "{\"name\":\"model\",\"path\":\"%s\"}", l->model ? l->model : model);
+    snprintf(body, sizeof body, "{\"name\":\"model\",\"path\":\"%s\"}",
+             l->model ? l->model : model);
     json_decref(rest(l, "POST", "/api/v1/models", body));
     json_t *answer = NULL;
     for (int i = 0; i < 500 && !answer; i++) {
         lm_clock_sleep_ms(20);
-        answer = rest(l, "POST", "/api/v1/endpoints", "{\"name\":\"m\",\"model\":\"model\",\"min_replicas\":1,\"max_replicas\":2}");
+        answer = rest(l, "POST", "/api/v1/endpoints",
+                      "{\"name\":\"m\",\"model\":\"model\",\"min_replicas\":1,\"max_replicas\":2}");
     }
     assert_non_null(answer);
-    snprintf(l->endpoint_id, sizeof l->endpoint_id, "%s", json_string_value(json_object_get(answer, "id")));
+    snprintf(l->endpoint_id, sizeof l->endpoint_id, "%s",
+             json_string_value(json_object_get(answer, "id")));
     json_decref(answer);
     lm_free(truth);
     lm_free(model);
@@ -294,7 +329,9 @@ static int64_t check_journal(lm_db *db, const char *path) {
         assert_ok(lm_usage_journal_read(path, &cursor, records, BATCH, &n, &err));
         for (int64_t i = 0; i < n; i++) {
             lm_rows rows;
-            assert_ok(lm_db_query(db, "SELECT prompt_tokens, completion_tokens, key_id FROM usage_record WHERE reference = ?",
+            assert_ok(lm_db_query(db,
+                                  "SELECT prompt_tokens, completion_tokens, key_id FROM "
+                                  "usage_record WHERE reference = ?",
                                   LM_VALUES(lm_text(records[i].request_id)), &rows, &err));
             if (!lm_rows_next(&rows)) fail_msg("%s is lost", records[i].request_id);
             assert_int_equal(lm_row_i64(&rows, 0), records[i].prompt_tokens);
@@ -327,14 +364,15 @@ static void check_requests(loop *l, lm_db *db) {
         lm_free(path);
     }
     closedir(dir);
-    assert_int_equal(number(db, "SELECT COUNT(*) FROM usage_record WHERE kind = 'request'"), total); /* and nothing else */
+    assert_int_equal(number(db, "SELECT COUNT(*) FROM usage_record WHERE kind = 'request'"),
+                     total); /* and nothing else */
     assert_true(total > 0);
     const char *id;
     json_t *tokens;
     json_object_foreach(l->acknowledged, id, tokens) {
         lm_rows rows;
-        assert_ok(lm_db_query(db, "SELECT completion_tokens FROM usage_record WHERE reference = ?", LM_VALUES(lm_text(id)), &rows,
-                              &err));
+        assert_ok(lm_db_query(db, "SELECT completion_tokens FROM usage_record WHERE reference = ?",
+                              LM_VALUES(lm_text(id)), &rows, &err));
         assert_true(lm_rows_next(&rows));
         assert_int_equal(lm_row_i64(&rows, 0), json_integer_value(tokens));
         assert_ok(lm_rows_end(&rows, &err));
@@ -345,25 +383,36 @@ static void check_requests(loop *l, lm_db *db) {
 
 static void check_jobs(loop *l, lm_db *db) {
     assert_int_equal(number(db, "SELECT COUNT(*) FROM job WHERE state = 'succeeded'"), l->n_jobs);
-    assert_int_equal(number(db, "SELECT COUNT(*) FROM model_version WHERE state = 'ready' AND job_id IS NOT NULL"), l->n_jobs);
+    assert_int_equal(
+        number(db,
+               "SELECT COUNT(*) FROM model_version WHERE state = 'ready' AND job_id IS NOT NULL"),
+        l->n_jobs);
     /* all that came out of the same recipe is the same, to the byte: no step was lost or done twice */
-    assert_int_equal(number(db, "SELECT COUNT(DISTINCT digest) FROM model_version WHERE job_id IS NOT NULL"), 1);
+    assert_int_equal(
+        number(db, "SELECT COUNT(DISTINCT digest) FROM model_version WHERE job_id IS NOT NULL"), 1);
     assert_int_equal(number(db, "SELECT COUNT(*) FROM run WHERE state = 'running'"), 0);
     /* leases: every run's segments add up to its life; delivered work: that of every job is booked once */
-    assert_int_equal(number(db, "SELECT COUNT(*) FROM job j WHERE (SELECT SUM(r.ended_ms - r.started_ms) FROM run r WHERE r.job_id = "
-                                "j.id) <> (SELECT SUM(u.end_ms - u.start_ms) FROM usage_record u WHERE u.job_id = j.id)"), 0);
-    assert_int_equal(number(db, "SELECT COUNT(*) FROM job j WHERE j.flops <> (SELECT SUM(u.flops) FROM usage_record u WHERE "
-                                "u.job_id = j.id)"), 0);
+    assert_int_equal(number(db, "SELECT COUNT(*) FROM job j WHERE (SELECT SUM(r.ended_ms - "
+                                "r.started_ms) FROM run r WHERE r.job_id = "
+                                "j.id) <> (SELECT SUM(u.end_ms - u.start_ms) FROM usage_record u "
+                                "WHERE u.job_id = j.id)"),
+                     0);
+    assert_int_equal(number(db, "SELECT COUNT(*) FROM job j WHERE j.flops <> (SELECT SUM(u.flops) "
+                                "FROM usage_record u WHERE "
+                                "u.job_id = j.id)"),
+                     0);
     assert_int_equal(number(db, "SELECT COUNT(DISTINCT flops) FROM job"), 1);
     if (!l->model) assert_int_equal(number(db, "SELECT MAX(flops) FROM job"), STEPS * 1000);
-    printf("%d jobs came out right, in %lld runs\n", l->n_jobs, (long long)number(db, "SELECT COUNT(*) FROM run"));
+    printf("%d jobs came out right, in %lld runs\n", l->n_jobs,
+           (long long)number(db, "SELECT COUNT(*) FROM run"));
 }
 
 static bool all_settled(loop *l) {
     char path[128];
     snprintf(path, sizeof path, "/api/v1/endpoints/%s/replicas", l->endpoint_id);
     json_t *replicas = rest(l, "GET", "/api/v1/endpoints", NULL);
-    bool settled = count_jobs(l, "succeeded") == l->n_jobs && json_array_size(json_object_get(replicas, "data")) == 0;
+    bool settled = count_jobs(l, "succeeded") == l->n_jobs &&
+                   json_array_size(json_object_get(replicas, "data")) == 0;
     json_decref(replicas);
     return settled;
 }
@@ -398,12 +447,14 @@ static void test_kill_loop(void **state) {
     }
     atomic_store(&l->clients_stop, true);
     for (int i = 0; i < CLIENTS; i++) pthread_join(clients[i], NULL);
-    atomic_store(&l->watcher_stop, true); /* only now: the last answers may come from replicas started meanwhile */
+    atomic_store(&l->watcher_stop,
+                 true); /* only now: the last answers may come from replicas started meanwhile */
     pthread_join(watcher, NULL);
     settle(l);
-    printf("killed %lld clouds, %lld workers, %lld trainers; %lld answers, %lld vanished clients, %lld refused or cut\n",
-           (long long)l->n_kills[0], (long long)l->n_kills[1], (long long)l->n_kills[2], (long long)l->n_answers,
-           (long long)l->n_vanished, (long long)l->n_refused);
+    printf("killed %lld clouds, %lld workers, %lld trainers; %lld answers, %lld vanished clients, "
+           "%lld refused or cut\n",
+           (long long)l->n_kills[0], (long long)l->n_kills[1], (long long)l->n_kills[2],
+           (long long)l->n_answers, (long long)l->n_vanished, (long long)l->n_refused);
     lm_db *db;
     char *database = in_home(l, "loam.db");
     assert_ok(lm_db_open(database, &db, &err));
@@ -423,8 +474,10 @@ static int clean_up(void **state) {
     lm_free(replicas);
     lm_free(jobs);
     json_decref(l->acknowledged);
-    if (getenv("LOAM_TEST_KEEP")) printf("kept %s\n", l->home);
-    else assert_ok(lm_file_remove_tree(l->home, &err));
+    if (getenv("LOAM_TEST_KEEP"))
+        printf("kept %s\n", l->home);
+    else
+        assert_ok(lm_file_remove_tree(l->home, &err));
     lm_free(l->home);
     return 0;
 }
@@ -435,10 +488,14 @@ int main(int argc, char **argv) {
     g_loop.loam = argv[1];
     g_loop.program = argv[2];
     for (int i = 3; i < argc; i++) {
-        if (strcmp(argv[i], "--kills") == 0 && i + 1 < argc) g_kills = atoll(argv[++i]);
-        else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) g_seed = atoll(argv[++i]);
-        else if (strcmp(argv[i], "--real") == 0 && i + 2 < argc) g_loop.model = argv[++i], g_loop.text = argv[++i];
-        else return 1;
+        if (strcmp(argv[i], "--kills") == 0 && i + 1 < argc)
+            g_kills = atoll(argv[++i]);
+        else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
+            g_seed = atoll(argv[++i]);
+        else if (strcmp(argv[i], "--real") == 0 && i + 2 < argc)
+            g_loop.model = argv[++i], g_loop.text = argv[++i];
+        else
+            return 1;
     }
     const struct CMUnitTest tests[] = {cmocka_unit_test_teardown(test_kill_loop, clean_up)};
     return cmocka_run_group_tests(tests, NULL, NULL);

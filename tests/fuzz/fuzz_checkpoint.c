@@ -19,7 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     if (lm_checkpoint_open(path, &checkpoint, &err) == LOAM_OK) {
         for (int i = 0; i < checkpoint.n_sections; i++) {
             const lm_checkpoint_section *section = &checkpoint.sections[i];
-            for (size_t at = 0; at < section->size; at++) sum = (uint8_t)(sum + ((const uint8_t *)section->bytes)[at]);
+            for (size_t at = 0; at < section->size; at++)
+                sum = (uint8_t)(sum + ((const uint8_t *)section->bytes)[at]);
         }
         lm_checkpoint_close(&checkpoint);
     }

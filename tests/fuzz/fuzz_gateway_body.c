@@ -13,7 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         if (!err.message[0]) __builtin_trap();
         return 0;
     }
-    if (ask.model != model || strlen(model) >= sizeof model || ask.max_new_tokens < 0 || ask.body_bytes != (int64_t)size)
+    if (ask.model != model || strlen(model) >= sizeof model || ask.max_new_tokens < 0 ||
+        ask.body_bytes != (int64_t)size)
         __builtin_trap();
     return 0;
 }

@@ -34,7 +34,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     if (lm_gguf_open_bytes("fuzz", bytes, size, &gguf, &err) != LOAM_OK) return 0;
     read_all(gguf);
     if (lm_hparams_from_gguf(gguf, &hparams, &err) == LOAM_OK) sum += (uint64_t)hparams.dim;
-    if (lm_tokenizer_read_gguf(gguf, &spec, &err) == LOAM_OK) use_tokenizer(&spec, LM_STR("a text"));
+    if (lm_tokenizer_read_gguf(gguf, &spec, &err) == LOAM_OK)
+        use_tokenizer(&spec, LM_STR("a text"));
     lm_gguf_close(gguf);
     return 0;
 }

@@ -14,15 +14,18 @@ enum { MAX_CACHE_BYTES = 64 << 20 };
 static void run_steps(const lm_model *model) {
     const lm_hparams *hp = &lm_model_config(model)->hparams;
     if (hp->n_layers * hp->n_kv_heads * hp->head_dim > MAX_CACHE_BYTES / 1024) return;
-    lm_session_options options = {.max_rows = 4, .max_context = hp->context_len < 16 ? hp->context_len : 16};
+    lm_session_options options = {.max_rows = 4,
+                                  .max_context = hp->context_len < 16 ? hp->context_len : 16};
     lm_session *session;
     int32_t seq;
     loam_error err;
     if (lm_session_new(model, &options, &session, &err) != LOAM_OK) return;
-    lm_step_row rows[2] = {{.token = 0}, {.token = (int32_t)hp->vocab_size - 1, .want_logits = true}};
+    lm_step_row rows[2] = {{.token = 0},
+                           {.token = (int32_t)hp->vocab_size - 1, .want_logits = true}};
     if (lm_session_seq_new(session, &seq, &err) == LOAM_OK) {
         for (int i = 0; i < 2; i++) rows[i].seq = seq;
-        if (lm_session_step(session, rows, 2, &err) == LOAM_OK) (void)lm_session_logits(session, 0)[0];
+        if (lm_session_step(session, rows, 2, &err) == LOAM_OK)
+            (void)lm_session_logits(session, 0)[0];
     }
     lm_session_free(session);
 }
@@ -39,7 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     }
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     if (lm_backend_cpu.open(&(lm_device_options){.n_threads = 1}, &device, &err) == LOAM_OK) {
-        if (lm_model_open(path, device, &(lm_model_options){.check_weights = true}, &model, &err) == LOAM_OK) {
+        if (lm_model_open(path, device, &(lm_model_options){.check_weights = true}, &model, &err) ==
+            LOAM_OK) {
             run_steps(model);
             lm_model_free(model);
         }

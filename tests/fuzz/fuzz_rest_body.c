@@ -27,7 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     if (lm_json_parse(text, "body", &body, &err) != LOAM_OK) return 0;
     if (lm_json_whole_numbers(body, &err) != LOAM_OK) __builtin_trap();
     loam_status status = lm_schema_check(schema, body, "body", &err);
-    if (status == LOAM_OK && lm_schema_check(schema, body, "body", &err) != LOAM_OK) __builtin_trap();
+    if (status == LOAM_OK && lm_schema_check(schema, body, "body", &err) != LOAM_OK)
+        __builtin_trap();
     if (status != LOAM_OK && (status != LOAM_INVALID || !err.message[0])) __builtin_trap();
     json_decref(body);
     return 0;

@@ -10,6 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     loam_error err;
     lm_tokenizer_spec spec;
     lm_str text = {(const char *)bytes, size};
-    if (lm_tokenizer_read_sentencepiece(text, "fuzz", &spec, &err) == LOAM_OK) use_tokenizer(&spec, text);
+    if (lm_tokenizer_read_sentencepiece(text, "fuzz", &spec, &err) == LOAM_OK)
+        use_tokenizer(&spec, text);
     return 0;
 }

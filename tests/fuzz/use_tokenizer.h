@@ -9,8 +9,10 @@ static inline void round_trip(const lm_tokenizer *tokenizer, lm_str text) {
     lm_vec_i32 ids = {0};
     lm_buf decoded;
     lm_buf_init(&decoded, 1 << 24);
-    loam_status status = lm_tokenizer_encode(tokenizer, text, (lm_encode_options){true, true}, &ids, &err);
-    if (status == LOAM_OK) status = lm_tokenizer_decode(tokenizer, ids.ptr, ids.len, &decoded, &err);
+    loam_status status =
+        lm_tokenizer_encode(tokenizer, text, (lm_encode_options){true, true}, &ids, &err);
+    if (status == LOAM_OK)
+        status = lm_tokenizer_decode(tokenizer, ids.ptr, ids.len, &decoded, &err);
     LM_ASSERT(status != LOAM_INTERNAL);
     lm_buf_deinit(&decoded);
     lm_vec_deinit(&ids);

@@ -32,7 +32,8 @@ static inline void golden_copy(const char *from, const char *dir, const char *na
 
 /* A Hugging Face folder of this case in a fresh temporary folder. */
 static inline LM_UNUSED char *golden_folder(const char *name, const char *weights) {
-    char *dir = test_temp_dir(), *config = golden_path(name, ".json"), *tensors = golden_path(weights, ".safetensors");
+    char *dir = test_temp_dir(), *config = golden_path(name, ".json"),
+         *tensors = golden_path(weights, ".safetensors");
     golden_copy(config, dir, "config.json");
     golden_copy(tensors, dir, "model.safetensors");
     lm_free(config);
@@ -65,7 +66,8 @@ static inline LM_UNUSED void golden_close(golden_model *g) {
     lm_device_close(g->device);
 }
 
-static inline LM_UNUSED lm_session *golden_session(const golden_model *g, lm_session_options options) {
+static inline LM_UNUSED lm_session *golden_session(const golden_model *g,
+                                                   lm_session_options options) {
     lm_session *session;
     assert_ok(lm_session_new(g->model, &options, &session, &err));
     return session;

@@ -19,14 +19,17 @@ static void check_row(const float *logits, const float *expected, const char *na
     for (int i = 0; i < GOLDEN_VOCAB; i++) {
         double delta = logits[i] - expected[i];
         if (!(delta <= tolerance && delta >= -tolerance))
-            fail_msg("%s: position %d, token %d: %.7g is not %.7g", name, position, i, logits[i], expected[i]);
+            fail_msg("%s: position %d, token %d: %.7g is not %.7g", name, position, i, logits[i],
+                     expected[i]);
     }
 }
 
 /* The first n_prefill tokens at once, the others one by one. */
-static void check_run(const golden_model *g, const float *expected, const char *name, int n_prefill) {
-    lm_session *session = golden_session(
-        g, (lm_session_options){.max_rows = GOLDEN_TOKENS, .max_outs = GOLDEN_TOKENS, .max_context = GOLDEN_TOKENS});
+static void check_run(const golden_model *g, const float *expected, const char *name,
+                      int n_prefill) {
+    lm_session *session = golden_session(g, (lm_session_options){.max_rows = GOLDEN_TOKENS,
+                                                                 .max_outs = GOLDEN_TOKENS,
+                                                                 .max_context = GOLDEN_TOKENS});
     int32_t seq;
     assert_ok(lm_session_seq_new(session, &seq, &err));
     lm_step_row rows[GOLDEN_TOKENS];
@@ -72,6 +75,7 @@ static void test_logits(void **state) {
 int main(void) {
     struct CMUnitTest tests[LM_COUNT_OF(cases)];
     for (size_t i = 0; i < LM_COUNT_OF(cases); i++)
-        tests[i] = (struct CMUnitTest){.name = cases[i].name, .test_func = test_logits, .initial_state = (void *)&cases[i]};
+        tests[i] = (struct CMUnitTest){
+            .name = cases[i].name, .test_func = test_logits, .initial_state = (void *)&cases[i]};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,20 +28,37 @@ static float golden_loss(int i) {
 
 static void open_learner(bool bf16) {
     lm_arch_config config = {.arch = lm_arch_find("llama")};
-    config.hparams = (lm_hparams){.architecture = "llama", .n_layers = 2, .dim = 16, .n_heads = 4, .n_kv_heads = 2,
-                                  .head_dim = 4, .rope_dim = 4, .ffn_dim = 24, .hidden_act = "silu", .vocab_size = VOCAB,
-                                  .context_len = LEN, .rms_norm_eps = 1e-5, .rope_theta = 10000,
-                                  .rope_scaling = {.factor = 1}, .tied_embeddings = true};
+    config.hparams = (lm_hparams){.architecture = "llama",
+                                  .n_layers = 2,
+                                  .dim = 16,
+                                  .n_heads = 4,
+                                  .n_kv_heads = 2,
+                                  .head_dim = 4,
+                                  .rope_dim = 4,
+                                  .ffn_dim = 24,
+                                  .hidden_act = "silu",
+                                  .vocab_size = VOCAB,
+                                  .context_len = LEN,
+                                  .rms_norm_eps = 1e-5,
+                                  .rope_theta = 10000,
+                                  .rope_scaling = {.factor = 1},
+                                  .tied_embeddings = true};
     assert_ok(lm_backend_cpu.open(&(lm_device_options){.n_threads = 2}, &device, &err));
     lm_train_params_options options = {.init_std = 1, .bf16 = bf16};
     assert_ok(lm_train_params_init(&params, device, &config, &options, &err));
     for (int i = 0; i < params.len; i++) {
         const lm_train_param *param = &params.list[i];
-        memcpy(params.weights + param->offset, golden_values("weight", param), (size_t)param->n_elems * sizeof(float));
+        memcpy(params.weights + param->offset, golden_values("weight", param),
+               (size_t)param->n_elems * sizeof(float));
     }
     lm_train_params_round(&params);
-    lm_learner_options learner_options = {.batch_size = BATCH, .seq_len = LEN, .bf16 = bf16, .beta1 = 0.9f, .beta2 = 0.99f,
-                                          .eps = 1e-8f, .weight_decay = 0.1f};
+    lm_learner_options learner_options = {.batch_size = BATCH,
+                                          .seq_len = LEN,
+                                          .bf16 = bf16,
+                                          .beta1 = 0.9f,
+                                          .beta2 = 0.99f,
+                                          .eps = 1e-8f,
+                                          .weight_decay = 0.1f};
     assert_ok(lm_learner_new(&params, &learner_options, &learner, &err));
     for (int i = 0; i < BATCH * LEN; i++) {
         lm_learner_tokens(learner)[i] = (7 * i + 3) % VOCAB;
@@ -57,7 +74,8 @@ static void close_learner(void) {
 
 static int open_golden(void **state) {
     loam_error err;
-    return lm_safetensors_open(LM_GOLDEN_DIR "/../train/step.safetensors", &golden, &err) != LOAM_OK;
+    return lm_safetensors_open(LM_GOLDEN_DIR "/../train/step.safetensors", &golden, &err) !=
+           LOAM_OK;
 }
 
 static int close_golden(void **state) {
@@ -70,7 +88,8 @@ static void compare(const char *kind, const float *values, double atol, double r
     for (int i = 0; i < params.len; i++) {
         const lm_train_param *param = &params.list[i];
         const float *expected = golden_values(kind, param);
-        for (int64_t j = 0; j < param->n_elems; j++) assert_close(values[param->offset + j], expected[j], atol, rtol);
+        for (int64_t j = 0; j < param->n_elems; j++)
+            assert_close(values[param->offset + j], expected[j], atol, rtol);
     }
 }
 
@@ -91,7 +110,8 @@ static void test_optimizer_steps(void **state) {
         lm_learner_update(learner, step, 0.01, 0.5 / norm);
     }
     assert_close(lm_learner_loss(learner), golden_loss(N_STEPS), 5e-5, 0);
-    compare("after", params.weights, 1e-4, 0); /* a step of lr 0.01 turns on the ratio of two small numbers */
+    compare("after", params.weights, 1e-4,
+            0); /* a step of lr 0.01 turns on the ratio of two small numbers */
     close_learner();
 }
 
@@ -105,7 +125,8 @@ static void test_bf16_follows(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_loss_and_gradients), cmocka_unit_test(test_optimizer_steps),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_loss_and_gradients),
+                                       cmocka_unit_test(test_optimizer_steps),
                                        cmocka_unit_test(test_bf16_follows)};
     return cmocka_run_group_tests(tests, open_golden, close_golden);
 }

@@ -28,7 +28,8 @@ int main(int argc, char **argv) {
     while (getline(&line, &capacity, stdin) > 0) {
         unhex(line, &text);
         ids.len = 0;
-        if (lm_tokenizer_encode(tokenizer, lm_buf_view(&text), (lm_encode_options){.parse_special = true}, &ids, &err))
+        if (lm_tokenizer_encode(tokenizer, lm_buf_view(&text),
+                                (lm_encode_options){.parse_special = true}, &ids, &err))
             return fail(&err);
         for (size_t i = 0; i < ids.len; i++) printf("%d ", ids.ptr[i]);
         putchar('\n');

@@ -23,7 +23,8 @@ static lm_generate_options greedy(int64_t max_tokens) {
 
 static void test_counts_and_reasons(void **state) {
     golden_model g = golden_open_gguf("plain", 1);
-    lm_session *session = golden_session(&g, (lm_session_options){.max_rows = 2, .max_context = 20});
+    lm_session *session =
+        golden_session(&g, (lm_session_options){.max_rows = 2, .max_context = 20});
     collected c = {0};
     lm_generate_stats stats;
     lm_generate_options options = greedy(5);
@@ -57,11 +58,13 @@ static void test_refusals(void **state) {
     collected c = {0};
     lm_generate_options options = greedy(5);
     loam_error error = {0};
-    assert_int_equal(lm_generate(session, prompt, 3, &options, collect, &c, NULL, &error), LOAM_LIMIT);
+    assert_int_equal(lm_generate(session, prompt, 3, &options, collect, &c, NULL, &error),
+                     LOAM_LIMIT);
     assert_non_null(strstr(error.message, "3 tokens"));
     assert_non_null(strstr(error.message, "2"));
     assert_status(LOAM_INVALID, lm_generate(session, prompt, 0, &options, collect, &c, NULL, &err));
-    assert_status(LOAM_INVALID, lm_generate(session, (int32_t[]){-1}, 1, &options, collect, &c, NULL, &err));
+    assert_status(LOAM_INVALID,
+                  lm_generate(session, (int32_t[]){-1}, 1, &options, collect, &c, NULL, &err));
     options.sampling.top_p = 2;
     assert_status(LOAM_INVALID, lm_generate(session, prompt, 1, &options, collect, &c, NULL, &err));
     assert_int_equal(c.n, 0);

@@ -27,7 +27,8 @@ static void put_header(lm_buf *out, uint32_t version, uint64_t n_tensors, uint64
     put_u64(out, n_values);
 }
 
-static void put_tensor(lm_buf *out, const char *name, uint32_t type, uint64_t rows, uint64_t cols, uint64_t offset) {
+static void put_tensor(lm_buf *out, const char *name, uint32_t type, uint64_t rows, uint64_t cols,
+                       uint64_t offset) {
     put_str(out, name);
     put_u32(out, 2);
     put_u64(out, cols);
@@ -52,8 +53,8 @@ static void check_refused(lm_buf *bytes, loam_status want, const char *what) {
     loam_error err = {0};
     loam_status status = open_exactly(open_one, bytes, bytes->len, &err);
     if (status != want || !strstr(err.message, what) || strncmp(err.message, "x.gguf: ", 8) != 0)
-        fail_msg("got '%s' (%s), wanted '%s' with '%s'", loam_status_name(status), err.message, loam_status_name(want),
-                 what);
+        fail_msg("got '%s' (%s), wanted '%s' with '%s'", loam_status_name(status), err.message,
+                 loam_status_name(want), what);
     lm_buf_deinit(bytes);
 }
 
@@ -145,7 +146,8 @@ static void test_hostile_counts(void **state) {
     put_u64(&b, UINT64_MAX), put_u32(&b, 0), lm_buf_puts(&b, "xxxxxx");
     check_refused(&b, LOAM_CORRUPT, "a key");
     put_header(&b, 3, 0, 1);
-    put_str(&b, "k"), put_u32(&b, LM_GGUF_ARRAY), put_u32(&b, LM_GGUF_U64), put_u64(&b, UINT64_MAX / 8 + 2);
+    put_str(&b, "k"), put_u32(&b, LM_GGUF_ARRAY), put_u32(&b, LM_GGUF_U64),
+        put_u64(&b, UINT64_MAX / 8 + 2);
     check_refused(&b, LOAM_CORRUPT, "an array");
     put_header(&b, 3, 0, 1);
     put_str(&b, "k"), put_u32(&b, 99), put_u64(&b, 0);
@@ -163,8 +165,8 @@ static void test_nested_arrays_are_bounded(void **state) {
     check_refused(&b, LOAM_CORRUPT, "nested deeper");
 }
 
-static void check_tensor_refused(uint32_t type, uint64_t rows, uint64_t cols, uint64_t offset, loam_status want,
-                                 const char *what) {
+static void check_tensor_refused(uint32_t type, uint64_t rows, uint64_t cols, uint64_t offset,
+                                 loam_status want, const char *what) {
     lm_buf b;
     put_header(&b, 3, 1, 0);
     put_tensor(&b, "w", type, rows, cols, offset);
@@ -207,7 +209,8 @@ static void test_writer_and_reader_agree(void **state) {
     lm_gguf_writer_push_i32(writer, 5);
     assert_ok(lm_gguf_writer_add_tensor(writer, "a", LM_F32, 2, (int64_t[]){2, 3}, &err));
     assert_ok(lm_gguf_writer_add_tensor(writer, "b", LM_BF16, 1, (int64_t[]){3}, &err));
-    assert_status(LOAM_INVALID, lm_gguf_writer_add_tensor(writer, "a", LM_F32, 1, (int64_t[]){1}, &err));
+    assert_status(LOAM_INVALID,
+                  lm_gguf_writer_add_tensor(writer, "a", LM_F32, 1, (int64_t[]){1}, &err));
     assert_ok(lm_gguf_writer_begin(writer, path, &err));
     assert_ok(lm_gguf_writer_write(writer, a, 10, &err)); /* pieces need not end where tensors do */
     assert_ok(lm_gguf_writer_write(writer, (const char *)a + 10, 14, &err));

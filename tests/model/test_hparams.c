@@ -5,8 +5,9 @@
 #include "model/gguf_writer.h"
 #include "model/hparams.h"
 
-#define SIZES                                                                                                          \
-    "\"model_type\":\"llama\",\"num_hidden_layers\":2,\"hidden_size\":64,\"num_attention_heads\":8,"                   \
+#define SIZES                                                                                      \
+    "\"model_type\":\"llama\",\"num_hidden_layers\":2,\"hidden_size\":64,\"num_attention_heads\":" \
+    "8,"                                                                                           \
     "\"intermediate_size\":96,\"vocab_size\":100,\"max_position_embeddings\":256"
 
 static loam_status read_config(const char *text, lm_hparams *out, loam_error *err) {
@@ -22,8 +23,8 @@ static void check_refused(const char *text, loam_status want, const char *what) 
     loam_error err = {0};
     loam_status status = read_config(text, &h, &err);
     if (status != want || !strstr(err.message, what))
-        fail_msg("%s: got '%s' (%s), wanted '%s' with '%s'", text, loam_status_name(status), err.message,
-                 loam_status_name(want), what);
+        fail_msg("%s: got '%s' (%s), wanted '%s' with '%s'", text, loam_status_name(status),
+                 err.message, loam_status_name(want), what);
 }
 
 static void test_defaults_of_a_config(void **state) {
@@ -43,11 +44,11 @@ static void test_defaults_of_a_config(void **state) {
 
 static void test_both_spellings_of_rope(void **state) {
     static const char *const texts[] = {
-        "{" SIZES
-        ",\"rope_theta\":500000.0,\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,"
+        "{" SIZES ",\"rope_theta\":500000.0,\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":"
+                  "8.0,\"low_freq_factor\":1.0,"
         "\"high_freq_factor\":4.0,\"original_max_position_embeddings\":128}}",
-        "{" SIZES
-        ",\"rope_parameters\":{\"rope_theta\":500000.0,\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,"
+        "{" SIZES ",\"rope_parameters\":{\"rope_theta\":500000.0,\"rope_type\":\"llama3\","
+                  "\"factor\":8.0,\"low_freq_factor\":1.0,"
         "\"high_freq_factor\":4.0,\"original_max_position_embeddings\":128}}",
     };
     for (size_t i = 0; i < LM_COUNT_OF(texts); i++) {
@@ -65,15 +66,19 @@ static void test_other_scalings(void **state) {
     lm_hparams h;
     assert_ok(read_config("{" SIZES ",\"rope_scaling\":null}", &h, &err));
     assert_int_equal(h.rope_scaling.kind, LM_ROPE_SCALING_NONE);
-    assert_ok(read_config("{" SIZES ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":4}}", &h, &err));
+    assert_ok(
+        read_config("{" SIZES ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":4}}", &h, &err));
     assert_int_equal(h.rope_scaling.kind, LM_ROPE_SCALING_LINEAR);
     assert_ok(read_config("{" SIZES ",\"rope_scaling\":{\"rope_type\":\"default\"}}", &h, &err));
     assert_int_equal(h.rope_scaling.kind, LM_ROPE_SCALING_NONE);
-    assert_ok(read_config("{" SIZES ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4}}", &h, &err));
+    assert_ok(
+        read_config("{" SIZES ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4}}", &h, &err));
     assert_close(h.rope_scaling.beta_fast, 32, 0, 0);
-    check_refused("{" SIZES ",\"rope_scaling\":{\"type\":\"longrope\"}}", LOAM_UNSUPPORTED, "rope scaling 'longrope'");
+    check_refused("{" SIZES ",\"rope_scaling\":{\"type\":\"longrope\"}}", LOAM_UNSUPPORTED,
+                  "rope scaling 'longrope'");
     check_refused("{" SIZES ",\"rope_scaling\":7}", LOAM_INVALID, "must be an object");
-    check_refused("{" SIZES ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":0}}", LOAM_INVALID, "scaling factor 0");
+    check_refused("{" SIZES ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":0}}", LOAM_INVALID,
+                  "scaling factor 0");
     check_refused("{" SIZES ",\"rope_scaling\":{\"type\":\"llama3\",\"factor\":8}}", LOAM_INVALID,
                   "original_max_position");
 }
@@ -91,7 +96,8 @@ static void test_configs_that_make_no_sense(void **state) {
     check_refused("{" SIZES ",\"partial_rotary_factor\":2}", LOAM_INVALID, "partial_rotary_factor");
     check_refused(
         "{\"model_type\":\"llama\",\"num_hidden_layers\":9223372036854775807,\"hidden_size\":64,"
-        "\"num_attention_heads\":0,\"intermediate_size\":96,\"vocab_size\":100,\"max_position_embeddings\":9}",
+        "\"num_attention_heads\":0,\"intermediate_size\":96,\"vocab_size\":100,\"max_position_"
+        "embeddings\":9}",
         LOAM_INVALID, "number of layers 9223372036854775807");
 }
 
@@ -100,18 +106,22 @@ static lm_gguf *write_gguf(const char *path, int64_t n_freqs, const char *scalin
     static const struct {
         const char *key;
         uint32_t value;
-    } sizes[] = {{"llama.block_count", 2},          {"llama.embedding_length", 64}, {"llama.attention.head_count", 8},
-                 {"llama.feed_forward_length", 96}, {"llama.context_length", 256},  {"llama.vocab_size", 100}};
+    } sizes[] = {{"llama.block_count", 2},          {"llama.embedding_length", 64},
+                 {"llama.attention.head_count", 8}, {"llama.feed_forward_length", 96},
+                 {"llama.context_length", 256},     {"llama.vocab_size", 100}};
     const float freqs[8] = {1, 2, 3, 4};
     lm_gguf_writer *writer = lm_gguf_writer_new();
     lm_gguf *gguf = NULL;
     lm_gguf_writer_add_str(writer, "general.architecture", LM_STR("llama"));
-    for (size_t i = 0; i < LM_COUNT_OF(sizes); i++) lm_gguf_writer_add_u32(writer, sizes[i].key, sizes[i].value);
+    for (size_t i = 0; i < LM_COUNT_OF(sizes); i++)
+        lm_gguf_writer_add_u32(writer, sizes[i].key, sizes[i].value);
     if (scaling) {
         lm_gguf_writer_add_str(writer, "llama.rope.scaling.type", lm_str_of(scaling));
         lm_gguf_writer_add_f32(writer, "llama.rope.scaling.factor", 4);
     }
-    if (n_freqs) assert_ok(lm_gguf_writer_add_tensor(writer, "rope_freqs.weight", LM_F32, 1, &n_freqs, &err));
+    if (n_freqs)
+        assert_ok(
+            lm_gguf_writer_add_tensor(writer, "rope_freqs.weight", LM_F32, 1, &n_freqs, &err));
     assert_ok(lm_gguf_writer_begin(writer, path, &err));
     assert_ok(lm_gguf_writer_write(writer, freqs, (size_t)n_freqs * sizeof *freqs, &err));
     assert_ok(lm_gguf_writer_commit(writer, &err));

@@ -13,8 +13,12 @@ typedef struct fixture {
 static fixture make(int64_t n_blocks, int64_t max_seqs, int64_t max_context) {
     fixture f;
     assert_ok(lm_backend_cpu.open(&(lm_device_options){.n_threads = 1}, &f.device, &err));
-    lm_kv_options options = {.n_layers = N_LAYERS, .row_elems = ROW_ELEMS, .n_blocks = n_blocks, .max_seqs = max_seqs,
-                             .max_context = max_context, .dtype = LM_F32};
+    lm_kv_options options = {.n_layers = N_LAYERS,
+                             .row_elems = ROW_ELEMS,
+                             .n_blocks = n_blocks,
+                             .max_seqs = max_seqs,
+                             .max_context = max_context,
+                             .dtype = LM_F32};
     assert_ok(lm_kv_cache_new(f.device, &options, &f.cache, &err));
     return f;
 }
@@ -34,8 +38,9 @@ static int32_t new_seq(fixture *f, int64_t n_tokens) {
 
 /* The number that a test keeps in the key of one token of the last layer. */
 static float *mark(fixture *f, int32_t seq, int64_t position) {
-    int64_t slot = lm_kv_cache_table(f->cache, seq)[position / LM_KV_BLOCK_TOKENS] * LM_KV_BLOCK_TOKENS +
-                   position % LM_KV_BLOCK_TOKENS;
+    int64_t slot =
+        lm_kv_cache_table(f->cache, seq)[position / LM_KV_BLOCK_TOKENS] * LM_KV_BLOCK_TOKENS +
+        position % LM_KV_BLOCK_TOKENS;
     return (float *)lm_kv_cache_keys(f->cache, N_LAYERS - 1) + slot * ROW_ELEMS;
 }
 
@@ -88,7 +93,8 @@ static void test_fork_shares_then_copies(void **state) {
     *mark(&f, b, 18) = -1;
     assert_true(*mark(&f, a, 18) == 0);
 
-    assert_int_equal(lm_kv_cache_needed(f.cache, a, 1), 0); /* the other owner left: its block is its own again */
+    assert_int_equal(lm_kv_cache_needed(f.cache, a, 1),
+                     0); /* the other owner left: its block is its own again */
     lm_kv_cache_seq_free(f.cache, a);
     assert_int_equal(lm_kv_cache_n_free(f.cache), 6);
     assert_true(*mark(&f, b, 3) == 3);
@@ -121,8 +127,12 @@ static void test_use_allocates_nothing(void **state) {
 
 static void test_absurd_sizes(void **state) {
     fixture f = make(1, 1, 16);
-    lm_kv_options options = {.n_layers = 4096, .row_elems = (int64_t)1 << 30, .n_blocks = INT32_MAX / 16, .max_seqs = 1,
-                             .max_context = 16, .dtype = LM_F32};
+    lm_kv_options options = {.n_layers = 4096,
+                             .row_elems = (int64_t)1 << 30,
+                             .n_blocks = INT32_MAX / 16,
+                             .max_seqs = 1,
+                             .max_context = 16,
+                             .dtype = LM_F32};
     lm_kv_cache *cache = NULL;
     assert_status(LOAM_LIMIT, lm_kv_cache_new(f.device, &options, &cache, &err));
     options.n_blocks = 0;

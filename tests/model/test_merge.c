@@ -11,7 +11,8 @@ static size_t merge_plainly(const lm_merge_table *table, int32_t *ids, size_t n)
         size_t best = n;
         int32_t best_rank = INT32_MAX, best_result = -1, rank, result;
         for (size_t i = 0; i + 1 < n; i++) {
-            if (!lm_merge_table_get(table, ids[i], ids[i + 1], &rank, &result) || rank >= best_rank) continue;
+            if (!lm_merge_table_get(table, ids[i], ids[i + 1], &rank, &result) || rank >= best_rank)
+                continue;
             best = i, best_rank = rank, best_result = result;
         }
         if (best == n) return n;
@@ -33,7 +34,8 @@ static lm_merge_table *random_table(lm_rng *rng) {
     return table;
 }
 
-static void check_one(const lm_merge_table *table, lm_merger *merger, const int32_t *letters, size_t n) {
+static void check_one(const lm_merge_table *table, lm_merger *merger, const int32_t *letters,
+                      size_t n) {
     int32_t want[MAX_SYMBOLS];
     memcpy(want, letters, n * sizeof *want);
     size_t n_want = merge_plainly(table, want, n), n_got = 0;
@@ -87,6 +89,7 @@ static void test_table(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_equals_the_definition), cmocka_unit_test(test_table)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_equals_the_definition),
+                                       cmocka_unit_test(test_table)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,10 +39,18 @@ static void test_refusals_say_why(void **state) {
         loam_status status;
         const char *words[3];
     } cases[] = {
-        {"\"intermediate_size\": 16", "\"intermediate_size\": 20", LOAM_INVALID,
+        {"\"intermediate_size\": 16",
+         "\"intermediate_size\": 20",
+         LOAM_INVALID,
          {"mlp.gate_proj.weight", "[16, 16]", "[20, 16]"}},
-        {"\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3", LOAM_NOT_FOUND, {"model.layers.2."}},
-        {"\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1", LOAM_UNSUPPORTED, {"model.layers.1.", "no place"}},
+        {"\"num_hidden_layers\": 2",
+         "\"num_hidden_layers\": 3",
+         LOAM_NOT_FOUND,
+         {"model.layers.2."}},
+        {"\"num_hidden_layers\": 2",
+         "\"num_hidden_layers\": 1",
+         LOAM_UNSUPPORTED,
+         {"model.layers.1.", "no place"}},
         {"\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true", LOAM_OK, {""}},
         {"\"model_type\": \"llama\"", "\"model_type\": \"mistral\"", LOAM_OK, {""}},
         {"\"model_type\": \"llama\"", "\"model_type\": \"mamba\"", LOAM_UNSUPPORTED, {"mamba"}},
@@ -56,7 +64,8 @@ static void test_refusals_say_why(void **state) {
         if (error.status != cases[i].status)
             fail_msg("%s: %s: %s", cases[i].to, loam_status_name(error.status), error.message);
         for (int w = 0; w < 3 && cases[i].words[w]; w++) {
-            if (!strstr(error.message, cases[i].words[w])) fail_msg("'%s' is not in '%s'", cases[i].words[w], error.message);
+            if (!strstr(error.message, cases[i].words[w]))
+                fail_msg("'%s' is not in '%s'", cases[i].words[w], error.message);
         }
     }
 }
@@ -85,7 +94,8 @@ static void test_unknown_architecture_hints_at_known_ones(void **state) {
 
 /* A NaN is found when asked for; it sits in the last tensor of the file. */
 static void test_check_finds_nan(void **state) {
-    char *source = golden_path("plain", ".gguf"), *bytes, *dir = test_temp_dir(), *path = lm_path_join(dir, "nan.gguf");
+    char *source = golden_path("plain", ".gguf"), *bytes, *dir = test_temp_dir(),
+         *path = lm_path_join(dir, "nan.gguf");
     size_t size;
     assert_ok(lm_file_read(source, 1 << 20, &bytes, &size, &err));
     memset(bytes + size - 8, 0xff, 4);
@@ -96,7 +106,9 @@ static void test_check_finds_nan(void **state) {
     lm_model_free(model);
     model = NULL;
     loam_error error = {0};
-    assert_int_equal(lm_model_open(path, device, &(lm_model_options){.check_weights = true}, &model, &error), LOAM_CORRUPT);
+    assert_int_equal(
+        lm_model_open(path, device, &(lm_model_options){.check_weights = true}, &model, &error),
+        LOAM_CORRUPT);
     assert_non_null(strstr(error.message, "nan"));
     assert_null(model);
     lm_device_close(device);
@@ -108,9 +120,11 @@ static void test_check_finds_nan(void **state) {
 }
 
 static void test_recommended_sampling(void **state) {
-    char *dir = golden_folder("biased", "biased"), *path = lm_path_join(dir, "generation_config.json");
+    char *dir = golden_folder("biased", "biased"),
+         *path = lm_path_join(dir, "generation_config.json");
     const char *texts[] = {"{\"temperature\": 0.6, \"top_k\": 20}",
-                           "{\"do_sample\": true, \"temperature\": 0.6, \"top_k\": 20, \"top_p\": 0.95, \"min_p\": null}"};
+                           "{\"do_sample\": true, \"temperature\": 0.6, \"top_k\": 20, \"top_p\": "
+                           "0.95, \"min_p\": null}"};
     for (int i = 0; i < 2; i++) {
         assert_ok(lm_file_write_atomic(path, texts[i], strlen(texts[i]), &err));
         golden_model g = golden_open(dir, 1);
@@ -132,11 +146,14 @@ static void test_packing_changes_no_bit(void **state) {
     float logits[2][GOLDEN_VOCAB];
     for (int i = 0; i < 2; i++) {
         golden_model g = {.device = device};
-        assert_ok(lm_model_open(path, device, &(lm_model_options){.no_pack = i == 0}, &g.model, &err));
+        assert_ok(
+            lm_model_open(path, device, &(lm_model_options){.no_pack = i == 0}, &g.model, &err));
         lm_session *session = golden_session(&g, (lm_session_options){0});
         int32_t seq;
         assert_ok(lm_session_seq_new(session, &seq, &err));
-        lm_step_row rows[3] = {{.token = 3, .seq = seq}, {.token = 4, .seq = seq}, {.token = 5, .seq = seq, .want_logits = true}};
+        lm_step_row rows[3] = {{.token = 3, .seq = seq},
+                               {.token = 4, .seq = seq},
+                               {.token = 5, .seq = seq, .want_logits = true}};
         assert_ok(lm_session_step(session, rows, 3, &err));
         memcpy(logits[i], lm_session_logits(session, 0), sizeof logits[i]);
         lm_session_free(session);

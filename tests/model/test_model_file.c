@@ -45,11 +45,13 @@ static void test_both_formats_agree(void **state) {
     assert_int_equal(lm_model_file_hparams(gguf)->rope_layout, LM_ROPE_INTERLEAVED);
     assert_int_equal(lm_model_file_hparams(folder)->rope_layout, LM_ROPE_HALF_SPLIT);
     assert_ok(lm_model_file_weight(gguf, "blk.0.ffn_up.weight", 2, (int64_t[]){172, 64}, &a, &err));
-    assert_ok(lm_model_file_weight(folder, "model.layers.0.mlp.up_proj.weight", 2, (int64_t[]){172, 64}, &b, &err));
+    assert_ok(lm_model_file_weight(folder, "model.layers.0.mlp.up_proj.weight", 2,
+                                   (int64_t[]){172, 64}, &b, &err));
     assert_int_equal(a.dtype, LM_F32);
     assert_memory_equal(a.data, b.data, 172 * 64 * 4);
     assert_status(LOAM_NOT_FOUND, lm_model_file_weight(gguf, "no", 1, (int64_t[]){1}, &a, &err));
-    assert_status(LOAM_INVALID, lm_model_file_weight(gguf, "blk.0.ffn_up.weight", 2, (int64_t[]){64, 172}, &a, &err));
+    assert_status(LOAM_INVALID, lm_model_file_weight(gguf, "blk.0.ffn_up.weight", 2,
+                                                     (int64_t[]){64, 172}, &a, &err));
     lm_model_file_close(gguf);
     lm_model_file_close(folder);
     lm_free(gguf_path);

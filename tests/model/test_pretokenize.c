@@ -40,13 +40,19 @@ static void test_case_is_ignored_where_it_should(void **state) {
 
 /* U+180E is a letter-like mark since Unicode 6.3, no white space. */
 static void test_white_space_is_unicodes(void **state) {
-    check_cut("gpt-2", LM_STR("a\xe1\xa0\x8e" "b"), "a|\xe1\xa0\x8e|b");
+    check_cut("gpt-2",
+              LM_STR("a\xe1\xa0\x8e"
+                     "b"),
+              "a|\xe1\xa0\x8e|b");
     check_cut("gpt-2", LM_STR("a\xe1\xa0\x8e!"), "a|\xe1\xa0\x8e!");
     check_cut("gpt-2", LM_STR("a\xe2\x80\x83!"), "a|\xe2\x80\x83|!");
 }
 
 static void test_broken_utf8_stands_apart(void **state) {
-    check_cut("gpt-2", LM_STR("a\xff\xfe" "b \xe2\x96"), "a|\xff\xfe|b| |\xe2\x96");
+    check_cut("gpt-2",
+              LM_STR("a\xff\xfe"
+                     "b \xe2\x96"),
+              "a|\xff\xfe|b| |\xe2\x96");
     check_cut("gpt-2", LM_STR(""), "");
 }
 

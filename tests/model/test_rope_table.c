@@ -12,17 +12,25 @@ typedef struct golden_table {
 } golden_table;
 
 static const golden_table tables[] = {
-#define ROPE_TABLE(kind, head_dim, context_len, original, context, theta, factor, scale, ...)       \
-    {LM_ROPE_SCALING_##kind, head_dim, context_len, original, context, theta, factor, scale, (const float[]){__VA_ARGS__}},
+#define ROPE_TABLE(kind, head_dim, context_len, original, context, theta, factor, scale, ...)     \
+    {LM_ROPE_SCALING_##kind,      head_dim, context_len, original, context, theta, factor, scale, \
+     (const float[]){__VA_ARGS__}},
 #include "golden/llama/rope_tables.inc"
 #undef ROPE_TABLE
 };
 
 static lm_hparams hparams_of(const golden_table *t) {
     return (lm_hparams){
-        .rope_dim = t->head_dim, .context_len = t->context_len, .rope_theta = t->theta,
-        .rope_scaling = {.kind = t->kind, .factor = t->factor, .original_context_len = t->original_context_len,
-                         .low_freq_factor = 1, .high_freq_factor = 4, .beta_fast = 32, .beta_slow = 1},
+        .rope_dim = t->head_dim,
+        .context_len = t->context_len,
+        .rope_theta = t->theta,
+        .rope_scaling = {.kind = t->kind,
+                         .factor = t->factor,
+                         .original_context_len = t->original_context_len,
+                         .low_freq_factor = 1,
+                         .high_freq_factor = 4,
+                         .beta_fast = 32,
+                         .beta_slow = 1},
     };
 }
 
@@ -34,12 +42,15 @@ static void test_tables(void **state) {
         assert_ok(lm_rope_check(&hp, &err));
         lm_rope_table(&hp, tables[i].context, inv_freq, &scale);
         assert_close(scale, tables[i].scale, 0, 1e-6);
-        for (int64_t j = 0; j < hp.rope_dim / 2; j++) assert_close(inv_freq[j], tables[i].inv_freq[j], 0, 2e-6);
+        for (int64_t j = 0; j < hp.rope_dim / 2; j++)
+            assert_close(inv_freq[j], tables[i].inv_freq[j], 0, 2e-6);
     }
 }
 
 static void test_factors_divide(void **state) {
-    lm_hparams hp = {.rope_dim = 4, .context_len = 16, .rope_theta = 100,
+    lm_hparams hp = {.rope_dim = 4,
+                     .context_len = 16,
+                     .rope_theta = 100,
                      .rope_freq_factors = (const float[]){1, 4}};
     float inv_freq[2], scale;
     lm_rope_table(&hp, 16, inv_freq, &scale);

@@ -28,13 +28,14 @@ static void check_refused(const char *header, size_t n_data, loam_status want, c
     loam_error err = {0};
     loam_status status = open_exactly(open_one, &b, b.len, &err);
     if (status != want || err.status != want || !strstr(err.message, what))
-        fail_msg("%s: got '%s' (%s), wanted '%s' with '%s'", header, loam_status_name(status), err.message,
-                 loam_status_name(want), what);
+        fail_msg("%s: got '%s' (%s), wanted '%s' with '%s'", header, loam_status_name(status),
+                 err.message, loam_status_name(want), what);
     lm_buf_deinit(&b);
 }
 
-#define TWO_TENSORS                                                                                                    \
-    "{\"__metadata__\":{\"format\":\"pt\"},\"b\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[24,28]},"         \
+#define TWO_TENSORS                                                                         \
+    "{\"__metadata__\":{\"format\":\"pt\"},\"b\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_" \
+    "offsets\":[24,28]},"                                                                   \
     "\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}}"
 
 static void test_reads_what_is_there(void **state) {
@@ -47,7 +48,8 @@ static void test_reads_what_is_there(void **state) {
     assert_int_equal(a->shape[1], 3);
     assert_int_equal((uintptr_t)a->data % 4, 0); /* whatever the header's length */
     assert_int_equal(((const uint8_t *)a->data)[5], 5);
-    assert_int_equal(((const uint8_t *)lm_stored_tensors_find(lm_safetensors_tensors(file), "b")->data)[0], 24);
+    assert_int_equal(
+        ((const uint8_t *)lm_stored_tensors_find(lm_safetensors_tensors(file), "b")->data)[0], 24);
     assert_null(lm_stored_tensors_find(lm_safetensors_tensors(file), "__metadata__"));
     assert_true(lm_str_is(lm_safetensors_metadata(file, "format"), "pt"));
     assert_int_equal(lm_safetensors_metadata(file, "absent").len, 0);
@@ -91,25 +93,32 @@ static void test_hostile_headers(void **state) {
     check_refused("{", 0, LOAM_CORRUPT, "not valid JSON");
     check_refused("{\"w\":1}", 0, LOAM_CORRUPT, "tensor 'w'");
     check_refused("{\"__metadata__\":1}", 0, LOAM_CORRUPT, "__metadata__");
-    check_refused(ONE("\"shape\":[1],\"data_offsets\":[0,4]"), 4, LOAM_CORRUPT, "'dtype' is missing");
-    check_refused(ONE("\"dtype\":\"F4\",\"shape\":[1],\"data_offsets\":[0,4]"), 4, LOAM_UNSUPPORTED, "'F4'");
-    check_refused(ONE("\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]"), 4, LOAM_CORRUPT, "too large");
+    check_refused(ONE("\"shape\":[1],\"data_offsets\":[0,4]"), 4, LOAM_CORRUPT,
+                  "'dtype' is missing");
+    check_refused(ONE("\"dtype\":\"F4\",\"shape\":[1],\"data_offsets\":[0,4]"), 4, LOAM_UNSUPPORTED,
+                  "'F4'");
+    check_refused(ONE("\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]"), 4, LOAM_CORRUPT,
+                  "too large");
     check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1.5],\"data_offsets\":[0,4]"), 4, LOAM_CORRUPT,
                   "must hold integers");
-    check_refused(ONE("\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,4]"), 4, LOAM_CORRUPT,
-                  "[4294967296, 4294967296] is too large");
-    check_refused(ONE("\"dtype\":\"F64\",\"shape\":[2305843009213693952],\"data_offsets\":[0,4]"), 4, LOAM_CORRUPT,
-                  "too large");
-    check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,4]"), 4, LOAM_UNSUPPORTED,
-                  "9 dimensions");
+    check_refused(ONE("\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,4]"),
+                  4, LOAM_CORRUPT, "[4294967296, 4294967296] is too large");
+    check_refused(ONE("\"dtype\":\"F64\",\"shape\":[2305843009213693952],\"data_offsets\":[0,4]"),
+                  4, LOAM_CORRUPT, "too large");
+    check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,4]"), 4,
+                  LOAM_UNSUPPORTED, "9 dimensions");
     check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,8]"), 8, LOAM_CORRUPT,
                   "takes 4 bytes, its range has 8");
-    check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,0]"), 4, LOAM_CORRUPT, "no range");
-    check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[-4,0]"), 4, LOAM_CORRUPT, "no range");
+    check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,0]"), 4, LOAM_CORRUPT,
+                  "no range");
+    check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[-4,0]"), 4, LOAM_CORRUPT,
+                  "no range");
     check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]"), 3, LOAM_CORRUPT,
                   "ends at byte 4 of the data, the file has 3");
-    check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]"), 4, LOAM_CORRUPT, "two integers");
-    check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]"), 5, LOAM_CORRUPT, "1 bytes at the end");
+    check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]"), 4, LOAM_CORRUPT,
+                  "two integers");
+    check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]"), 5, LOAM_CORRUPT,
+                  "1 bytes at the end");
     check_refused(ONE("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]"), 8, LOAM_CORRUPT,
                   "4 bytes before tensor 'w'");
 #undef ONE
@@ -159,12 +168,15 @@ static void test_shards(void **state) {
     lm_hf_folder_close(folder);
     check_index_refused(dir, "{}", "no object 'weight_map'");
     check_index_refused(dir, "{\"weight_map\":{\"a\":7}}", "no file for tensor 'a'");
-    check_index_refused(dir, "{\"weight_map\":{\"a\":\"../m-1.safetensors\"}}", "no file of the folder");
+    check_index_refused(dir, "{\"weight_map\":{\"a\":\"../m-1.safetensors\"}}",
+                        "no file of the folder");
     check_index_refused(dir, "{\"weight_map\":{\"a\":\"/etc/passwd\"}}", "no file of the folder");
-    check_index_refused(dir, "{\"weight_map\":{\"b\":\"m-1.safetensors\"}}", "tensor 'b' in m-1.safetensors");
+    check_index_refused(dir, "{\"weight_map\":{\"b\":\"m-1.safetensors\"}}",
+                        "tensor 'b' in m-1.safetensors");
     check_index_refused(dir, "{\"weight_map\":{\"a\":\"m-3.safetensors\"}}", "m-3.safetensors");
     write_one(dir, "m-2.safetensors", "a", 2);
-    check_index_refused(dir, "{\"weight_map\":{\"a\":\"m-1.safetensors\",\"b\":\"m-2.safetensors\"}}",
+    check_index_refused(dir,
+                        "{\"weight_map\":{\"a\":\"m-1.safetensors\",\"b\":\"m-2.safetensors\"}}",
                         "'a' is there twice");
     assert_ok(lm_file_remove_tree(dir, &err));
     lm_free(dir);
@@ -173,9 +185,12 @@ static void test_shards(void **state) {
 static void test_writer_refuses_what_readers_would(void **state) {
     lm_safetensors_writer *writer = lm_safetensors_writer_new();
     assert_ok(lm_safetensors_writer_add_tensor(writer, "h", LM_F16, 1, (int64_t[]){3}, &err));
-    assert_status(LOAM_INVALID, lm_safetensors_writer_add_tensor(writer, "f", LM_F32, 1, (int64_t[]){1}, &err));
-    assert_status(LOAM_INVALID, lm_safetensors_writer_add_tensor(writer, "h", LM_F16, 1, (int64_t[]){1}, &err));
-    assert_status(LOAM_UNSUPPORTED, lm_safetensors_writer_add_tensor(writer, "q", LM_Q8_0, 1, (int64_t[]){32}, &err));
+    assert_status(LOAM_INVALID,
+                  lm_safetensors_writer_add_tensor(writer, "f", LM_F32, 1, (int64_t[]){1}, &err));
+    assert_status(LOAM_INVALID,
+                  lm_safetensors_writer_add_tensor(writer, "h", LM_F16, 1, (int64_t[]){1}, &err));
+    assert_status(LOAM_UNSUPPORTED,
+                  lm_safetensors_writer_add_tensor(writer, "q", LM_Q8_0, 1, (int64_t[]){32}, &err));
     lm_safetensors_writer_free(writer);
 }
 

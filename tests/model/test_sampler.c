@@ -20,7 +20,8 @@ static lm_sample sample_once(lm_sampler_options options, const float *logits, in
 }
 
 /* How often each of n tokens comes in `draws` draws. */
-static void count_draws(lm_sampler_options options, const float *logits, int64_t n, int draws, int *counts) {
+static void count_draws(lm_sampler_options options, const float *logits, int64_t n, int draws,
+                        int *counts) {
     lm_sampler *sampler;
     lm_sample out;
     float copy[64];
@@ -37,7 +38,8 @@ static void count_draws(lm_sampler_options options, const float *logits, int64_t
 static void test_greedy(void **state) {
     lm_sampler_options o = plain;
     o.temperature = 0;
-    assert_int_equal(sample_once(o, (float[]){1, 5, 5, 2}, 4).token, 1); /* lowest id among equals */
+    assert_int_equal(sample_once(o, (float[]){1, 5, 5, 2}, 4).token,
+                     1); /* lowest id among equals */
     assert_int_equal(sample_once(o, (float[]){NAN, -7, -INFINITY}, 3).token, 1);
     o.temperature = 1;
     o.top_k = 1;
@@ -52,7 +54,8 @@ static void test_frequencies_follow_softmax(void **state) {
     lm_sampler_options o = plain;
     o.temperature = 0.5f; /* squares the ratios */
     count_draws(o, logits, 4, 20000, counts);
-    for (int i = 0; i < 4; i++) assert_close(counts[i] / 20000.0, (i + 1) * (i + 1) / 30.0, 0.015, 0);
+    for (int i = 0; i < 4; i++)
+        assert_close(counts[i] / 20000.0, (i + 1) * (i + 1) / 30.0, 0.015, 0);
 }
 
 static void test_filters(void **state) {
@@ -92,7 +95,8 @@ static void test_penalties(void **state) {
     lm_sampler_accept_prompt(sampler, (int32_t[]){0, 99, -1}, 3);
     assert_ok(lm_sampler_sample(sampler, (float[]){5, 3, 2, 1}, &out, &err)); /* 5 / 2 */
     assert_int_equal(out.token, 1);
-    assert_ok(lm_sampler_sample(sampler, (float[]){-1, -2, -3, -3.5f}, &out, &err)); /* -2, -4, -3, -3.5 */
+    assert_ok(lm_sampler_sample(sampler, (float[]){-1, -2, -3, -3.5f}, &out,
+                                &err)); /* -2, -4, -3, -3.5 */
     assert_int_equal(out.token, 0);
     lm_sampler_free(sampler);
 
@@ -100,8 +104,10 @@ static void test_penalties(void **state) {
     o.frequency_penalty = 1;
     o.presence_penalty = 0.5f;
     assert_ok(lm_sampler_new(&o, 2, &sampler, &err));
-    lm_sampler_accept_prompt(sampler, (int32_t[]){0, 0, 0, 0}, 4); /* the prompt does not count for these */
-    const int expected[] = {0, 0, 1, 0, 1}; /* token 0 loses 1.5, 2.5, ...: 3, 1.5, 0.5, then even with token 1 */
+    lm_sampler_accept_prompt(sampler, (int32_t[]){0, 0, 0, 0},
+                             4); /* the prompt does not count for these */
+    const int expected[] = {
+        0, 0, 1, 0, 1}; /* token 0 loses 1.5, 2.5, ...: 3, 1.5, 0.5, then even with token 1 */
     for (int i = 0; i < 5; i++) {
         assert_ok(lm_sampler_sample(sampler, (float[]){3, 1.25f}, &out, &err));
         if (i < 4) assert_int_equal(out.token, expected[i]);
@@ -116,7 +122,8 @@ static void test_biases(void **state) {
     o.n_biases = 2;
     assert_int_equal(sample_once(o, (float[]){9, 1, 2, 1}, 4).token, 3);
     o.logprobs = true; /* of the model, not of the biased choice */
-    assert_close(sample_once(o, (float[]){9, 1, 2, 1}, 4).logprob, 1 - 9 - log1p(2 * exp(-8) + exp(-7)), 1e-5, 0);
+    assert_close(sample_once(o, (float[]){9, 1, 2, 1}, 4).logprob,
+                 1 - 9 - log1p(2 * exp(-8) + exp(-7)), 1e-5, 0);
 }
 
 static void test_logprobs(void **state) {
@@ -176,7 +183,8 @@ static void test_cuts_equal_sorting(void **state) {
         lm_cut_apply(lm_cut_by_mass(p, N, mass), kept, N);
         for (int i = 0; i < N; i++) {
             bool near = fabs(reached - mass) < 1e-9; /* rounding may decide either way */
-            if (!near) assert_true(kept[order[i] - p] == (reached < mass || i == 0 ? *order[i] : 0));
+            if (!near)
+                assert_true(kept[order[i] - p] == (reached < mass || i == 0 ? *order[i] : 0));
             reached += *order[i];
         }
     }
@@ -185,8 +193,13 @@ static void test_cuts_equal_sorting(void **state) {
 static void test_sampling_allocates_nothing(void **state) {
     lm_sampler *sampler;
     lm_sample out;
-    lm_sampler_options o = {.temperature = 0.9f, .top_k = 10, .top_p = 0.9f, .min_p = 0.01f, .repetition_penalty = 1.1f,
-                            .frequency_penalty = 0.1f, .n_top_logprobs = 5};
+    lm_sampler_options o = {.temperature = 0.9f,
+                            .top_k = 10,
+                            .top_p = 0.9f,
+                            .min_p = 0.01f,
+                            .repetition_penalty = 1.1f,
+                            .frequency_penalty = 0.1f,
+                            .n_top_logprobs = 5};
     float logits[300];
     assert_ok(lm_sampler_new(&o, 300, &sampler, &err));
     uint64_t before = lm_mem_n_allocs();
@@ -218,7 +231,11 @@ static void test_options_are_checked(void **state) {
         {{.temperature = 1, .top_p = 1, .repetition_penalty = 0}, "repetition_penalty"},
         {{.temperature = 1, .top_p = 1, .repetition_penalty = 1, .n_top_logprobs = 21}, "logprobs"},
         {{.temperature = 1, .top_p = 1, .repetition_penalty = 1, .top_k = -1}, "top_k"},
-        {{.temperature = 1, .top_p = 1, .repetition_penalty = 1, .biases = (lm_logit_bias[]){{.token = 9}}, .n_biases = 1},
+        {{.temperature = 1,
+          .top_p = 1,
+          .repetition_penalty = 1,
+          .biases = (lm_logit_bias[]){{.token = 9}},
+          .n_biases = 1},
          "bias"},
     };
     for (size_t i = 0; i < LM_COUNT_OF(wrong); i++) {

@@ -15,10 +15,12 @@ static int32_t new_seq(lm_session *session) {
 }
 
 /* Appends golden tokens [begin, end) to a sequence in one step, beside `others` rows of another sequence. */
-static void append(lm_session *session, int32_t seq, int begin, int end, int32_t other, int n_others, trace *out) {
+static void append(lm_session *session, int32_t seq, int begin, int end, int32_t other,
+                   int n_others, trace *out) {
     lm_step_row rows[128];
     int n = 0;
-    for (int i = 0; i < n_others; i++) rows[n++] = (lm_step_row){.token = (i * 5 + begin) % GOLDEN_VOCAB, .seq = other};
+    for (int i = 0; i < n_others; i++)
+        rows[n++] = (lm_step_row){.token = (i * 5 + begin) % GOLDEN_VOCAB, .seq = other};
     for (int i = begin; i < end; i++)
         rows[n++] = (lm_step_row){.token = golden_token(i), .seq = seq, .want_logits = true};
     assert_ok(lm_session_step(session, rows, n, &err));
@@ -48,7 +50,8 @@ static void test_same_bits_however_cut(void **state) {
         trace whole = run_in_chunks(1, GOLDEN_TOKENS, 0, dtypes[d]);
         const struct {
             int n_threads, chunk, n_others;
-        } ways[] = {{1, 1, 0}, {1, 3, 0}, {2, 16, 0}, {3, 64, 0}, {2, 1, 8}, {3, 3, 11}, {1, 16, 16}, {2, 48, 7}};
+        } ways[] = {{1, 1, 0}, {1, 3, 0},  {2, 16, 0},  {3, 64, 0},
+                    {2, 1, 8}, {3, 3, 11}, {1, 16, 16}, {2, 48, 7}};
         for (size_t i = 0; i < LM_COUNT_OF(ways); i++) {
             trace t = run_in_chunks(ways[i].n_threads, ways[i].chunk, ways[i].n_others, dtypes[d]);
             assert_memory_equal(&whole, &t, sizeof t);
@@ -69,7 +72,8 @@ static void test_fork_and_truncate_go_on_as_if_alone(void **state) {
 
     lm_session_seq_truncate(session, a, 10);
     append(session, a, 10, GOLDEN_TOKENS, b, 3, &forked); /* 3 other rows go to b */
-    assert_memory_equal(whole.logits[10], forked.logits[10], sizeof(float) * GOLDEN_VOCAB * (GOLDEN_TOKENS - 10));
+    assert_memory_equal(whole.logits[10], forked.logits[10],
+                        sizeof(float) * GOLDEN_VOCAB * (GOLDEN_TOKENS - 10));
     lm_session_seq_free(session, a);
     lm_session_seq_free(session, b);
     assert_int_equal(lm_session_n_free_blocks(session), lm_session_n_blocks(session));
@@ -95,7 +99,8 @@ static void test_steps_allocate_nothing(void **state) {
 static void test_refusals(void **state) {
     golden_model g = golden_open_gguf("plain", 1);
     lm_session *session = golden_session(
-        &g, (lm_session_options){.max_rows = 32, .max_outs = 2, .max_seqs = 3, .max_context = 40, .n_blocks = 3});
+        &g, (lm_session_options){
+                .max_rows = 32, .max_outs = 2, .max_seqs = 3, .max_context = 40, .n_blocks = 3});
     int32_t a = new_seq(session), b = new_seq(session);
     lm_step_row rows[40];
     for (int i = 0; i < 40; i++) rows[i] = (lm_step_row){.token = 1, .seq = i < 17 ? a : b};
@@ -113,10 +118,12 @@ static void test_refusals(void **state) {
     assert_status(LOAM_INVALID, lm_session_step(session, rows, 3, &err));
     for (int i = 0; i < 3; i++) rows[i].want_logits = false;
 
-    for (int i = 0; i < 32; i++) rows[i].seq = i < 1 ? a : b; /* a needs 1 block, b 2, and 2 are free */
+    for (int i = 0; i < 32; i++)
+        rows[i].seq = i < 1 ? a : b; /* a needs 1 block, b 2, and 2 are free */
     assert_status(LOAM_LIMIT, lm_session_step(session, rows, 32, &err));
     for (int i = 0; i < 25; i++) rows[i].seq = a;
-    assert_status(LOAM_LIMIT, lm_session_step(session, rows, 25, &err)); /* 16 + 25 exceed the context */
+    assert_status(LOAM_LIMIT,
+                  lm_session_step(session, rows, 25, &err)); /* 16 + 25 exceed the context */
     assert_int_equal(lm_session_seq_len(session, a), 16);
     assert_int_equal(lm_session_seq_len(session, b), 0);
     assert_int_equal(lm_session_n_free_blocks(session), 2);

@@ -16,14 +16,16 @@ static lm_tokenizer *open_shared(const char *name) {
 
 /* The same vocabulary from GGUF, tokenizer.json, tokenizer.model, and the folder. */
 static void test_every_source_agrees(void **state) {
-    static const char *const names[] = {"stories260K-f32.gguf", "tokenizer.json", "tokenizer.model", ""};
+    static const char *const names[] = {"stories260K-f32.gguf", "tokenizer.json", "tokenizer.model",
+                                        ""};
     if (!test_data_dir()) skip();
     for (size_t i = 0; i < LM_COUNT_OF(names); i++) {
         char name[128];
         snprintf(name, sizeof name, "models/stories260K/%s", names[i]);
         lm_tokenizer *tokenizer = open_shared(name);
         lm_vec_i32 ids = {0};
-        assert_ok(lm_tokenizer_encode(tokenizer, LM_STR(story), (lm_encode_options){.add_bos = true}, &ids, &err));
+        assert_ok(lm_tokenizer_encode(tokenizer, LM_STR(story),
+                                      (lm_encode_options){.add_bos = true}, &ids, &err));
         assert_int_equal(ids.len, LM_COUNT_OF(story_ids));
         assert_memory_equal(ids.ptr, story_ids, sizeof story_ids);
         assert_int_equal(lm_tokenizer_vocab_size(tokenizer), 512);
@@ -99,12 +101,14 @@ static void check_round_trip(const char *name, bool is_spm) {
     for (int i = 0; i < 3000; i++) {
         random_text(&rng, &text);
         if (is_spm) {
-            while (text.len && memchr(text.ptr, '\0', text.len)) *(char *)memchr(text.ptr, '\0', text.len) = '0';
+            while (text.len && memchr(text.ptr, '\0', text.len))
+                *(char *)memchr(text.ptr, '\0', text.len) = '0';
             spell_as_spm(&text);
         }
         ids.len = 0;
         lm_buf_reset(&back);
-        assert_ok(lm_tokenizer_encode(tokenizer, lm_buf_view(&text), (lm_encode_options){0}, &ids, &err));
+        assert_ok(
+            lm_tokenizer_encode(tokenizer, lm_buf_view(&text), (lm_encode_options){0}, &ids, &err));
         assert_ok(lm_tokenizer_decode(tokenizer, ids.ptr, ids.len, &back, &err));
         if (!lm_str_equal(lm_buf_view(&back), lm_buf_view(&text)))
             fail_msg("round %d: '%s' came back as '%s'", i, lm_buf_cstr(&text), lm_buf_cstr(&back));
@@ -137,12 +141,14 @@ static void test_stream_holds_half_characters(void **state) {
     assert_string_equal(lm_buf_cstr(&out), "\xc3\xa9");
     lm_detokenizer_push(&stream, 3 + 0xe2, &out);
     lm_detokenizer_push(&stream, 3 + 'A', &out); /* the character never comes */
-    assert_string_equal(lm_buf_cstr(&out), "\xc3\xa9\xe2" "A");
+    assert_string_equal(lm_buf_cstr(&out), "\xc3\xa9\xe2"
+                                           "A");
     lm_detokenizer_push(&stream, 3 + 0xf0, &out);
     lm_detokenizer_push(&stream, 3 + 0x9f, &out);
     assert_int_equal(out.len, 4);
     lm_detokenizer_flush(&stream, &out);
-    assert_string_equal(lm_buf_cstr(&out), "\xc3\xa9\xe2" "A\xf0\x9f");
+    assert_string_equal(lm_buf_cstr(&out), "\xc3\xa9\xe2"
+                                           "A\xf0\x9f");
     lm_buf_deinit(&out);
     lm_tokenizer_free(tokenizer);
 }
@@ -155,7 +161,8 @@ static void test_special_tokens_only_when_asked(void **state) {
     assert_ok(lm_tokenizer_encode(tokenizer, text, (lm_encode_options){0}, &ids, &err));
     for (size_t i = 0; i < ids.len; i++) assert_int_not_equal(ids.ptr[i], 50256);
     ids.len = 0;
-    assert_ok(lm_tokenizer_encode(tokenizer, text, (lm_encode_options){.parse_special = true}, &ids, &err));
+    assert_ok(lm_tokenizer_encode(tokenizer, text, (lm_encode_options){.parse_special = true}, &ids,
+                                  &err));
     assert_int_equal(ids.len, 3);
     assert_int_equal(ids.ptr[1], 50256);
     lm_vec_deinit(&ids);
@@ -164,7 +171,8 @@ static void test_special_tokens_only_when_asked(void **state) {
 
 /* A megabyte of one letter must not take quadratic time. */
 static void test_megabyte_of_one_letter(void **state) {
-    static const char *const names[] = {"vocab/gpt-2.gguf", "vocab/llama-spm.gguf", "models/stories260K"};
+    static const char *const names[] = {"vocab/gpt-2.gguf", "vocab/llama-spm.gguf",
+                                        "models/stories260K"};
     static const char letters[] = {'a', ' ', '\n', '\xff', '<'};
     enum { N = 1 << 20 };
     if (!test_data_dir()) skip();
@@ -193,7 +201,8 @@ static void test_missing_memory_is_reported(void **state) {
         lm_vec_deinit(&ids);
         lm_mem_fail_after(n);
         loam_error err = {0};
-        loam_status status = lm_tokenizer_encode(tokenizer, LM_STR(story), (lm_encode_options){0}, &ids, &err);
+        loam_status status =
+            lm_tokenizer_encode(tokenizer, LM_STR(story), (lm_encode_options){0}, &ids, &err);
         lm_mem_fail_after(0);
         if (status == LOAM_OK) break;
         assert_int_equal(status, LOAM_NO_MEMORY);

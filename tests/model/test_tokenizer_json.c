@@ -2,12 +2,17 @@
 
 #include "model/tokenizer_readers.h"
 
-#define BYTE_LEVEL "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":true}"
-#define SPM_NORMALIZER                                                                                                 \
-    "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\",\"prepend\":\"\xe2\x96\x81\"},"     \
+#define BYTE_LEVEL \
+    "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":true}"
+#define SPM_NORMALIZER                                                                          \
+    "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\",\"prepend\":" \
+    "\"\xe2\x96\x81\"},"                                                                        \
     "{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"\xe2\x96\x81\"}]}"
-#define BPE_MODEL(vocab, merges) "\"model\":{\"type\":\"BPE\",\"vocab\":" vocab ",\"merges\":" merges "}"
-#define SMALL_VOCAB "{\"a\":0,\"b\":1,\"ab\":2,\"\xc4\xa0\":3,\"\xc4\xa0" "ab\":4}"
+#define BPE_MODEL(vocab, merges) \
+    "\"model\":{\"type\":\"BPE\",\"vocab\":" vocab ",\"merges\":" merges "}"
+#define SMALL_VOCAB                                       \
+    "{\"a\":0,\"b\":1,\"ab\":2,\"\xc4\xa0\":3,\"\xc4\xa0" \
+    "ab\":4}"
 #define SMALL_MERGES "[\"a b\",[\"\xc4\xa0\",\"ab\"]]"
 
 static lm_tokenizer *open_text(const char *text) {
@@ -18,8 +23,8 @@ static lm_tokenizer *open_text(const char *text) {
     return tokenizer;
 }
 
-static void check_ids(const lm_tokenizer *tokenizer, const char *text, lm_encode_options options, size_t n,
-                      const int32_t *want) {
+static void check_ids(const lm_tokenizer *tokenizer, const char *text, lm_encode_options options,
+                      size_t n, const int32_t *want) {
     lm_vec_i32 ids = {0};
     assert_ok(lm_tokenizer_encode(tokenizer, lm_str_of(text), options, &ids, &err));
     assert_int_equal(ids.len, n);
@@ -33,18 +38,19 @@ static void check_refused(const char *text, loam_status want, const char *what) 
     loam_status status = lm_tokenizer_read_json(lm_str_of(text), "t.json", &spec, &err);
     if (status == LOAM_OK) lm_tokenizer_spec_deinit(&spec);
     if (status != want || !strstr(err.message, what))
-        fail_msg("%s: got '%s' (%s), wanted '%s' with '%s'", text, loam_status_name(status), err.message,
-                 loam_status_name(want), what);
+        fail_msg("%s: got '%s' (%s), wanted '%s' with '%s'", text, loam_status_name(status),
+                 err.message, loam_status_name(want), what);
 }
 
 static void test_byte_level(void **state) {
-    lm_tokenizer *tokenizer =
-        open_text("{\"added_tokens\":[{\"id\":5,\"content\":\"<s>\",\"special\":true},"
-                  "{\"id\":6,\"content\":\"<mask>\",\"special\":true,\"lstrip\":true,\"rstrip\":true},"
-                  "{\"id\":9,\"content\":\"abab\",\"special\":false}]," BYTE_LEVEL ","
-                  "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\","
-                  "\"type_id\":0}},"
-                  "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}]}," BPE_MODEL(SMALL_VOCAB, SMALL_MERGES) "}");
+    lm_tokenizer *tokenizer = open_text(
+        "{\"added_tokens\":[{\"id\":5,\"content\":\"<s>\",\"special\":true},"
+        "{\"id\":6,\"content\":\"<mask>\",\"special\":true,\"lstrip\":true,\"rstrip\":true},"
+        "{\"id\":9,\"content\":\"abab\",\"special\":false}]," BYTE_LEVEL ","
+        "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":"
+        "\"<s>\","
+        "\"type_id\":0}},"
+        "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}]}," BPE_MODEL(SMALL_VOCAB, SMALL_MERGES) "}");
     lm_encode_options plain = {0}, special = {.parse_special = true}, bos = {.add_bos = true};
     assert_string_equal(lm_tokenizer_kind(tokenizer), "bpe");
     assert_int_equal(lm_tokenizer_vocab_size(tokenizer), 10); /* ids 7 and 8 are holes */
@@ -53,7 +59,8 @@ static void test_byte_level(void **state) {
     assert_true(lm_tokenizer_adds_bos(tokenizer));
     check_ids(tokenizer, "ab ab", plain, 2, (int32_t[]){2, 4});
     check_ids(tokenizer, "ab", bos, 2, (int32_t[]){5, 2});
-    check_ids(tokenizer, "abab ab", plain, 2, (int32_t[]){9, 4}); /* an added token goes before everything */
+    check_ids(tokenizer, "abab ab", plain, 2,
+              (int32_t[]){9, 4}); /* an added token goes before everything */
     check_ids(tokenizer, "a <mask>  b", special, 3, (int32_t[]){0, 6, 1});
     lm_tokenizer_free(tokenizer);
 }
@@ -61,19 +68,21 @@ static void test_byte_level(void **state) {
 static void test_sentencepiece_spellings(void **state) {
     static const char *const prefixes[] = {
         SPM_NORMALIZER,
-        "\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"\xe2\x96\x81\",\"prepend_scheme\":\"first\","
+        "\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"\xe2\x96\x81\",\"prepend_"
+        "scheme\":\"first\","
         "\"split\":false}",
     };
     for (size_t i = 0; i < LM_COUNT_OF(prefixes); i++) {
-        char *text = lm_asprintf(
-            "{%s,\"model\":{\"byte_fallback\":true,\"unk_token\":\"<unk>\",\"vocab\":{\"<unk>\":0,\"<0xC3>\":1,"
-            "\"<0xA9>\":2,\"\xe2\x96\x81\":3,\"a\":4,\"\xe2\x96\x81"
-            "a\":5},\"merges\":[\"\xe2\x96\x81 a\"]}}",
-            prefixes[i]);
+        char *text = lm_asprintf("{%s,\"model\":{\"byte_fallback\":true,\"unk_token\":\"<unk>\","
+                                 "\"vocab\":{\"<unk>\":0,\"<0xC3>\":1,"
+                                 "\"<0xA9>\":2,\"\xe2\x96\x81\":3,\"a\":4,\"\xe2\x96\x81"
+                                 "a\":5},\"merges\":[\"\xe2\x96\x81 a\"]}}",
+                                 prefixes[i]);
         lm_tokenizer *tokenizer = open_text(text);
         assert_string_equal(lm_tokenizer_kind(tokenizer), "spm");
         check_ids(tokenizer, "a\xc3\xa9 a", (lm_encode_options){0}, 4, (int32_t[]){5, 1, 2, 5});
-        check_ids(tokenizer, "zz", (lm_encode_options){0}, 2, (int32_t[]){3, 0}); /* one unk for both */
+        check_ids(tokenizer, "zz", (lm_encode_options){0}, 2,
+                  (int32_t[]){3, 0}); /* one unk for both */
         lm_tokenizer_free(tokenizer);
         lm_free(text);
     }
@@ -81,17 +90,24 @@ static void test_sentencepiece_spellings(void **state) {
 
 static void test_what_would_be_ignored_is_refused(void **state) {
 #define WITH(stage) "{" stage "," BPE_MODEL(SMALL_VOCAB, SMALL_MERGES) "}"
-    check_refused(WITH("\"normalizer\":{\"type\":\"Lowercase\"}"), LOAM_UNSUPPORTED, "normalizer 'Lowercase'");
-    check_refused(WITH("\"pre_tokenizer\":{\"type\":\"Whitespace\"}"), LOAM_UNSUPPORTED, "pre-tokenizer 'Whitespace'");
-    check_refused(WITH("\"pre_tokenizer\":{\"type\":\"Metaspace\"}"), LOAM_UNSUPPORTED, "Metaspace with split");
-    check_refused(WITH("\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":\"Removed\"}"),
+    check_refused(WITH("\"normalizer\":{\"type\":\"Lowercase\"}"), LOAM_UNSUPPORTED,
+                  "normalizer 'Lowercase'");
+    check_refused(WITH("\"pre_tokenizer\":{\"type\":\"Whitespace\"}"), LOAM_UNSUPPORTED,
+                  "pre-tokenizer 'Whitespace'");
+    check_refused(WITH("\"pre_tokenizer\":{\"type\":\"Metaspace\"}"), LOAM_UNSUPPORTED,
+                  "Metaspace with split");
+    check_refused(WITH("\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},"
+                       "\"behavior\":\"Removed\"}"),
                   LOAM_UNSUPPORTED, "behavior 'Removed'");
-    check_refused(WITH("\"pre_tokenizer\":null"), LOAM_UNSUPPORTED, "neither byte-level nor SentencePiece");
+    check_refused(WITH("\"pre_tokenizer\":null"), LOAM_UNSUPPORTED,
+                  "neither byte-level nor SentencePiece");
     check_refused(WITH(BYTE_LEVEL "," SPM_NORMALIZER), LOAM_UNSUPPORTED, "at once");
-    check_refused(WITH(BYTE_LEVEL ",\"added_tokens\":[{\"id\":5,\"content\":\"x\",\"single_word\":true}]"),
-                  LOAM_UNSUPPORTED, "whole words");
+    check_refused(
+        WITH(BYTE_LEVEL ",\"added_tokens\":[{\"id\":5,\"content\":\"x\",\"single_word\":true}]"),
+        LOAM_UNSUPPORTED, "whole words");
     check_refused("{\"model\":{\"type\":\"WordPiece\"}}", LOAM_UNSUPPORTED, "'WordPiece'");
-    check_refused("{\"model\":{\"type\":\"BPE\",\"end_of_word_suffix\":\"</w>\"}}", LOAM_UNSUPPORTED, "'</w>'");
+    check_refused("{\"model\":{\"type\":\"BPE\",\"end_of_word_suffix\":\"</w>\"}}",
+                  LOAM_UNSUPPORTED, "'</w>'");
 }
 
 static void test_hostile_documents(void **state) {
@@ -108,10 +124,14 @@ static void test_hostile_documents(void **state) {
     check_refused(MODEL("{\"a\":0}", "[\"a\"]"), LOAM_INVALID, "merge 0 'a' is not two tokens");
     check_refused(MODEL("{\"a\":0}", "[[\"a\"]]"), LOAM_INVALID, "merge 0 is no pair");
     check_refused(MODEL("{\"a\":0}", "[7]"), LOAM_INVALID, "merge 0 is no pair");
-    check_refused("{" BYTE_LEVEL ",\"added_tokens\":7," BPE_MODEL("{}", "[]") "}", LOAM_INVALID, "'added_tokens'");
-    check_refused("{" BYTE_LEVEL ",\"added_tokens\":[7]," BPE_MODEL("{}", "[]") "}", LOAM_INVALID, "added token 0");
-    check_refused("{\"normalizer\":7," BPE_MODEL("{}", "[]") "}", LOAM_INVALID, "a step is no object");
-    check_refused("{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Sequence\",\"normalizers\":[]}]}"
+    check_refused("{" BYTE_LEVEL ",\"added_tokens\":7," BPE_MODEL("{}", "[]") "}", LOAM_INVALID,
+                  "'added_tokens'");
+    check_refused("{" BYTE_LEVEL ",\"added_tokens\":[7]," BPE_MODEL("{}", "[]") "}", LOAM_INVALID,
+                  "added token 0");
+    check_refused("{\"normalizer\":7," BPE_MODEL("{}", "[]") "}", LOAM_INVALID,
+                  "a step is no object");
+    check_refused("{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Sequence\","
+                  "\"normalizers\":[]}]}"
                   "," BPE_MODEL("{}", "[]") "}",
                   LOAM_UNSUPPORTED, "'Sequence'");
 }
@@ -150,9 +170,11 @@ static void test_missing_memory(void **state) {
 
 /* A pattern that backtracks without end is stopped, and one that does not compile refused. */
 static void test_hostile_patterns(void **state) {
-#define SPLIT(regex)                                                                                                   \
-    "{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" regex \
-    "\"},\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\",\"use_regex\":false}]}," BPE_MODEL(SMALL_VOCAB, "[]") "}"
+#define SPLIT(regex)                                                                            \
+    "{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\","         \
+    "\"pattern\":{\"Regex\":\"" regex                                                           \
+    "\"},\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\",\"use_regex\":false}]}," BPE_MODEL( \
+        SMALL_VOCAB, "[]") "}"
     lm_tokenizer_spec spec;
     lm_tokenizer *tokenizer = NULL;
     assert_ok(lm_tokenizer_read_json(lm_str_of(SPLIT("(")), "t.json", &spec, &err));
@@ -162,8 +184,8 @@ static void test_hostile_patterns(void **state) {
     char text[64];
     memset(text, 'a', sizeof text);
     text[sizeof text - 1] = 'b';
-    assert_status(LOAM_LIMIT,
-                  lm_tokenizer_encode(tokenizer, (lm_str){text, sizeof text}, (lm_encode_options){0}, &ids, &err));
+    assert_status(LOAM_LIMIT, lm_tokenizer_encode(tokenizer, (lm_str){text, sizeof text},
+                                                  (lm_encode_options){0}, &ids, &err));
     assert_int_equal(ids.len, 0);
     lm_vec_deinit(&ids);
     lm_tokenizer_free(tokenizer);

@@ -55,14 +55,18 @@ static lm_buf model_of(int model_type, bool remove_extra) {
     put_piece(&b, "\xe2\x96\x81", -3, 1);
     put_piece(&b, "a", -4, 1);
     put_piece(&b, "aa", -2, 1);
-    put_piece(&b, "\xe2\x96\x81" "a", -1, 1);
+    put_piece(&b,
+              "\xe2\x96\x81"
+              "a",
+              -1, 1);
     put_settings(&b, model_type, remove_extra);
     return b;
 }
 
 static loam_status open_one(const void *bytes, size_t size, loam_error *err) {
     lm_tokenizer_spec spec;
-    loam_status status = lm_tokenizer_read_sentencepiece((lm_str){bytes, size}, "t.model", &spec, err);
+    loam_status status =
+        lm_tokenizer_read_sentencepiece((lm_str){bytes, size}, "t.model", &spec, err);
     if (status == LOAM_OK) lm_tokenizer_spec_deinit(&spec);
     return status;
 }

@@ -17,7 +17,8 @@ static lm_tokenizer *trained(const char *pre) {
     assert_ok(lm_tokenizer_spec_add_merged(&spec, '\n', '\n', &err));
     assert_ok(lm_tokenizer_spec_add_token(&spec, LM_STR("<|begin|>"), LM_TOKEN_CONTROL, 0, &err));
     assert_ok(lm_tokenizer_spec_add_token(&spec, LM_STR("<|end|>"), LM_TOKEN_CONTROL, 0, &err));
-    assert_ok(lm_tokenizer_spec_add_token(&spec, LM_STR("h\xc3\xa9"), LM_TOKEN_USER_DEFINED, 0, &err));
+    assert_ok(
+        lm_tokenizer_spec_add_token(&spec, LM_STR("h\xc3\xa9"), LM_TOKEN_USER_DEFINED, 0, &err));
     assert_ok(lm_tokenizer_spec_set_pre(&spec, lm_str_of(pre), &err));
     spec.bos = 260;
     spec.add_bos = true;

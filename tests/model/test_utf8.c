@@ -43,7 +43,8 @@ static void test_what_is_no_character(void **state) {
 }
 
 static void test_runs(void **state) {
-    static const char text[] = "a\xc3\xa9\xff\xe2\x96" "b";
+    static const char text[] = "a\xc3\xa9\xff\xe2\x96"
+                               "b";
     assert_int_equal(lm_utf8_run_bytes(text, 7, true), 3);
     assert_int_equal(lm_utf8_run_bytes(text, 7, false), 0);
     assert_int_equal(lm_utf8_run_bytes(text + 3, 4, false), 3);

@@ -44,7 +44,8 @@ static void check_text(const lm_tokenizer *tokenizer, lm_str text, const lm_vec_
     assert_ok(lm_tokenizer_encode(tokenizer, text, (lm_encode_options){0}, &ids, &err));
     for (size_t i = 0; i < ids.len && i < want->len; i++) {
         if (ids.ptr[i] != want->ptr[i])
-            fail_msg("'%.*s': id %zu is %d, not %d", (int)text.len, text.ptr, i, ids.ptr[i], want->ptr[i]);
+            fail_msg("'%.*s': id %zu is %d, not %d", (int)text.len, text.ptr, i, ids.ptr[i],
+                     want->ptr[i]);
     }
     assert_int_equal(ids.len, want->len);
     assert_ok(lm_tokenizer_decode(tokenizer, ids.ptr, ids.len, &decoded, &err));
@@ -58,7 +59,8 @@ static void check_vocab(const char *name) {
     const char *folder = test_data_dir();
     if (!folder) skip();
     lm_tokenizer *tokenizer = open_vocab(folder, name);
-    char *texts = read_text(folder, name, ".gguf.inp"), *wanted = read_text(folder, name, ".gguf.out");
+    char *texts = read_text(folder, name, ".gguf.inp"),
+         *wanted = read_text(folder, name, ".gguf.out");
     const char *text = texts, *line = wanted;
     lm_vec_i32 want = {0};
     int n = 0;
@@ -106,8 +108,10 @@ static void test_wordpiece_is_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_llama_spm),    cmocka_unit_test(test_phi_3),
-        cmocka_unit_test(test_gpt_2),        cmocka_unit_test(test_deepseek_llm),
+        cmocka_unit_test(test_llama_spm),
+        cmocka_unit_test(test_phi_3),
+        cmocka_unit_test(test_gpt_2),
+        cmocka_unit_test(test_deepseek_llm),
         cmocka_unit_test(test_wordpiece_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

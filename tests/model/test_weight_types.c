@@ -6,9 +6,19 @@
 #include "model/gguf_writer.h"
 
 static const lm_arch_config config = {
-    .hparams = {.architecture = "llama", .n_layers = 2, .dim = 64, .n_heads = 4, .n_kv_heads = 2, .head_dim = 32,
-                .rope_dim = 32, .ffn_dim = 96, .hidden_act = "silu", .vocab_size = 40, .context_len = 64,
-                .rms_norm_eps = 1e-5, .rope_theta = 10000},
+    .hparams = {.architecture = "llama",
+                .n_layers = 2,
+                .dim = 64,
+                .n_heads = 4,
+                .n_kv_heads = 2,
+                .head_dim = 32,
+                .rope_dim = 32,
+                .ffn_dim = 96,
+                .hidden_act = "silu",
+                .vocab_size = 40,
+                .context_len = 64,
+                .rms_norm_eps = 1e-5,
+                .rope_theta = 10000},
     .features = LM_FEATURE_UNTIED_HEAD,
 };
 
@@ -31,7 +41,8 @@ typedef void param_fn(void *ctx, lm_gguf_writer *w, lm_param_id id, int64_t laye
 static void each_param(param_fn *fn, void *ctx, lm_gguf_writer *w) {
     for (int id = 0; id < LM_PARAM_COUNT; id++) {
         if (!lm_param_in(&config, id)) continue;
-        for (int64_t layer = 0; layer < (lm_param_has_layer(id) ? config.hparams.n_layers : 1); layer++)
+        for (int64_t layer = 0; layer < (lm_param_has_layer(id) ? config.hparams.n_layers : 1);
+             layer++)
             fn(ctx, w, id, layer);
     }
 }
@@ -62,7 +73,8 @@ static void write_param(void *ctx, lm_gguf_writer *w, lm_param_id id, int64_t la
     int n_dims = lm_param_shape(&config, id, shape);
     int64_t n = shape[0] * shape[1];
     assert_true(n <= (int64_t)LM_COUNT_OF(values));
-    for (int64_t i = 0; i < n; i++) values[i] = lm_rng_normal(&r->rng) * (n_dims == 2 ? 0.2f : 0.1f) + (n_dims == 1);
+    for (int64_t i = 0; i < n; i++)
+        values[i] = lm_rng_normal(&r->rng) * (n_dims == 2 ? 0.2f : 0.1f) + (n_dims == 1);
     if (n_dims == 2) {
         lm_dtype_get(r->through)->pack(values, packed, n);
         lm_dtype_get(r->through)->unpack(packed, values, n);
@@ -90,12 +102,14 @@ enum { N_ROWS = 9 };
 static void compute(const char *path, bool no_pack, float out[N_ROWS][40]) {
     golden_model g;
     assert_ok(lm_backend_cpu.open(&(lm_device_options){.n_threads = 2}, &g.device, &err));
-    assert_ok(lm_model_open(path, g.device, &(lm_model_options){.no_pack = no_pack}, &g.model, &err));
+    assert_ok(
+        lm_model_open(path, g.device, &(lm_model_options){.no_pack = no_pack}, &g.model, &err));
     lm_session *session = golden_session(&g, (lm_session_options){.max_outs = N_ROWS});
     int32_t seq;
     assert_ok(lm_session_seq_new(session, &seq, &err));
     lm_step_row rows[N_ROWS];
-    for (int i = 0; i < N_ROWS; i++) rows[i] = (lm_step_row){.token = i * 4 + 1, .seq = seq, .want_logits = true};
+    for (int i = 0; i < N_ROWS; i++)
+        rows[i] = (lm_step_row){.token = i * 4 + 1, .seq = seq, .want_logits = true};
     assert_ok(lm_session_step(session, rows, N_ROWS, &err));
     for (int i = 0; i < N_ROWS; i++) memcpy(out[i], lm_session_logits(session, i), sizeof out[i]);
     lm_session_seq_truncate(session, seq, N_ROWS - 1);

@@ -28,7 +28,8 @@ static void *net_fixture_thread(void *arg) {
     return NULL;
 }
 
-static inline LM_UNUSED void net_fixture_start(net_fixture *fixture, const lm_http_server_options *options) {
+static inline LM_UNUSED void net_fixture_start(net_fixture *fixture,
+                                               const lm_http_server_options *options) {
     assert_ok(lm_loop_new(&fixture->loop, &err));
     assert_ok(lm_http_server_new(fixture->loop, options, &fixture->server, &err));
     fixture->port = lm_http_server_port(fixture->server);

@@ -20,8 +20,10 @@ static atomic_int g_closed;
 static void reply_hello(lm_http_request *request, void *arg) {
     lm_str body = lm_http_request_body(request);
     lm_http_reply_header(request, "X-Answer", "42");
-    if (body.len) lm_http_reply(request, 201, "text/plain", body);
-    else lm_http_reply(request, 200, "text/plain", LM_STR("hello"));
+    if (body.len)
+        lm_http_reply(request, 201, "text/plain", body);
+    else
+        lm_http_reply(request, 200, "text/plain", LM_STR("hello"));
 }
 
 static void reply_host(lm_http_request *request, void *arg) {
@@ -44,7 +46,8 @@ static void reply_stream(lm_http_request *request, void *arg) {
     lm_http_stream_begin(request, 200, "text/plain");
     lm_http_stream_send(request, LM_STR("first "));
     lm_timer_free(g_timer);
-    assert_ok(lm_timer_new(lm_http_request_loop(request), 30, 0, end_stream, request, &g_timer, &err));
+    assert_ok(
+        lm_timer_new(lm_http_request_loop(request), 30, 0, end_stream, request, &g_timer, &err));
 }
 
 static void count_close(lm_http_request *request, void *arg) {
@@ -62,11 +65,13 @@ static void hold_stream(lm_http_request *request, void *arg) {
 }
 
 static const lm_http_route ROUTES[] = {
-    {"*", "/hello", reply_hello, NULL},  {"GET", "/host", reply_host, NULL}, {"GET", "/bye", reply_and_close, NULL},
-    {"GET", "/stream", reply_stream, NULL}, {"GET", "/hold", hold, NULL},    {"GET", "/hold-stream", hold_stream, NULL}};
+    {"*", "/hello", reply_hello, NULL},     {"GET", "/host", reply_host, NULL},
+    {"GET", "/bye", reply_and_close, NULL}, {"GET", "/stream", reply_stream, NULL},
+    {"GET", "/hold", hold, NULL},           {"GET", "/hold-stream", hold_stream, NULL}};
 
 static int setup(void **state) {
-    lm_http_server_options options = {.host = "127.0.0.1", .routes = ROUTES, .n_routes = LM_COUNT_OF(ROUTES)};
+    lm_http_server_options options = {
+        .host = "127.0.0.1", .routes = ROUTES, .n_routes = LM_COUNT_OF(ROUTES)};
     atomic_store(&g_closed, 0);
     net_fixture_start(&g_fixture, &options);
     assert_ok(lm_loop_new(&g_loop, &err));
@@ -121,10 +126,15 @@ static void on_done(lm_http_call *call, loam_status status, const char *message,
 }
 
 static lm_http_call_options call_options(const char *url, outcome *result) {
-    *result = (outcome){.status = LOAM_INTERNAL, .cancel_at_head = result->cancel_at_head,
+    *result = (outcome){.status = LOAM_INTERNAL,
+                        .cancel_at_head = result->cancel_at_head,
                         .cancel_at_body = result->cancel_at_body};
-    return (lm_http_call_options){.method = "GET", .url = url, .on_head = on_head, .on_body = on_body,
-                                  .on_done = on_done, .arg = result};
+    return (lm_http_call_options){.method = "GET",
+                                  .url = url,
+                                  .on_head = on_head,
+                                  .on_body = on_body,
+                                  .on_done = on_done,
+                                  .arg = result};
 }
 
 static char *url_of(const char *path) {
@@ -200,10 +210,14 @@ static void test_failures(void **state) {
     outcome result = {0};
     lm_http_call_options options = call_options("http://127.0.0.1:1/", &result);
     assert_int_equal(run_call(&options).status, LOAM_UNAVAILABLE);
-    assert_status(LOAM_INVALID, lm_http_client_start(g_client, &(lm_http_call_options){.method = "GET", .url = "ftp://x/"},
-                                                     NULL, &err));
-    assert_status(LOAM_INVALID, lm_http_client_start(g_client, &(lm_http_call_options){.method = "GET", .url = "nonsense"},
-                                                     NULL, &err));
+    assert_status(LOAM_INVALID,
+                  lm_http_client_start(g_client,
+                                       &(lm_http_call_options){.method = "GET", .url = "ftp://x/"},
+                                       NULL, &err));
+    assert_status(LOAM_INVALID,
+                  lm_http_client_start(g_client,
+                                       &(lm_http_call_options){.method = "GET", .url = "nonsense"},
+                                       NULL, &err));
     options = call_options(url_of("/hold"), &result);
     options.timeout_ms = 50;
     assert_int_equal(run_call(&options).status, LOAM_UNAVAILABLE);
@@ -263,9 +277,13 @@ static void test_free_with_calls_under_way(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        TEST(test_get_and_post), TEST(test_pieces_come_as_they_are_sent),
-        TEST(test_reuse_after_keep_alive_and_after_close), TEST(test_many_at_once), TEST(test_failures),
-        TEST(test_no_connection), TEST(test_cancel_is_silent_and_closes), TEST(test_free_with_calls_under_way)};
+    const struct CMUnitTest tests[] = {TEST(test_get_and_post),
+                                       TEST(test_pieces_come_as_they_are_sent),
+                                       TEST(test_reuse_after_keep_alive_and_after_close),
+                                       TEST(test_many_at_once),
+                                       TEST(test_failures),
+                                       TEST(test_no_connection),
+                                       TEST(test_cancel_is_silent_and_closes),
+                                       TEST(test_free_with_calls_under_way)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

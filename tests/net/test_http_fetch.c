@@ -7,8 +7,8 @@ static void reply_auth(lm_http_request *request, void *arg) {
     const char *type = lm_http_request_header(request, "Content-Type");
     lm_str body = lm_http_request_body(request);
     char text[512];
-    int len = snprintf(text, sizeof text, "%s|%s|%s|%.*s", lm_http_request_method(request), bearer ? bearer : "-",
-                       type ? type : "-", (int)body.len, body.ptr);
+    int len = snprintf(text, sizeof text, "%s|%s|%s|%.*s", lm_http_request_method(request),
+                       bearer ? bearer : "-", type ? type : "-", (int)body.len, body.ptr);
     lm_http_reply(request, 200, "text/plain", (lm_str){text, (size_t)len});
 }
 
@@ -17,16 +17,17 @@ static void reply_large(lm_http_request *request, void *arg) {
     lm_http_reply(request, 200, "text/plain", (lm_str){zeros, sizeof zeros});
 }
 
-static void hold(lm_http_request *request, void *arg) {
-}
+static void hold(lm_http_request *request, void *arg) {}
 
-static const lm_http_route ROUTES[] = {
-    {"*", "/auth", reply_auth, NULL}, {"GET", "/large", reply_large, NULL}, {"GET", "/hold", hold, NULL}};
+static const lm_http_route ROUTES[] = {{"*", "/auth", reply_auth, NULL},
+                                       {"GET", "/large", reply_large, NULL},
+                                       {"GET", "/hold", hold, NULL}};
 
 static net_fixture g_fixture;
 
 static int setup(void **state) {
-    lm_http_server_options options = {.host = "127.0.0.1", .routes = ROUTES, .n_routes = LM_COUNT_OF(ROUTES)};
+    lm_http_server_options options = {
+        .host = "127.0.0.1", .routes = ROUTES, .n_routes = LM_COUNT_OF(ROUTES)};
     net_fixture_start(&g_fixture, &options);
     return 0;
 }
@@ -50,7 +51,8 @@ static void test_whole_answers(void **state) {
     assert_int_equal(http_status, 200);
     assert_string_equal(lm_buf_cstr(&answer), "GET|Bearer key|-|");
     lm_buf_deinit(&answer);
-    options = (lm_http_fetch_options){.method = "PATCH", .url = url_of("/auth"), .body = LM_STR("{}")};
+    options =
+        (lm_http_fetch_options){.method = "PATCH", .url = url_of("/auth"), .body = LM_STR("{}")};
     assert_ok(lm_http_fetch(&options, &http_status, &answer, &err));
     assert_string_equal(lm_buf_cstr(&answer), "PATCH|-|application/json|{}");
     lm_buf_deinit(&answer);
@@ -99,7 +101,8 @@ static void test_failures(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_whole_answers), cmocka_unit_test(test_pieces),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_whole_answers),
+                                       cmocka_unit_test(test_pieces),
                                        cmocka_unit_test(test_failures)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -7,13 +7,15 @@ static lm_timer *g_stream_timer;
 static int g_stream_count;
 
 static void reply_echo(lm_http_request *request, void *arg) {
-    const char *header = lm_http_request_header(request, "X-Test"), *query = lm_http_request_query(request, "q");
+    const char *header = lm_http_request_header(request, "X-Test"),
+               *query = lm_http_request_query(request, "q");
     lm_str body = lm_http_request_body(request);
     const char *id = lm_http_request_param(request, "id");
     char text[2048];
-    int len = snprintf(text, sizeof text, "%s %s id=%s q=%s x=%s body=%.*s", lm_http_request_method(request),
-                       lm_http_request_path(request), id ? id : "-", query ? query : "-", header ? header : "-",
-                       (int)body.len, body.ptr);
+    int len =
+        snprintf(text, sizeof text, "%s %s id=%s q=%s x=%s body=%.*s",
+                 lm_http_request_method(request), lm_http_request_path(request), id ? id : "-",
+                 query ? query : "-", header ? header : "-", (int)body.len, body.ptr);
     lm_http_reply(request, 200, "text/plain", (lm_str){text, (size_t)len});
 }
 
@@ -41,8 +43,8 @@ static void stream_tick(void *arg) {
 static void begin_stream(lm_http_request *request, void *arg) {
     g_stream_count = 0;
     lm_http_stream_begin(request, 200, "text/event-stream");
-    assert_ok(lm_timer_new(lm_http_request_loop(request), TIMEOUT_MS / 3, TIMEOUT_MS / 3, stream_tick, request,
-                           &g_stream_timer, &err));
+    assert_ok(lm_timer_new(lm_http_request_loop(request), TIMEOUT_MS / 3, TIMEOUT_MS / 3,
+                           stream_tick, request, &g_stream_timer, &err));
 }
 
 static void endless_closed(lm_http_request *request, void *arg) {
@@ -58,7 +60,8 @@ static void endless_tick(void *arg) {
 static void begin_endless(lm_http_request *request, void *arg) {
     lm_http_request_on_close(request, endless_closed, NULL);
     lm_http_stream_begin(request, 200, "text/event-stream");
-    assert_ok(lm_timer_new(lm_http_request_loop(request), 1, 2, endless_tick, request, &g_stream_timer, &err));
+    assert_ok(lm_timer_new(lm_http_request_loop(request), 1, 2, endless_tick, request,
+                           &g_stream_timer, &err));
 }
 
 static void flood_tick(void *arg) {
@@ -69,13 +72,14 @@ static void flood_tick(void *arg) {
 static void begin_flood(lm_http_request *request, void *arg) {
     lm_http_request_on_close(request, endless_closed, NULL);
     lm_http_stream_begin(request, 200, "text/plain");
-    assert_ok(lm_timer_new(lm_http_request_loop(request), 1, 1, flood_tick, request, &g_stream_timer, &err));
+    assert_ok(lm_timer_new(lm_http_request_loop(request), 1, 1, flood_tick, request,
+                           &g_stream_timer, &err));
 }
 
 static const lm_http_route ROUTES[] = {
-    {"GET", "/echo", reply_echo, NULL},        {"POST", "/echo", reply_echo, NULL},
-    {"GET", "/items/{id}", reply_echo, NULL},  {"GET", "/wait", never_reply, NULL},
-    {"GET", "/stream", begin_stream, NULL},    {"GET", "/endless", begin_endless, NULL},
+    {"GET", "/echo", reply_echo, NULL},       {"POST", "/echo", reply_echo, NULL},
+    {"GET", "/items/{id}", reply_echo, NULL}, {"GET", "/wait", never_reply, NULL},
+    {"GET", "/stream", begin_stream, NULL},   {"GET", "/endless", begin_endless, NULL},
     {"GET", "/flood", begin_flood, NULL},
 };
 
@@ -84,8 +88,11 @@ static net_fixture g_fixture;
 static int setup(void **state) {
     atomic_store(&g_closed, 0);
     atomic_store(&g_waiting, 0);
-    lm_http_server_options options = {.host = "127.0.0.1", .max_body_bytes = MAX_BODY_BYTES, .timeout_ms = TIMEOUT_MS,
-                                      .routes = ROUTES, .n_routes = LM_COUNT_OF(ROUTES)};
+    lm_http_server_options options = {.host = "127.0.0.1",
+                                      .max_body_bytes = MAX_BODY_BYTES,
+                                      .timeout_ms = TIMEOUT_MS,
+                                      .routes = ROUTES,
+                                      .n_routes = LM_COUNT_OF(ROUTES)};
     net_fixture_start(&g_fixture, &options);
     return 0;
 }
@@ -99,23 +106,29 @@ static void expect(const char *request, const char *until, const char *status, c
     int fd = raw_connect(g_fixture.port);
     raw_send(fd, request);
     const char *answer = raw_receive(fd, until);
-    if (!strstr(answer, status) || !strstr(answer, text)) fail_msg("'%s' answered '%s'", request, answer);
+    if (!strstr(answer, status) || !strstr(answer, text))
+        fail_msg("'%s' answered '%s'", request, answer);
     close(fd);
 }
 
 static void test_request_parts(void **state) {
-    expect("GET /echo?a=1&q=x%20y HTTP/1.1\r\nHost: h\r\nX-Test: yes\r\n\r\n", "body=", "HTTP/1.1 200 OK",
-           "GET /echo id=- q=x y x=yes body=");
-    expect("GET /items/a%2Fb HTTP/1.1\r\nHost: h\r\n\r\n", "body=", " 200 ", "GET /items/a/b id=a/b");
-    expect("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello", "hello", " 200 ", "body=hello");
-    expect("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", "abcde",
-           " 200 ", "body=abcde");
-    expect("HEAD /echo HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", NULL, " 200 ", "\r\n\r\n");
+    expect("GET /echo?a=1&q=x%20y HTTP/1.1\r\nHost: h\r\nX-Test: yes\r\n\r\n",
+           "body=", "HTTP/1.1 200 OK", "GET /echo id=- q=x y x=yes body=");
+    expect("GET /items/a%2Fb HTTP/1.1\r\nHost: h\r\n\r\n", "body=", " 200 ",
+           "GET /items/a/b id=a/b");
+    expect("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello", "hello", " 200 ",
+           "body=hello");
+    expect("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
+           "chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+           "abcde", " 200 ", "body=abcde");
+    expect("HEAD /echo HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", NULL, " 200 ",
+           "\r\n\r\n");
 }
 
 static void test_refusals(void **state) {
     expect("GET /none HTTP/1.1\r\nHost: h\r\n\r\n", "}}", " 404 ", "no such path");
-    expect("PUT /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", "}}", " 405 ", "Allow: GET, POST");
+    expect("PUT /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", "}}", " 405 ",
+           "Allow: GET, POST");
     expect("BREW /echo HTTP/1.1\r\nHost: h\r\n\r\n", "}}", " 405 ", "Allow: GET, POST");
     expect("GET /items/a%00b HTTP/1.1\r\nHost: h\r\n\r\n", "}}", " 400 ", "encoded");
     expect("GET\r\n\r\n", NULL, " 400 ", "");
@@ -126,11 +139,13 @@ static void test_refusals(void **state) {
 
 static void test_size_limits(void **state) {
     static char request[200000];
-    int len = snprintf(request, sizeof request, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n",
+    int len = snprintf(request, sizeof request,
+                       "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n",
                        MAX_BODY_BYTES + 1);
     memset(request + len, 'x', MAX_BODY_BYTES + 1);
     expect(request, "}}", " 413 ", "too large");
-    expect("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999\r\n\r\n", NULL, " 413 ", "");
+    expect("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999\r\n\r\n", NULL, " 413 ",
+           "");
     len = snprintf(request, sizeof request, "GET /echo HTTP/1.1\r\nX-Long: ");
     memset(request + len, 'y', sizeof request - (size_t)len - 1);
     expect(request, NULL, " 400 ", "");
@@ -142,15 +157,18 @@ static void test_keep_alive_and_pipelining(void **state) {
         raw_send(fd, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nok");
         assert_non_null(strstr(raw_receive(fd, "body=ok"), "body=ok"));
     }
-    raw_send(fd, "GET /items/1 HTTP/1.1\r\nHost: h\r\n\r\nGET /items/2 HTTP/1.1\r\nHost: h\r\n\r\n");
+    raw_send(fd,
+             "GET /items/1 HTTP/1.1\r\nHost: h\r\n\r\nGET /items/2 HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_non_null(strstr(raw_receive(fd, "id=2"), "id=1"));
     close(fd);
 }
 
 /* The body of a DELETE is not read; taken for the next request it would spoil the connection. */
 static void test_an_unread_body_ends_the_connection(void **state) {
-    expect("DELETE /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}", NULL, " 405 ", "Connection: close");
-    expect("BREW /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}", NULL, " 405 ", "Connection: close");
+    expect("DELETE /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}", NULL, " 405 ",
+           "Connection: close");
+    expect("BREW /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}", NULL, " 405 ",
+           "Connection: close");
 }
 
 static void test_stream_outlives_the_timeout(void **state) {
@@ -302,12 +320,21 @@ static void test_shared_port_in_use(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        TEST(test_request_parts), TEST(test_refusals), TEST(test_size_limits), TEST(test_keep_alive_and_pipelining),
-        TEST(test_an_unread_body_ends_the_connection),
-        TEST(test_stream_outlives_the_timeout), TEST(test_client_leaves_before_the_reply),
-        TEST(test_client_leaves_mid_stream), TEST(test_silent_clients_are_dropped),
-        TEST(test_dripping_clients_are_dropped), TEST(test_clients_that_do_not_read_are_dropped), TEST(test_waiting_requests_are_not_dropped), TEST(test_many_connections), TEST(test_draining),
-        TEST(test_port_in_use), TEST(test_shared_port_in_use)};
+    const struct CMUnitTest tests[] = {TEST(test_request_parts),
+                                       TEST(test_refusals),
+                                       TEST(test_size_limits),
+                                       TEST(test_keep_alive_and_pipelining),
+                                       TEST(test_an_unread_body_ends_the_connection),
+                                       TEST(test_stream_outlives_the_timeout),
+                                       TEST(test_client_leaves_before_the_reply),
+                                       TEST(test_client_leaves_mid_stream),
+                                       TEST(test_silent_clients_are_dropped),
+                                       TEST(test_dripping_clients_are_dropped),
+                                       TEST(test_clients_that_do_not_read_are_dropped),
+                                       TEST(test_waiting_requests_are_not_dropped),
+                                       TEST(test_many_connections),
+                                       TEST(test_draining),
+                                       TEST(test_port_in_use),
+                                       TEST(test_shared_port_in_use)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,9 +23,11 @@ static void make_certificate(void) {
     X509_gmtime_adj(X509_getm_notAfter(g_cert), 3600);
     X509_set_pubkey(g_cert, g_key);
     X509_NAME *name = X509_get_subject_name(g_cert);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"loam test", -1, -1, 0);
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"loam test", -1, -1,
+                               0);
     X509_set_issuer_name(g_cert, name);
-    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "IP:127.0.0.1");
+    X509_EXTENSION *extension =
+        X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "IP:127.0.0.1");
     X509_add_ext(g_cert, extension, -1);
     X509_EXTENSION_free(extension);
     assert_true(X509_sign(g_cert, g_key, EVP_sha256()) > 0);
@@ -68,7 +70,8 @@ static void *serve_once(void *arg) {
     SSL_set_fd(ssl, fd);
     if (SSL_accept(ssl) == 1) {
         char request[1024];
-        static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nsecret";
+        static const char answer[] =
+            "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nsecret";
         if (SSL_read(ssl, request, sizeof request) > 0) SSL_write(ssl, answer, sizeof answer - 1);
         SSL_shutdown(ssl);
     }
@@ -101,7 +104,8 @@ static outcome get(const char *host) {
     pthread_t thread;
     char url[64];
     snprintf(url, sizeof url, "https://%s:%d/", host, g_port);
-    lm_http_call_options options = {.method = "GET", .url = url, .on_body = on_body, .on_done = on_done, .arg = &o};
+    lm_http_call_options options = {
+        .method = "GET", .url = url, .on_body = on_body, .on_done = on_done, .arg = &o};
     assert_ok(lm_loop_new(&o.loop, &err));
     assert_ok(lm_http_client_new(o.loop, &client, &err));
     assert_int_equal(pthread_create(&thread, NULL, serve_once, NULL), 0);

@@ -50,8 +50,10 @@ static void test_posts_from_a_thread_run_in_order(void **state) {
 }
 
 static void post_again(void *arg) {
-    if (++g.posted < 5) assert_ok(lm_loop_post(g.loop, post_again, NULL, &err));
-    else lm_loop_stop(g.loop);
+    if (++g.posted < 5)
+        assert_ok(lm_loop_post(g.loop, post_again, NULL, &err));
+    else
+        lm_loop_stop(g.loop);
 }
 
 static void test_post_from_a_callback(void **state) {
@@ -99,8 +101,9 @@ static void test_signal(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_posts_from_a_thread_run_in_order), cmocka_unit_test(test_post_from_a_callback),
-        cmocka_unit_test(test_periodic_timer_freed_in_its_callback), cmocka_unit_test(test_signal)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_posts_from_a_thread_run_in_order),
+                                       cmocka_unit_test(test_post_from_a_callback),
+                                       cmocka_unit_test(test_periodic_timer_freed_in_its_callback),
+                                       cmocka_unit_test(test_signal)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

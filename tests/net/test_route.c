@@ -38,7 +38,8 @@ static void test_rest(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_literals), cmocka_unit_test(test_parameters),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_literals),
+                                       cmocka_unit_test(test_parameters),
                                        cmocka_unit_test(test_rest)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

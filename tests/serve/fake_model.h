@@ -46,10 +46,12 @@ static loam_status fake_seq_new(lm_engine_model *model, int32_t *out_seq, loam_e
     return lm_error_set(err, LOAM_LIMIT, "no sequence left");
 }
 
-static loam_status fake_reserve(lm_engine_model *model, int32_t seq, int64_t n_tokens, loam_error *err) {
+static loam_status fake_reserve(lm_engine_model *model, int32_t seq, int64_t n_tokens,
+                                loam_error *err) {
     fake_model *fake = fake_of(model);
     LM_ASSERT(fake->seqs[seq].alive);
-    int64_t want = (fake->seqs[seq].len + n_tokens + FAKE_BLOCK - 1) / FAKE_BLOCK - fake->seqs[seq].n_blocks;
+    int64_t want =
+        (fake->seqs[seq].len + n_tokens + FAKE_BLOCK - 1) / FAKE_BLOCK - fake->seqs[seq].n_blocks;
     if (want > fake->n_free) return lm_error_set(err, LOAM_LIMIT, "no block left");
     if (want > 0) {
         fake->n_free -= want;
@@ -66,7 +68,8 @@ static void fake_seq_free(lm_engine_model *model, int32_t seq) {
     atomic_fetch_sub(&fake->n_alive, 1);
 }
 
-static loam_status fake_seq_fork(lm_engine_model *model, int32_t from, int64_t len, int32_t *out_seq, loam_error *err) {
+static loam_status fake_seq_fork(lm_engine_model *model, int32_t from, int64_t len,
+                                 int32_t *out_seq, loam_error *err) {
     fake_model *fake = fake_of(model);
     LM_ASSERT(fake->seqs[from].alive && len <= fake->seqs[from].len);
     LM_TRY(fake_seq_new(model, out_seq, err));
@@ -91,13 +94,15 @@ static int32_t fake_next(const int32_t *tokens, int64_t n, bool never_end) {
     return hash % 40 == 0 ? 0 : 1 + (int32_t)(hash % (FAKE_VOCAB - 1));
 }
 
-static loam_status fake_step(lm_engine_model *model, const lm_step_row *rows, int64_t n_rows, loam_error *err) {
+static loam_status fake_step(lm_engine_model *model, const lm_step_row *rows, int64_t n_rows,
+                             loam_error *err) {
     fake_model *fake = fake_of(model);
     int64_t n_outs = 0;
     LM_ASSERT(n_rows > 0 && n_rows <= model->max_rows);
     int number = atomic_fetch_add(&fake->n_steps, 1) + 1;
     if (atomic_load(&fake->step_delay_ms)) lm_clock_sleep_ms(atomic_load(&fake->step_delay_ms));
-    if (number == atomic_load(&fake->fail_step)) return lm_error_set(err, LOAM_CORRUPT, "the fake model broke");
+    if (number == atomic_load(&fake->fail_step))
+        return lm_error_set(err, LOAM_CORRUPT, "the fake model broke");
     for (int64_t i = 0; i < n_rows; i++) {
         const lm_step_row *row = &rows[i];
         LM_ASSERT(fake->seqs[row->seq].alive && fake->seqs[row->seq].len < FAKE_CONTEXT);
@@ -105,7 +110,8 @@ static loam_status fake_step(lm_engine_model *model, const lm_step_row *rows, in
         LM_ASSERT(fake->seqs[row->seq].len <= fake->seqs[row->seq].n_blocks * FAKE_BLOCK);
         if (!row->want_logits) continue;
         memset(fake->logits[n_outs], 0, sizeof fake->logits[n_outs]);
-        fake->logits[n_outs++][fake_next(fake->seqs[row->seq].tokens, fake->seqs[row->seq].len, fake->never_end)] = 9;
+        fake->logits[n_outs++][fake_next(fake->seqs[row->seq].tokens, fake->seqs[row->seq].len,
+                                         fake->never_end)] = 9;
     }
     return LOAM_OK;
 }
@@ -122,32 +128,39 @@ static bool fake_is_end(const lm_engine_model *model, int32_t token) {
     return token == 0;
 }
 
-static void fake_detokenize_begin(const lm_engine_model *model, lm_detokenizer *stream, bool at_start) {
+static void fake_detokenize_begin(const lm_engine_model *model, lm_detokenizer *stream,
+                                  bool at_start) {
     memset(stream, 0, sizeof *stream);
 }
 
-static void fake_detokenize(const lm_engine_model *model, lm_detokenizer *stream, int32_t token, lm_buf *out) {
+static void fake_detokenize(const lm_engine_model *model, lm_detokenizer *stream, int32_t token,
+                            lm_buf *out) {
     lm_buf_putc(out, (char)(token == 0 ? '.' : 'a' + token - 1));
 }
 
-static void fake_detokenize_flush(const lm_engine_model *model, lm_detokenizer *stream, lm_buf *out) {
-}
+static void fake_detokenize_flush(const lm_engine_model *model, lm_detokenizer *stream,
+                                  lm_buf *out) {}
 
-static void fake_parallel(lm_engine_model *model, void (*fn)(void *arg, int thread, int n_threads), void *arg) {
+static void fake_parallel(lm_engine_model *model, void (*fn)(void *arg, int thread, int n_threads),
+                          void *arg) {
     fn(arg, 0, 2);
     fn(arg, 1, 2);
 }
 
 static const lm_engine_model_ops FAKE_OPS = {
-    fake_seq_new, fake_seq_fork, fake_seq_free, fake_reserve, fake_n_free,    fake_step,
-    fake_logits,  fake_row_flops, fake_is_end,  fake_detokenize_begin, fake_detokenize, fake_detokenize_flush,
-    fake_parallel};
+    fake_seq_new,    fake_seq_fork,         fake_seq_free,  fake_reserve, fake_n_free,
+    fake_step,       fake_logits,           fake_row_flops, fake_is_end,  fake_detokenize_begin,
+    fake_detokenize, fake_detokenize_flush, fake_parallel};
 
 static inline void fake_model_init(fake_model *fake, int64_t max_seqs, int64_t n_blocks) {
     memset(fake, 0, sizeof *fake);
     int64_t room = n_blocks * FAKE_BLOCK;
-    fake->base = (lm_engine_model){.ops = &FAKE_OPS, .n_vocab = FAKE_VOCAB, .max_rows = FAKE_ROWS,
-                                   .max_seqs = max_seqs, .n_blocks = n_blocks, .block_tokens = FAKE_BLOCK,
+    fake->base = (lm_engine_model){.ops = &FAKE_OPS,
+                                   .n_vocab = FAKE_VOCAB,
+                                   .max_rows = FAKE_ROWS,
+                                   .max_seqs = max_seqs,
+                                   .n_blocks = n_blocks,
+                                   .block_tokens = FAKE_BLOCK,
                                    .max_context = room < FAKE_CONTEXT ? room : FAKE_CONTEXT};
     fake->n_free = n_blocks;
 }

@@ -19,13 +19,14 @@ static lm_tokenizer *open_tokenizer(void) {
     return tokenizer;
 }
 
-static const char *encoded(const char *template, const lm_tokenizer *tokenizer, const lm_chat_message *messages, size_t n,
-                           lm_vec_i32 *ids) {
+static const char *encoded(const char *template, const lm_tokenizer *tokenizer,
+                           const lm_chat_message *messages, size_t n, lm_vec_i32 *ids) {
     static char text[1024];
     lm_buf out;
     lm_buf_init(&out, sizeof text);
     ids->len = 0;
-    assert_ok(lm_chat_encode(lm_chat_format_of(lm_str_of(template)), tokenizer, messages, n, ids, &err));
+    assert_ok(
+        lm_chat_encode(lm_chat_format_of(lm_str_of(template)), tokenizer, messages, n, ids, &err));
     assert_ok(lm_tokenizer_decode(tokenizer, ids->ptr, ids->len, &out, &err));
     snprintf(text, sizeof text, "%s", lm_buf_cstr(&out));
     lm_buf_deinit(&out);
@@ -45,10 +46,12 @@ static void test_layouts(void **state) {
     assert_string_equal(encoded("<|im_start|>", tokenizer, talk + 1, 1, &ids),
                         "<|im_start|>user\n Hi <|im_end|>\n<|im_start|>assistant\n");
     assert_string_equal(encoded("<|start_header_id|>", tokenizer, talk + 1, 1, &ids),
-                        "<|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n");
+                        "<|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|><|start_header_id|"
+                        ">assistant<|end_header_id|>\n\n");
     /* </s><s> are control tokens of this tokenizer: no text, but ids; a text begins behind them, with its space */
-    assert_string_equal(encoded("[INST]", tokenizer, talk, 4, &ids),
-                        "[INST] <<SYS>>\nBe kind.\n<</SYS>>\n\nHi [/INST] Hello  [INST] Why? [/INST]");
+    assert_string_equal(
+        encoded("[INST]", tokenizer, talk, 4, &ids),
+        "[INST] <<SYS>>\nBe kind.\n<</SYS>>\n\nHi [/INST] Hello  [INST] Why? [/INST]");
     lm_vec_deinit(&ids);
     lm_tokenizer_free(tokenizer);
 }
@@ -66,7 +69,8 @@ static void test_users_cannot_write_control_tokens(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_formats_are_recognized), cmocka_unit_test(test_layouts),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_formats_are_recognized),
+                                       cmocka_unit_test(test_layouts),
                                        cmocka_unit_test(test_users_cannot_write_control_tokens)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

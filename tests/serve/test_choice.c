@@ -13,8 +13,13 @@ static void begin(int64_t max_tokens, const lm_str *stops, size_t n_stops, bool 
     lm_sampler_options sampling = LM_SAMPLER_DEFAULTS;
     sampling.logprobs = true;
     fake_model_init(&g_fake, 1, 100);
-    lm_choice_options options = {.prompt = prompt, .n_prompt = 3, .max_tokens = max_tokens, .ignore_end = ignore_end,
-                                 .extra_end = 26, .stop = {stops, n_stops}, .sampling = &sampling};
+    lm_choice_options options = {.prompt = prompt,
+                                 .n_prompt = 3,
+                                 .max_tokens = max_tokens,
+                                 .ignore_end = ignore_end,
+                                 .extra_end = 26,
+                                 .stop = {stops, n_stops},
+                                 .sampling = &sampling};
     assert_ok(lm_choice_init(&g_choice, &g_fake.base, &options, &err));
     lm_buf_init(&g_text, 1000);
     lm_buf_init(&g_scratch, 1000);
@@ -83,14 +88,16 @@ static void test_wrong_sampling_is_refused(void **state) {
     static const int32_t prompt[] = {1};
     lm_sampler_options sampling = LM_SAMPLER_DEFAULTS;
     sampling.temperature = -1;
-    lm_choice_options options = {.prompt = prompt, .n_prompt = 1, .max_tokens = 1, .sampling = &sampling};
+    lm_choice_options options = {
+        .prompt = prompt, .n_prompt = 1, .max_tokens = 1, .sampling = &sampling};
     fake_model_init(&g_fake, 1, 100);
     assert_status(LOAM_INVALID, lm_choice_init(&g_choice, &g_fake.base, &options, &err));
     lm_choice_deinit(&g_choice);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_ends), cmocka_unit_test(test_stop_strings),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_ends),
+                                       cmocka_unit_test(test_stop_strings),
                                        cmocka_unit_test(test_wrong_sampling_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

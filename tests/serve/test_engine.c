@@ -20,7 +20,8 @@ static lm_engine *g_engine;
 static fake_model g_fake;
 static int g_pending;
 
-static void start_engine(int64_t max_seqs, int64_t n_blocks, int64_t max_waiting, lm_usage_journal *journal) {
+static void start_engine(int64_t max_seqs, int64_t n_blocks, int64_t max_waiting,
+                         lm_usage_journal *journal) {
     fake_model_init(&g_fake, max_seqs, n_blocks);
     assert_ok(lm_loop_new(&g_loop, &err));
     lm_engine_options options = {.loop = g_loop, .max_waiting = max_waiting, .journal = journal};
@@ -44,7 +45,8 @@ static void on_event(lm_generation *generation, const lm_generation_event *event
     a->n_samples += (int64_t)event->n_samples;
     assert_int_equal(a->n_tokens, event->n_generated);
     a->finish = event->finish;
-    if (event->finish == LM_FINISH_FAILED) snprintf(a->error, sizeof a->error, "%s", event->error->message);
+    if (event->finish == LM_FINISH_FAILED)
+        snprintf(a->error, sizeof a->error, "%s", event->error->message);
     if (event->last && --g_pending == 0) lm_loop_stop(g_loop);
 }
 
@@ -55,10 +57,19 @@ static lm_generation_prompt prompt_of(int k, int64_t n) {
     return (lm_generation_prompt){tokens[k], n};
 }
 
-static lm_generation_options options_of(const lm_generation_prompt *prompt, answer *a, int64_t max_tokens) {
-    return (lm_generation_options){.prompts = prompt, .n_prompts = 1, .n = 1, .max_tokens = max_tokens, .extra_end = -1,
-                                   .sampling = {.temperature = 0, .top_p = 1, .repetition_penalty = 1},
-                                   .request_id = "r", .tag = "t", .on_event = on_event, .arg = a};
+static lm_generation_options options_of(const lm_generation_prompt *prompt, answer *a,
+                                        int64_t max_tokens) {
+    return (lm_generation_options){
+        .prompts = prompt,
+        .n_prompts = 1,
+        .n = 1,
+        .max_tokens = max_tokens,
+        .extra_end = -1,
+        .sampling = {.temperature = 0, .top_p = 1, .repetition_penalty = 1},
+        .request_id = "r",
+        .tag = "t",
+        .on_event = on_event,
+        .arg = a};
 }
 
 static void submit(const lm_generation_options *options) {
@@ -101,7 +112,9 @@ static void run_many(int n, int64_t max_seqs, int64_t n_blocks) {
         expected_text(k, 1 + k % 30, 20 + k % 17, expected);
         assert_string_equal(answers[k].text, expected);
         assert_int_equal(answers[k].n_tokens, strlen(expected));
-        assert_int_equal(answers[k].finish, strlen(expected) == (size_t)(20 + k % 17) ? LM_FINISH_LENGTH : LM_FINISH_STOP);
+        assert_int_equal(answers[k].finish, strlen(expected) == (size_t)(20 + k % 17)
+                                                ? LM_FINISH_LENGTH
+                                                : LM_FINISH_STOP);
     }
     assert_int_equal(lm_engine_stats_get(g_engine).n_active, 0);
     assert_int_equal(lm_engine_stats_get(g_engine).n_waiting, 0);
@@ -164,7 +177,8 @@ static void test_full_queue(void **state) {
 
 static lm_generation *g_victim;
 
-static void cancel_on_event(lm_generation *generation, const lm_generation_event *event, void *arg) {
+static void cancel_on_event(lm_generation *generation, const lm_generation_event *event,
+                            void *arg) {
     answer *a = arg;
     if (++a->n_events == 3) lm_generation_cancel(g_victim);
 }
@@ -233,7 +247,8 @@ static void test_stop_strings_and_logprobs(void **state) {
     options.sampling.n_top_logprobs = 2;
     submit(&options);
     run_all();
-    size_t at = (size_t)(strstr(expected, (char[]){expected[10], expected[11], expected[12], 0}) - expected);
+    size_t at = (size_t)(strstr(expected, (char[]){expected[10], expected[11], expected[12], 0}) -
+                         expected);
     expected[at] = '\0';
     assert_string_equal(a.text, expected);
     assert_int_equal(a.finish, LM_FINISH_STOP);
@@ -318,7 +333,8 @@ static void test_full_disk_refuses_requests(void **state) {
     lm_usage_record record = {.request_id = "old"};
     int64_t slot;
     assert_ok(lm_usage_journal_open(path, &journal, &err));
-    for (int i = 0; i < 1024; i++) assert_ok(lm_usage_journal_append(journal, &record, &slot, &err));
+    for (int i = 0; i < 1024; i++)
+        assert_ok(lm_usage_journal_append(journal, &record, &slot, &err));
     start_engine(4, 100, 4, journal);
     struct rlimit old, tight;
     signal(SIGXFSZ, SIG_IGN);
@@ -341,11 +357,15 @@ static void test_full_disk_refuses_requests(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_alone_and_in_company), cmocka_unit_test(test_preempted_sequences_say_the_same),
-        cmocka_unit_test(test_choices_share_their_prompt), cmocka_unit_test(test_full_queue),
-        cmocka_unit_test(test_cancel_frees_blocks), cmocka_unit_test(test_a_warm_engine_allocates_nothing), cmocka_unit_test(test_stop_strings_and_logprobs),
-        cmocka_unit_test(test_a_failing_step_fails_its_requests), cmocka_unit_test(test_usage_journal),
-        cmocka_unit_test(test_full_disk_refuses_requests)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_alone_and_in_company),
+                                       cmocka_unit_test(test_preempted_sequences_say_the_same),
+                                       cmocka_unit_test(test_choices_share_their_prompt),
+                                       cmocka_unit_test(test_full_queue),
+                                       cmocka_unit_test(test_cancel_frees_blocks),
+                                       cmocka_unit_test(test_a_warm_engine_allocates_nothing),
+                                       cmocka_unit_test(test_stop_strings_and_logprobs),
+                                       cmocka_unit_test(test_a_failing_step_fails_its_requests),
+                                       cmocka_unit_test(test_usage_journal),
+                                       cmocka_unit_test(test_full_disk_refuses_requests)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,8 @@ static lm_api_request g_request;
 
 static bool parse(bool chat, const char *body) {
     g_error = (lm_api_error){0};
-    return lm_api_request_parse(lm_str_of(body), chat, &DEFAULTS, N_VOCAB, &g_request, &g_error) == LOAM_OK;
+    return lm_api_request_parse(lm_str_of(body), chat, &DEFAULTS, N_VOCAB, &g_request, &g_error) ==
+           LOAM_OK;
 }
 
 static void expect_ok(bool chat, const char *body) {
@@ -27,14 +28,19 @@ static void expect_refused(bool chat, const char *body, const char *param, const
 }
 
 #define COMPLETION(fields) "{\"model\":\"m\",\"prompt\":\"p\"," fields "}"
-#define CHAT(fields) "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"c\"}]," fields "}"
+#define CHAT(fields) \
+    "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"c\"}]," fields "}"
 
 static void test_everything_in_a_completion(void **state) {
-    expect_ok(false, COMPLETION("\"n\":3,\"max_tokens\":7,\"temperature\":0.5,\"top_p\":0.9,\"top_k\":40,\"min_p\":0.1,"
-                                "\"frequency_penalty\":-1,\"presence_penalty\":2,\"repetition_penalty\":1.1,\"seed\":-5,"
-                                "\"stop\":[\"a\",\"bc\"],\"stream\":true,\"stream_options\":{\"include_usage\":true},"
-                                "\"logprobs\":4,\"logit_bias\":{\"12\":-100,\"999\":3.5},\"ignore_eos\":true,"
-                                "\"user\":\"u\",\"best_of\":1,\"suffix\":null,\"echo\":false"));
+    expect_ok(
+        false,
+        COMPLETION(
+            "\"n\":3,\"max_tokens\":7,\"temperature\":0.5,\"top_p\":0.9,\"top_k\":40,\"min_p\":0.1,"
+            "\"frequency_penalty\":-1,\"presence_penalty\":2,\"repetition_penalty\":1.1,\"seed\":-"
+            "5,"
+            "\"stop\":[\"a\",\"bc\"],\"stream\":true,\"stream_options\":{\"include_usage\":true},"
+            "\"logprobs\":4,\"logit_bias\":{\"12\":-100,\"999\":3.5},\"ignore_eos\":true,"
+            "\"user\":\"u\",\"best_of\":1,\"suffix\":null,\"echo\":false"));
     assert_int_equal(g_request.n, 3);
     assert_int_equal(g_request.max_tokens, 7);
     assert_close(g_request.sampling.temperature, 0.5, 1e-6, 0);
@@ -83,17 +89,23 @@ static void test_prompt_kinds(void **state) {
 }
 
 static void test_messages(void **state) {
-    expect_ok(true, "{\"model\":\"m\",\"messages\":[{\"role\":\"developer\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},"
-                    "{\"type\":\"text\",\"text\":\"b\"}]},{\"role\":\"assistant\",\"content\":null}]}");
+    expect_ok(true,
+              "{\"model\":\"m\",\"messages\":[{\"role\":\"developer\",\"content\":[{\"type\":"
+              "\"text\",\"text\":\"a\"},"
+              "{\"type\":\"text\",\"text\":\"b\"}]},{\"role\":\"assistant\",\"content\":null}]}");
     assert_true(lm_str_is(g_request.messages.ptr[0].role, "system"));
     assert_true(lm_str_is(g_request.messages.ptr[0].content, "ab"));
     assert_true(lm_str_is(g_request.messages.ptr[1].content, ""));
     lm_api_request_deinit(&g_request);
     expect_refused(true, "{\"model\":\"m\",\"messages\":[]}", "messages", "at least one");
     expect_refused(true, "{\"model\":\"m\",\"messages\":[7]}", "messages[0]", "object");
-    expect_refused(true, "{\"model\":\"m\",\"messages\":[{\"role\":\"king\",\"content\":\"\"}]}", "messages[0]", "king");
-    expect_refused(true, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\"}]}", "messages[0]", "content");
-    expect_refused(true, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\"}]}]}",
+    expect_refused(true, "{\"model\":\"m\",\"messages\":[{\"role\":\"king\",\"content\":\"\"}]}",
+                   "messages[0]", "king");
+    expect_refused(true, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\"}]}", "messages[0]",
+                   "content");
+    expect_refused(true,
+                   "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":"
+                   "\"image_url\"}]}]}",
                    "messages[0]", "type 'text'");
 }
 
@@ -120,20 +132,25 @@ static void test_wrong_values_are_named(void **state) {
 }
 
 static void test_fields_out_of_place(void **state) {
-    expect_refused(false, COMPLETION("\"temprature\":1"), "temprature", "did you mean 'temperature'");
+    expect_refused(false, COMPLETION("\"temprature\":1"), "temprature",
+                   "did you mean 'temperature'");
     expect_refused(false, COMPLETION("\"messages\":[]"), "messages", "endpoint");
     expect_refused(true, CHAT("\"echo\":true"), "echo", "endpoint");
     expect_refused(true, CHAT("\"tools\":[{}]"), "tools", "not supported");
-    expect_refused(true, CHAT("\"response_format\":{\"type\":\"json_object\"}"), "response_format", "not supported");
+    expect_refused(true, CHAT("\"response_format\":{\"type\":\"json_object\"}"), "response_format",
+                   "not supported");
     expect_refused(false, COMPLETION("\"echo\":true,\"logprobs\":1"), "echo", "logprobs");
-    expect_ok(true, CHAT("\"tools\":[],\"tool_choice\":\"none\",\"response_format\":{\"type\":\"text\"},\"store\":true"));
+    expect_ok(true, CHAT("\"tools\":[],\"tool_choice\":\"none\",\"response_format\":{\"type\":"
+                         "\"text\"},\"store\":true"));
     lm_api_request_deinit(&g_request);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_everything_in_a_completion), cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_prompt_kinds),               cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_wrong_values_are_named),     cmocka_unit_test(test_fields_out_of_place)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_everything_in_a_completion),
+                                       cmocka_unit_test(test_defaults),
+                                       cmocka_unit_test(test_prompt_kinds),
+                                       cmocka_unit_test(test_messages),
+                                       cmocka_unit_test(test_wrong_values_are_named),
+                                       cmocka_unit_test(test_fields_out_of_place)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,7 +6,10 @@
 enum { BLOCK = 16 };
 
 static lm_sched_limits limits_of(int64_t n_free) {
-    return (lm_sched_limits){.max_rows = 64, .max_prefill_rows = 32, .max_seqs = 4, .block_tokens = BLOCK,
+    return (lm_sched_limits){.max_rows = 64,
+                             .max_prefill_rows = 32,
+                             .max_seqs = 4,
+                             .block_tokens = BLOCK,
                              .n_free_blocks = n_free};
 }
 
@@ -15,7 +18,9 @@ static lm_sched_seq waiting(int64_t n_tokens) {
 }
 
 static lm_sched_seq active(int64_t n_tokens, int64_t n_computed) {
-    return (lm_sched_seq){.n_tokens = n_tokens, .n_computed = n_computed, .n_blocks = (n_computed + BLOCK - 1) / BLOCK,
+    return (lm_sched_seq){.n_tokens = n_tokens,
+                          .n_computed = n_computed,
+                          .n_blocks = (n_computed + BLOCK - 1) / BLOCK,
                           .active = true};
 }
 
@@ -94,7 +99,8 @@ static void test_everything_finishes(void **state) {
         int64_t n_final[N];
         for (int i = 0; i < N; i++) {
             world[i] = waiting(1 + (int64_t)lm_rng_below(&rng, MAX_CONTEXT - 2));
-            n_final[i] = world[i].n_tokens + 1 + (int64_t)lm_rng_below(&rng, (uint64_t)(MAX_CONTEXT - world[i].n_tokens));
+            n_final[i] = world[i].n_tokens + 1 +
+                         (int64_t)lm_rng_below(&rng, (uint64_t)(MAX_CONTEXT - world[i].n_tokens));
         }
         int n_left = N;
         for (int step = 0; n_left > 0; step++) {
@@ -129,9 +135,11 @@ static void test_everything_finishes(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_long_prompt_does_not_stall_streams), cmocka_unit_test(test_alone_a_prompt_gets_all_rows),
-        cmocka_unit_test(test_admission_waits_for_slots_and_blocks), cmocka_unit_test(test_blocked_sequence_is_overtaken),
-        cmocka_unit_test(test_youngest_gives_way), cmocka_unit_test(test_everything_finishes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_long_prompt_does_not_stall_streams),
+                                       cmocka_unit_test(test_alone_a_prompt_gets_all_rows),
+                                       cmocka_unit_test(test_admission_waits_for_slots_and_blocks),
+                                       cmocka_unit_test(test_blocked_sequence_is_overtaken),
+                                       cmocka_unit_test(test_youngest_gives_way),
+                                       cmocka_unit_test(test_everything_finishes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

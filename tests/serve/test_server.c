@@ -78,7 +78,8 @@ static char *ask(const char *path, const char *body, int *out_http_status) {
     char url[128];
     lm_buf answer;
     snprintf(url, sizeof url, "http://127.0.0.1:%d%s", g_port, path);
-    lm_http_fetch_options options = {.method = body ? "POST" : "GET", .url = url, .body = lm_str_of(body), .timeout_ms = 60000};
+    lm_http_fetch_options options = {
+        .method = body ? "POST" : "GET", .url = url, .body = lm_str_of(body), .timeout_ms = 60000};
     assert_ok(lm_http_fetch(&options, out_http_status, &answer, &err));
     return lm_buf_take(&answer);
 }
@@ -104,7 +105,8 @@ static const char *choices_of(const char *answer) {
 
 static void fill(client *c, int i) {
     snprintf(c->body, sizeof c->body,
-             "{\"model\":\"story\",\"prompt\":\"%s number %d said\",\"max_tokens\":%d,\"temperature\":%s,\"seed\":%d,\"logprobs\":2}",
+             "{\"model\":\"story\",\"prompt\":\"%s number %d "
+             "said\",\"max_tokens\":%d,\"temperature\":%s,\"seed\":%d,\"logprobs\":2}",
              i % 2 ? "The little dog" : "One", i, 8 + i % 20, i % 3 ? "0" : "1.5", i);
 }
 
@@ -144,7 +146,8 @@ static void test_few_blocks_and_shared_prompts(void **state) {
     start((lm_serve_options){.max_context = 128});
     for (int i = 0; i < N; i++) {
         snprintf(roomy[i].body, sizeof roomy[i].body,
-                 "{\"model\":\"story\",\"prompt\":\"Tom saw %.*s\",\"n\":4,\"max_tokens\":%d,\"seed\":%d,\"ignore_eos\":true}",
+                 "{\"model\":\"story\",\"prompt\":\"Tom saw "
+                 "%.*s\",\"n\":4,\"max_tokens\":%d,\"seed\":%d,\"ignore_eos\":true}",
                  i, "a big red ball and a small dog", 40 + i, i);
         client_main(&roomy[i]);
         assert_int_equal(roomy[i].http_status, 200);
@@ -152,7 +155,8 @@ static void test_few_blocks_and_shared_prompts(void **state) {
     }
     stop();
     start((lm_serve_options){.max_context = 128, .n_blocks = 9, .max_seqs = 12});
-    for (int i = 0; i < N; i++) assert_int_equal(pthread_create(&tight[i].thread, NULL, client_main, &tight[i]), 0);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(pthread_create(&tight[i].thread, NULL, client_main, &tight[i]), 0);
     for (int i = 0; i < N; i++) {
         pthread_join(tight[i].thread, NULL);
         assert_string_equal(choices_of(tight[i].answer), choices_of(roomy[i].answer));
@@ -179,8 +183,11 @@ static void test_clients_that_leave(void **state) {
         int http_status;
         snprintf(url, sizeof url, "http://127.0.0.1:%d/v1/completions", g_port);
         lm_http_fetch_options options = {
-            .method = "POST", .url = url, .on_body = leave_at_once,
-            .body = LM_STR("{\"model\":\"story\",\"prompt\":\"\",\"max_tokens\":400,\"stream\":true,\"ignore_eos\":true,\"n\":3}")};
+            .method = "POST",
+            .url = url,
+            .on_body = leave_at_once,
+            .body = LM_STR("{\"model\":\"story\",\"prompt\":\"\",\"max_tokens\":400,\"stream\":"
+                           "true,\"ignore_eos\":true,\"n\":3}")};
         assert_status(LOAM_CANCELLED, lm_http_fetch(&options, &http_status, &answer, &err));
         lm_buf_deinit(&answer);
     }
@@ -188,7 +195,8 @@ static void test_clients_that_leave(void **state) {
     for (int i = 0; i < 300 && !all_free; i++) {
         int http_status;
         char *metrics = ask("/metrics", NULL, &http_status);
-        all_free = strstr(metrics, "loam_kv_blocks_used 0\n") && strstr(metrics, "status=\"499\"} 20\n");
+        all_free =
+            strstr(metrics, "loam_kv_blocks_used 0\n") && strstr(metrics, "status=\"499\"} 20\n");
         lm_free(metrics);
         if (!all_free) lm_clock_sleep_ms(10);
     }
@@ -199,18 +207,23 @@ static void test_clients_that_leave(void **state) {
 static void expect(const char *path, const char *body, int wanted, const char *text) {
     int http_status;
     char *answer = ask(path, body, &http_status);
-    if (http_status != wanted || !strstr(answer, text)) fail_msg("%s gave %d: %s", body, http_status, answer);
+    if (http_status != wanted || !strstr(answer, text))
+        fail_msg("%s gave %d: %s", body, http_status, answer);
     lm_free(answer);
 }
 
 static void test_refusals(void **state) {
     start((lm_serve_options){.max_context = 64, .max_seqs = 2});
-    expect("/v1/completions", "{\"model\":\"other\",\"prompt\":\"\"}", 404, "\"code\":\"model_not_found\"");
-    expect("/v1/completions", "{\"model\":\"story\",\"prompt\":\"X X X X X X X X X X X X X X X X X X X X X X X X X X X X X X X X X X X X X\"}",
+    expect("/v1/completions", "{\"model\":\"other\",\"prompt\":\"\"}", 404,
+           "\"code\":\"model_not_found\"");
+    expect("/v1/completions",
+           "{\"model\":\"story\",\"prompt\":\"X X X X X X X X X X X X X X X X X X X X X X X X X X "
+           "X X X X X X X X X X X\"}",
            400, "context of 64");
     expect("/v1/completions", "{\"model\":\"story\",\"prompt\":\"a\",\"n\":3}", 400, "at most 2");
     expect("/v1/completions", "{", 400, "not valid JSON");
-    expect("/v1/chat/completions", "{\"model\":\"story\",\"messages\":\"hello\"}", 400, "\"param\":\"messages\"");
+    expect("/v1/chat/completions", "{\"model\":\"story\",\"messages\":\"hello\"}", 400,
+           "\"param\":\"messages\"");
     expect("/tokenize", "{\"prompt\":1}", 400, "must be a string");
     expect("/detokenize", "{\"tokens\":[99999]}", 400, "no token id");
     expect("/v1/models/other", NULL, 404, "model_not_found");
@@ -223,6 +236,7 @@ static void test_refusals(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_company_changes_no_bit),
                                        cmocka_unit_test(test_few_blocks_and_shared_prompts),
-                                       cmocka_unit_test(test_clients_that_leave), cmocka_unit_test(test_refusals)};
+                                       cmocka_unit_test(test_clients_that_leave),
+                                       cmocka_unit_test(test_refusals)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

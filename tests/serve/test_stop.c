@@ -22,8 +22,8 @@ static int teardown(void **state) {
     return 0;
 }
 
-static void check(const lm_str *stops, size_t n, const char *const *pieces, bool stopped, const char *sent,
-                  const char *with_flush) {
+static void check(const lm_str *stops, size_t n, const char *const *pieces, bool stopped,
+                  const char *sent, const char *with_flush) {
     lm_stop_matcher matcher;
     lm_stop_matcher_init(&matcher, (lm_stop_set){stops, n});
     assert_int_equal(push_all(&matcher, pieces), stopped);
@@ -62,7 +62,8 @@ static void test_self_overlap(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_without_stops), cmocka_unit_test(test_across_pieces),
-                                       cmocka_unit_test(test_earliest_of_several), cmocka_unit_test(test_self_overlap)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_without_stops), cmocka_unit_test(test_across_pieces),
+        cmocka_unit_test(test_earliest_of_several), cmocka_unit_test(test_self_overlap)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -14,9 +14,11 @@ static int learn_plainly(int32_t *symbols, int len, int n_merges, lm_bpe_merge *
             int32_t left = symbols[i], right = symbols[i + 1];
             if (left < 0 || right < 0) continue;
             int count = 0;
-            for (int j = 0; j + 1 < len; j++) count += symbols[j] == left && symbols[j + 1] == right;
-            bool better = count > best_count || (count == best_count && count > 1 &&
-                          (left < best.left || (left == best.left && right < best.right)));
+            for (int j = 0; j + 1 < len; j++)
+                count += symbols[j] == left && symbols[j + 1] == right;
+            bool better = count > best_count ||
+                          (count == best_count && count > 1 &&
+                           (left < best.left || (left == best.left && right < best.right)));
             if (better) best = (lm_bpe_merge){left, right}, best_count = count;
         }
         if (best_count < 2) return m;
@@ -57,7 +59,9 @@ static void compare(const char *text, int n_merges) {
 }
 
 static void test_equals_the_plain_algorithm(void **state) {
-    compare("low low low low low lower lower newest newest newest newest newest newest widest widest widest", 20);
+    compare("low low low low low lower lower newest newest newest newest newest newest widest "
+            "widest widest",
+            20);
     lm_rng rng;
     lm_rng_init(&rng, 4);
     for (int round = 0; round < 20; round++) {

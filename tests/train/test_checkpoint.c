@@ -136,7 +136,8 @@ static void test_failed_write_leaves_what_was(void **state) {
 }
 
 static void test_prune_keeps_the_newest(void **state) {
-    char *leftover = lm_path_join(dir, "step-000000009.ckpt.tmp-123"), *stranger = lm_path_join(dir, "notes.txt");
+    char *leftover = lm_path_join(dir, "step-000000009.ckpt.tmp-123"),
+         *stranger = lm_path_join(dir, "notes.txt");
     for (int64_t step = 8; step <= 12; step++) assert_ok(write_step(step, NULL, &err));
     assert_ok(lm_file_write_atomic(leftover, "x", 1, &err));
     assert_ok(lm_file_write_atomic(stranger, "x", 1, &err));
@@ -156,8 +157,8 @@ static void test_prune_keeps_the_newest(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_round_trip_and_wrong_asks), TEST(test_damaged_newest_falls_back),
-        TEST(test_every_truncation_is_refused), TEST(test_fence),
+        TEST(test_round_trip_and_wrong_asks),    TEST(test_damaged_newest_falls_back),
+        TEST(test_every_truncation_is_refused),  TEST(test_fence),
         TEST(test_failed_write_leaves_what_was), TEST(test_prune_keeps_the_newest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

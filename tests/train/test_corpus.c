@@ -53,7 +53,8 @@ static void check_not_in_map(char *story, void *arg) {
 
 static void test_split_shares_no_story(void **state) {
     char *dir = test_temp_dir();
-    lm_corpus_options options = {.dir = dir, .n_stories = 4000, .seed = 5, .validation_fraction = 0.1};
+    lm_corpus_options options = {
+        .dir = dir, .n_stories = 4000, .seed = 5, .validation_fraction = 0.1};
     lm_corpus_summary summary;
     assert_ok(lm_corpus_write(&options, &summary, &err));
     assert_int_equal(summary.train.n_stories + summary.validation.n_stories, 4000);
@@ -64,12 +65,14 @@ static void test_split_shares_no_story(void **state) {
     lm_map *stories = lm_map_new();
     each_story(train, add_to_map, stories);
     assert_true(lm_map_len(stories) > 3500); /* hardly a story is told twice */
-    assert_int_equal(each_story(validation, check_not_in_map, stories), summary.validation.n_stories);
+    assert_int_equal(each_story(validation, check_not_in_map, stories),
+                     summary.validation.n_stories);
     lm_map_free(stories);
     char *path = lm_path_join(dir, "corpus.json");
     double nats_per_byte = 0;
     assert_ok(lm_corpus_read_nats_per_byte(path, &nats_per_byte, &err));
-    assert_close(nats_per_byte, summary.validation.nats / (double)summary.validation.n_bytes, 1e-9, 0);
+    assert_close(nats_per_byte, summary.validation.nats / (double)summary.validation.n_bytes, 1e-9,
+                 0);
     assert_ok(lm_file_remove_tree(dir, &err));
     lm_free(path);
     lm_free(checked);
@@ -98,7 +101,8 @@ static void test_wrong_options(void **state) {
     lm_corpus_summary summary;
     lm_corpus_options options = {.dir = "/nonexistent", .n_stories = 0};
     assert_status(LOAM_INVALID, lm_corpus_write(&options, &summary, &err));
-    options = (lm_corpus_options){.dir = "/nonexistent", .n_stories = 1, .validation_fraction = 0.9};
+    options =
+        (lm_corpus_options){.dir = "/nonexistent", .n_stories = 1, .validation_fraction = 0.9};
     assert_status(LOAM_INVALID, lm_corpus_write(&options, &summary, &err));
 }
 

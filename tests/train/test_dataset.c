@@ -4,8 +4,9 @@
 #include "train/texts.h"
 #include "train/vocab.h"
 
-static const char story_text[] = "the cat sat on the mat\n\nthe dog sat on the log\n\n\n\nthe end of a much longer tale, the "
-                                 "tale of the cat and the dog on the mat and on the log\n\nthe hen";
+static const char story_text[] =
+    "the cat sat on the mat\n\nthe dog sat on the log\n\n\n\nthe end of a much longer tale, the "
+    "tale of the cat and the dog on the mat and on the log\n\nthe hen";
 
 static char *dir, *path;
 static lm_tokenizer *tokenizer;
@@ -18,7 +19,8 @@ static loam_status open_dataset(const char *text, const char *separator, loam_er
 static int set_up(void **state) {
     dir = test_temp_dir();
     path = lm_path_join(dir, "x.tokens");
-    lm_vocab_options options = {.text = lm_str_of(story_text), .separator = LM_STR("\n\n"), .vocab_size = 280};
+    lm_vocab_options options = {
+        .text = lm_str_of(story_text), .separator = LM_STR("\n\n"), .vocab_size = 280};
     assert_ok(lm_vocab_make(&options, &tokenizer, &err));
     assert_ok(open_dataset(story_text, "\n\n", &err));
     return 0;
@@ -38,14 +40,17 @@ static void test_vocabulary(void **state) {
     assert_int_equal(lm_tokenizer_bos(tokenizer), 278);
     assert_int_equal(lm_tokenizer_eos(tokenizer), 279);
     assert_true(lm_tokenizer_adds_bos(tokenizer));
-    assert_true(lm_str_is(lm_tokenizer_token_bytes(tokenizer, 256), "th") || lm_str_is(lm_tokenizer_token_bytes(tokenizer, 256), "he"));
-    assert_true(lm_tokenizer_find(tokenizer, LM_STR("\xc4\xa0the")) > 256); /* " the" as GPT-2 spells it */
+    assert_true(lm_str_is(lm_tokenizer_token_bytes(tokenizer, 256), "th") ||
+                lm_str_is(lm_tokenizer_token_bytes(tokenizer, 256), "he"));
+    assert_true(lm_tokenizer_find(tokenizer, LM_STR("\xc4\xa0the")) >
+                256); /* " the" as GPT-2 spells it */
     char bytes[256], *back;
     for (int i = 0; i < 256; i++) bytes[i] = (char)i;
     lm_vec_i32 ids = {0};
     lm_buf text;
     lm_buf_init(&text, 10000);
-    assert_ok(lm_tokenizer_encode(tokenizer, (lm_str){bytes, 256}, (lm_encode_options){0}, &ids, &err));
+    assert_ok(
+        lm_tokenizer_encode(tokenizer, (lm_str){bytes, 256}, (lm_encode_options){0}, &ids, &err));
     assert_ok(lm_tokenizer_decode(tokenizer, ids.ptr, ids.len, &text, &err));
     back = text.ptr;
     assert_int_equal(text.len, 256);
@@ -76,7 +81,8 @@ static void test_documents_are_framed_and_cached(void **state) {
         assert_int_equal(dataset.tokens[dataset.starts[d]], lm_tokenizer_bos(tokenizer));
         assert_int_equal(dataset.tokens[end - 1], lm_tokenizer_eos(tokenizer));
     }
-    assert_ok(lm_tokenizer_decode(tokenizer, dataset.tokens, (size_t)dataset.starts[1], &text, &err));
+    assert_ok(
+        lm_tokenizer_decode(tokenizer, dataset.tokens, (size_t)dataset.starts[1], &text, &err));
     assert_string_equal(lm_buf_cstr(&text), "the cat sat on the mat");
     lm_buf_deinit(&text);
     char *before;
@@ -114,7 +120,8 @@ static void test_samples_are_a_function_of_seed_and_number(void **state) {
         lm_dataset_sample(&dataset, 4, n, LEN, b, b + LEN);
         n_different += memcmp(a, b, sizeof a) != 0;
     }
-    assert_in_range(n_at_start, 20, 199); /* short documents from their beginning, the long one from anywhere */
+    assert_in_range(n_at_start, 20,
+                    199); /* short documents from their beginning, the long one from anywhere */
     assert_true(n_different > 20);
 }
 
@@ -137,7 +144,8 @@ static void check_windows(int64_t len) {
         }
         assert_int_equal(n, counted);
     }
-    for (int64_t at = 1; at < dataset.n_tokens; at++) assert_int_equal(seen[at], dataset.tokens[at] != dataset.bos);
+    for (int64_t at = 1; at < dataset.n_tokens; at++)
+        assert_int_equal(seen[at], dataset.tokens[at] != dataset.bos);
     lm_free(seen);
     lm_vec_deinit(&windows);
 }
@@ -180,9 +188,13 @@ static void test_held_out_end(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_vocabulary), TEST(test_bytes_vocabulary), TEST(test_documents_are_framed_and_cached),
-        TEST(test_samples_are_a_function_of_seed_and_number), TEST(test_windows_hold_every_token_once),
-        TEST(test_short_documents_stay_whole), TEST(test_held_out_end),
+        TEST(test_vocabulary),
+        TEST(test_bytes_vocabulary),
+        TEST(test_documents_are_framed_and_cached),
+        TEST(test_samples_are_a_function_of_seed_and_number),
+        TEST(test_windows_hold_every_token_once),
+        TEST(test_short_documents_stay_whole),
+        TEST(test_held_out_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

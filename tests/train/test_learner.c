@@ -16,11 +16,23 @@ typedef struct fixture {
 } fixture;
 
 static lm_arch_config make_config(bool tied) {
-    lm_arch_config config = {.arch = lm_arch_find("llama"), .features = tied ? 0 : LM_FEATURE_UNTIED_HEAD};
-    config.hparams = (lm_hparams){.architecture = "llama", .n_layers = 2, .dim = 16, .n_heads = 4, .n_kv_heads = 2,
-                                  .head_dim = 4, .rope_dim = 4, .ffn_dim = 24, .hidden_act = "silu", .vocab_size = VOCAB,
-                                  .context_len = LEN, .rms_norm_eps = 1e-5, .rope_theta = 10000,
-                                  .rope_scaling = {.factor = 1}, .tied_embeddings = tied};
+    lm_arch_config config = {.arch = lm_arch_find("llama"),
+                             .features = tied ? 0 : LM_FEATURE_UNTIED_HEAD};
+    config.hparams = (lm_hparams){.architecture = "llama",
+                                  .n_layers = 2,
+                                  .dim = 16,
+                                  .n_heads = 4,
+                                  .n_kv_heads = 2,
+                                  .head_dim = 4,
+                                  .rope_dim = 4,
+                                  .ffn_dim = 24,
+                                  .hidden_act = "silu",
+                                  .vocab_size = VOCAB,
+                                  .context_len = LEN,
+                                  .rms_norm_eps = 1e-5,
+                                  .rope_theta = 10000,
+                                  .rope_scaling = {.factor = 1},
+                                  .tied_embeddings = tied};
     return config;
 }
 
@@ -39,8 +51,13 @@ static void open_on(fixture *f, const lm_device_options *device, bool tied, bool
     assert_ok(lm_backend_cpu.open(device, &f->device, &err));
     lm_train_params_options options = {.seed = 7, .init_std = 0.3, .bf16 = bf16};
     assert_ok(lm_train_params_init(&f->params, f->device, &config, &options, &err));
-    lm_learner_options learner_options = {.batch_size = BATCH, .seq_len = LEN, .bf16 = bf16, .beta1 = 0.9f, .beta2 = 0.99f,
-                                          .eps = 1e-8f, .weight_decay = 0.1f};
+    lm_learner_options learner_options = {.batch_size = BATCH,
+                                          .seq_len = LEN,
+                                          .bf16 = bf16,
+                                          .beta1 = 0.9f,
+                                          .beta2 = 0.99f,
+                                          .eps = 1e-8f,
+                                          .weight_decay = 0.1f};
     assert_ok(lm_learner_new(&f->params, &learner_options, &f->learner, &err));
     fill_batch(f->learner, 5);
 }
@@ -61,14 +78,16 @@ static void check_gradient(bool tied) {
     lm_learner_accumulate(f.learner);
     for (int i = 0; i < f.params.len; i++) {
         const lm_train_param *param = &f.params.list[i];
-        for (int64_t j = param->offset; j < param->offset + param->n_elems; j += 1 + param->n_elems / 5) {
+        for (int64_t j = param->offset; j < param->offset + param->n_elems;
+             j += 1 + param->n_elems / 5) {
             float at = f.params.weights[j], step = 4e-3f;
             f.params.weights[j] = at + step;
             double above = lm_learner_loss(f.learner);
             f.params.weights[j] = at - step;
             double below = lm_learner_loss(f.learner);
             f.params.weights[j] = at;
-            assert_close(f.params.grads[j], (above - below) / (2 * (double)step), 3e-4, 2e-2); /* f32 losses near 4 */
+            assert_close(f.params.grads[j], (above - below) / (2 * (double)step), 3e-4,
+                         2e-2); /* f32 losses near 4 */
         }
     }
     close_fixture(&f);
@@ -97,8 +116,10 @@ static void check_threads(bool bf16) {
         open_fixture(&other, n_threads, true, bf16);
         train_some(&one, 5);
         train_some(&other, 5);
-        assert_memory_equal(one.params.weights, other.params.weights, (size_t)one.params.n_elems * sizeof(float));
-        assert_memory_equal(one.params.v, other.params.v, (size_t)one.params.n_elems * sizeof(float));
+        assert_memory_equal(one.params.weights, other.params.weights,
+                            (size_t)one.params.n_elems * sizeof(float));
+        assert_memory_equal(one.params.v, other.params.v,
+                            (size_t)one.params.n_elems * sizeof(float));
         close_fixture(&one);
         close_fixture(&other);
     }
@@ -117,7 +138,8 @@ static void test_instruction_sets_do_not_show(void **state) {
         open_on(&capped, &(lm_device_options){.n_threads = 2, .isa = isas[i % 2]}, true, i / 2);
         train_some(&best, 5);
         train_some(&capped, 5);
-        assert_memory_equal(best.params.weights, capped.params.weights, (size_t)best.params.n_elems * sizeof(float));
+        assert_memory_equal(best.params.weights, capped.params.weights,
+                            (size_t)best.params.n_elems * sizeof(float));
         close_fixture(&best);
         close_fixture(&capped);
     }
@@ -142,7 +164,8 @@ static void test_bf16_is_near_f32(void **state) {
     fixture exact, rounded;
     open_fixture(&exact, 2, false, false);
     open_fixture(&rounded, 2, false, true);
-    assert_close(lm_learner_accumulate(rounded.learner), lm_learner_accumulate(exact.learner), 0.05, 0);
+    assert_close(lm_learner_accumulate(rounded.learner), lm_learner_accumulate(exact.learner), 0.05,
+                 0);
     double dot = 0, a = 0, b = 0;
     for (int64_t i = 0; i < exact.params.n_elems; i++) {
         dot += (double)exact.params.grads[i] * (double)rounded.params.grads[i];
@@ -170,7 +193,8 @@ static void test_gaps_stay_zero_and_costs_are_counted(void **state) {
     train_some(&f, 3);
     int64_t end = 0;
     for (int i = 0; i < f.params.len; i++) {
-        for (; end < f.params.list[i].offset; end++) assert_true(f.params.weights[end] == 0 && f.params.m[end] == 0);
+        for (; end < f.params.list[i].offset; end++)
+            assert_true(f.params.weights[end] == 0 && f.params.m[end] == 0);
         end = f.params.list[i].offset + f.params.list[i].n_elems;
     }
     lm_learner_flops cost = lm_learner_cost(f.learner);
@@ -182,9 +206,13 @@ static void test_gaps_stay_zero_and_costs_are_counted(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gradient_is_the_slope), cmocka_unit_test(test_threads_do_not_show),
-        cmocka_unit_test(test_instruction_sets_do_not_show), cmocka_unit_test(test_learns_by_heart), cmocka_unit_test(test_bf16_is_near_f32),
-        cmocka_unit_test(test_step_allocates_nothing), cmocka_unit_test(test_gaps_stay_zero_and_costs_are_counted),
+        cmocka_unit_test(test_gradient_is_the_slope),
+        cmocka_unit_test(test_threads_do_not_show),
+        cmocka_unit_test(test_instruction_sets_do_not_show),
+        cmocka_unit_test(test_learns_by_heart),
+        cmocka_unit_test(test_bf16_is_near_f32),
+        cmocka_unit_test(test_step_allocates_nothing),
+        cmocka_unit_test(test_gaps_stay_zero_and_costs_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,13 +43,17 @@ static void test_reads_values_over_defaults(void **state) {
 }
 
 static void test_mistakes_are_named(void **state) {
-    check_refused("model:\n  n_layer: 4\n", "r.yaml:2: unknown key 'n_layer' in model", "'n_layers'");
+    check_refused("model:\n  n_layer: 4\n", "r.yaml:2: unknown key 'n_layer' in model",
+                  "'n_layers'");
     check_refused("modell:\n  n_layers: 4\n", "r.yaml:1: unknown section 'modell'", "'model'");
-    check_refused("model:\n  dim: 64\n  n_layers: many\n", "r.yaml:3: model.n_layers is 'many', not a whole number", NULL);
+    check_refused("model:\n  dim: 64\n  n_layers: many\n",
+                  "r.yaml:3: model.n_layers is 'many', not a whole number", NULL);
     check_refused("train:\n  lr: 11\n", "r.yaml:2: train.lr is 11; 0 to 10 is allowed", NULL);
     check_refused("train:\n  lr: nan\n", "r.yaml:2: train.lr is 'nan', not a number", NULL);
-    check_refused("train:\n  dtype: fp8\n", "r.yaml:2: train.dtype is 'fp8'; known are: f32 bf16", NULL);
-    check_refused("model: {tie_embeddings: flase}\n", "r.yaml: model.tie_embeddings is 'flase', not true or false", NULL);
+    check_refused("train:\n  dtype: fp8\n", "r.yaml:2: train.dtype is 'fp8'; known are: f32 bf16",
+                  NULL);
+    check_refused("model: {tie_embeddings: flase}\n",
+                  "r.yaml: model.tie_embeddings is 'flase', not true or false", NULL);
     check_refused("model: 3\n", "r.yaml:1: model: Expecting MAPPING, got event: SCALAR", NULL);
     check_refused("model:\n  dim:\n", "r.yaml:2: model.dim is '', not a whole number", NULL);
     check_refused("- 1\n", "r.yaml:0: Expecting MAPPING, got event: SEQUENCE_START", NULL);
@@ -77,8 +81,10 @@ static void check_combination_refused(const char *assignment, const char *messag
 }
 
 static void test_combinations(void **state) {
-    check_combination_refused("model.dim=130", "model.dim is 130, not an even multiple of model.n_heads 4");
-    check_combination_refused("model.n_kv_heads=3", "model.n_kv_heads 3 does not divide model.n_heads 4");
+    check_combination_refused("model.dim=130",
+                              "model.dim is 130, not an even multiple of model.n_heads 4");
+    check_combination_refused("model.n_kv_heads=3",
+                              "model.n_kv_heads 3 does not divide model.n_heads 4");
     check_combination_refused("train.min_lr=1", "train.min_lr 1 is above train.lr 0.001");
     check_combination_refused("train.steps=5", "train.warmup_steps 100 is more than train.steps 5");
     check_combination_refused("data.path=", "the recipe names no data");
@@ -95,7 +101,10 @@ static void test_canonical_text_reads_back(void **state) {
     lm_buf text, again;
     lm_buf_init(&text, LM_RECIPE_MAX_BYTES);
     lm_buf_init(&again, LM_RECIPE_MAX_BYTES);
-    assert_ok(read_recipe(&a, "data: {path: 'it''s \"x\\y\"', separator: \"\\n\\t\"}\ntrain: {lr: 0.1, eps: 1.25e-9}\n", &err));
+    assert_ok(read_recipe(
+        &a,
+        "data: {path: 'it''s \"x\\y\"', separator: \"\\n\\t\"}\ntrain: {lr: 0.1, eps: 1.25e-9}\n",
+        &err));
     lm_recipe_print(&a, &text);
     assert_ok(read_recipe(&b, lm_buf_cstr(&text), &err));
     lm_recipe_print(&b, &again);
@@ -117,10 +126,13 @@ static void print_limits(const lm_recipe_key *key, lm_buf *out) {
     case LM_RECIPE_BOOL: lm_buf_puts(out, "`true`, `false`"); break;
     case LM_RECIPE_TEXT: lm_buf_printf(out, "text, %.0f bytes", key->max); break;
     case LM_RECIPE_CHOICE:
-        for (const char *at = key->choices; *at; at++) lm_buf_printf(out, *at == ' ' ? "`, `" : "%s%c", at == key->choices ? "`" : "", *at);
+        for (const char *at = key->choices; *at; at++)
+            lm_buf_printf(out, *at == ' ' ? "`, `" : "%s%c", at == key->choices ? "`" : "", *at);
         lm_buf_putc(out, '`');
         break;
-    default: lm_buf_printf(out, key->type == LM_RECIPE_INT ? "%.0f to %.0f" : "%.10g to %.10g", key->min, key->max);
+    default:
+        lm_buf_printf(out, key->type == LM_RECIPE_INT ? "%.0f to %.0f" : "%.10g to %.10g", key->min,
+                      key->max);
     }
 }
 
@@ -131,7 +143,9 @@ static void print_docs(lm_buf *out) {
     for (int k = 0; k < lm_recipe_n_keys; k++) {
         const lm_recipe_key *key = &lm_recipe_keys[k];
         if (k == 0 || strcmp(key->section, lm_recipe_keys[k - 1].section) != 0)
-            lm_buf_printf(out, "\n### %s\n\n| key | default | allowed | what it is |\n|---|---|---|---|\n", key->section);
+            lm_buf_printf(
+                out, "\n### %s\n\n| key | default | allowed | what it is |\n|---|---|---|---|\n",
+                key->section);
         lm_buf_printf(out, "| `%s` | `", key->key);
         lm_recipe_print_value(&defaults, key, out);
         lm_buf_puts(out, "` | ");
@@ -149,7 +163,8 @@ static void test_documentation_tells_every_key(void **state) {
     size_t size;
     assert_ok(lm_file_read(LOAM_DOCS_DIR "/recipes.md", 1 << 20, &text, &size, &err));
     if (!strstr(text, lm_buf_cstr(&expected)))
-        fail_msg("docs/recipes.md differs from recipe_keys.def; put what `test_train_recipe --print-docs` prints there");
+        fail_msg("docs/recipes.md differs from recipe_keys.def; put what `test_train_recipe "
+                 "--print-docs` prints there");
     lm_buf_deinit(&expected);
     lm_free(text);
 }

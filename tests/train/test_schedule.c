@@ -9,7 +9,8 @@ static void test_shape(void **state) {
     assert_close(lm_schedule_lr(&s, 10), 1e-3, 1e-15, 0);
     assert_close(lm_schedule_lr(&s, 60), 5.5e-4, 1e-15, 0); /* half way */
     assert_close(lm_schedule_lr(&s, 110), 1e-4, 1e-15, 0);
-    for (int64_t i = 11; i < 111; i++) assert_true(lm_schedule_lr(&s, i) < lm_schedule_lr(&s, i - 1));
+    for (int64_t i = 11; i < 111; i++)
+        assert_true(lm_schedule_lr(&s, i) < lm_schedule_lr(&s, i - 1));
 }
 
 static void test_edges(void **state) {

@@ -35,12 +35,15 @@ static void test_records(void **state) {
     char *path = only_file(dir), *bytes;
     size_t size, n_records = 0;
     assert_ok(lm_file_read(path, 1 << 20, &bytes, &size, &err));
-    static const char value[] = "\x2a\x0d\x0a\x0b\x15\0\0\xc0\x3f\x0a\x04loss"; /* summary {value {simple 1.5, tag}} */
+    static const char value[] =
+        "\x2a\x0d\x0a\x0b\x15\0\0\xc0\x3f\x0a\x04loss"; /* summary {value {simple 1.5, tag}} */
     for (size_t at = 0; at < size; n_records++) {
         uint64_t len;
         memcpy(&len, bytes + at, 8);
         assert_true(len < 200 && at + len + 16 <= size);
-        if (n_records == 1) assert_memory_equal(bytes + at + 12 + len - (sizeof value - 1), value, sizeof value - 1);
+        if (n_records == 1)
+            assert_memory_equal(bytes + at + 12 + len - (sizeof value - 1), value,
+                                sizeof value - 1);
         uint32_t stored, crc = lm_crc32c(bytes + at + 12, len);
         memcpy(&stored, bytes + at + 12 + len, 4);
         assert_int_equal(stored, (crc >> 15 | crc << 17) + 0xa282ead8u);

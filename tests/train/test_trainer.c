@@ -15,7 +15,8 @@ static const char recipe_text[] =
     "data: {separator: \"\\n\\n\"}\n"
     "tokenizer: {vocab_size: 300}\n"
     "model: {n_layers: 1, dim: 16, n_heads: 2, n_kv_heads: 1, context: 32}\n"
-    "train: {steps: 40, batch_size: 2, grad_accum_steps: 2, lr: 0.01, min_lr: 0.001, warmup_steps: 4}\n"
+    "train: {steps: 40, batch_size: 2, grad_accum_steps: 2, lr: 0.01, min_lr: 0.001, warmup_steps: "
+    "4}\n"
     "validation: {every: 10, max_tokens: 500}\n"
     "checkpoint: {every: 5}\n"
     "sample: {max_tokens: 8, every: 20}\n";
@@ -38,7 +39,8 @@ static int set_up(void **state) {
     dir = test_temp_dir();
     corpus = lm_path_join(dir, "corpus");
     stop = 0;
-    lm_corpus_options options = {.dir = corpus, .n_stories = 60, .seed = 2, .validation_fraction = 0.1};
+    lm_corpus_options options = {
+        .dir = corpus, .n_stories = 60, .seed = 2, .validation_fraction = 0.1};
     assert_ok(lm_corpus_write(&options, &summary, &err));
     return 0;
 }
@@ -64,7 +66,8 @@ static void listen(void *ctx, const lm_train_event *e) {
 }
 
 /* Trains in dir/name. `set` changes one key of the recipe; NULL: none. */
-static loam_status train(const char *name, bool resume, int n_threads, const char *set, story *s, loam_error *err) {
+static loam_status train(const char *name, bool resume, int n_threads, const char *set, story *s,
+                         loam_error *err) {
     lm_recipe recipe;
     lm_device *device = NULL;
     char *out_dir = lm_path_join(dir, name);
@@ -73,9 +76,15 @@ static loam_status train(const char *name, bool resume, int n_threads, const cha
     if (status == LOAM_OK && set) status = lm_recipe_set(&recipe, set, err);
     recipe.data_path = corpus;
     if (status == LOAM_OK) status = lm_recipe_check(&recipe, err);
-    if (status == LOAM_OK) status = lm_backend_cpu.open(&(lm_device_options){.n_threads = n_threads}, &device, err);
-    lm_train_options options = {.recipe = &recipe, .out_dir = out_dir, .resume = resume, .device = device, .stop = &stop,
-                                .on_event = listen, .ctx = s};
+    if (status == LOAM_OK)
+        status = lm_backend_cpu.open(&(lm_device_options){.n_threads = n_threads}, &device, err);
+    lm_train_options options = {.recipe = &recipe,
+                                .out_dir = out_dir,
+                                .resume = resume,
+                                .device = device,
+                                .stop = &stop,
+                                .on_event = listen,
+                                .ctx = s};
     if (status == LOAM_OK) status = lm_train_run(&options, err);
     lm_device_close(device);
     lm_recipe_deinit(&recipe);
@@ -114,8 +123,9 @@ static void test_runs_to_the_end(void **state) {
     char *gguf = lm_path_join(dir, "run/model.gguf");
     assert_true(lm_file_exists(gguf));
     lm_free(gguf);
-    assert_status(LOAM_CONFLICT, train("run", false, 2, NULL, &s, &err)); /* not over its checkpoints */
-    assert_ok(train("run", true, 2, NULL, &s, &err));                     /* nothing left to do but to export */
+    assert_status(LOAM_CONFLICT,
+                  train("run", false, 2, NULL, &s, &err)); /* not over its checkpoints */
+    assert_ok(train("run", true, 2, NULL, &s, &err));      /* nothing left to do but to export */
     assert_int_equal(s.n_of[LM_TRAIN_STEP], 40);
 }
 
@@ -220,8 +230,13 @@ static void test_lost_fence_stops(void **state) {
     recipe.data_path = corpus;
     assert_ok(lm_recipe_check(&recipe, &err));
     assert_ok(lm_backend_cpu.open(&(lm_device_options){.n_threads = 1}, &device, &err));
-    lm_train_options options = {.recipe = &recipe, .out_dir = out_dir, .device = device, .stop = &stop,
-                                .fence = {path, 7}, .on_event = listen, .ctx = &s};
+    lm_train_options options = {.recipe = &recipe,
+                                .out_dir = out_dir,
+                                .device = device,
+                                .stop = &stop,
+                                .fence = {path, 7},
+                                .on_event = listen,
+                                .ctx = &s};
     assert_status(LOAM_CONFLICT, lm_train_run(&options, &err));
     assert_int_equal(s.last_step, 5);
     assert_int_equal(s.n_of[LM_TRAIN_CHECKPOINT], 0);
@@ -257,8 +272,12 @@ static void test_full_disk(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_runs_to_the_end), TEST(test_stopped_and_resumed), TEST(test_killed_anywhere_and_resumed),
-        TEST(test_damaged_newest_checkpoint), TEST(test_what_must_not_change), TEST(test_lost_fence_stops),
+        TEST(test_runs_to_the_end),
+        TEST(test_stopped_and_resumed),
+        TEST(test_killed_anywhere_and_resumed),
+        TEST(test_damaged_newest_checkpoint),
+        TEST(test_what_must_not_change),
+        TEST(test_lost_fence_stops),
         TEST(test_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

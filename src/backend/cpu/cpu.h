@@ -21,8 +21,8 @@ typedef struct lm_cpu_device {
     lm_device base;
     lm_pool *pool;
     lm_cpu_isa isa;
-    bool vnni, bf16;                     /* AVX-512 extensions; false below LM_CPU_AVX512 */
-    lm_kernel references[LM_OP_COUNT];   /* every op's reference as a kernel, "add/reference" */
+    bool vnni, bf16;                   /* AVX-512 extensions; false below LM_CPU_AVX512 */
+    lm_kernel references[LM_OP_COUNT]; /* every op's reference as a kernel, "add/reference" */
 } lm_cpu_device;
 
 extern const lm_backend lm_backend_cpu;
@@ -37,7 +37,8 @@ typedef struct lm_cpu_kernel {
 const lm_cpu_kernel *lm_cpu_kernels(int *out_n);
 
 /* lm_backend.pack of the CPU. */
-loam_status lm_cpu_pack(lm_device *device, const lm_weight *weight, lm_weight *out, loam_error *err) LM_MUST_USE;
+loam_status lm_cpu_pack(lm_device *device, const lm_weight *weight, lm_weight *out,
+                        loam_error *err) LM_MUST_USE;
 
 static inline const lm_cpu_device *lm_cpu_of(const lm_device *device) {
     return (const lm_cpu_device *)device;

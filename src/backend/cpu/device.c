@@ -16,12 +16,14 @@ static lm_cpu_device *cpu_of(lm_device *device) {
 }
 
 static loam_status choose_isa(const char *cap, lm_cpu_device *device, loam_error *err) {
-    static const char *const names[] = {[LM_CPU_SCALAR] = "scalar", [LM_CPU_AVX2] = "avx2", [LM_CPU_AVX512] = "avx512"};
+    static const char *const names[] = {
+        [LM_CPU_SCALAR] = "scalar", [LM_CPU_AVX2] = "avx2", [LM_CPU_AVX512] = "avx512"};
     int limit = LM_CPU_AVX512;
     if (cap) {
         for (limit = 0; limit <= LM_CPU_AVX512 && strcmp(names[limit], cap) != 0;) limit++;
         if (limit > LM_CPU_AVX512)
-            return lm_error_set(err, LOAM_INVALID, "instruction set '%s' is not one of scalar, avx2, avx512", cap);
+            return lm_error_set(err, LOAM_INVALID,
+                                "instruction set '%s' is not one of scalar, avx2, avx512", cap);
     }
     const lm_cpu *cpu = lm_cpu_get();
     lm_cpu_isa best = cpu->avx512 ? LM_CPU_AVX512 : cpu->avx2 ? LM_CPU_AVX2 : LM_CPU_SCALAR;
@@ -38,7 +40,8 @@ static void list_references(lm_cpu_device *device) {
 #undef LM_OP
     };
     for (int op = 0; op < LM_OP_COUNT; op++)
-        device->references[op] = (lm_kernel){.name = names[op], .run = lm_op_get((lm_op_id)op)->reference};
+        device->references[op] =
+            (lm_kernel){.name = names[op], .run = lm_op_get((lm_op_id)op)->reference};
 }
 
 static void cpu_close(lm_device *device) {
@@ -66,10 +69,12 @@ static loam_status cpu_open(const lm_device_options *options, lm_device **out, l
  * get huge pages. The block's own address stands before the aligned one. */
 static loam_status cpu_alloc(lm_device *device, size_t size_bytes, void **out, loam_error *err) {
     size_t alignment = size_bytes >= 2 * HUGE_PAGE_BYTES ? HUGE_PAGE_BYTES : CPU_ALIGNMENT, total;
-    if (!lm_checked_add_size(size_bytes, alignment + sizeof(void *), &total)) return lm_error_no_memory(err, size_bytes);
+    if (!lm_checked_add_size(size_bytes, alignment + sizeof(void *), &total))
+        return lm_error_no_memory(err, size_bytes);
     void *block = lm_calloc(1, total);
     if (!block) return lm_error_no_memory(err, size_bytes);
-    void **buffer = (void **)(((uintptr_t)block + sizeof(void *) + alignment - 1) / alignment * alignment);
+    void **buffer =
+        (void **)(((uintptr_t)block + sizeof(void *) + alignment - 1) / alignment * alignment);
     buffer[-1] = block;
     if (alignment == HUGE_PAGE_BYTES) madvise(buffer, size_bytes, MADV_HUGEPAGE);
     *out = buffer;
@@ -85,7 +90,8 @@ static const lm_kernel *cpu_select(const lm_device *device, const lm_node *node)
     const lm_cpu_kernel *list = lm_cpu_kernels(&n);
     for (int i = 0; i < n; i++) {
         if (list[i].op != node->op) continue;
-        if (!list[i].kernel->applies || list[i].kernel->applies(device, node)) return list[i].kernel;
+        if (!list[i].kernel->applies || list[i].kernel->applies(device, node))
+            return list[i].kernel;
     }
     return &lm_cpu_of(device)->references[node->op];
 }
@@ -145,13 +151,14 @@ static void run_steps(void *arg, int thread, int n_threads) {
     }
 }
 
-static void cpu_run(lm_device *device, const lm_step *steps, int n_steps, const int64_t *extents, void *workspace,
-                    int64_t *profile_ns) {
+static void cpu_run(lm_device *device, const lm_step *steps, int n_steps, const int64_t *extents,
+                    void *workspace, int64_t *profile_ns) {
     run_job job = {cpu_of(device), steps, n_steps, extents, workspace, profile_ns};
     lm_pool_run(job.device->pool, run_steps, &job);
 }
 
-static void cpu_parallel(lm_device *device, void (*fn)(void *arg, int thread, int n_threads), void *arg) {
+static void cpu_parallel(lm_device *device, void (*fn)(void *arg, int thread, int n_threads),
+                         void *arg) {
     lm_pool_run(cpu_of(device)->pool, fn, arg);
 }
 

@@ -43,7 +43,7 @@ typedef struct lm_gemm {
     const void *b;
     lm_dtype b_dtype;
     lm_gemm_order b_order;
-    int64_t b_stride;  /* not read for PANELS */
+    int64_t b_stride; /* not read for PANELS */
     float *c;
     int64_t c_stride;
     bool accumulate;   /* start from what c holds; otherwise from +0 */

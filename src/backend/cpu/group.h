@@ -11,8 +11,8 @@ static inline bool has_isa(const lm_device *device, const lm_node *node) {
 }
 
 /* Defines lm_kernel_<op>_<isa>, named "<op>/<isa>". */
-#define LM_ISA_KERNEL(op, applies, workspace_bytes, run)                                                               \
-    extern const lm_kernel LM_ISA(lm_kernel_##op);                                                                     \
+#define LM_ISA_KERNEL(op, applies, workspace_bytes, run) \
+    extern const lm_kernel LM_ISA(lm_kernel_##op);       \
     const lm_kernel LM_ISA(lm_kernel_##op) = {#op "/" LM_ISA_NAME, applies, workspace_bytes, run}
 
 /* This thread's share of n elements, in whole vectors. */

@@ -6,7 +6,9 @@
 #include "base/clock.h"
 
 enum {
-    MEASURE_NS = 30 * 1000 * 1000, /* one measurement; the best of MEASUREMENTS counts, as neighbours only ever slow us */
+    MEASURE_NS =
+        30 * 1000 *
+        1000, /* one measurement; the best of MEASUREMENTS counts, as neighbours only ever slow us */
     MEASUREMENTS = 5,
     LANES = 16,
     READ_GRAIN = 4 * LANES,
@@ -46,8 +48,10 @@ float lm_cpu_read_loop_avx512(const float *data, int64_t n);
 static loops loops_of(const lm_device *device) {
 #if defined(__x86_64__)
     lm_cpu_isa isa = lm_cpu_of(device)->isa;
-    if (isa == LM_CPU_AVX512) return (loops){lm_cpu_fma_loop_avx512, lm_cpu_read_loop_avx512, 8 * 2 * LANES};
-    if (isa == LM_CPU_AVX2) return (loops){lm_cpu_fma_loop_avx2, lm_cpu_read_loop_avx2, 6 * 2 * LANES};
+    if (isa == LM_CPU_AVX512)
+        return (loops){lm_cpu_fma_loop_avx512, lm_cpu_read_loop_avx512, 8 * 2 * LANES};
+    if (isa == LM_CPU_AVX2)
+        return (loops){lm_cpu_fma_loop_avx2, lm_cpu_read_loop_avx2, 6 * 2 * LANES};
 #endif
     return (loops){fma_loop_plain, read_loop_plain, 2 * PLAIN_CHAINS};
 }
@@ -91,10 +95,12 @@ static double seconds_a_repeat(lm_device *device, measurement *m) {
 
 double lm_cpu_peak_flops(lm_device *device) {
     measurement m = {.loops = loops_of(device), .n = 10000};
-    return (double)device->n_threads * m.loops.flops_a_round * (double)m.n / seconds_a_repeat(device, &m);
+    return (double)device->n_threads * m.loops.flops_a_round * (double)m.n /
+           seconds_a_repeat(device, &m);
 }
 
-loam_status lm_cpu_read_bandwidth(lm_device *device, size_t size_bytes, double *out, loam_error *err) {
+loam_status lm_cpu_read_bandwidth(lm_device *device, size_t size_bytes, double *out,
+                                  loam_error *err) {
     int64_t n = (int64_t)(size_bytes / sizeof(float)) / device->n_threads / READ_GRAIN * READ_GRAIN;
     if (n == 0) n = READ_GRAIN;
     size_t bytes = (size_t)n * (size_t)device->n_threads * sizeof(float);

@@ -9,6 +9,7 @@ double lm_cpu_peak_flops(lm_device *device);
 
 /* Bytes a second that all threads together read from a buffer of size_bytes, each over its own part again and again: small
  * sizes stay in a cache. LOAM_NO_MEMORY. */
-loam_status lm_cpu_read_bandwidth(lm_device *device, size_t size_bytes, double *out, loam_error *err) LM_MUST_USE;
+loam_status lm_cpu_read_bandwidth(lm_device *device, size_t size_bytes, double *out,
+                                  loam_error *err) LM_MUST_USE;
 
 #endif

@@ -11,19 +11,23 @@ typedef struct pack_job {
 
 /* `n_rows` rows of K elements into one panel whose missing columns are zero already. Sixteen k at a time, so that the panel's
  * lines are written while they are near. */
-#define PACK_PLAIN(name, type)                                                                     \
-    static void name(const type *rows, int64_t n_rows, int64_t k, type *panel) {                   \
-        for (int64_t k0 = 0; k0 < k; k0 += LM_PANEL) {                                             \
-            int64_t end = k0 + LM_PANEL < k ? k0 + LM_PANEL : k;                                   \
-            for (int64_t i = 0; i < n_rows; i++)                                                   \
-                for (int64_t j = k0; j < end; j++) panel[j * LM_PANEL + i] = rows[i * k + j];      \
-        }                                                                                          \
+#define PACK_PLAIN(name, type)                                                                \
+    static void name(const type *rows, int64_t n_rows, int64_t k, type *panel) {              \
+        for (int64_t k0 = 0; k0 < k; k0 += LM_PANEL) {                                        \
+            int64_t end = k0 + LM_PANEL < k ? k0 + LM_PANEL : k;                              \
+            for (int64_t i = 0; i < n_rows; i++)                                              \
+                for (int64_t j = k0; j < end; j++) panel[j * LM_PANEL + i] = rows[i * k + j]; \
+        }                                                                                     \
     }
 PACK_PLAIN(pack_u16, uint16_t)
 PACK_PLAIN(pack_u32, uint32_t)
 
 /* The formats' own blocks (quant/q8_0.c, quant/q4_0.c) as bytes: an f16 scale, then the quants. */
-enum { SCALE_BYTES = 2, Q8_0_BYTES = SCALE_BYTES + LM_QUANT_BLOCK, Q4_0_BYTES = SCALE_BYTES + LM_QUANT_BLOCK / 2 };
+enum {
+    SCALE_BYTES = 2,
+    Q8_0_BYTES = SCALE_BYTES + LM_QUANT_BLOCK,
+    Q4_0_BYTES = SCALE_BYTES + LM_QUANT_BLOCK / 2
+};
 
 static void pack_q8_0(const uint8_t *rows, int64_t n_rows, int64_t k, lm_panel_q8_0 *panel) {
     int64_t n_blocks = k / LM_QUANT_BLOCK;
@@ -31,7 +35,8 @@ static void pack_q8_0(const uint8_t *rows, int64_t n_rows, int64_t k, lm_panel_q
         for (int64_t b = 0; b < n_blocks; b++) {
             const uint8_t *block = rows + (i * n_blocks + b) * Q8_0_BYTES;
             memcpy(&panel[b].d[i], block, SCALE_BYTES);
-            for (int q = 0; q < LM_QUANT_BLOCK; q++) panel[b].q[q][i] = (int8_t)block[SCALE_BYTES + q];
+            for (int q = 0; q < LM_QUANT_BLOCK; q++)
+                panel[b].q[q][i] = (int8_t)block[SCALE_BYTES + q];
         }
     }
 }
@@ -49,7 +54,8 @@ static void pack_q4_0(const uint8_t *rows, int64_t n_rows, int64_t k, lm_panel_q
             const uint8_t *block = rows + (i * n_blocks + b) * Q4_0_BYTES;
             memcpy(&panel[b].d[i], block, SCALE_BYTES);
             for (int q = 0; q < LM_QUANT_BLOCK / 2; q++)
-                panel[b].q[q][i] = (uint8_t)(q4_0_at(block, 2 * q) | q4_0_at(block, 2 * q + 1) << 4);
+                panel[b].q[q][i] =
+                    (uint8_t)(q4_0_at(block, 2 * q) | q4_0_at(block, 2 * q + 1) << 4);
         }
     }
 }
@@ -78,14 +84,17 @@ static void pack_share(void *arg, int thread, int n_threads) {
 static bool can_pack(const lm_device *device, const lm_weight *weight) {
     bool known = weight->dtype == LM_F32 || weight->dtype == LM_BF16 || weight->dtype == LM_F16 ||
                  weight->dtype == LM_Q8_0 || weight->dtype == LM_Q4_0;
-    return lm_cpu_of(device)->isa > LM_CPU_SCALAR && weight->n_dims == 2 && weight->layout == LM_LAYOUT_ROWS && known;
+    return lm_cpu_of(device)->isa > LM_CPU_SCALAR && weight->n_dims == 2 &&
+           weight->layout == LM_LAYOUT_ROWS && known;
 }
 
-loam_status lm_cpu_pack(lm_device *device, const lm_weight *weight, lm_weight *out, loam_error *err) {
+loam_status lm_cpu_pack(lm_device *device, const lm_weight *weight, lm_weight *out,
+                        loam_error *err) {
     if (!can_pack(device, weight)) return LOAM_UNSUPPORTED;
     size_t n_panels = (size_t)((weight->shape[0] + LM_PANEL - 1) / LM_PANEL);
     void *buffer;
-    LM_TRY(device->backend->alloc(device, n_panels * lm_panel_bytes(weight->dtype, weight->shape[1]), &buffer, err));
+    LM_TRY(device->backend->alloc(
+        device, n_panels * lm_panel_bytes(weight->dtype, weight->shape[1]), &buffer, err));
     device->backend->parallel(device, pack_share, &(pack_job){weight, buffer});
     *out = *weight;
     out->layout = LM_LAYOUT_PANELS;

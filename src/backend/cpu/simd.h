@@ -42,39 +42,51 @@
 
 /* for each run of at most 16 elements in [begin, end): `at` is its first, `n` how many. The body is there twice, once for
  * n = 16 as a constant, which then needs no masks, and once for what is left. */
-#define LM_FOR_LANES(at, n, begin, end)                                                                                \
-    _Pragma("GCC unroll 2") for (int lm_rest = 0; lm_rest < 2; lm_rest++)                                              \
-        for (int64_t at = lm_rest ? (end) - ((end) - (begin)) % LM_LANES : (begin),                                    \
-                     n = lm_rest ? (end) - at : LM_LANES;                                                              \
-             n > 0 && at + n <= (end); at += LM_LANES)
+#define LM_FOR_LANES(at, n, begin, end)                                                         \
+    _Pragma("GCC unroll 2") for (int lm_rest = 0; lm_rest < 2;                                  \
+                                 lm_rest++) for (int64_t at =                                   \
+                                                     lm_rest                                    \
+                                                         ? (end) - ((end) - (begin)) % LM_LANES \
+                                                         : (begin),                             \
+                                                 n = lm_rest ? (end)-at : LM_LANES;             \
+                                                 n > 0 && at + n <= (end); at += LM_LANES)
 
 /* n <= 16 elements from `at` on of f32, bf16 or f16; dtype is a constant where this is inlined. */
-static LM_ALWAYS_INLINE lm_v16 lm_v16_load_as(const void *p, int64_t at, int64_t n, const lm_dtype dtype) {
-    if (dtype == LM_F32) return n == LM_LANES ? lm_v16_load((const float *)p + at) : lm_v16_load_n((const float *)p + at, n);
+static LM_ALWAYS_INLINE lm_v16 lm_v16_load_as(const void *p, int64_t at, int64_t n,
+                                              const lm_dtype dtype) {
+    if (dtype == LM_F32)
+        return n == LM_LANES ? lm_v16_load((const float *)p + at)
+                             : lm_v16_load_n((const float *)p + at, n);
     const uint16_t *halves = (const uint16_t *)p + at;
-    if (dtype == LM_BF16) return n == LM_LANES ? lm_v16_load_bf16(halves) : lm_v16_load_bf16_n(halves, n);
+    if (dtype == LM_BF16)
+        return n == LM_LANES ? lm_v16_load_bf16(halves) : lm_v16_load_bf16_n(halves, n);
     return n == LM_LANES ? lm_v16_load_f16(halves) : lm_v16_load_f16_n(halves, n);
 }
 
 /* Calls fn(..., dtype) with a constant dtype. */
-#define LM_WITH_DTYPE(dtype, fn, ...)                                                                                  \
-    do {                                                                                                               \
-        if ((dtype) == LM_F32) fn(__VA_ARGS__, LM_F32);                                                                \
-        else if ((dtype) == LM_BF16) fn(__VA_ARGS__, LM_BF16);                                                         \
-        else fn(__VA_ARGS__, LM_F16);                                                                                  \
+#define LM_WITH_DTYPE(dtype, fn, ...) \
+    do {                              \
+        if ((dtype) == LM_F32)        \
+            fn(__VA_ARGS__, LM_F32);  \
+        else if ((dtype) == LM_BF16)  \
+            fn(__VA_ARGS__, LM_BF16); \
+        else                          \
+            fn(__VA_ARGS__, LM_F16);  \
     } while (0)
 
 /* out[k][i] = rows[at + i * stride + k] for i < n_rows <= 16 (else 0) and k < n_k: 16 x 16 elements are turned over at a time. */
-static LM_SIZED void lm_v16_columns(const void *rows, int64_t at, int64_t stride, int64_t n_rows, int64_t n_k, float *out,
-                                    const lm_dtype dtype) {
+static LM_SIZED void lm_v16_columns(const void *rows, int64_t at, int64_t stride, int64_t n_rows,
+                                    int64_t n_k, float *out, const lm_dtype dtype) {
     LM_FOR_LANES(k, n, 0, n_k) {
         lm_v16 m[LM_LANES];
         if (n_rows == LM_LANES && n == LM_LANES) {
 #pragma GCC unroll 16
-            for (int i = 0; i < LM_LANES; i++) m[i] = lm_v16_load_as(rows, at + i * stride + k, LM_LANES, dtype);
+            for (int i = 0; i < LM_LANES; i++)
+                m[i] = lm_v16_load_as(rows, at + i * stride + k, LM_LANES, dtype);
         } else {
             for (int i = 0; i < LM_LANES; i++)
-                m[i] = i < n_rows ? lm_v16_load_as(rows, at + i * stride + k, n, dtype) : lm_v16_zero();
+                m[i] = i < n_rows ? lm_v16_load_as(rows, at + i * stride + k, n, dtype)
+                                  : lm_v16_zero();
         }
         lm_v16_transpose(m);
         for (int64_t i = 0; i < n; i++) lm_v16_store(out + (k + i) * LM_LANES, m[i]);
@@ -100,7 +112,8 @@ static LM_ALWAYS_INLINE float lm_v16_max_lane(lm_v16 x) {
 /* lm_dot, bit for bit. */
 static LM_ALWAYS_INLINE float lm_v16_dot(const float *a, const float *b, int64_t n) {
     lm_v16 lanes = lm_v16_zero();
-    LM_FOR_LANES(i, count, 0, n) lanes = lm_v16_fma(lm_v16_load_n(a + i, count), lm_v16_load_n(b + i, count), lanes);
+    LM_FOR_LANES(i, count, 0, n)
+    lanes = lm_v16_fma(lm_v16_load_n(a + i, count), lm_v16_load_n(b + i, count), lanes);
     return lm_v16_fold(lanes);
 }
 

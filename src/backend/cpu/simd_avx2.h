@@ -40,9 +40,9 @@ static LM_ALWAYS_INLINE void lm_v16_store_n(float *p, lm_v16 x, int64_t n) {
     memcpy(p, lanes, (size_t)n * sizeof *p);
 }
 
-#define LM_V16_BINARY(name, intrinsic)                                                                                 \
-    static LM_ALWAYS_INLINE lm_v16 lm_v16_##name(lm_v16 a, lm_v16 b) {                                                 \
-        return (lm_v16){intrinsic(a.lo, b.lo), intrinsic(a.hi, b.hi)};                                                 \
+#define LM_V16_BINARY(name, intrinsic)                                 \
+    static LM_ALWAYS_INLINE lm_v16 lm_v16_##name(lm_v16 a, lm_v16 b) { \
+        return (lm_v16){intrinsic(a.lo, b.lo), intrinsic(a.hi, b.hi)}; \
     }
 LM_V16_BINARY(add, _mm256_add_ps)
 LM_V16_BINARY(sub, _mm256_sub_ps)
@@ -84,7 +84,8 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_fold_each(const lm_v16 m[16]) {
     for (int i = 0; i < 16; i++) eight[i] = _mm256_add_ps(m[i].lo, m[i].hi);
     __m128 four[4];
     for (int i = 0; i < 4; i++)
-        four[i] = lm_v8_fold_four(eight[4 * i], eight[4 * i + 1], eight[4 * i + 2], eight[4 * i + 3]);
+        four[i] =
+            lm_v8_fold_four(eight[4 * i], eight[4 * i + 1], eight[4 * i + 2], eight[4 * i + 3]);
     return (lm_v16){_mm256_set_m128(four[1], four[0]), _mm256_set_m128(four[3], four[2])};
 }
 
@@ -95,7 +96,8 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_round(lm_v16 a) {
 }
 
 static LM_ALWAYS_INLINE __m256 lm_v8_exp2i(__m256 n) {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
+    return _mm256_castsi256_ps(
+        _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
 }
 
 /* 2^n for integer n in -126 to 127. */
@@ -124,7 +126,8 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_first(int64_t n, lm_v16 a, lm_v16 b) {
 }
 
 static LM_ALWAYS_INLINE __m256 lm_v8_load_bf16(const uint16_t *p) {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
+    return _mm256_castsi256_ps(
+        _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
 }
 
 static LM_ALWAYS_INLINE lm_v16 lm_v16_load_bf16(const uint16_t *p) {
@@ -148,7 +151,8 @@ static LM_ALWAYS_INLINE __m256i lm_v8_to_bf16(__m256 x) {
 
 /* Round to nearest even, NaN kept. */
 static LM_ALWAYS_INLINE void lm_v16_store_bf16_n(uint16_t *p, lm_v16 x, int64_t n) {
-    __m256i halves = _mm256_packus_epi32(lm_v8_to_bf16(x.lo), lm_v8_to_bf16(x.hi)); /* in quarters 0 2 1 3 */
+    __m256i halves =
+        _mm256_packus_epi32(lm_v8_to_bf16(x.lo), lm_v8_to_bf16(x.hi)); /* in quarters 0 2 1 3 */
     uint16_t lanes[LM_LANES];
     _mm256_storeu_si256((__m256i *)lanes, _mm256_permute4x64_epi64(halves, 0xd8));
     memcpy(p, lanes, (size_t)n * sizeof *p);
@@ -173,10 +177,12 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_load_i8(const int8_t *p) {
 
 /* Sixteen bytes, each a pair of four-bit numbers biased by 8: the low ones and the high ones. */
 static LM_ALWAYS_INLINE void lm_v16_load_u4(const uint8_t *p, lm_v16 *out_low, lm_v16 *out_high) {
-    __m128i bytes = _mm_loadu_si128((const __m128i *)p), mask = _mm_set1_epi8(15), bias = _mm_set1_epi8(8);
+    __m128i bytes = _mm_loadu_si128((const __m128i *)p), mask = _mm_set1_epi8(15),
+            bias = _mm_set1_epi8(8);
     int8_t low[LM_LANES], high[LM_LANES];
     _mm_storeu_si128((__m128i *)low, _mm_sub_epi8(_mm_and_si128(bytes, mask), bias));
-    _mm_storeu_si128((__m128i *)high, _mm_sub_epi8(_mm_and_si128(_mm_srli_epi16(bytes, 4), mask), bias));
+    _mm_storeu_si128((__m128i *)high,
+                     _mm_sub_epi8(_mm_and_si128(_mm_srli_epi16(bytes, 4), mask), bias));
     *out_low = lm_v16_load_i8(low);
     *out_high = lm_v16_load_i8(high);
 }

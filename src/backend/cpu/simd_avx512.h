@@ -81,17 +81,21 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_fold_each(const lm_v16 m[16]) {
     __m512 four[4];
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++) {
-        __m512 a = _mm512_add_ps(_mm512_shuffle_f32x4(m[i], m[4 + i], 0x44), _mm512_shuffle_f32x4(m[i], m[4 + i], 0xee));
-        __m512 b = _mm512_add_ps(_mm512_shuffle_f32x4(m[8 + i], m[12 + i], 0x44), _mm512_shuffle_f32x4(m[8 + i], m[12 + i], 0xee));
+        __m512 a = _mm512_add_ps(_mm512_shuffle_f32x4(m[i], m[4 + i], 0x44),
+                                 _mm512_shuffle_f32x4(m[i], m[4 + i], 0xee));
+        __m512 b = _mm512_add_ps(_mm512_shuffle_f32x4(m[8 + i], m[12 + i], 0x44),
+                                 _mm512_shuffle_f32x4(m[8 + i], m[12 + i], 0xee));
         four[i] = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
     }
     __m512 two[2];
 #pragma GCC unroll 2
     for (int i = 0; i < 2; i++) {
         __m512d a = _mm512_castps_pd(four[2 * i]), b = _mm512_castps_pd(four[2 * i + 1]);
-        two[i] = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
+        two[i] = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)),
+                               _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
     }
-    return _mm512_add_ps(_mm512_shuffle_ps(two[0], two[1], 0x88), _mm512_shuffle_ps(two[0], two[1], 0xdd));
+    return _mm512_add_ps(_mm512_shuffle_ps(two[0], two[1], 0x88),
+                         _mm512_shuffle_ps(two[0], two[1], 0xdd));
 }
 
 /* Nearest integer, halves to even. */
@@ -101,7 +105,8 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_round(lm_v16 a) {
 
 /* 2^n for integer n in -126 to 127. */
 static LM_ALWAYS_INLINE lm_v16 lm_v16_exp2i(lm_v16 n) {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
+    return _mm512_castsi512_ps(
+        _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
 }
 
 /* a where x is NaN, b elsewhere. */
@@ -138,7 +143,8 @@ static LM_ALWAYS_INLINE void lm_v16_store_bf16_n(uint16_t *p, lm_v16 x, int64_t 
     __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
     __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
     rounded = _mm512_mask_blend_epi32(_mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), rounded, quiet);
-    _mm256_mask_storeu_epi16(p, lm_v16_mask(n), _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
+    _mm256_mask_storeu_epi16(p, lm_v16_mask(n),
+                             _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
 }
 
 static LM_ALWAYS_INLINE lm_v16 lm_v16_load_f16(const uint16_t *p) {

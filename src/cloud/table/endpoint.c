@@ -15,22 +15,23 @@ static const lm_column columns[] = {
 
 const lm_table lm_endpoint_table = LM_TABLE("endpoint", lm_endpoint, columns);
 
-loam_status lm_endpoint_get(lm_db *db, const char *project_id, const char *id, lm_arena *arena, lm_endpoint *out,
-                            loam_error *err) {
+loam_status lm_endpoint_get(lm_db *db, const char *project_id, const char *id, lm_arena *arena,
+                            lm_endpoint *out, loam_error *err) {
     return lm_table_find(db, &lm_endpoint_table, "project_id = ? AND deleted = 0 AND id = ?",
                          LM_VALUES(lm_text(project_id), lm_text(id)), arena, out, err);
 }
 
-loam_status lm_endpoint_list(lm_db *db, const char *project_id, const lm_page *page, lm_arena *arena, lm_list *out,
-                             const char **out_next, loam_error *err) {
-    return lm_table_page(db, &lm_endpoint_table, "project_id = ? AND deleted = 0", LM_VALUES(lm_text(project_id)), page,
-                         arena, out, out_next, err);
+loam_status lm_endpoint_list(lm_db *db, const char *project_id, const lm_page *page,
+                             lm_arena *arena, lm_list *out, const char **out_next,
+                             loam_error *err) {
+    return lm_table_page(db, &lm_endpoint_table, "project_id = ? AND deleted = 0",
+                         LM_VALUES(lm_text(project_id)), page, arena, out, out_next, err);
 }
 
-loam_status lm_endpoint_by_name(lm_db *db, const char *project_id, const char *name, lm_arena *arena, lm_endpoint *out,
-                                loam_error *err) {
-    return lm_table_find(db, &lm_endpoint_table, "project_id = ? AND name = ?", LM_VALUES(lm_text(project_id), lm_text(name)),
-                         arena, out, err);
+loam_status lm_endpoint_by_name(lm_db *db, const char *project_id, const char *name,
+                                lm_arena *arena, lm_endpoint *out, loam_error *err) {
+    return lm_table_find(db, &lm_endpoint_table, "project_id = ? AND name = ?",
+                         LM_VALUES(lm_text(project_id), lm_text(name)), arena, out, err);
 }
 
 loam_status lm_endpoint_all(lm_db *db, lm_arena *arena, lm_list *out, loam_error *err) {

@@ -22,12 +22,13 @@ typedef struct lm_key {
 
 extern const lm_table lm_key_table;
 
-loam_status lm_key_find(lm_db *db, const char *project_id, const char *id, lm_arena *arena, lm_key *out,
-                        loam_error *err) LM_MUST_USE;
+loam_status lm_key_find(lm_db *db, const char *project_id, const char *id, lm_arena *arena,
+                        lm_key *out, loam_error *err) LM_MUST_USE;
 /* Of any project. */
-loam_status lm_key_read(lm_db *db, const char *id, lm_arena *arena, lm_key *out, loam_error *err) LM_MUST_USE;
-loam_status lm_key_page(lm_db *db, const char *project_id, const lm_page *page, lm_arena *arena, lm_list *out,
-                        const char **out_next, loam_error *err) LM_MUST_USE;
+loam_status lm_key_read(lm_db *db, const char *id, lm_arena *arena, lm_key *out,
+                        loam_error *err) LM_MUST_USE;
+loam_status lm_key_page(lm_db *db, const char *project_id, const lm_page *page, lm_arena *arena,
+                        lm_list *out, const char **out_next, loam_error *err) LM_MUST_USE;
 
 /* What a key may do now, joined from the key, its member and its project; and what it has spent, from the ledger. */
 typedef struct lm_key_standing {
@@ -42,10 +43,11 @@ typedef struct lm_key_standings {
 } lm_key_standings;
 
 /* The standing of every key, or of the one with this id. */
-loam_status lm_key_standings_read(lm_db *db, const char *key_id, lm_arena *arena, lm_key_standings *out,
-                                  loam_error *err) LM_MUST_USE;
+loam_status lm_key_standings_read(lm_db *db, const char *key_id, lm_arena *arena,
+                                  lm_key_standings *out, loam_error *err) LM_MUST_USE;
 
 /* Revokes all keys of a member who leaves. */
-loam_status lm_key_revoke_of_member(lm_db *db, const char *member_id, int64_t now_ms, loam_error *err) LM_MUST_USE;
+loam_status lm_key_revoke_of_member(lm_db *db, const char *member_id, int64_t now_ms,
+                                    loam_error *err) LM_MUST_USE;
 
 #endif

@@ -14,9 +14,9 @@ typedef struct lm_member {
 
 extern const lm_table lm_member_table;
 
-loam_status lm_member_find(lm_db *db, const char *project_id, const char *id, lm_arena *arena, lm_member *out,
-                           loam_error *err) LM_MUST_USE;
-loam_status lm_member_page(lm_db *db, const char *project_id, const lm_page *page, lm_arena *arena, lm_list *out,
-                           const char **out_next, loam_error *err) LM_MUST_USE;
+loam_status lm_member_find(lm_db *db, const char *project_id, const char *id, lm_arena *arena,
+                           lm_member *out, loam_error *err) LM_MUST_USE;
+loam_status lm_member_page(lm_db *db, const char *project_id, const lm_page *page, lm_arena *arena,
+                           lm_list *out, const char **out_next, loam_error *err) LM_MUST_USE;
 
 #endif

@@ -14,11 +14,11 @@ typedef struct lm_model {
 
 extern const lm_table lm_model_table;
 
-loam_status lm_model_get(lm_db *db, const char *project_id, const char *id, lm_arena *arena, lm_model *out,
-                         loam_error *err) LM_MUST_USE;
-loam_status lm_model_by_name(lm_db *db, const char *project_id, const char *name, lm_arena *arena, lm_model *out,
-                             loam_error *err) LM_MUST_USE;
-loam_status lm_model_list(lm_db *db, const char *project_id, const lm_page *page, lm_arena *arena, lm_list *out,
-                          const char **out_next, loam_error *err) LM_MUST_USE;
+loam_status lm_model_get(lm_db *db, const char *project_id, const char *id, lm_arena *arena,
+                         lm_model *out, loam_error *err) LM_MUST_USE;
+loam_status lm_model_by_name(lm_db *db, const char *project_id, const char *name, lm_arena *arena,
+                             lm_model *out, loam_error *err) LM_MUST_USE;
+loam_status lm_model_list(lm_db *db, const char *project_id, const lm_page *page, lm_arena *arena,
+                          lm_list *out, const char **out_next, loam_error *err) LM_MUST_USE;
 
 #endif

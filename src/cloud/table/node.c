@@ -13,7 +13,8 @@ static const lm_column columns[] = {
 
 const lm_table lm_node_table = LM_TABLE("node", lm_node, columns);
 
-loam_status lm_node_list(lm_db *db, const lm_page *page, lm_arena *arena, lm_list *out, const char **out_next,
-                         loam_error *err) {
-    return lm_table_page(db, &lm_node_table, "1 = 1", LM_NO_VALUES, page, arena, out, out_next, err);
+loam_status lm_node_list(lm_db *db, const lm_page *page, lm_arena *arena, lm_list *out,
+                         const char **out_next, loam_error *err) {
+    return lm_table_page(db, &lm_node_table, "1 = 1", LM_NO_VALUES, page, arena, out, out_next,
+                         err);
 }

@@ -17,7 +17,7 @@ typedef struct lm_node {
 
 extern const lm_table lm_node_table;
 
-loam_status lm_node_list(lm_db *db, const lm_page *page, lm_arena *arena, lm_list *out, const char **out_next,
-                         loam_error *err) LM_MUST_USE;
+loam_status lm_node_list(lm_db *db, const lm_page *page, lm_arena *arena, lm_list *out,
+                         const char **out_next, loam_error *err) LM_MUST_USE;
 
 #endif

@@ -20,15 +20,18 @@ static const lm_column columns[] = {
 };
 const lm_table lm_price_table = LM_TABLE("price", lm_price, columns);
 
-loam_status lm_price_find(lm_db *db, const char *id, lm_arena *arena, lm_price *out, loam_error *err) {
+loam_status lm_price_find(lm_db *db, const char *id, lm_arena *arena, lm_price *out,
+                          loam_error *err) {
     return lm_table_find(db, &lm_price_table, "id = ?", LM_VALUES(lm_text(id)), arena, out, err);
 }
 
-loam_status lm_price_page(lm_db *db, const lm_page *page, lm_arena *arena, lm_list *out, const char **out_next,
-                          loam_error *err) {
-    return lm_table_page(db, &lm_price_table, "id <> ''", LM_NO_VALUES, page, arena, out, out_next, err);
+loam_status lm_price_page(lm_db *db, const lm_page *page, lm_arena *arena, lm_list *out,
+                          const char **out_next, loam_error *err) {
+    return lm_table_page(db, &lm_price_table, "id <> ''", LM_NO_VALUES, page, arena, out, out_next,
+                         err);
 }
 
 loam_status lm_price_all(lm_db *db, lm_arena *arena, lm_list *out, loam_error *err) {
-    return lm_table_select(db, &lm_price_table, "ORDER BY effective_ms, id", LM_NO_VALUES, arena, out, err);
+    return lm_table_select(db, &lm_price_table, "ORDER BY effective_ms, id", LM_NO_VALUES, arena,
+                           out, err);
 }

@@ -4,7 +4,12 @@
 
 #include "cloud/table/table.h"
 
-typedef enum lm_price_kind { LM_PRICE_INPUT_TOKENS, LM_PRICE_OUTPUT_TOKENS, LM_PRICE_PH_LEASED, LM_PRICE_N_KINDS } lm_price_kind;
+typedef enum lm_price_kind {
+    LM_PRICE_INPUT_TOKENS,
+    LM_PRICE_OUTPUT_TOKENS,
+    LM_PRICE_PH_LEASED,
+    LM_PRICE_N_KINDS
+} lm_price_kind;
 
 /* Names for schemas, NULL-terminated, in the order of the enum. */
 extern const char *const lm_price_kind_names[];
@@ -13,7 +18,7 @@ extern const char *const lm_price_unit_names[]; /* million_tokens, p_hour, p_yea
 typedef struct lm_price {
     char id[LM_ID_BYTES]; /* prc_ */
     const char *kind;
-    const char *model;    /* "*": every model without a price of its own */
+    const char *model; /* "*": every model without a price of its own */
     const char *unit;
     int64_t amount_micros; /* per unit */
     const char *currency;
@@ -23,9 +28,10 @@ typedef struct lm_price {
 
 extern const lm_table lm_price_table;
 
-loam_status lm_price_find(lm_db *db, const char *id, lm_arena *arena, lm_price *out, loam_error *err) LM_MUST_USE;
-loam_status lm_price_page(lm_db *db, const lm_page *page, lm_arena *arena, lm_list *out, const char **out_next,
+loam_status lm_price_find(lm_db *db, const char *id, lm_arena *arena, lm_price *out,
                           loam_error *err) LM_MUST_USE;
+loam_status lm_price_page(lm_db *db, const lm_page *page, lm_arena *arena, lm_list *out,
+                          const char **out_next, loam_error *err) LM_MUST_USE;
 loam_status lm_price_all(lm_db *db, lm_arena *arena, lm_list *out, loam_error *err) LM_MUST_USE;
 
 #endif

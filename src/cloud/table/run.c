@@ -17,15 +17,18 @@ static const lm_column columns[] = {
 
 const lm_table lm_run_table = LM_TABLE("run", lm_run, columns);
 
-loam_status lm_run_of_job(lm_db *db, const char *job_id, const lm_page *page, lm_arena *arena, lm_list *out,
-                          const char **out_next, loam_error *err) {
-    return lm_table_page(db, &lm_run_table, "job_id = ?", LM_VALUES(lm_text(job_id)), page, arena, out, out_next, err);
+loam_status lm_run_of_job(lm_db *db, const char *job_id, const lm_page *page, lm_arena *arena,
+                          lm_list *out, const char **out_next, loam_error *err) {
+    return lm_table_page(db, &lm_run_table, "job_id = ?", LM_VALUES(lm_text(job_id)), page, arena,
+                         out, out_next, err);
 }
 
 loam_status lm_run_by_id(lm_db *db, const char *id, lm_arena *arena, lm_run *out, loam_error *err) {
     return lm_table_find(db, &lm_run_table, "id = ?", LM_VALUES(lm_text(id)), arena, out, err);
 }
 
-loam_status lm_run_in_state(lm_db *db, const char *state, lm_arena *arena, lm_list *out, loam_error *err) {
-    return lm_table_select(db, &lm_run_table, "WHERE state = ? ORDER BY id", LM_VALUES(lm_text(state)), arena, out, err);
+loam_status lm_run_in_state(lm_db *db, const char *state, lm_arena *arena, lm_list *out,
+                            loam_error *err) {
+    return lm_table_select(db, &lm_run_table, "WHERE state = ? ORDER BY id",
+                           LM_VALUES(lm_text(state)), arena, out, err);
 }

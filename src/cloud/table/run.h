@@ -14,17 +14,19 @@ typedef struct lm_run {
     const char *state;
     int64_t exit_code;
     int64_t term_signal; /* signal that ended it */
-    int64_t metered_ms; /* the lease is booked up to here */
-    int64_t segments; /* booked so far */
+    int64_t metered_ms;  /* the lease is booked up to here */
+    int64_t segments;    /* booked so far */
     int64_t started_ms;
     int64_t ended_ms;
 } lm_run;
 
 extern const lm_table lm_run_table;
 
-loam_status lm_run_of_job(lm_db *db, const char *job_id, const lm_page *page, lm_arena *arena, lm_list *out,
-                          const char **out_next, loam_error *err) LM_MUST_USE;
-loam_status lm_run_by_id(lm_db *db, const char *id, lm_arena *arena, lm_run *out, loam_error *err) LM_MUST_USE;
-loam_status lm_run_in_state(lm_db *db, const char *state, lm_arena *arena, lm_list *out, loam_error *err) LM_MUST_USE;
+loam_status lm_run_of_job(lm_db *db, const char *job_id, const lm_page *page, lm_arena *arena,
+                          lm_list *out, const char **out_next, loam_error *err) LM_MUST_USE;
+loam_status lm_run_by_id(lm_db *db, const char *id, lm_arena *arena, lm_run *out,
+                         loam_error *err) LM_MUST_USE;
+loam_status lm_run_in_state(lm_db *db, const char *state, lm_arena *arena, lm_list *out,
+                            loam_error *err) LM_MUST_USE;
 
 #endif

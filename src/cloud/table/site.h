@@ -12,7 +12,7 @@ typedef struct lm_site {
 
 extern const lm_table lm_site_table;
 
-loam_status lm_site_list(lm_db *db, const lm_page *page, lm_arena *arena, lm_list *out, const char **out_next,
-                         loam_error *err) LM_MUST_USE;
+loam_status lm_site_list(lm_db *db, const lm_page *page, lm_arena *arena, lm_list *out,
+                         const char **out_next, loam_error *err) LM_MUST_USE;
 
 #endif

@@ -30,7 +30,8 @@ static size_t row_values(const lm_table *table, const void *row, lm_value out[VA
 }
 
 /* Runs the statement in `sql` (and frees that). */
-static loam_status exec_built(lm_db *db, lm_buf *sql, lm_values values, int64_t *out_changed, loam_error *err) {
+static loam_status exec_built(lm_db *db, lm_buf *sql, lm_values values, int64_t *out_changed,
+                              loam_error *err) {
     loam_status status = sql_ready(sql, err);
     if (status == LOAM_OK) status = lm_db_exec(db, lm_buf_cstr(sql), values, out_changed, err);
     lm_buf_deinit(sql);
@@ -77,8 +78,8 @@ loam_status lm_table_delete(lm_db *db, const lm_table *table, const char *id, lo
     return changed ? LOAM_OK : no_such_row(table, id, err);
 }
 
-static loam_status read_column(const lm_rows *rows, int i, const lm_column *column, lm_arena *arena, void *row,
-                               loam_error *err) {
+static loam_status read_column(const lm_rows *rows, int i, const lm_column *column, lm_arena *arena,
+                               void *row, loam_error *err) {
     void *field = (char *)row + column->offset;
     lm_str text = LM_STR("");
     switch (column->type) {
@@ -99,7 +100,8 @@ static loam_status read_column(const lm_rows *rows, int i, const lm_column *colu
     return LOAM_OK;
 }
 
-static loam_status read_row(const lm_rows *rows, const lm_table *table, lm_arena *arena, void *row, loam_error *err) {
+static loam_status read_row(const lm_rows *rows, const lm_table *table, lm_arena *arena, void *row,
+                            loam_error *err) {
     for (size_t i = 0; i < table->n_columns; i++)
         LM_TRY(read_column(rows, (int)i, &table->columns[i], arena, row, err));
     return LOAM_OK;
@@ -127,8 +129,8 @@ static loam_status read_all(lm_rows *rows, lm_list *list, lm_arena *arena, loam_
     return LOAM_OK;
 }
 
-loam_status lm_table_select(lm_db *db, const lm_table *table, const char *tail, lm_values values, lm_arena *arena,
-                            lm_list *out, loam_error *err) {
+loam_status lm_table_select(lm_db *db, const lm_table *table, const char *tail, lm_values values,
+                            lm_arena *arena, lm_list *out, loam_error *err) {
     lm_buf sql;
     lm_buf_init(&sql, SQL_BYTES);
     lm_buf_puts(&sql, "SELECT ");
@@ -147,22 +149,24 @@ loam_status lm_table_select(lm_db *db, const lm_table *table, const char *tail, 
     return status;
 }
 
-loam_status lm_table_find(lm_db *db, const lm_table *table, const char *where, lm_values values, lm_arena *arena,
-                          void *out_row, loam_error *err) {
+loam_status lm_table_find(lm_db *db, const lm_table *table, const char *where, lm_values values,
+                          lm_arena *arena, void *out_row, loam_error *err) {
     char tail[512];
     LM_ASSERT(snprintf(tail, sizeof tail, "WHERE %s LIMIT 1", where) < (int)sizeof tail);
     lm_list list;
     LM_TRY(lm_table_select(db, table, tail, values, arena, &list, err));
     if (list.len == 0) {
         lm_str last = values.len ? values.ptr[values.len - 1].text : LM_STR("");
-        return lm_error_set(err, LOAM_NOT_FOUND, "no %s '%.*s'", table->name, (int)last.len, last.ptr);
+        return lm_error_set(err, LOAM_NOT_FOUND, "no %s '%.*s'", table->name, (int)last.len,
+                            last.ptr);
     }
     memcpy(out_row, list.rows, table->row_bytes);
     return LOAM_OK;
 }
 
-loam_status lm_table_page(lm_db *db, const lm_table *table, const char *where, lm_values values, const lm_page *page,
-                          lm_arena *arena, lm_list *out, const char **out_next, loam_error *err) {
+loam_status lm_table_page(lm_db *db, const lm_table *table, const char *where, lm_values values,
+                          const lm_page *page, lm_arena *arena, lm_list *out, const char **out_next,
+                          loam_error *err) {
     lm_value all[VALUES_MAX];
     LM_ASSERT(values.len + 2 <= VALUES_MAX);
     for (size_t i = 0; i < values.len; i++) all[i] = values.ptr[i];
@@ -170,8 +174,12 @@ loam_status lm_table_page(lm_db *db, const lm_table *table, const char *where, l
     if (page->after) all[n++] = lm_text(page->after);
     all[n++] = lm_i64(page->limit + 1); /* one more tells whether there is a next page */
     char tail[512];
-    int len = snprintf(tail, sizeof tail, "WHERE %s%s%s ORDER BY id%s LIMIT ?", where, page->after ? " AND id " : "",
-                       !page->after ? "" : page->newest_first ? "< ?" : "> ?", page->newest_first ? " DESC" : "");
+    int len = snprintf(tail, sizeof tail, "WHERE %s%s%s ORDER BY id%s LIMIT ?", where,
+                       page->after ? " AND id " : "",
+                       !page->after         ? ""
+                       : page->newest_first ? "< ?"
+                                            : "> ?",
+                       page->newest_first ? " DESC" : "");
     LM_ASSERT(len < (int)sizeof tail);
     lm_list list;
     LM_TRY(lm_table_select(db, table, tail, (lm_values){all, n}, arena, &list, err));
@@ -184,10 +192,12 @@ loam_status lm_table_page(lm_db *db, const lm_table *table, const char *where, l
 static json_t *column_json(const lm_column *column, const void *row) {
     lm_value value = value_of(column, row);
     if (value.type == LM_VALUE_NULL) return json_null();
-    if (column->type == LM_COLUMN_JSON) return json_loadb(value.text.ptr, value.text.len, JSON_DECODE_ANY, NULL);
+    if (column->type == LM_COLUMN_JSON)
+        return json_loadb(value.text.ptr, value.text.len, JSON_DECODE_ANY, NULL);
     if (column->type == LM_COLUMN_BOOL) return json_boolean(value.i64 != 0);
     if (value.type == LM_VALUE_TEXT) return json_stringn(value.text.ptr, value.text.len);
-    return value.i64 == 0 && (column->flags & LM_COLUMN_ZERO_NULL) ? json_null() : json_integer(value.i64);
+    return value.i64 == 0 && (column->flags & LM_COLUMN_ZERO_NULL) ? json_null()
+                                                                   : json_integer(value.i64);
 }
 
 json_t *lm_table_json(const lm_table *table, const void *row) {
@@ -205,14 +215,16 @@ json_t *lm_table_json(const lm_table *table, const void *row) {
 json_t *lm_list_json(const lm_list *list) {
     json_t *array = json_array();
     for (size_t i = 0; i < list->len && array; i++) {
-        if (json_array_append_new(array, lm_table_json(list->table, lm_list_at(list, i))) == 0) continue;
+        if (json_array_append_new(array, lm_table_json(list->table, lm_list_at(list, i))) == 0)
+            continue;
         json_decref(array);
         array = NULL;
     }
     return array;
 }
 
-loam_status lm_db_number(lm_db *db, const char *sql, lm_values values, int64_t *out, loam_error *err) {
+loam_status lm_db_number(lm_db *db, const char *sql, lm_values values, int64_t *out,
+                         loam_error *err) {
     lm_rows rows;
     LM_TRY(lm_db_query(db, sql, values, &rows, err));
     int64_t number = lm_rows_next(&rows) ? lm_row_i64(&rows, 0) : 0;

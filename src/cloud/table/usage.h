@@ -17,8 +17,8 @@ extern const char *const lm_usage_kind_names[];
 enum { LM_USAGE_REFERENCE_MAX = 128 };
 
 typedef struct lm_usage {
-    char id[LM_ID_BYTES];    /* use_; the ledger fills it */
-    const char *reference;   /* unique: names what it bills; at most LM_USAGE_REFERENCE_MAX bytes */
+    char id[LM_ID_BYTES];  /* use_; the ledger fills it */
+    const char *reference; /* unique: names what it bills; at most LM_USAGE_REFERENCE_MAX bytes */
     const char *kind;
     const char *project_id;
     const char *key_id;      /* or NULL */
@@ -27,7 +27,7 @@ typedef struct lm_usage {
     const char *job_id;      /* or NULL */
     int64_t start_ms, end_ms;
     int64_t prompt_tokens, completion_tokens;
-    int64_t flops;         /* delivered */
+    int64_t flops; /* delivered */
     int64_t device_us;
     int64_t peak_flops;    /* leased from start to end, FLOP/s; 0: nothing leased */
     int64_t amount_micros; /* sum of its charges; the ledger fills it */
@@ -48,10 +48,12 @@ typedef struct lm_charge {
 
 extern const lm_table lm_usage_table, lm_charge_table;
 
-loam_status lm_usage_exists(lm_db *db, const char *reference, bool *out, loam_error *err) LM_MUST_USE;
-loam_status lm_usage_find(lm_db *db, const char *reference, lm_arena *arena, lm_usage *out, loam_error *err) LM_MUST_USE;
-loam_status lm_usage_page(lm_db *db, const char *project_id, const lm_page *page, lm_arena *arena, lm_list *out,
-                          const char **out_next, loam_error *err) LM_MUST_USE;
+loam_status lm_usage_exists(lm_db *db, const char *reference, bool *out,
+                            loam_error *err) LM_MUST_USE;
+loam_status lm_usage_find(lm_db *db, const char *reference, lm_arena *arena, lm_usage *out,
+                          loam_error *err) LM_MUST_USE;
+loam_status lm_usage_page(lm_db *db, const char *project_id, const lm_page *page, lm_arena *arena,
+                          lm_list *out, const char **out_next, loam_error *err) LM_MUST_USE;
 
 /* A span of time of a project: from_ms <= start < to_ms. */
 typedef struct lm_usage_span {
@@ -59,12 +61,17 @@ typedef struct lm_usage_span {
     int64_t from_ms, to_ms;
 } lm_usage_span;
 
-typedef enum lm_usage_group { LM_USAGE_BY_DAY, LM_USAGE_BY_MODEL, LM_USAGE_BY_KEY, LM_USAGE_IN_ALL } lm_usage_group;
+typedef enum lm_usage_group {
+    LM_USAGE_BY_DAY,
+    LM_USAGE_BY_MODEL,
+    LM_USAGE_BY_KEY,
+    LM_USAGE_IN_ALL
+} lm_usage_group;
 extern const char *const lm_usage_group_names[]; /* without "in all" */
 
 /* Sums of one group. Compute in FLOPs done and in FLOP/s held times milliseconds: both beyond 64 bits. */
 typedef struct lm_usage_sum {
-    const char *group; /* "2026-11-22", a model's name, a key's id ("" for none), "" for all */
+    const char *group;  /* "2026-11-22", a model's name, a key's id ("" for none), "" for all */
     int64_t n_requests; /* records of kind LM_USAGE_REQUEST */
     int64_t prompt_tokens, completion_tokens, device_us, amount_micros;
     lm_u128 flops;
@@ -73,8 +80,8 @@ typedef struct lm_usage_sum {
 typedef LM_VEC(lm_usage_sum) lm_usage_sums;
 
 /* Sums by group, ordered by group; the vector is the caller's (lm_vec_deinit), texts live in the arena. */
-loam_status lm_usage_sum_up(lm_db *db, const lm_usage_span *span, lm_usage_group group, lm_arena *arena,
-                            lm_usage_sums *out, loam_error *err) LM_MUST_USE;
+loam_status lm_usage_sum_up(lm_db *db, const lm_usage_span *span, lm_usage_group group,
+                            lm_arena *arena, lm_usage_sums *out, loam_error *err) LM_MUST_USE;
 
 /* P·h of a sum, as a number for people and charts. */
 double lm_usage_ph_delivered(const lm_usage_sum *sum);
@@ -88,10 +95,11 @@ typedef struct lm_charge_sum {
     lm_u128 leased_flops_ms;
 } lm_charge_sum;
 typedef LM_VEC(lm_charge_sum) lm_charge_sums;
-loam_status lm_charge_sum_up(lm_db *db, const lm_usage_span *span, lm_arena *arena, lm_charge_sums *out,
-                             loam_error *err) LM_MUST_USE;
+loam_status lm_charge_sum_up(lm_db *db, const lm_usage_span *span, lm_arena *arena,
+                             lm_charge_sums *out, loam_error *err) LM_MUST_USE;
 
 /* Start of the project's first record; 0 when it has none. */
-loam_status lm_usage_first_ms(lm_db *db, const char *project_id, int64_t *out, loam_error *err) LM_MUST_USE;
+loam_status lm_usage_first_ms(lm_db *db, const char *project_id, int64_t *out,
+                              loam_error *err) LM_MUST_USE;
 
 #endif
