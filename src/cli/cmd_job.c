@@ -131,18 +131,25 @@ static void note_metric(watch *w, const json_t *metric) {
     w->tokens_per_s = json_number_value(json_object_get(metric, "tokens_per_s"));
 }
 
-/* Draws how far the trainer is; what cannot be read now is read the next time. */
-static void show_progress(const json_t *job, void *arg) {
-    watch *w = arg;
+/* Notes the next page of metrics; false when there is none now: what cannot be read is read the next time. */
+static bool note_page(watch *w) {
     char path[LM_REST_PATH_BYTES + 128];
     json_t *page = NULL, *metric;
     size_t i;
     snprintf(path, sizeof path, "%s/metrics?after=%s", w->path, w->cursor);
-    if (lm_rest_call(w->rest, "GET", path, NULL, &page, NULL) != LOAM_OK) return;
+    if (lm_rest_call(w->rest, "GET", path, NULL, &page, NULL) != LOAM_OK) return false;
+    bool any = json_array_size(json_object_get(page, "data")) > 0;
     json_array_foreach(json_object_get(page, "data"), i, metric) note_metric(w, metric);
     const char *next = json_string_value(json_object_get(page, "next"));
     if (next) snprintf(w->cursor, sizeof w->cursor, "%s", next);
     json_decref(page);
+    return any && next;
+}
+
+/* Draws how far the trainer is. */
+static void show_progress(const json_t *job, void *arg) {
+    watch *w = arg;
+    while (note_page(w)) {}
     if (w->steps && !w->progress.total)
         lm_progress_init(&w->progress, "training", w->step, w->steps);
     if (w->steps)
