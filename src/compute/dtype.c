@@ -32,10 +32,10 @@ static void pack_f16(const float *src, void *dst, int64_t n) {
     for (int64_t i = 0; i < n; i++) y[i] = lm_f32_to_f16(src[i]);
 }
 
-const lm_dtype_info lm_dtype_info_f32 = {"f32", 1, 4, unpack_f32, pack_f32};
-const lm_dtype_info lm_dtype_info_bf16 = {"bf16", 1, 2, unpack_bf16, pack_bf16};
-const lm_dtype_info lm_dtype_info_f16 = {"f16", 1, 2, unpack_f16, pack_f16};
-const lm_dtype_info lm_dtype_info_i32 = {"i32", 1, 4, NULL, NULL};
+const lm_dtype_info lm_dtype_info_f32 = {"f32", 1, 4, unpack_f32, pack_f32, NULL};
+const lm_dtype_info lm_dtype_info_bf16 = {"bf16", 1, 2, unpack_bf16, pack_bf16, NULL};
+const lm_dtype_info lm_dtype_info_f16 = {"f16", 1, 2, unpack_f16, pack_f16, NULL};
+const lm_dtype_info lm_dtype_info_i32 = {"i32", 1, 4, NULL, NULL, NULL};
 
 #define LM_DTYPE(id, name) extern const lm_dtype_info lm_dtype_info_##name;
 #include "compute/dtypes.def"

@@ -26,6 +26,7 @@ typedef struct lm_dtype_info {
      * types; for quantized ones it is the published reference quantization of the format. */
     void (*unpack)(const void *src, float *dst, int64_t n);
     void (*pack)(const float *src, void *dst, int64_t n);
+    const struct lm_quant_info *quant; /* quant/quant.h; NULL for plain types */
 } lm_dtype_info;
 
 const lm_dtype_info *lm_dtype_get(lm_dtype dtype); /* never NULL for a valid dtype */

@@ -3,7 +3,7 @@
  * the element of largest magnitude becomes -8. */
 #include <math.h>
 
-#include "compute/dtype.h"
+#include "compute/quant/quant.h"
 
 enum { BLOCK_ELEMS = 32, HALF = BLOCK_ELEMS / 2 };
 
@@ -12,17 +12,17 @@ typedef struct block_q4_0 {
     uint8_t q[HALF];
 } block_q4_0;
 
-static void unpack(const void *src, float *dst, int64_t n) {
-    const block_q4_0 *blocks = src;
-    for (int64_t b = 0; b < n / BLOCK_ELEMS; b++) {
-        float d = lm_f16_to_f32(blocks[b].d);
-        float *y = dst + b * BLOCK_ELEMS;
-        for (int i = 0; i < HALF; i++) {
-            y[i] = (float)((blocks[b].q[i] & 15) - 8) * d;
-            y[i + HALF] = (float)((blocks[b].q[i] >> 4) - 8) * d;
-        }
+static void read(const void *src, lm_quant_block *out) {
+    const block_q4_0 *block = src;
+    out->d = block->d;
+    for (int i = 0; i < HALF; i++) {
+        out->codes[i] = block->q[i] & 15;
+        out->codes[i + HALF] = block->q[i] >> 4;
     }
 }
+
+static const lm_quant_info quant = {
+    .bits = 4, .sub_elems = BLOCK_ELEMS, .zero = 8, .scales = LM_SCALES_F16, .read = read};
 
 static uint8_t nibble(float scaled) {
     float q = scaled + 8.5f;
@@ -44,5 +44,4 @@ static void pack(const float *src, void *dst, int64_t n) {
     }
 }
 
-extern const lm_dtype_info lm_dtype_info_q4_0;
-const lm_dtype_info lm_dtype_info_q4_0 = {"q4_0", BLOCK_ELEMS, sizeof(block_q4_0), unpack, pack};
+LM_QUANT_FORMAT(q4_0, BLOCK_ELEMS);

@@ -2,7 +2,7 @@
  * ggml's reference packs it. */
 #include <math.h>
 
-#include "compute/dtype.h"
+#include "compute/quant/quant.h"
 
 enum { BLOCK_ELEMS = 32 };
 
@@ -11,13 +11,15 @@ typedef struct block_q8_0 {
     int8_t q[BLOCK_ELEMS];
 } block_q8_0;
 
-static void unpack(const void *src, float *dst, int64_t n) {
-    const block_q8_0 *blocks = src;
-    for (int64_t b = 0; b < n / BLOCK_ELEMS; b++) {
-        float d = lm_f16_to_f32(blocks[b].d);
-        for (int i = 0; i < BLOCK_ELEMS; i++) dst[b * BLOCK_ELEMS + i] = (float)blocks[b].q[i] * d;
-    }
+/* Codes are the quants plus 128. */
+static void read(const void *src, lm_quant_block *out) {
+    const block_q8_0 *block = src;
+    out->d = block->d;
+    for (int i = 0; i < BLOCK_ELEMS; i++) out->codes[i] = (uint8_t)(block->q[i] + 128);
 }
+
+static const lm_quant_info quant = {
+    .bits = 8, .sub_elems = BLOCK_ELEMS, .zero = 128, .scales = LM_SCALES_F16, .read = read};
 
 static void pack(const float *src, void *dst, int64_t n) {
     block_q8_0 *blocks = dst;
@@ -32,5 +34,4 @@ static void pack(const float *src, void *dst, int64_t n) {
     }
 }
 
-extern const lm_dtype_info lm_dtype_info_q8_0;
-const lm_dtype_info lm_dtype_info_q8_0 = {"q8_0", BLOCK_ELEMS, sizeof(block_q8_0), unpack, pack};
+LM_QUANT_FORMAT(q8_0, BLOCK_ELEMS);
