@@ -2,11 +2,16 @@
  * in the reference.
  *
  * Nothing above this interface knows a vendor. The CPU is one backend among others and stands
- * behind exactly this.
+ * behind exactly this; docs/adding/backend.md tells how to add one.
  *
  *     plan (compute/plan.h)  --select-->  kernel per node
  *                            --alloc--->  one arena and one workspace in device memory
  *                            --run----->  all steps in order, for the extents of this run
+ *
+ * Device memory is named by addresses: base plus offset is an address, and whoever is above the
+ * backend reads or writes what is there through compute/device.h alone. A device is one stream:
+ * what is asked of it happens in the order in which it was asked. One thread at a time uses a
+ * device and its memory.
  */
 #ifndef LM_COMPUTE_BACKEND_H
 #define LM_COMPUTE_BACKEND_H
@@ -34,30 +39,47 @@ typedef struct lm_device_options {
     const char *isa; /* at most this: "scalar", "avx2", "avx512"; NULL: the best there is */
 } lm_device_options;
 
-/* A backend's functions. Buffers are device memory; on the CPU they are plain memory and data
- * pointers into them are addresses. All functions are called by one thread at a time per device. */
+/* How bytes come into, out of and around memory that the host does not address. All are ordered
+ * with the runs. LOAM_UNAVAILABLE: the device is lost, now or in work asked for before. */
+typedef struct lm_transfer {
+    /* The host's bytes have been read when it returns. */
+    loam_status (*upload)(lm_device *device, void *to, const void *host, size_t size_bytes,
+                          loam_error *err);
+    /* Waits for all work before it. */
+    loam_status (*download)(lm_device *device, void *host, const void *from, size_t size_bytes,
+                            loam_error *err);
+    /* Within the device; the two do not overlap. */
+    loam_status (*copy)(lm_device *device, void *to, const void *from, size_t size_bytes,
+                        loam_error *err);
+    loam_status (*clear)(lm_device *device, void *at, size_t size_bytes, loam_error *err);
+} lm_transfer;
+
+/* A backend's functions. Those said to be optional may be NULL. */
 typedef struct lm_backend {
     const char *name; /* "cpu" */
     loam_status (*open)(const lm_device_options *options, lm_device **out, loam_error *err);
     void (*close)(lm_device *device);
-    /* size bytes aligned to 64, zeroed. */
+    /* Optional. NULL: device memory is host memory, an address is a pointer. */
+    const lm_transfer *transfer;
+    /* size bytes aligned to 64, zeroed. LOAM_NO_MEMORY. */
     loam_status (*alloc)(lm_device *device, size_t size_bytes, void **out, loam_error *err);
     void (*free)(lm_device *device, void *buffer);
     /* The first kernel of the op's list that applies. Never NULL: the reference always applies
      * on the CPU; a backend that lacks an op returns NULL, and planning fails with
      * LOAM_UNSUPPORTED naming op and backend. */
     const lm_kernel *(*select)(const lm_device *device, const lm_node *node);
-    /* Brings a constant [n_out, n_in] matrix that LINEAR reads into the device's order. *out
+    /* Optional. Brings a constant [n_out, n_in] matrix that LINEAR reads into the device's order. *out
      * becomes the packed weight over a buffer that the caller frees with `free` (out->data).
-     * LOAM_UNSUPPORTED, quietly: use the weight as it is. */
+     * LOAM_UNSUPPORTED, quietly, or NULL: use the weight as it is. */
     loam_status (*pack)(lm_device *device, const lm_weight *weight, lm_weight *out,
                         loam_error *err);
-    /* Runs the steps in order. `profile_ns`, when not NULL, gets each step's wall time
-     * ([n_steps], added to). */
-    void (*run)(lm_device *device, const lm_step *steps, int n_steps, const int64_t *extents,
-                void *workspace, int64_t *profile_ns);
-    /* fn(arg, thread, n_threads) on the device's host threads: for work that is no graph
-     * (packing, sampling). */
+    /* Runs the steps in order, or sees to it that they will have run before whatever is asked for
+     * next. `profile_ns`, when not NULL, gets each step's time ([n_steps], added to); a backend
+     * that cannot tell leaves it as it is. LOAM_UNAVAILABLE as for transfers; never on the CPU. */
+    loam_status (*run)(lm_device *device, const lm_step *steps, int n_steps, const int64_t *extents,
+                       void *workspace, int64_t *profile_ns, loam_error *err);
+    /* Optional. fn(arg, thread, n_threads) on the device's host threads: for work that is no graph
+     * (packing, sampling). NULL: the caller's thread does it all. */
     void (*parallel)(lm_device *device, void (*fn)(void *arg, int thread, int n_threads),
                      void *arg);
 } lm_backend;
@@ -65,7 +87,7 @@ typedef struct lm_backend {
 /* Every device begins with its backend, so that callers reach the functions through any device. */
 struct lm_device {
     const lm_backend *backend;
-    int n_threads;
+    int n_threads; /* of `parallel`; 1 without it */
 };
 
 static inline void lm_device_close(lm_device *device) {

@@ -36,6 +36,9 @@ struct lm_plan {
     lm_step *steps;
     void *arena, *workspace;
     size_t arena_bytes;
+    void *staging;         /* inputs and outputs on the host; NULL where that is the arena */
+    lm_tensor **exchanged; /* [n_exchanged] those with a place in `staging` */
+    int n_exchanged;
     int64_t capacity[LM_N_EXTENTS]; /* smallest of all tensors with that extent */
     int64_t *profile_ns;            /* [n_steps], NULL while timing is off */
 };
@@ -192,6 +195,44 @@ static void set_data(lm_plan *plan, const place *places) {
     }
 }
 
+/* What the host fills or reads; views share the place of what they view. */
+static bool is_exchanged(const lm_tensor *tensor) {
+    return !tensor->view_of && (tensor->role == LM_ROLE_INPUT || tensor->is_output);
+}
+
+/* Gives inputs and outputs their places on a host that does not share the device's memory. */
+static loam_status stage(lm_plan *plan, loam_error *err) {
+    size_t total = 0, n_tensors = (size_t)lm_graph_n_tensors(plan->graph);
+    plan->exchanged = lm_calloc(n_tensors, sizeof(lm_tensor *));
+    if (!plan->exchanged) return lm_error_no_memory(err, n_tensors * sizeof(lm_tensor *));
+    for (size_t i = 0; i < n_tensors; i++) {
+        lm_tensor *tensor = lm_graph_tensor(plan->graph, (int)i);
+        if (!is_exchanged(tensor)) continue;
+        plan->exchanged[plan->n_exchanged++] = tensor;
+        total += align_up(lm_tensor_bytes(tensor));
+    }
+    plan->staging = lm_calloc(1, total);
+    if (!plan->staging) return lm_error_no_memory(err, total);
+    char *at = plan->staging;
+    for (int i = 0; i < plan->n_exchanged; i++) {
+        plan->exchanged[i]->host = at;
+        at += align_up(lm_tensor_bytes(plan->exchanged[i]));
+    }
+    return LOAM_OK;
+}
+
+static loam_status set_host(lm_plan *plan, loam_error *err) {
+    bool shared = lm_device_shares_host_memory(plan->device);
+    if (!shared) LM_TRY(stage(plan, err));
+    for (int i = 0; i < lm_graph_n_tensors(plan->graph); i++) {
+        lm_tensor *tensor = lm_graph_tensor(plan->graph, i);
+        const lm_tensor *base = lm_tensor_base(tensor);
+        if (shared && is_exchanged(base)) tensor->host = tensor->data;
+        if (!shared && tensor->view_of) tensor->host = base->host;
+    }
+    return LOAM_OK;
+}
+
 static loam_status lay_out(lm_plan *plan, loam_error *err) {
     int n_tensors = lm_graph_n_tensors(plan->graph);
     place *places = lm_calloc((size_t)n_tensors, sizeof *places);
@@ -205,8 +246,10 @@ static loam_status lay_out(lm_plan *plan, loam_error *err) {
     resolve_all(plan->graph, places, last_read);
     status = place_all(places, n_tensors, order, &plan->arena_bytes, err);
     if (status != LOAM_OK) goto done;
-    status = plan->device->backend->alloc(plan->device, plan->arena_bytes, &plan->arena, err);
-    if (status == LOAM_OK) set_data(plan, places);
+    status = lm_device_alloc(plan->device, plan->arena_bytes, &plan->arena, err);
+    if (status != LOAM_OK) goto done;
+    set_data(plan, places);
+    status = set_host(plan, err);
 done:
     lm_free(last_read);
     lm_free(order);
@@ -229,7 +272,7 @@ static loam_status choose_kernels(lm_plan *plan, loam_error *err) {
         if (size_bytes > workspace_bytes) workspace_bytes = size_bytes;
     }
     if (workspace_bytes == 0) return LOAM_OK;
-    return backend->alloc(plan->device, workspace_bytes, &plan->workspace, err);
+    return lm_device_alloc(plan->device, workspace_bytes, &plan->workspace, err);
 }
 
 static void find_capacities(lm_plan *plan) {
@@ -265,18 +308,48 @@ loam_status lm_plan_new(lm_graph *graph, lm_device *device, lm_plan **out, loam_
 
 void lm_plan_free(lm_plan *plan) {
     if (!plan) return;
-    if (plan->arena) plan->device->backend->free(plan->device, plan->arena);
-    if (plan->workspace) plan->device->backend->free(plan->device, plan->workspace);
+    lm_device_free(plan->device, plan->arena);
+    lm_device_free(plan->device, plan->workspace);
+    lm_free(plan->exchanged);
+    lm_free(plan->staging);
     lm_free(plan->profile_ns);
     lm_free(plan->steps);
     lm_free(plan);
 }
 
-void lm_plan_run(lm_plan *plan, const int64_t *extents) {
+/* Bytes of the tensor that a run with these extents has. */
+static size_t bytes_now(const lm_tensor *tensor, const int64_t *extents) {
+    return lm_dtype_bytes(tensor->dtype,
+                          lm_tensor_row_elems(tensor) * lm_tensor_dim0(tensor, extents));
+}
+
+static loam_status upload_inputs(const lm_plan *plan, const int64_t *extents, loam_error *err) {
+    for (int i = 0; i < plan->n_exchanged; i++) {
+        const lm_tensor *tensor = plan->exchanged[i];
+        size_t size_bytes = bytes_now(tensor, extents);
+        if (tensor->role == LM_ROLE_INPUT && size_bytes)
+            LM_TRY(lm_device_upload(plan->device, tensor->data, tensor->host, size_bytes, err));
+    }
+    return LOAM_OK;
+}
+
+static loam_status download_outputs(const lm_plan *plan, const int64_t *extents, loam_error *err) {
+    for (int i = 0; i < plan->n_exchanged; i++) {
+        const lm_tensor *tensor = plan->exchanged[i];
+        size_t size_bytes = bytes_now(tensor, extents);
+        if (tensor->is_output && size_bytes)
+            LM_TRY(lm_device_download(plan->device, tensor->host, tensor->data, size_bytes, err));
+    }
+    return LOAM_OK;
+}
+
+loam_status lm_plan_run(lm_plan *plan, const int64_t *extents, loam_error *err) {
     for (int e = LM_EXTENT_FIXED + 1; e < LM_N_EXTENTS; e++)
         LM_ASSERT(extents[e] >= 0 && extents[e] <= plan->capacity[e]);
-    plan->device->backend->run(plan->device, plan->steps, plan->n_steps, extents, plan->workspace,
-                               plan->profile_ns);
+    LM_TRY(upload_inputs(plan, extents, err));
+    LM_TRY(plan->device->backend->run(plan->device, plan->steps, plan->n_steps, extents,
+                                      plan->workspace, plan->profile_ns, err));
+    return download_outputs(plan, extents, err);
 }
 
 lm_cost lm_plan_cost(const lm_plan *plan, const int64_t *extents) {

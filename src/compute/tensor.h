@@ -47,7 +47,11 @@ struct lm_tensor {
     lm_extent extent; /* of dimension 0 */
     int n_dims;       /* 1 to LM_MAX_DIMS */
     int64_t shape[LM_MAX_DIMS];
-    void *data;         /* WEIGHT, STATE: set by the caller; INPUT, VALUE: set by the planner */
+    /* In device memory. WEIGHT, STATE: set by the caller; INPUT, VALUE: set by the planner. */
+    void *data;
+    /* INPUT, outputs: where the host fills and reads them, set by the planner; `data` itself where
+     * device memory is host memory. NULL for all others. */
+    void *host;
     lm_node *producer;  /* VALUE: the node that makes it; NULL otherwise */
     lm_tensor *alias;   /* output that is an input changed in place: that input; NULL otherwise */
     lm_tensor *view_of; /* whose elements these are under another shape (never a view); or NULL */

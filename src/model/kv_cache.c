@@ -40,7 +40,7 @@ static bool plan_sizes(lm_kv_cache *cache, size_t *out_total) {
 
 static loam_status allocate(lm_kv_cache *cache, size_t total, loam_error *err) {
     const lm_kv_options *o = &cache->options;
-    LM_TRY(cache->device->backend->alloc(cache->device, total, (void **)&cache->memory, err));
+    LM_TRY(lm_device_alloc(cache->device, total, (void **)&cache->memory, err));
     cache->tables = lm_calloc((size_t)o->max_seqs * cache->table_blocks, sizeof *cache->tables);
     cache->seqs = lm_calloc(o->max_seqs, sizeof *cache->seqs);
     cache->n_owners = lm_calloc(o->n_blocks, sizeof *cache->n_owners);
@@ -84,7 +84,7 @@ loam_status lm_kv_cache_new(lm_device *device, const lm_kv_options *options, lm_
 
 void lm_kv_cache_free(lm_kv_cache *cache) {
     if (!cache) return;
-    if (cache->memory) cache->device->backend->free(cache->device, cache->memory);
+    lm_device_free(cache->device, cache->memory);
     lm_free(cache->tables);
     lm_free(cache->seqs);
     lm_free(cache->n_owners);
@@ -126,12 +126,13 @@ static void drop_block(lm_kv_cache *cache, int32_t block) {
     if (--cache->n_owners[block] == 0) cache->free_blocks[cache->n_free++] = block;
 }
 
-static void copy_block(lm_kv_cache *cache, int32_t from, int32_t to) {
+static loam_status copy_block(lm_kv_cache *cache, int32_t from, int32_t to, loam_error *err) {
     for (int64_t i = 0; i < 2 * cache->options.n_layers; i++) {
         uint8_t *layer = cache->memory + i * cache->layer_bytes;
-        memcpy(layer + to * cache->block_bytes, layer + from * cache->block_bytes,
-               cache->block_bytes);
+        LM_TRY(lm_device_copy(cache->device, layer + to * cache->block_bytes,
+                              layer + from * cache->block_bytes, cache->block_bytes, err));
     }
+    return LOAM_OK;
 }
 
 /* --- Sequences. */
@@ -230,8 +231,9 @@ loam_status lm_kv_cache_reserve(lm_kv_cache *cache, int32_t seq, int64_t n_token
     if (n_tokens > 0 && must_copy(cache, seq)) {
         int32_t *entry = &table[s->len / LM_KV_BLOCK_TOKENS];
         int32_t own = take_block(cache);
-        copy_block(cache, *entry, own);
-        drop_block(cache, *entry);
+        loam_status status = copy_block(cache, *entry, own, err);
+        drop_block(cache, status == LOAM_OK ? *entry : own);
+        if (status != LOAM_OK) return status;
         *entry = own;
     }
     while (s->n_blocks < blocks_for(s->len + n_tokens)) table[s->n_blocks++] = take_block(cache);

@@ -12,7 +12,7 @@
 #ifndef LM_MODEL_KV_CACHE_H
 #define LM_MODEL_KV_CACHE_H
 
-#include "compute/backend.h"
+#include "compute/device.h"
 
 enum { LM_KV_BLOCK_TOKENS = 16 };
 
@@ -55,8 +55,8 @@ int64_t lm_kv_cache_needed(const lm_kv_cache *cache, int32_t seq, int64_t n_toke
 loam_status lm_kv_cache_check(const lm_kv_cache *cache, int32_t seq, int64_t n_tokens,
                               int64_t n_promised, loam_error *err) LM_MUST_USE;
 
-/* Makes sure that the next n_tokens have blocks of their own, copying the last block when it is shared. LOAM_LIMIT:
- * nothing was taken. */
+/* Makes sure that the next n_tokens have blocks of their own, copying the last block when it is shared. LOAM_LIMIT,
+ * LOAM_UNAVAILABLE when the device is lost: nothing was taken. */
 loam_status lm_kv_cache_reserve(lm_kv_cache *cache, int32_t seq, int64_t n_tokens,
                                 loam_error *err) LM_MUST_USE;
 

@@ -211,7 +211,7 @@ static void fill_tables(lm_session *session) {
         int32_t seq = session->in_step[i];
         int64_t len = lm_session_seq_len(session, seq) + session->step_seqs[seq].n_rows;
         int64_t n_used = (len + LM_KV_BLOCK_TOKENS - 1) / LM_KV_BLOCK_TOKENS;
-        int32_t *line = (int32_t *)session->sg.table->data + i * width;
+        int32_t *line = (int32_t *)session->sg.table->host + i * width;
         memcpy(line, lm_kv_cache_table(session->cache, seq), n_used * sizeof *line);
     }
 }
@@ -219,8 +219,8 @@ static void fill_tables(lm_session *session) {
 /* Fills the row inputs; returns the number of positions that all rows attend to. */
 static int64_t fill_rows(lm_session *session, const lm_step_row *rows, int64_t n_rows) {
     lm_session_graph *sg = &session->sg;
-    int32_t *tokens = sg->tokens->data, *positions = sg->positions->data, *slots = sg->slots->data;
-    int32_t *row_seq = sg->row_seq->data, *out_rows = sg->out_rows->data;
+    int32_t *tokens = sg->tokens->host, *positions = sg->positions->host, *slots = sg->slots->host;
+    int32_t *row_seq = sg->row_seq->host, *out_rows = sg->out_rows->host;
     int64_t context = 0;
     session->n_outs = 0;
     for (int64_t i = 0; i < n_rows; i++) {
@@ -249,7 +249,7 @@ loam_status lm_session_step(lm_session *session, const lm_step_row *rows, int64_
                                      [LM_EXTENT_OUTS] = session->n_outs,
                                      [LM_EXTENT_SEQS] = session->n_in_step,
                                      [LM_EXTENT_CONTEXT] = context};
-    lm_plan_run(session->sg.plan, extents);
+    LM_TRY(lm_plan_run(session->sg.plan, extents, err));
     for (int64_t i = 0; i < session->n_in_step; i++)
         lm_kv_cache_append(session->cache, session->in_step[i],
                            session->step_seqs[session->in_step[i]].n_rows);
@@ -258,7 +258,7 @@ loam_status lm_session_step(lm_session *session, const lm_step_row *rows, int64_
 
 float *lm_session_logits(lm_session *session, int64_t i) {
     LM_ASSERT(i >= 0 && i < session->n_outs);
-    return (float *)session->sg.logits->data + i * session->sg.logits->shape[1];
+    return (float *)session->sg.logits->host + i * session->sg.logits->shape[1];
 }
 
 /* --- Costs. */

@@ -76,7 +76,7 @@ typedef struct lm_step_row {
 
 /* Appends rows[0..n_rows) to their sequences, in order, and computes them. At most max_rows rows, max_outs with
  * logits. LOAM_LIMIT: blocks or max_context are exhausted (the message says which sequence); LOAM_INVALID: a token,
- * sequence or count out of range. On failure no sequence has changed. */
+ * sequence or count out of range; LOAM_UNAVAILABLE: the device is lost. On failure no sequence has changed. */
 loam_status lm_session_step(lm_session *session, const lm_step_row *rows, int64_t n_rows,
                             loam_error *err) LM_MUST_USE;
 

@@ -1,6 +1,7 @@
 #include "model/session_graph.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "model/rope_table.h"
@@ -52,19 +53,22 @@ static void add_inputs(const build *b) {
     sg->slots = lm_graph_input(sg->graph, "slots", LM_I32, LM_EXTENT_ROWS, 1, rows);
     sg->row_seq = lm_graph_input(sg->graph, "row_seq", LM_I32, LM_EXTENT_ROWS, 1, rows);
     sg->table = lm_graph_input(sg->graph, "block_table", LM_I32, LM_EXTENT_SEQS, 2, table);
+    const int64_t n_pairs[] = {b->hp->rope_dim / 2};
+    sg->inv_freq = lm_graph_input(sg->graph, "inv_freq", LM_F32, LM_EXTENT_FIXED, 1, n_pairs);
     sg->out_rows = lm_graph_input(sg->graph, "out_rows", LM_I32, LM_EXTENT_OUTS, 1, outs);
 }
 
-static loam_status build_graph(const build *b, loam_error *err) {
+/* inv_freq: room for rope_dim / 2. */
+static loam_status build_graph(const build *b, float *inv_freq, loam_error *err) {
     lm_session_graph *sg = b->sg;
     LM_TRY(lm_graph_new(&sg->graph, err));
     add_inputs(b);
     float rope_scale;
-    lm_rope_table(b->hp, b->limits->max_context, (float *)sg->inv_freq.data, &rope_scale);
+    lm_rope_table(b->hp, b->limits->max_context, inv_freq, &rope_scale);
     lm_forward_inputs inputs = {
         .tokens = sg->tokens,
         .positions = sg->positions,
-        .inv_freq = lm_graph_weight(sg->graph, &sg->inv_freq),
+        .inv_freq = sg->inv_freq,
         .rope_scale = rope_scale,
         .out_rows = sg->out_rows,
         .param = param,
@@ -74,22 +78,20 @@ static loam_status build_graph(const build *b, loam_error *err) {
     sg->logits = lm_arch_forward(sg->graph, lm_model_config(b->model), &inputs);
     LM_TRY(lm_graph_status(sg->graph, err));
     lm_graph_output(sg->graph, sg->logits);
-    return lm_plan_new(sg->graph, lm_model_device(b->model), &sg->plan, err);
+    LM_TRY(lm_plan_new(sg->graph, lm_model_device(b->model), &sg->plan, err));
+    memcpy(sg->inv_freq->host, inv_freq, lm_tensor_bytes(sg->inv_freq));
+    return LOAM_OK;
 }
 
 loam_status lm_session_graph_init(lm_session_graph *sg, const lm_model *model, lm_kv_cache *cache,
                                   const lm_session_options *limits, loam_error *err) {
     const lm_hparams *hp = &lm_model_config(model)->hparams;
-    int64_t n_pairs = hp->rope_dim / 2;
+    float *inv_freq = lm_calloc(hp->rope_dim / 2, sizeof *inv_freq);
     *sg = (lm_session_graph){0};
-    sg->inv_freq = (lm_weight){.name = "inv_freq",
-                               .dtype = LM_F32,
-                               .n_dims = 1,
-                               .shape = {n_pairs},
-                               .data = lm_calloc(n_pairs, sizeof(float))};
-    if (!sg->inv_freq.data) return lm_error_no_memory(err, n_pairs * sizeof(float));
+    if (!inv_freq) return lm_error_no_memory(err, hp->rope_dim / 2 * sizeof *inv_freq);
     build b = {.model = model, .hp = hp, .cache = cache, .limits = limits, .sg = sg};
-    loam_status status = build_graph(&b, err);
+    loam_status status = build_graph(&b, inv_freq, err);
+    lm_free(inv_freq);
     if (status != LOAM_OK) lm_session_graph_deinit(sg);
     return status;
 }
@@ -97,6 +99,5 @@ loam_status lm_session_graph_init(lm_session_graph *sg, const lm_model *model, l
 void lm_session_graph_deinit(lm_session_graph *sg) {
     lm_plan_free(sg->plan);
     lm_graph_free(sg->graph);
-    lm_free((void *)sg->inv_freq.data);
     *sg = (lm_session_graph){0};
 }

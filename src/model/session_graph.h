@@ -1,7 +1,7 @@
 /* The graph of a session's step: a model's forward pass over rows of many sequences with the paged cache, planned
  * once.
  *
- * The session fills the inputs (data pointers are the plan's) and runs. Borrows model and cache. One thread at a
+ * The session fills the inputs (their places are the plan's) and runs. Borrows model and cache. One thread at a
  * time.
  */
 #ifndef LM_MODEL_SESSION_GRAPH_H
@@ -13,15 +13,15 @@
 typedef struct lm_session_graph {
     lm_graph *graph;
     lm_plan *plan;
-    /* inputs, all i32 */
+    /* inputs, i32 unless said otherwise */
     lm_tensor *tokens;    /* [rows] */
     lm_tensor *positions; /* [rows] within its sequence */
     lm_tensor *slots;     /* [rows] where its key and value go */
     lm_tensor *row_seq;   /* [rows] its line in block_table */
     lm_tensor *table;     /* [seqs, table blocks] the sequences of this step */
     lm_tensor *out_rows;  /* [outs] rows whose logits are wanted */
+    lm_tensor *inv_freq;  /* [rope_dim / 2] f32, filled at birth */
     lm_tensor *logits;    /* [outs, n_vocab] f32, output */
-    lm_weight inv_freq;   /* data on the heap */
 } lm_session_graph;
 
 loam_status lm_session_graph_init(lm_session_graph *sg, const lm_model *model, lm_kv_cache *cache,

@@ -65,8 +65,7 @@ static void detokenize_flush(const lm_engine_model *model, lm_detokenizer *strea
 
 static void parallel(lm_engine_model *model, void (*fn)(void *arg, int thread, int n_threads),
                      void *arg) {
-    lm_device *device = lm_model_device(lm_session_model(session_of(model)));
-    device->backend->parallel(device, fn, arg);
+    lm_device_parallel(lm_model_device(lm_session_model(session_of(model))), fn, arg);
 }
 
 static const lm_engine_model_ops SESSION_OPS = {

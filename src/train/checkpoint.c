@@ -274,14 +274,14 @@ loam_status lm_checkpoint_find(const lm_checkpoint *checkpoint, const char *name
                         (long long)checkpoint->step, name);
 }
 
-loam_status lm_checkpoint_copy(const lm_checkpoint *checkpoint, const char *name, void *out,
-                               size_t size, loam_error *err) {
-    lm_str section;
+loam_status lm_checkpoint_array(const lm_checkpoint *checkpoint, const char *name, size_t size,
+                                const void **out_bytes, loam_error *err) {
+    lm_str section = {0};
     LM_TRY(lm_checkpoint_find(checkpoint, name, &section, err));
     if (section.len != size)
         return lm_error_set(err, LOAM_CORRUPT,
                             "section '%s' of the checkpoint has %zu bytes, the model needs %zu",
                             name, section.len, size);
-    memcpy(out, section.ptr, size);
+    *out_bytes = section.ptr;
     return LOAM_OK;
 }

@@ -59,8 +59,8 @@ void lm_checkpoint_close(lm_checkpoint *checkpoint);
 loam_status lm_checkpoint_find(const lm_checkpoint *checkpoint, const char *name, lm_str *out,
                                loam_error *err) LM_MUST_USE;
 
-/* Copies a section that must have exactly this size. */
-loam_status lm_checkpoint_copy(const lm_checkpoint *checkpoint, const char *name, void *out,
-                               size_t size, loam_error *err) LM_MUST_USE;
+/* The bytes, in the map, of a section that must have exactly this size. */
+loam_status lm_checkpoint_array(const lm_checkpoint *checkpoint, const char *name, size_t size,
+                                const void **out_bytes, loam_error *err) LM_MUST_USE;
 
 #endif

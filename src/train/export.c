@@ -8,12 +8,14 @@
 #include "model/safetensors_writer.h"
 #include "model/tokenizer_writers.h"
 
-static const float *weights_of(const lm_train_params *params, const lm_train_param *param) {
-    return params->weights + param->offset;
-}
-
 static size_t bytes_of(const lm_train_param *param) {
     return (size_t)param->n_elems * sizeof(float);
+}
+
+static loam_status view_weights(lm_host_view *view, const lm_train_params *params,
+                                const lm_train_param *param, loam_error *err) {
+    return lm_host_view_init(view, params->device, params->weights + param->offset, bytes_of(param),
+                             err);
 }
 
 /* --- Hugging Face */
@@ -30,6 +32,15 @@ static loam_status declare_safetensors(const lm_train_params *params, lm_safeten
     return LOAM_OK;
 }
 
+static loam_status write_stored(const lm_train_params *params, const lm_train_param *param,
+                                lm_safetensors_writer *writer, loam_error *err) {
+    lm_host_view weights;
+    LM_TRY(view_weights(&weights, params, param, err));
+    loam_status status = lm_safetensors_writer_write(writer, weights.ptr, bytes_of(param), err);
+    lm_host_view_deinit(&weights);
+    return status;
+}
+
 static loam_status write_safetensors(const lm_train_params *params, const char *path,
                                      loam_error *err) {
     lm_safetensors_writer *writer = lm_safetensors_writer_new();
@@ -37,8 +48,7 @@ static loam_status write_safetensors(const lm_train_params *params, const char *
         writer ? declare_safetensors(params, writer, err) : lm_error_no_memory(err, 0);
     if (status == LOAM_OK) status = lm_safetensors_writer_begin(writer, path, err);
     for (int i = 0; status == LOAM_OK && i < params->len; i++)
-        status = lm_safetensors_writer_write(writer, weights_of(params, &params->list[i]),
-                                             bytes_of(&params->list[i]), err);
+        status = write_stored(params, &params->list[i], writer, err);
     if (status == LOAM_OK) status = lm_safetensors_writer_commit(writer, err);
     lm_safetensors_writer_free(writer);
     return status;
@@ -122,14 +132,14 @@ static loam_status declare_gguf(const lm_train_params *params, lm_gguf_writer *w
 }
 
 /* Rows of a head: (half 0: 0 .. d/2), (half 1: 0 .. d/2) become 0 of both, 1 of both, and so on. */
-static loam_status write_rotated(const lm_train_params *params, const lm_train_param *param,
-                                 lm_gguf_writer *writer, loam_error *err) {
-    int64_t head_dim = params->config.hparams.head_dim, n_in = param->shape[1];
+static loam_status write_rotated(const float *weights, const lm_train_param *param,
+                                 int64_t head_dim, lm_gguf_writer *writer, loam_error *err) {
+    int64_t n_in = param->shape[1];
     for (int64_t row = 0; row < param->shape[0]; row++) {
         int64_t head = row / head_dim, pair = row % head_dim / 2, half = row % 2;
         int64_t source = head * head_dim + half * (head_dim / 2) + pair;
-        LM_TRY(lm_gguf_writer_write(writer, weights_of(params, param) + source * n_in,
-                                    (size_t)n_in * sizeof(float), err));
+        LM_TRY(lm_gguf_writer_write(writer, weights + source * n_in, (size_t)n_in * sizeof(float),
+                                    err));
     }
     return LOAM_OK;
 }
@@ -139,9 +149,14 @@ static loam_status write_tensors(const lm_train_params *params, lm_gguf_writer *
     for (int i = 0; i < params->len; i++) {
         const lm_train_param *param = &params->list[i];
         bool rotated = param->id == LM_PARAM_Q || param->id == LM_PARAM_K;
-        LM_TRY(rotated
-                   ? write_rotated(params, param, writer, err)
-                   : lm_gguf_writer_write(writer, weights_of(params, param), bytes_of(param), err));
+        lm_host_view weights;
+        LM_TRY(view_weights(&weights, params, param, err));
+        loam_status status =
+            rotated
+                ? write_rotated(weights.ptr, param, params->config.hparams.head_dim, writer, err)
+                : lm_gguf_writer_write(writer, weights.ptr, bytes_of(param), err);
+        lm_host_view_deinit(&weights);
+        LM_TRY(status);
     }
     return LOAM_OK;
 }

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/pool.h"
 #include "compute/plan.h"
 #include "model/rope_table.h"
 
@@ -12,9 +11,10 @@
 typedef struct task {
     lm_graph *graph;
     lm_plan *plan;
-    lm_tensor *tokens, *targets; /* inputs of training and validation */
-    lm_tensor *result;           /* loss, or the sum of squares */
-    lm_tensor *scalars;          /* input of the update */
+    lm_tensor *tokens, *targets;     /* inputs of training and validation */
+    lm_tensor *positions, *inv_freq; /* inputs of both, filled once */
+    lm_tensor *result;               /* loss, or the sum of squares */
+    lm_tensor *scalars;              /* input of the update */
 } task;
 
 struct lm_learner {
@@ -22,7 +22,6 @@ struct lm_learner {
     lm_learner_options options;
     task train, validate, norm, update;
     int32_t *tokens, *targets; /* [batch_size * seq_len] */
-    int32_t *positions;        /* [batch_size * seq_len] */
     float *inv_freq;           /* [head_dim / 2] */
     float rope_scale;
 };
@@ -77,22 +76,15 @@ static lm_tensor *attend(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q
 static void build_loss(build *b, task *t) {
     lm_learner *learner = b->learner;
     const lm_hparams *hp = &learner->params->config.hparams;
-    int64_t n_rows[] = {learner->options.batch_size * learner->options.seq_len};
-    lm_weight positions = {.name = "positions",
-                           .dtype = LM_I32,
-                           .n_dims = 1,
-                           .shape = {n_rows[0]},
-                           .data = learner->positions};
-    lm_weight inv_freq = {.name = "inv_freq",
-                          .dtype = LM_F32,
-                          .n_dims = 1,
-                          .shape = {hp->head_dim / 2},
-                          .data = learner->inv_freq};
+    const int64_t n_rows[] = {learner->options.batch_size * learner->options.seq_len};
+    const int64_t n_pairs[] = {hp->head_dim / 2};
     t->tokens = lm_graph_input(t->graph, "tokens", LM_I32, LM_EXTENT_FIXED, 1, n_rows);
     t->targets = lm_graph_input(t->graph, "targets", LM_I32, LM_EXTENT_FIXED, 1, n_rows);
+    t->positions = lm_graph_input(t->graph, "positions", LM_I32, LM_EXTENT_FIXED, 1, n_rows);
+    t->inv_freq = lm_graph_input(t->graph, "inv_freq", LM_F32, LM_EXTENT_FIXED, 1, n_pairs);
     lm_forward_inputs inputs = {.tokens = t->tokens,
-                                .positions = lm_graph_weight(t->graph, &positions),
-                                .inv_freq = lm_graph_weight(t->graph, &inv_freq),
+                                .positions = t->positions,
+                                .inv_freq = t->inv_freq,
                                 .rope_scale = learner->rope_scale,
                                 .bf16_products = learner->options.bf16,
                                 .param = param_tensor,
@@ -109,6 +101,13 @@ static loam_status finish(const lm_learner *learner, task *t, loam_error *err) {
     return lm_plan_new(t->graph, learner->params->device, &t->plan, err);
 }
 
+static void fill_tables(const lm_learner *learner, const task *t) {
+    int32_t *positions = t->positions->host;
+    for (int64_t i = 0; i < t->positions->shape[0]; i++)
+        positions[i] = (int32_t)(i % learner->options.seq_len);
+    memcpy(t->inv_freq->host, learner->inv_freq, lm_tensor_bytes(t->inv_freq));
+}
+
 static loam_status build_model(lm_learner *learner, task *t, bool with_gradients, loam_error *err) {
     build b = {.learner = learner, .with_gradients = with_gradients};
     b.tensors = lm_calloc((size_t)learner->params->len, sizeof *b.tensors);
@@ -119,6 +118,7 @@ static loam_status build_model(lm_learner *learner, task *t, bool with_gradients
     }
     if (status == LOAM_OK && with_gradients) status = lm_graph_backward(t->graph, t->result, err);
     if (status == LOAM_OK) status = finish(learner, t, err);
+    if (status == LOAM_OK) fill_tables(learner, t);
     lm_free(b.tensors);
     return status;
 }
@@ -174,11 +174,9 @@ static loam_status alloc_tables(lm_learner *learner, loam_error *err) {
     int64_t seq_len = learner->options.seq_len, n_rows = learner->options.batch_size * seq_len;
     learner->tokens = lm_calloc((size_t)n_rows, sizeof *learner->tokens);
     learner->targets = lm_calloc((size_t)n_rows, sizeof *learner->targets);
-    learner->positions = lm_calloc((size_t)n_rows, sizeof *learner->positions);
     learner->inv_freq = lm_calloc((size_t)hp->head_dim / 2, sizeof *learner->inv_freq);
-    if (!learner->tokens || !learner->targets || !learner->positions || !learner->inv_freq)
+    if (!learner->tokens || !learner->targets || !learner->inv_freq)
         return lm_error_no_memory(err, (size_t)n_rows * sizeof *learner->tokens);
-    for (int64_t i = 0; i < n_rows; i++) learner->positions[i] = (int32_t)(i % seq_len);
     lm_rope_table(hp, seq_len, learner->inv_freq, &learner->rope_scale);
     return LOAM_OK;
 }
@@ -210,7 +208,6 @@ void lm_learner_free(lm_learner *learner) {
     }
     lm_free(learner->tokens);
     lm_free(learner->targets);
-    lm_free(learner->positions);
     lm_free(learner->inv_freq);
     lm_free(learner);
 }
@@ -225,47 +222,44 @@ int32_t *lm_learner_targets(lm_learner *learner) {
     return learner->targets;
 }
 
-static float run_loss(lm_learner *learner, const task *t) {
-    size_t bytes =
-        (size_t)(learner->options.batch_size * learner->options.seq_len) * sizeof *learner->tokens;
-    memcpy(t->tokens->data, learner->tokens, bytes);
-    memcpy(t->targets->data, learner->targets, bytes);
-    lm_plan_run(t->plan, no_extents);
-    return *(const float *)t->result->data;
+static loam_status run_loss(lm_learner *learner, const task *t, float *out_loss, loam_error *err) {
+    size_t bytes = lm_tensor_bytes(t->tokens);
+    memcpy(t->tokens->host, learner->tokens, bytes);
+    memcpy(t->targets->host, learner->targets, bytes);
+    LM_TRY(lm_plan_run(t->plan, no_extents, err));
+    *out_loss = *(const float *)t->result->host;
+    return LOAM_OK;
 }
 
-float lm_learner_accumulate(lm_learner *learner) {
-    return run_loss(learner, &learner->train);
+loam_status lm_learner_accumulate(lm_learner *learner, float *out_loss, loam_error *err) {
+    return run_loss(learner, &learner->train, out_loss, err);
 }
 
-float lm_learner_loss(lm_learner *learner) {
-    return run_loss(learner, &learner->validate);
+loam_status lm_learner_loss(lm_learner *learner, float *out_loss, loam_error *err) {
+    return run_loss(learner, &learner->validate, out_loss, err);
 }
 
-double lm_learner_grad_norm(lm_learner *learner) {
-    lm_plan_run(learner->norm.plan, no_extents);
-    return sqrt((double)*(const float *)learner->norm.result->data);
+loam_status lm_learner_grad_norm(lm_learner *learner, double *out_norm, loam_error *err) {
+    LM_TRY(lm_plan_run(learner->norm.plan, no_extents, err));
+    *out_norm = sqrt((double)*(const float *)learner->norm.result->host);
+    return LOAM_OK;
 }
 
-static void clear_share(void *arg, int thread, int n_threads) {
-    const lm_train_params *params = arg;
-    lm_range r = lm_range_split(params->n_elems, 4096, thread, n_threads);
-    memset(params->grads + r.begin, 0, (size_t)(r.end - r.begin) * sizeof *params->grads);
+loam_status lm_learner_clear_grads(lm_learner *learner, loam_error *err) {
+    const lm_train_params *params = learner->params;
+    return lm_device_clear(params->device, params->grads,
+                           (size_t)params->n_elems * sizeof *params->grads, err);
 }
 
-void lm_learner_clear_grads(lm_learner *learner) {
-    learner->params->device->backend->parallel(learner->params->device, clear_share,
-                                               learner->params);
-}
-
-void lm_learner_update(lm_learner *learner, int64_t step, double lr, double factor) {
-    float *scalars = learner->update.scalars->data;
+loam_status lm_learner_update(lm_learner *learner, int64_t step, double lr, double factor,
+                              loam_error *err) {
+    float *scalars = learner->update.scalars->host;
     scalars[0] = (float)lr;
     scalars[1] = (float)(1 - pow((double)learner->options.beta1, (double)(step + 1)));
     scalars[2] = (float)(1 - pow((double)learner->options.beta2, (double)(step + 1)));
     scalars[3] = (float)factor;
-    lm_plan_run(learner->update.plan, no_extents);
-    lm_learner_clear_grads(learner);
+    LM_TRY(lm_plan_run(learner->update.plan, no_extents, err));
+    return lm_learner_clear_grads(learner, err);
 }
 
 lm_learner_flops lm_learner_cost(const lm_learner *learner) {

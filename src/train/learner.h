@@ -4,7 +4,8 @@
  *     norm = lm_learner_grad_norm(...);     lm_learner_update(...)          one optimizer step
  *
  * Gradients of several batches add up until the update. Every result is a function of parameters and batches alone, whatever the
- * number of threads. After birth nothing is allocated. One thread.
+ * number of threads. After birth nothing is allocated. What runs may end with LOAM_UNAVAILABLE when the device is lost, never on the
+ * CPU. One thread.
  */
 #ifndef LM_TRAIN_LEARNER_H
 #define LM_TRAIN_LEARNER_H
@@ -29,14 +30,17 @@ int32_t *lm_learner_tokens(lm_learner *learner);
 int32_t *lm_learner_targets(lm_learner *learner);
 
 /* Mean loss of the batch in nats; accumulate also adds its gradient to what is there. */
-float lm_learner_accumulate(lm_learner *learner);
-float lm_learner_loss(lm_learner *learner);
+loam_status lm_learner_accumulate(lm_learner *learner, float *out_loss,
+                                  loam_error *err) LM_MUST_USE;
+loam_status lm_learner_loss(lm_learner *learner, float *out_loss, loam_error *err) LM_MUST_USE;
 
 /* Length of the gradient as it stands. */
-double lm_learner_grad_norm(lm_learner *learner);
+loam_status lm_learner_grad_norm(lm_learner *learner, double *out_norm,
+                                 loam_error *err) LM_MUST_USE;
 
 /* One AdamW step with the gradient times `factor`; clears the gradient. step counts from 0. */
-void lm_learner_update(lm_learner *learner, int64_t step, double lr, double factor);
+loam_status lm_learner_update(lm_learner *learner, int64_t step, double lr, double factor,
+                              loam_error *err) LM_MUST_USE;
 
 /* Floating-point operations of one call: from the ops' definitions. */
 typedef struct lm_learner_flops {
@@ -46,6 +50,6 @@ typedef struct lm_learner_flops {
 lm_learner_flops lm_learner_cost(const lm_learner *learner);
 
 /* For tests: the gradient accumulated so far is params->grads. Clears it. */
-void lm_learner_clear_grads(lm_learner *learner);
+loam_status lm_learner_clear_grads(lm_learner *learner, loam_error *err) LM_MUST_USE;
 
 #endif

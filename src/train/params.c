@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
-enum { PARAM_ALIGN_ELEMS = 16 };
+enum { PARAM_ALIGN_ELEMS = 16, CHUNK_ELEMS = 4096 };
 
 /* --- The list */
 
@@ -44,7 +44,7 @@ int lm_train_params_find(const lm_train_params *params, lm_param_id id, int64_t 
 
 static loam_status alloc_array(lm_train_params *params, int64_t n, size_t elem_bytes, void **out,
                                loam_error *err) {
-    return params->device->backend->alloc(params->device, (size_t)n * elem_bytes, out, err);
+    return lm_device_alloc(params->device, (size_t)n * elem_bytes, out, err);
 }
 
 static loam_status alloc_arrays(lm_train_params *params, bool bf16, loam_error *err) {
@@ -56,25 +56,48 @@ static loam_status alloc_arrays(lm_train_params *params, bool bf16, loam_error *
                 : LOAM_OK;
 }
 
-static void draw_weights(lm_train_params *params, const lm_train_params_options *options) {
-    double residual_std = options->init_std / sqrt(2.0 * (double)params->config.hparams.n_layers);
-    for (int i = 0; i < params->len; i++) {
-        const lm_train_param *param = &params->list[i];
-        float *weights = params->weights + param->offset;
-        bool into_residual = param->id == LM_PARAM_OUT || param->id == LM_PARAM_DOWN;
-        float deviation = (float)(into_residual ? residual_std : options->init_std);
-        float constant =
-            lm_param_feature(param->id) == LM_FEATURE_ALWAYS ? 1.0f : 0.0f; /* norms, not biases */
-        lm_rng rng;
-        lm_rng_init_stream(&rng, options->seed, (uint64_t)i);
-        for (int64_t j = 0; j < param->n_elems; j++)
-            weights[j] = param->n_dims == 2 ? deviation * lm_rng_normal(&rng) : constant;
+/* Draws one parameter, a chunk at a time on its way to the device. */
+static loam_status draw_param(lm_train_params *params, int i, double init_std, lm_rng *rng,
+                              loam_error *err) {
+    const lm_train_param *param = &params->list[i];
+    bool into_residual = param->id == LM_PARAM_OUT || param->id == LM_PARAM_DOWN;
+    double residual = into_residual ? sqrt(2.0 * (double)params->config.hparams.n_layers) : 1;
+    float deviation = (float)(init_std / residual), chunk[CHUNK_ELEMS];
+    float constant =
+        lm_param_feature(param->id) == LM_FEATURE_ALWAYS ? 1.0f : 0.0f; /* norms, not biases */
+    for (int64_t at = 0; at < param->n_elems; at += CHUNK_ELEMS) {
+        int64_t n = param->n_elems - at < CHUNK_ELEMS ? param->n_elems - at : CHUNK_ELEMS;
+        for (int64_t j = 0; j < n; j++)
+            chunk[j] = param->n_dims == 2 ? deviation * lm_rng_normal(rng) : constant;
+        LM_TRY(lm_device_upload(params->device, params->weights + param->offset + at, chunk,
+                                (size_t)n * sizeof *chunk, err));
     }
+    return LOAM_OK;
 }
 
-void lm_train_params_round(lm_train_params *params) {
-    if (!params->bf16) return;
-    lm_dtype_get(LM_BF16)->pack(params->weights, params->bf16, params->n_matrix_elems);
+static loam_status draw_weights(lm_train_params *params, const lm_train_params_options *options,
+                                loam_error *err) {
+    for (int i = 0; i < params->len; i++) {
+        lm_rng rng;
+        lm_rng_init_stream(&rng, options->seed, (uint64_t)i);
+        LM_TRY(draw_param(params, i, options->init_std, &rng, err));
+    }
+    return LOAM_OK;
+}
+
+loam_status lm_train_params_round(lm_train_params *params, loam_error *err) {
+    uint16_t rounded[CHUNK_ELEMS];
+    float chunk[CHUNK_ELEMS];
+    int64_t n_elems = params->bf16 ? params->n_matrix_elems : 0;
+    for (int64_t at = 0; at < n_elems; at += CHUNK_ELEMS) {
+        int64_t n = n_elems - at < CHUNK_ELEMS ? n_elems - at : CHUNK_ELEMS;
+        LM_TRY(lm_device_download(params->device, chunk, params->weights + at,
+                                  (size_t)n * sizeof *chunk, err));
+        lm_dtype_get(LM_BF16)->pack(chunk, rounded, n);
+        LM_TRY(lm_device_upload(params->device, params->bf16 + at, rounded,
+                                (size_t)n * sizeof *rounded, err));
+    }
+    return LOAM_OK;
 }
 
 loam_status lm_train_params_init(lm_train_params *params, lm_device *device,
@@ -89,19 +112,16 @@ loam_status lm_train_params_init(lm_train_params *params, lm_device *device,
     params->n_matrix_elems = params->n_elems;
     add_params(params, 1);
     loam_status status = alloc_arrays(params, options->bf16, err);
-    if (status != LOAM_OK) {
-        lm_train_params_deinit(params);
-        return status;
-    }
-    draw_weights(params, options);
-    lm_train_params_round(params);
-    return LOAM_OK;
+    if (status == LOAM_OK) status = draw_weights(params, options, err);
+    if (status == LOAM_OK) status = lm_train_params_round(params, err);
+    if (status != LOAM_OK) lm_train_params_deinit(params);
+    return status;
 }
 
 void lm_train_params_deinit(lm_train_params *params) {
     void *const arrays[] = {params->weights, params->grads, params->m, params->v, params->bf16};
     for (size_t i = 0; i < LM_COUNT_OF(arrays); i++) {
-        if (arrays[i]) params->device->backend->free(params->device, arrays[i]);
+        lm_device_free(params->device, arrays[i]);
     }
     lm_free(params->list);
     *params = (lm_train_params){0};

@@ -7,7 +7,7 @@
 #ifndef LM_TRAIN_PARAMS_H
 #define LM_TRAIN_PARAMS_H
 
-#include "compute/backend.h"
+#include "compute/device.h"
 #include "model/arch.h"
 
 typedef struct lm_train_param {
@@ -25,8 +25,9 @@ typedef struct lm_train_params {
     int len;
     int64_t n_matrix_elems;         /* leading elements that belong to matrices, gaps included */
     int64_t n_elems;                /* of each flat array */
-    float *weights, *grads, *m, *v; /* [n_elems] */
-    uint16_t *bf16; /* [n_matrix_elems] the matrices rounded; NULL in f32 training */
+    float *weights, *grads, *m, *v; /* [n_elems], in device memory */
+    uint16_t
+        *bf16; /* [n_matrix_elems] the matrices rounded, in device memory; NULL in f32 training */
 } lm_train_params;
 
 typedef struct lm_train_params_options {
@@ -47,6 +48,6 @@ void lm_train_params_deinit(lm_train_params *params); /* a zeroed one is fine */
 int lm_train_params_find(const lm_train_params *params, lm_param_id id, int64_t layer);
 
 /* After the weights were changed by hand. */
-void lm_train_params_round(lm_train_params *params);
+loam_status lm_train_params_round(lm_train_params *params, loam_error *err) LM_MUST_USE;
 
 #endif

@@ -14,16 +14,17 @@ static loam_status build(lm_graph *graph, lm_dtype dtype, void *weights, loam_er
     return lm_graph_status(graph, err);
 }
 
-static double best_rate(lm_plan *plan) {
+static loam_status best_rate(lm_plan *plan, double *out, loam_error *err) {
     static const int64_t no_extents[LM_N_EXTENTS];
     double flops = (double)lm_plan_cost(plan, no_extents).flops, best = 0;
     for (int i = 0; i < PEAK_RUNS; i++) {
         int64_t start_ns = lm_clock_mono_ns();
-        lm_plan_run(plan, no_extents);
+        LM_TRY(lm_plan_run(plan, no_extents, err));
         double rate = flops * 1e9 / (double)(lm_clock_mono_ns() - start_ns + 1);
         if (rate > best) best = rate;
     }
-    return best;
+    *out = best;
+    return LOAM_OK;
 }
 
 loam_status lm_peak_measure(lm_device *device, lm_dtype dtype, double *out_flops_per_s,
@@ -32,13 +33,13 @@ loam_status lm_peak_measure(lm_device *device, lm_dtype dtype, double *out_flops
     lm_plan *plan = NULL;
     void *weights = NULL;
     loam_status status =
-        device->backend->alloc(device, PEAK_SIZE * lm_dtype_bytes(dtype, PEAK_SIZE), &weights, err);
+        lm_device_alloc(device, PEAK_SIZE * lm_dtype_bytes(dtype, PEAK_SIZE), &weights, err);
     if (status == LOAM_OK) status = lm_graph_new(&graph, err);
     if (status == LOAM_OK) status = build(graph, dtype, weights, err);
     if (status == LOAM_OK) status = lm_plan_new(graph, device, &plan, err);
-    if (status == LOAM_OK) *out_flops_per_s = best_rate(plan);
+    if (status == LOAM_OK) status = best_rate(plan, out_flops_per_s, err);
     lm_plan_free(plan);
     lm_graph_free(graph);
-    if (weights) device->backend->free(device, weights);
+    lm_device_free(device, weights);
     return status;
 }

@@ -192,18 +192,41 @@ static json_t *state_json(const trainer *t) {
                      "data", digest);
 }
 
+/* The arrays of the parameters that a checkpoint keeps. */
+typedef struct kept_array {
+    const char *section;
+    float *data; /* in device memory */
+} kept_array;
+
+enum { N_KEPT_ARRAYS = 3 };
+
+static void list_kept_arrays(const trainer *t, kept_array out[N_KEPT_ARRAYS]) {
+    out[0] = (kept_array){"weights", t->params.weights};
+    out[1] = (kept_array){"adam_m", t->params.m};
+    out[2] = (kept_array){"adam_v", t->params.v};
+}
+
+static size_t kept_bytes(const trainer *t) {
+    return (size_t)t->params.n_elems * sizeof(float);
+}
+
 static loam_status write_sections(const trainer *t, const char *state, const lm_buf *recipe,
                                   loam_error *err) {
-    size_t array_bytes = (size_t)t->params.n_elems * sizeof(float);
-    const lm_checkpoint_section sections[] = {
-        {"state", state, strlen(state)},
-        {"recipe", recipe->ptr, recipe->len},
-        {"weights", t->params.weights, array_bytes},
-        {"adam_m", t->params.m, array_bytes},
-        {"adam_v", t->params.v, array_bytes},
-    };
-    LM_TRY(lm_checkpoint_write(t->checkpoint_dir, t->state.step, sections, LM_COUNT_OF(sections),
-                               &t->options->fence, err));
+    lm_checkpoint_section sections[2 + N_KEPT_ARRAYS] = {{"state", state, strlen(state)},
+                                                         {"recipe", recipe->ptr, recipe->len}};
+    kept_array arrays[N_KEPT_ARRAYS];
+    lm_host_view views[N_KEPT_ARRAYS] = {0};
+    loam_status status = LOAM_OK;
+    list_kept_arrays(t, arrays);
+    for (int i = 0; status == LOAM_OK && i < N_KEPT_ARRAYS; i++) {
+        status = lm_host_view_init(&views[i], t->params.device, arrays[i].data, kept_bytes(t), err);
+        sections[2 + i] = (lm_checkpoint_section){arrays[i].section, views[i].ptr, kept_bytes(t)};
+    }
+    if (status == LOAM_OK)
+        status = lm_checkpoint_write(t->checkpoint_dir, t->state.step, sections,
+                                     LM_COUNT_OF(sections), &t->options->fence, err);
+    for (int i = 0; i < N_KEPT_ARRAYS; i++) lm_host_view_deinit(&views[i]);
+    if (status != LOAM_OK) return status;
     return lm_checkpoint_prune(t->checkpoint_dir, t->recipe->checkpoint_keep, err);
 }
 
@@ -260,14 +283,16 @@ static loam_status read_state(trainer *t, const lm_checkpoint *checkpoint, loam_
 }
 
 static loam_status load(trainer *t, const lm_checkpoint *checkpoint, loam_error *err) {
-    size_t array_bytes = (size_t)t->params.n_elems * sizeof(float);
+    kept_array arrays[N_KEPT_ARRAYS];
     LM_TRY(check_recipe(t, checkpoint, err));
     LM_TRY(read_state(t, checkpoint, err));
-    LM_TRY(lm_checkpoint_copy(checkpoint, "weights", t->params.weights, array_bytes, err));
-    LM_TRY(lm_checkpoint_copy(checkpoint, "adam_m", t->params.m, array_bytes, err));
-    LM_TRY(lm_checkpoint_copy(checkpoint, "adam_v", t->params.v, array_bytes, err));
-    lm_train_params_round(&t->params);
-    return LOAM_OK;
+    list_kept_arrays(t, arrays);
+    for (int i = 0; i < N_KEPT_ARRAYS; i++) {
+        const void *bytes;
+        LM_TRY(lm_checkpoint_array(checkpoint, arrays[i].section, kept_bytes(t), &bytes, err));
+        LM_TRY(lm_device_upload(t->params.device, arrays[i].data, bytes, kept_bytes(t), err));
+    }
+    return lm_train_params_round(&t->params, err);
 }
 
 static void tell_skipped(void *ctx, const loam_error *why) {
@@ -313,24 +338,29 @@ static int64_t fill_validation(trainer *t, size_t *window, size_t stride) {
 }
 
 /* Mean loss over the validation text's tokens, or with a limit over evenly spaced windows. */
-static double validate(trainer *t, int64_t max_tokens) {
+static loam_status validate(trainer *t, int64_t max_tokens, double *out_loss, loam_error *err) {
     int64_t start_ns = lm_clock_mono_ns(), n_targets = 0;
     size_t stride = 1;
     if (max_tokens > 0) stride = (size_t)((t->validation.n_tokens + max_tokens - 1) / max_tokens);
     double sum = 0;
     for (size_t window = 0; window < t->windows.len;) {
         int64_t n = fill_validation(t, &window, stride);
-        sum += (double)lm_learner_loss(t->learner) * (double)n;
+        float loss;
+        LM_TRY(lm_learner_loss(t->learner, &loss, err));
+        sum += (double)loss * (double)n;
         n_targets += n;
         t->state.flops += t->cost.loss;
     }
     t->state.device_ns += lm_clock_mono_ns() - start_ns;
-    return n_targets ? sum / (double)n_targets : NAN;
+    *out_loss = n_targets ? sum / (double)n_targets : NAN;
+    return LOAM_OK;
 }
 
-static void tell_validation(trainer *t, int64_t max_tokens) {
-    double loss = validate(t, max_tokens);
-    tell(t, (lm_train_event){.kind = LM_TRAIN_EVAL, .val_loss = loss, .entropy = t->entropy});
+static loam_status tell_validation(trainer *t, int64_t max_tokens, double *out_loss,
+                                   loam_error *err) {
+    LM_TRY(validate(t, max_tokens, out_loss, err));
+    tell(t, (lm_train_event){.kind = LM_TRAIN_EVAL, .val_loss = *out_loss, .entropy = t->entropy});
+    return LOAM_OK;
 }
 
 static bool keep_piece(void *ctx, lm_str text, const lm_sample *sample) {
@@ -375,10 +405,10 @@ static loam_status sample(trainer *t, loam_error *err) {
 
 /* --- Steps */
 
-static double accumulate(trainer *t) {
+static loam_status accumulate(trainer *t, double *out_loss, loam_error *err) {
     const lm_recipe *r = t->recipe;
     int64_t len = r->model_context;
-    double loss = 0;
+    double sum = 0;
     for (int64_t part = 0; part < r->train_grad_accum_steps; part++) {
         for (int64_t row = 0; row < r->train_batch_size; row++) {
             int64_t n = t->state.step * sequences_per_step(r) + part * r->train_batch_size + row;
@@ -386,9 +416,12 @@ static double accumulate(trainer *t) {
                               lm_learner_tokens(t->learner) + row * len,
                               lm_learner_targets(t->learner) + row * len);
         }
-        loss += (double)lm_learner_accumulate(t->learner);
+        float loss;
+        LM_TRY(lm_learner_accumulate(t->learner, &loss, err));
+        sum += (double)loss;
     }
-    return loss / (double)r->train_grad_accum_steps;
+    *out_loss = sum / (double)r->train_grad_accum_steps;
+    return LOAM_OK;
 }
 
 /* What speeds are told from: single steps of a shared machine say little. */
@@ -407,9 +440,11 @@ static loam_status make_step(trainer *t, loam_error *err) {
                             .min_lr = r->train_min_lr,
                             .warmup_steps = r->train_warmup_steps,
                             .steps = r->train_steps};
-    double loss = accumulate(t), factor = 1 / (double)r->train_grad_accum_steps;
-    double norm = lm_learner_grad_norm(t->learner) * factor,
-           lr = lm_schedule_lr(&schedule, t->state.step);
+    double loss, norm, factor = 1 / (double)r->train_grad_accum_steps;
+    double lr = lm_schedule_lr(&schedule, t->state.step);
+    LM_TRY(accumulate(t, &loss, err));
+    LM_TRY(lm_learner_grad_norm(t->learner, &norm, err));
+    norm *= factor;
     if (!isfinite(loss) || !isfinite(norm)) {
         lm_error_set(err, LOAM_INVALID, "the loss is %g and the gradient's length %g at step %lld",
                      loss, norm, (long long)t->state.step);
@@ -418,7 +453,7 @@ static loam_status make_step(trainer *t, loam_error *err) {
             "training diverged; try a smaller train.lr or more train.warmup_steps");
     }
     if (r->train_clip_norm > 0 && norm > r->train_clip_norm) factor *= r->train_clip_norm / norm;
-    lm_learner_update(t->learner, t->state.step, lr, factor);
+    LM_TRY(lm_learner_update(t->learner, t->state.step, lr, factor, err));
     int64_t elapsed_ns = lm_clock_mono_ns() - start_ns,
             n_tokens = sequences_per_step(r) * r->model_context;
     int64_t model_flops = t->cost.accumulate * r->train_grad_accum_steps;
@@ -444,7 +479,9 @@ static bool is_due(int64_t step, int64_t every) {
 static loam_status after_step(trainer *t, loam_error *err) {
     const lm_recipe *r = t->recipe;
     loam_error why = {0};
-    if (is_due(t->state.step, r->validation_every)) tell_validation(t, r->validation_max_tokens);
+    double val_loss;
+    if (is_due(t->state.step, r->validation_every))
+        LM_TRY(tell_validation(t, r->validation_max_tokens, &val_loss, err));
     if (is_due(t->state.step, r->sample_every) &&
         (export_folder(t, &why) != LOAM_OK || sample(t, &why) != LOAM_OK))
         warn(t, &why);
@@ -475,8 +512,8 @@ static loam_status make_steps(trainer *t, loam_error *err) {
 
 static loam_status finish(trainer *t, loam_error *err) {
     if (t->run_start_step < t->state.step) LM_TRY(save(t, err));
-    double val_loss = validate(t, 0);
-    tell(t, (lm_train_event){.kind = LM_TRAIN_EVAL, .val_loss = val_loss, .entropy = t->entropy});
+    double val_loss;
+    LM_TRY(tell_validation(t, 0, &val_loss, err));
     LM_TRY(export_folder(t, err));
     LM_TRY(lm_export_gguf(&t->params, t->tokenizer, "loam", t->gguf_path, err));
     LM_TRY(sample(t, err));

@@ -66,7 +66,8 @@ static void test_reference_and_profile(void **state) {
     assert_ok(lm_plan_new(graph, device, &plan, &err));
     assert_string_equal(lm_plan_kernel_name(plan, 0), "swiglu/reference");
     assert_ok(lm_plan_profile_start(plan, &err));
-    for (int i = 0; i < 3; i++) lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = 512});
+    for (int i = 0; i < 3; i++)
+        assert_ok(lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = 512}, &err));
     assert_true(lm_plan_profile_ns(plan)[0] > 0 && lm_plan_profile_ns(plan)[1] > 0);
     lm_plan_free(plan);
     lm_graph_free(graph);

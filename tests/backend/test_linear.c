@@ -124,7 +124,7 @@ static float *run_on(const char *isa, int n_threads, const product *p, const ope
     if (strcmp(isa, "scalar") == 0 || cpu_has(isa)) check_kernel(plan, isa, p);
     set_input(graph, "x", o->x, p->rows * p->n_in);
     set_input(graph, "dy", o->dy, p->rows * p->n_out);
-    lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = p->rows});
+    assert_ok(lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = p->rows}, &err));
     memcpy(out, y->data, (size_t)n * sizeof *out);
     lm_plan_free(plan);
     lm_graph_free(graph);

@@ -28,17 +28,17 @@ typedef struct golden_op {
     const float *out, *d_out;
 } golden_op;
 
-#define MATRIX(op, name, rows, columns)                                                            \
+#define MATRIX(op, name, rows, columns) \
     { op##_##name, 2, {rows, columns}, op##_d_##name }
-#define VECTOR(op, name, n)                                                                        \
+#define VECTOR(op, name, n) \
     { op##_##name, 1, {n}, op##_d_##name }
-#define CONSTANT(op, name, n)                                                                      \
-    {                                                                                              \
-        op##_##name, 1, {                                                                          \
-            n                                                                                      \
-        }                                                                                          \
+#define CONSTANT(op, name, n) \
+    {                         \
+        op##_##name, 1, {     \
+            n                 \
+        }                     \
     }
-#define IDS(op, name, n)                                                                           \
+#define IDS(op, name, n) \
     { op##_##name, 1, {n}, .is_i32 = true }
 
 /* clang-format off: tables read by row */
@@ -135,7 +135,7 @@ static void test_against_torch(void **state) {
     lm_graph_output(graph, out);
     assert_ok(lm_graph_backward(graph, weighted_sum(graph, out, g->d_out), &err));
     assert_ok(lm_plan_new(graph, device, &plan, &err));
-    lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){0});
+    assert_ok(lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){0}, &err));
     check_array("out", out->data, g->out, lm_tensor_n_elems(out));
     for (int i = 0; i < LM_MAX_INPUTS; i++) {
         if (!args.in[i]) continue;
@@ -175,7 +175,8 @@ static void build_paged(lm_graph *graph, paged *p) {
                                   &(lm_op_args){.in = {p->rows[1], p->rows[2], k, v, p->slot}});
     lm_op_args args = {
         .in = {p->rows[0], kept, lm_graph_out(kept, 1), p->pos, p->seq, p->table},
-        .attrs = {.n_heads = 2, .n_kv_heads = 1, .head_dim = 4, .block_tokens = BLOCK, .scale = 0.7f},
+        .attrs =
+            {.n_heads = 2, .n_kv_heads = 1, .head_dim = 4, .block_tokens = BLOCK, .scale = 0.7f},
     };
     p->out = lm_graph_op(graph, LM_OP_ATTENTION_PAGED, &args);
     lm_graph_output(graph, p->out);
@@ -211,7 +212,8 @@ static void test_paged_equals_whole(void **state) {
     for (int64_t first = 0, n = 1; first < SEQS * LEN; first += n, n = n % CAPACITY + 1) {
         if (first + n > SEQS * LEN) n = SEQS * LEN - first;
         load_paged(&p, first, n);
-        lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = n, [LM_EXTENT_SEQS] = SEQS});
+        assert_ok(lm_plan_run(
+            plan, (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = n, [LM_EXTENT_SEQS] = SEQS}, &err));
         check_array("paged", p.out->data, attention_out + first * Q, n * Q);
     }
     lm_plan_free(plan);
@@ -248,7 +250,7 @@ static void test_adamw(void **state) {
             scalars->data,
             (float[]){0.01f, 1.0f - powf(0.9f, (float)step), 1.0f - powf(0.95f, (float)step), 0.5f},
             16);
-        lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){0});
+        assert_ok(lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){0}, &err));
     }
     check_array("param", param, adamw_out, N);
     for (int i = 0; i < N; i++) assert_int_equal(rounded[i], lm_f32_to_bf16(param[i]));

@@ -94,7 +94,7 @@ static void test_views_share(void **state) {
     assert_ok(lm_plan_new(f->graph, f->device, &plan, &err));
     assert_ptr_equal(view->data, sum->data);
     for (int i = 0; i < 24; i++) ((float *)x->data)[i] = (float)i;
-    lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = 3});
+    assert_ok(lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = 3}, &err));
     for (int i = 0; i < 18; i++) assert_true(((float *)y->data)[i] == 3.0f * (float)i);
     lm_plan_free(plan);
     assert_null(lm_graph_reshape(f->graph, x, 2, (int64_t[]){6, 4})); /* rows are an extent */
@@ -120,12 +120,12 @@ static void test_contributions_add(void **state) {
     lm_plan *plan;
     assert_ok(lm_plan_new(f->graph, f->device, &plan, &err));
     *(int32_t *)targets->data = 2;
-    lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){0});
+    assert_ok(lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){0}, &err));
     double sum = 0, e[4];
     for (int i = 0; i < 4; i++) sum += e[i] = exp(3.0 * (double)p_data[i]);
     for (int i = 0; i < 4; i++)
         assert_close(grad_data[i], 3.0 * (e[i] / sum - (i == 2)), 1e-6, 1e-5);
-    lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){0});
+    assert_ok(lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){0}, &err));
     for (int i = 0; i < 4; i++)
         assert_close(grad_data[i], 6.0 * (e[i] / sum - (i == 2)), 1e-6, 1e-5);
     lm_plan_free(plan);
@@ -164,7 +164,7 @@ static void run_product(fixture *f, enum product_kind kind, product *p) {
     assert_ok(lm_graph_backward(graph, loss, &err));
     assert_ok(lm_plan_new(graph, f->device, &plan, &err));
     memcpy(targets->data, (int32_t[]){3, 0, -1}, 3 * sizeof(int32_t));
-    lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){0});
+    assert_ok(lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){0}, &err));
     lm_plan_free(plan);
     lm_graph_free(graph);
 }

@@ -77,8 +77,9 @@ static void check_apart(const lm_node *node) {
     }
 }
 
-static void tag_run(lm_device *device, const lm_step *steps, int n_steps, const int64_t *extents,
-                    void *workspace, int64_t *profile_ns) {
+static loam_status tag_run(lm_device *device, const lm_step *steps, int n_steps,
+                           const int64_t *extents, void *workspace, int64_t *profile_ns,
+                           loam_error *err) {
     tag_device *d = (tag_device *)device;
     d->n_runs++;
     d->n_steps = n_steps;
@@ -91,6 +92,7 @@ static void tag_run(lm_device *device, const lm_step *steps, int n_steps, const 
         for (int i = 0; i < node->n_outputs; i++) write_tags(d, node->out[i]);
         if (profile_ns) profile_ns[s] += s + 1;
     }
+    return LOAM_OK;
 }
 
 static const lm_backend tag_backend = {
@@ -155,7 +157,7 @@ static void check_random_graph(lm_rng *rng, const lm_weight *w, const lm_weight 
     }
     *arena += lm_plan_arena_bytes(plan);
     for (int run = 0; run < 2; run++) {
-        lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = 4});
+        assert_ok(lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = 4}, &err));
         for (int i = 0; i < n; i++) {
             lm_tensor *tensor = lm_graph_tensor(graph, i);
             bool kept = tensor->is_output || tensor->role == LM_ROLE_INPUT;
@@ -219,7 +221,8 @@ static void test_workspace_profile_cost(void **state) {
     assert_null(lm_plan_profile_ns(plan));
     assert_ok(lm_plan_profile_start(plan, &err));
     write_tags(&device, lm_graph_tensor(graph, 0));
-    for (int i = 0; i < 3; i++) lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = 2});
+    for (int i = 0; i < 3; i++)
+        assert_ok(lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = 2}, &err));
     assert_int_equal(device.n_runs, 3);
     assert_int_equal(lm_plan_profile_ns(plan)[0], 3);
     assert_int_equal(lm_plan_profile_ns(plan)[1], 6);
@@ -269,7 +272,7 @@ static void test_run_allocates_nothing(void **state) {
     assert_ok(lm_plan_new(graph, device, &plan, &err));
     uint64_t before = lm_mem_n_allocs();
     for (int64_t rows = 0; rows <= 4; rows++)
-        lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = rows});
+        assert_ok(lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = rows}, &err));
     assert_int_equal(lm_mem_n_allocs(), before);
     lm_plan_free(plan);
     lm_graph_free(graph);

@@ -19,41 +19,41 @@ typedef struct op_call {
     lm_attrs attrs;
 } op_call;
 
-#define F(...)                                                                                     \
-    {                                                                                              \
-        LM_F32, LM_ROLE_INPUT, 2, {                                                                \
-            __VA_ARGS__                                                                            \
-        }                                                                                          \
+#define F(...)                      \
+    {                               \
+        LM_F32, LM_ROLE_INPUT, 2, { \
+            __VA_ARGS__             \
+        }                           \
     }
-#define F1(n)                                                                                      \
-    {                                                                                              \
-        LM_F32, LM_ROLE_INPUT, 1, {                                                                \
-            n                                                                                      \
-        }                                                                                          \
+#define F1(n)                       \
+    {                               \
+        LM_F32, LM_ROLE_INPUT, 1, { \
+            n                       \
+        }                           \
     }
-#define I1(n)                                                                                      \
-    {                                                                                              \
-        LM_I32, LM_ROLE_INPUT, 1, {                                                                \
-            n                                                                                      \
-        }                                                                                          \
+#define I1(n)                       \
+    {                               \
+        LM_I32, LM_ROLE_INPUT, 1, { \
+            n                       \
+        }                           \
     }
-#define I(...)                                                                                     \
-    {                                                                                              \
-        LM_I32, LM_ROLE_INPUT, 2, {                                                                \
-            __VA_ARGS__                                                                            \
-        }                                                                                          \
+#define I(...)                      \
+    {                               \
+        LM_I32, LM_ROLE_INPUT, 2, { \
+            __VA_ARGS__             \
+        }                           \
     }
-#define S(...)                                                                                     \
-    {                                                                                              \
-        LM_F32, LM_ROLE_STATE, 2, {                                                                \
-            __VA_ARGS__                                                                            \
-        }                                                                                          \
+#define S(...)                      \
+    {                               \
+        LM_F32, LM_ROLE_STATE, 2, { \
+            __VA_ARGS__             \
+        }                           \
     }
-#define S1(n)                                                                                      \
-    {                                                                                              \
-        LM_F32, LM_ROLE_STATE, 1, {                                                                \
-            n                                                                                      \
-        }                                                                                          \
+#define S1(n)                       \
+    {                               \
+        LM_F32, LM_ROLE_STATE, 1, { \
+            n                       \
+        }                           \
     }
 #define HEADS .n_heads = 2, .n_kv_heads = 1, .head_dim = 4
 
@@ -155,7 +155,7 @@ static int64_t pick(lm_rng *rng, const int64_t *from, size_t n) {
     return from[lm_rng_below(rng, n)];
 }
 
-#define PICK(rng, ...)                                                                             \
+#define PICK(rng, ...) \
     pick(rng, (const int64_t[]){__VA_ARGS__}, LM_COUNT_OF(((const int64_t[]){__VA_ARGS__})))
 
 /* clang-format off: tables read by row */
@@ -235,7 +235,7 @@ static bool try_call(lm_rng *rng, const op_call *right, lm_device *device) {
     bool accepted = lm_graph_op(graph, call.op, &args) != NULL;
     if (accepted) {
         assert_ok(lm_plan_new(graph, device, &plan, &err));
-        lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){0});
+        assert_ok(lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){0}, &err));
         lm_plan_free(plan);
     } else {
         assert_status(LOAM_INVALID, lm_graph_status(graph, &err));

@@ -62,7 +62,7 @@ static void fill_inputs(gradient_test *t) {
 }
 
 static double loss_of(gradient_test *t) {
-    lm_plan_run(t->plan, (int64_t[LM_N_EXTENTS]){0});
+    assert_ok(lm_plan_run(t->plan, (int64_t[LM_N_EXTENTS]){0}, &err));
     double sum = 0.0;
     for (int64_t i = 0; i < t->n_out; i++)
         sum += (double)t->weights[i] * (double)((float *)t->out->data)[i];
@@ -96,7 +96,7 @@ void gradient_check(const op_case *c, lm_device *device) {
     assert_ok(lm_graph_backward(t.graph, weighted_sum(t.graph, t.out, t.weights), &err));
     assert_ok(lm_plan_new(t.graph, device, &t.plan, &err));
     fill_inputs(&t);
-    lm_plan_run(t.plan, (int64_t[LM_N_EXTENTS]){0});
+    assert_ok(lm_plan_run(t.plan, (int64_t[LM_N_EXTENTS]){0}, &err));
     float *grads[LM_MAX_INPUTS] = {0}; /* copies: every further run adds to the gradients */
     for (int i = 0; i < LM_MAX_INPUTS; i++) {
         if (!c->in[i].grad) continue;

@@ -1,16 +1,13 @@
 /* A whole training step beside torch's: loss, gradients, and three clipped AdamW steps (tests/golden/train_step.py). */
-#include "testing.h"
+#include "learning.h"
 
 #include "backend/cpu/cpu.h"
 #include "model/safetensors.h"
-#include "train/learner.h"
 
-enum { BATCH = 3, LEN = 8, VOCAB = 29, N_STEPS = 3 };
+enum { N_STEPS = 3 };
 
 static lm_safetensors *golden;
-static lm_device *device;
-static lm_train_params params;
-static lm_learner *learner;
+static learning l;
 
 static const float *golden_values(const char *kind, const lm_train_param *param) {
     char name[LM_PARAM_NAME_BYTES], full[2 * LM_PARAM_NAME_BYTES];
@@ -27,49 +24,19 @@ static float golden_loss(int i) {
 }
 
 static void open_learner(bool bf16) {
-    lm_arch_config config = {.arch = lm_arch_find("llama")};
-    config.hparams = (lm_hparams){.architecture = "llama",
-                                  .n_layers = 2,
-                                  .dim = 16,
-                                  .n_heads = 4,
-                                  .n_kv_heads = 2,
-                                  .head_dim = 4,
-                                  .rope_dim = 4,
-                                  .ffn_dim = 24,
-                                  .hidden_act = "silu",
-                                  .vocab_size = VOCAB,
-                                  .context_len = LEN,
-                                  .rms_norm_eps = 1e-5,
-                                  .rope_theta = 10000,
-                                  .rope_scaling = {.factor = 1},
-                                  .tied_embeddings = true};
+    lm_device *device;
     assert_ok(lm_backend_cpu.open(&(lm_device_options){.n_threads = 2}, &device, &err));
-    lm_train_params_options options = {.init_std = 1, .bf16 = bf16};
-    assert_ok(lm_train_params_init(&params, device, &config, &options, &err));
-    for (int i = 0; i < params.len; i++) {
-        const lm_train_param *param = &params.list[i];
-        memcpy(params.weights + param->offset, golden_values("weight", param),
+    learning_open(&l, device, true, bf16);
+    for (int i = 0; i < l.params.len; i++) {
+        const lm_train_param *param = &l.params.list[i];
+        memcpy(l.params.weights + param->offset, golden_values("weight", param),
                (size_t)param->n_elems * sizeof(float));
     }
-    lm_train_params_round(&params);
-    lm_learner_options learner_options = {.batch_size = BATCH,
-                                          .seq_len = LEN,
-                                          .bf16 = bf16,
-                                          .beta1 = 0.9f,
-                                          .beta2 = 0.99f,
-                                          .eps = 1e-8f,
-                                          .weight_decay = 0.1f};
-    assert_ok(lm_learner_new(&params, &learner_options, &learner, &err));
-    for (int i = 0; i < BATCH * LEN; i++) {
-        lm_learner_tokens(learner)[i] = (7 * i + 3) % VOCAB;
-        lm_learner_targets(learner)[i] = i % 7 == 3 ? -1 : (5 * i + 2) % VOCAB;
+    assert_ok(lm_train_params_round(&l.params, &err));
+    for (int i = 0; i < LEARN_BATCH * LEARN_LEN; i++) {
+        lm_learner_tokens(l.learner)[i] = (7 * i + 3) % LEARN_VOCAB;
+        lm_learner_targets(l.learner)[i] = i % 7 == 3 ? -1 : (5 * i + 2) % LEARN_VOCAB;
     }
-}
-
-static void close_learner(void) {
-    lm_learner_free(learner);
-    lm_train_params_deinit(&params);
-    lm_device_close(device);
 }
 
 static int open_golden(void **state) {
@@ -85,8 +52,8 @@ static int close_golden(void **state) {
 
 /* Every element of one of the flat arrays beside what torch has for it. */
 static void compare(const char *kind, const float *values, double atol, double rtol) {
-    for (int i = 0; i < params.len; i++) {
-        const lm_train_param *param = &params.list[i];
+    for (int i = 0; i < l.params.len; i++) {
+        const lm_train_param *param = &l.params.list[i];
         const float *expected = golden_values(kind, param);
         for (int64_t j = 0; j < param->n_elems; j++)
             assert_close(values[param->offset + j], expected[j], atol, rtol);
@@ -95,33 +62,34 @@ static void compare(const char *kind, const float *values, double atol, double r
 
 static void test_loss_and_gradients(void **state) {
     open_learner(false);
-    assert_close(lm_learner_loss(learner), golden_loss(0), 1e-5, 0);
-    assert_close(lm_learner_accumulate(learner), golden_loss(0), 1e-5, 0);
-    compare("grad", params.grads, 2e-6, 1e-4);
-    close_learner();
+    assert_close(learning_loss(&l), golden_loss(0), 1e-5, 0);
+    assert_close(learning_accumulate(&l), golden_loss(0), 1e-5, 0);
+    compare("grad", l.params.grads, 2e-6, 1e-4);
+    learning_close(&l);
 }
 
 static void test_optimizer_steps(void **state) {
     open_learner(false);
     for (int step = 0; step < N_STEPS; step++) {
-        assert_close(lm_learner_accumulate(learner), golden_loss(step), 2e-5, 0);
-        double norm = lm_learner_grad_norm(learner);
+        assert_close(learning_accumulate(&l), golden_loss(step), 2e-5, 0);
+        double norm = learning_grad_norm(&l);
         assert_true(norm > 0.5);
-        lm_learner_update(learner, step, 0.01, 0.5 / norm);
+        assert_ok(lm_learner_update(l.learner, step, 0.01, 0.5 / norm, &err));
     }
-    assert_close(lm_learner_loss(learner), golden_loss(N_STEPS), 5e-5, 0);
-    compare("after", params.weights, 1e-4,
+    assert_close(learning_loss(&l), golden_loss(N_STEPS), 5e-5, 0);
+    compare("after", l.params.weights, 1e-4,
             0); /* a step of lr 0.01 turns on the ratio of two small numbers */
-    close_learner();
+    learning_close(&l);
 }
 
 static void test_bf16_follows(void **state) {
     open_learner(true);
     for (int step = 0; step < N_STEPS; step++) {
-        assert_close(lm_learner_accumulate(learner), golden_loss(step), 0.03, 0);
-        lm_learner_update(learner, step, 0.01, 0.5 / lm_learner_grad_norm(learner));
+        assert_close(learning_accumulate(&l), golden_loss(step), 0.03, 0);
+        double norm = learning_grad_norm(&l);
+        assert_ok(lm_learner_update(l.learner, step, 0.01, 0.5 / norm, &err));
     }
-    close_learner();
+    learning_close(&l);
 }
 
 int main(void) {

@@ -19,22 +19,23 @@ static int tear_down(void **state) {
     return status != LOAM_OK;
 }
 
+enum { BIG_BYTES = 100000 };
+
 /* A checkpoint with two sections that tell the step. */
 static loam_status write_step(int64_t step, const lm_fence *fence, loam_error *err) {
-    static char big[100000];
+    static char big[BIG_BYTES];
     memset(big, (int)step, sizeof big);
     lm_checkpoint_section sections[] = {{"step", &step, sizeof step}, {"big", big, sizeof big}};
     return lm_checkpoint_write(dir, step, sections, 2, fence, err);
 }
 
 static void check_whole(const lm_checkpoint *checkpoint, int64_t step) {
-    int64_t stored = -1;
-    char big[100000];
+    const void *stored, *big;
     assert_int_equal(checkpoint->step, step);
-    assert_ok(lm_checkpoint_copy(checkpoint, "step", &stored, sizeof stored, &err));
-    assert_int_equal(stored, step);
-    assert_ok(lm_checkpoint_copy(checkpoint, "big", big, sizeof big, &err));
-    for (size_t i = 0; i < sizeof big; i++) assert_int_equal(big[i], (char)step);
+    assert_ok(lm_checkpoint_array(checkpoint, "step", sizeof step, &stored, &err));
+    assert_int_equal(*(const int64_t *)stored, step);
+    assert_ok(lm_checkpoint_array(checkpoint, "big", BIG_BYTES, &big, &err));
+    for (size_t i = 0; i < BIG_BYTES; i++) assert_int_equal(((const char *)big)[i], (char)step);
 }
 
 static char *path_of(int64_t step) {
@@ -63,9 +64,9 @@ static void test_round_trip_and_wrong_asks(void **state) {
     assert_ok(write_step(7, NULL, &err));
     assert_ok(lm_checkpoint_open_newest(dir, NULL, NULL, &checkpoint, &err));
     check_whole(&checkpoint, 7);
-    char small[3];
-    assert_status(LOAM_CORRUPT, lm_checkpoint_copy(&checkpoint, "big", small, sizeof small, &err));
-    assert_status(LOAM_CORRUPT, lm_checkpoint_copy(&checkpoint, "none", small, sizeof small, &err));
+    const void *bytes;
+    assert_status(LOAM_CORRUPT, lm_checkpoint_array(&checkpoint, "big", 3, &bytes, &err));
+    assert_status(LOAM_CORRUPT, lm_checkpoint_array(&checkpoint, "none", 3, &bytes, &err));
     lm_checkpoint_close(&checkpoint);
 }
 

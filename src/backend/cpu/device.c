@@ -151,10 +151,12 @@ static void run_steps(void *arg, int thread, int n_threads) {
     }
 }
 
-static void cpu_run(lm_device *device, const lm_step *steps, int n_steps, const int64_t *extents,
-                    void *workspace, int64_t *profile_ns) {
+static loam_status cpu_run(lm_device *device, const lm_step *steps, int n_steps,
+                           const int64_t *extents, void *workspace, int64_t *profile_ns,
+                           loam_error *err) {
     run_job job = {cpu_of(device), steps, n_steps, extents, workspace, profile_ns};
     lm_pool_run(job.device->pool, run_steps, &job);
+    return LOAM_OK;
 }
 
 static void cpu_parallel(lm_device *device, void (*fn)(void *arg, int thread, int n_threads),
