@@ -36,7 +36,7 @@ typedef struct lm_step {
 
 typedef struct lm_device_options {
     int n_threads;   /* 0: all usable CPUs */
-    const char *isa; /* at most this: "scalar", "avx2", "avx512"; NULL: the best there is */
+    const char *isa; /* at most this: "scalar", "avx2", "neon"; NULL: the best there is */
 } lm_device_options;
 
 /* How bytes come into, out of and around memory that the host does not address. All are ordered

@@ -2,11 +2,8 @@
 #include "testing.h"
 
 #include "backend/cpu/cpu.h"
-#include "base/cpu.h"
 #include "base/rng.h"
 #include "compute/plan.h"
-
-static const char *const sets[] = {"scalar", "avx2", "avx512"};
 
 typedef struct product {
     lm_op_id op;
@@ -92,24 +89,21 @@ static void set_input(const lm_graph *graph, const char *name, const void *data,
     }
 }
 
-static bool cpu_has(const char *isa) {
-    return strcmp(isa, "avx2") == 0 ? lm_cpu_get()->avx2 : lm_cpu_get()->avx512;
-}
-
 /* The test is worth nothing if the reference is compared with itself. */
-static void check_kernel(const lm_plan *plan, const char *isa, const product *p) {
-    bool is_fast = strcmp(isa, "scalar") != 0 &&
+static void check_kernel(const lm_plan *plan, lm_cpu_isa isa, const product *p) {
+    const char *name = lm_plan_kernel_name(plan, 0), *set = strchr(name, '/') + 1;
+    bool is_fast = isa != LM_CPU_SCALAR &&
                    !(p->op == LM_OP_LINEAR_DX && lm_dtype_is_quantized(p->w_dtype));
-    if (!strstr(lm_plan_kernel_name(plan, 0), is_fast ? isa : "reference"))
-        fail_msg("%s runs %s", isa, lm_plan_kernel_name(plan, 0));
+    if (strcmp(set, is_fast ? lm_cpu_isa_name(isa) : "reference") != 0)
+        fail_msg("%s runs %s", lm_cpu_isa_name(isa), name);
 }
 
 /* Runs `p` on a device; returns the output, [n]. */
-static float *run_on(const char *isa, int n_threads, const product *p, const operands *o,
+static float *run_on(lm_cpu_isa isa, int n_threads, const product *p, const operands *o,
                      int64_t n) {
     lm_device *device;
-    assert_ok(lm_backend_cpu.open(&(lm_device_options){.n_threads = n_threads, .isa = isa}, &device,
-                                  &err));
+    lm_device_options options = {.n_threads = n_threads, .isa = lm_cpu_isa_name(isa)};
+    assert_ok(lm_backend_cpu.open(&options, &device, &err));
     float *dw = lm_alloc((size_t)(p->n_out * p->n_in) * sizeof *dw),
           *out = lm_alloc((size_t)n * sizeof *out);
     memcpy(dw, o->dw, (size_t)(p->n_out * p->n_in) * sizeof *dw);
@@ -121,7 +115,7 @@ static float *run_on(const char *isa, int n_threads, const product *p, const ope
     assert_ok(lm_graph_status(graph, &err));
     lm_plan *plan;
     assert_ok(lm_plan_new(graph, device, &plan, &err));
-    if (strcmp(isa, "scalar") == 0 || cpu_has(isa)) check_kernel(plan, isa, p);
+    check_kernel(plan, lm_cpu_of(device)->isa, p);
     set_input(graph, "x", o->x, p->rows * p->n_in);
     set_input(graph, "dy", o->dy, p->rows * p->n_out);
     assert_ok(lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = p->rows}, &err));
@@ -139,15 +133,15 @@ static void check_product(const product *p) {
     int64_t n = p->op == LM_OP_LINEAR      ? p->rows * p->n_out
                 : p->op == LM_OP_LINEAR_DX ? p->rows * p->n_in
                                            : p->n_out * p->n_in;
-    float *expected = run_on("scalar", 1, p, &o, n);
-    for (size_t set = 1; set < LM_COUNT_OF(sets); set++) {
+    float *expected = run_on(LM_CPU_SCALAR, 1, p, &o, n);
+    for (int isa = LM_CPU_SCALAR + 1; isa < LM_CPU_N_ISAS; isa++) {
         for (int n_threads = 1; n_threads <= 3; n_threads++) {
-            float *got = run_on(sets[set], n_threads, p, &o, n);
+            float *got = run_on((lm_cpu_isa)isa, n_threads, p, &o, n);
             for (int64_t i = 0; i < n; i++)
                 if (memcmp(&got[i], &expected[i], sizeof *got) != 0)
                     fail_msg("op %d %s, %d threads, rows %lld, n_out %lld, n_in %lld, w %s, x %s: "
                              "element %lld is %.9g, not %.9g",
-                             p->op, sets[set], n_threads, (long long)p->rows, (long long)p->n_out,
+                             p->op, lm_cpu_isa_name((lm_cpu_isa)isa), n_threads, (long long)p->rows, (long long)p->n_out,
                              (long long)p->n_in, lm_dtype_get(p->w_dtype)->name,
                              lm_dtype_get(p->x_dtype)->name, (long long)i, got[i], expected[i]);
             lm_free(got);

@@ -13,23 +13,23 @@
 #include "gradient.h"
 #include "harness.h"
 
-static const char *const isa_names[] = {"scalar", "avx2", "avx512"};
 static const int thread_counts[] = {1, 2, 3, 5};
-enum { N_ISAS = LM_COUNT_OF(isa_names), N_COUNTS = LM_COUNT_OF(thread_counts) };
+enum { N_ISAS = LM_CPU_N_ISAS, N_COUNTS = LM_COUNT_OF(thread_counts) };
 
 static lm_device *devices[N_ISAS][N_COUNTS]; /* NULL where this CPU lacks the instruction set */
 
 static int open_devices(void **state) {
     for (int i = 0; i < N_ISAS; i++) {
         for (int t = 0; t < N_COUNTS; t++) {
-            lm_device_options options = {.n_threads = thread_counts[t], .isa = isa_names[i]};
+            lm_device_options options = {.n_threads = thread_counts[t], .isa = lm_cpu_isa_name((lm_cpu_isa)i)};
             assert_ok(lm_backend_cpu.open(&options, &devices[i][t], &err));
             if (lm_cpu_of(devices[i][t])->isa == (lm_cpu_isa)i) continue;
             lm_device_close(devices[i][t]);
             devices[i][t] = NULL;
         }
         if (!devices[i][0])
-            print_message("this CPU has no %s: its kernels are not tested\n", isa_names[i]);
+            print_message("this CPU has no %s: its kernels are not tested\n",
+                          lm_cpu_isa_name((lm_cpu_isa)i));
     }
     return 0;
 }

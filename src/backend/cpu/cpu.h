@@ -10,18 +10,20 @@
 #include "base/pool.h"
 #include "compute/backend.h"
 
-/* Instruction sets in use, each with all below it. */
+/* Instruction sets in use, each with all before it: plain C, then those of isas.def. */
 typedef enum lm_cpu_isa {
-    LM_CPU_SCALAR, /* plain C */
-    LM_CPU_AVX2,   /* with FMA and F16C */
-    LM_CPU_AVX512, /* F, BW, DQ, VL */
+    LM_CPU_SCALAR,
+#define LM_CPU_ISA(id, name, present) LM_CPU_##id,
+#include "backend/cpu/isas.def"
+#undef LM_CPU_ISA
+    LM_CPU_N_ISAS,
 } lm_cpu_isa;
 
 typedef struct lm_cpu_device {
     lm_device base;
     lm_pool *pool;
     lm_cpu_isa isa;
-    bool vnni, bf16;                   /* AVX-512 extensions; false below LM_CPU_AVX512 */
+    bool vnni, bf16;                   /* AVX-512 extensions; false below that set */
     lm_kernel references[LM_OP_COUNT]; /* every op's reference as a kernel, "add/reference" */
 } lm_cpu_device;
 
@@ -35,6 +37,9 @@ typedef struct lm_cpu_kernel {
 
 /* All kernels in the order of kernels.def, references not among them. Static storage. */
 const lm_cpu_kernel *lm_cpu_kernels(int *out_n);
+
+/* "scalar", "avx2": what lm_device_options.isa takes. Static storage. */
+const char *lm_cpu_isa_name(lm_cpu_isa isa);
 
 /* lm_backend.pack of the CPU. */
 loam_status lm_cpu_pack(lm_device *device, const lm_weight *weight, lm_weight *out,

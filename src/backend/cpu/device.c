@@ -1,6 +1,7 @@
 /* The CPU device: opening, memory, choice of kernels, and running the steps of a plan on the pool. */
 #include "backend/cpu/cpu.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -15,21 +16,54 @@ static lm_cpu_device *cpu_of(lm_device *device) {
     return (lm_cpu_device *)device;
 }
 
+/* A line of isas.def. */
+typedef struct isa_row {
+    const char *name;
+    bool (*present)(const lm_cpu *cpu);
+} isa_row;
+
+#define LM_CPU_ISA(id, name, present)        \
+    static bool has_##id(const lm_cpu *cpu) { \
+        return present;                       \
+    }
+#include "backend/cpu/isas.def"
+#undef LM_CPU_ISA
+
+static const isa_row isas[] = {
+    [LM_CPU_SCALAR] = {"scalar", NULL},
+#define LM_CPU_ISA(id, name, present) [LM_CPU_##id] = {name, has_##id},
+#include "backend/cpu/isas.def"
+#undef LM_CPU_ISA
+};
+
+const char *lm_cpu_isa_name(lm_cpu_isa isa) {
+    return isas[isa].name;
+}
+
+static loam_status unknown_isa(const char *name, loam_error *err) {
+    char known[128] = "";
+    for (int i = 0; i < LM_CPU_N_ISAS; i++) {
+        size_t length = strlen(known);
+        snprintf(known + length, sizeof known - length, "%s%s", i ? ", " : "", isas[i].name);
+    }
+    return lm_error_set(err, LOAM_INVALID, "instruction set '%s' is not one of %s", name, known);
+}
+
+/* The best set that the machine has, `cap` (NULL: any) or one before it. */
 static loam_status choose_isa(const char *cap, lm_cpu_device *device, loam_error *err) {
-    static const char *const names[] = {
-        [LM_CPU_SCALAR] = "scalar", [LM_CPU_AVX2] = "avx2", [LM_CPU_AVX512] = "avx512"};
-    int limit = LM_CPU_AVX512;
+    int limit = LM_CPU_N_ISAS - 1;
     if (cap) {
-        for (limit = 0; limit <= LM_CPU_AVX512 && strcmp(names[limit], cap) != 0;) limit++;
-        if (limit > LM_CPU_AVX512)
-            return lm_error_set(err, LOAM_INVALID,
-                                "instruction set '%s' is not one of scalar, avx2, avx512", cap);
+        for (limit = 0; limit < LM_CPU_N_ISAS && strcmp(isas[limit].name, cap) != 0;) limit++;
+        if (limit == LM_CPU_N_ISAS) return unknown_isa(cap, err);
     }
     const lm_cpu *cpu = lm_cpu_get();
-    lm_cpu_isa best = cpu->avx512 ? LM_CPU_AVX512 : cpu->avx2 ? LM_CPU_AVX2 : LM_CPU_SCALAR;
-    device->isa = best < (lm_cpu_isa)limit ? best : (lm_cpu_isa)limit;
+    int isa = LM_CPU_SCALAR;
+    while (isa < limit && isas[isa + 1].present(cpu)) isa++;
+    device->isa = (lm_cpu_isa)isa;
+#if defined(__x86_64__)
     device->vnni = device->isa == LM_CPU_AVX512 && cpu->avx512_vnni;
     device->bf16 = device->isa == LM_CPU_AVX512 && cpu->avx512_bf16;
+#endif
     return LOAM_OK;
 }
 
