@@ -52,6 +52,6 @@ typedef struct lm_gemm {
 
 /* Thread `thread` of n_threads does its share. scratch: LM_GEMM_SCRATCH_ELEMS floats a thread, 64-byte aligned. */
 typedef void lm_gemm_fn(const lm_gemm *gemm, int thread, int n_threads, void *scratch);
-lm_gemm_fn lm_gemm_avx2, lm_gemm_avx512;
+lm_gemm_fn lm_gemm_avx2, lm_gemm_avx512, lm_gemm_neon;
 
 #endif

@@ -102,5 +102,9 @@ static void linear_dw(const lm_kernel_args *args, lm_gemm_fn *gemm) {
     const lm_kernel lm_kernel_linear_dw_##set = {"linear_dw/" #set, applies_##set, scratch_bytes, \
                                                  linear_dw_##set};
 
+#if defined(__x86_64__)
 LINEAR_KERNELS(avx2, AVX2)
 LINEAR_KERNELS(avx512, AVX512)
+#elif defined(__aarch64__)
+LINEAR_KERNELS(neon, NEON)
+#endif

@@ -1,14 +1,13 @@
-/* Sixteen f32 lanes under one name on every x86 instruction set, so that a kernel is written once and compiled twice.
+/* Sixteen f32 lanes under one name on every instruction set, so that a kernel is written once and compiled for each.
  *
  * Included only by files that are compiled for one instruction set (see meson.build); LM_ISA(name) makes their symbols
- * differ. Lane i of every operation gives the same bits on both sets: each is one correctly rounded IEEE operation, and
+ * differ. Lane i of every operation gives the same bits on all sets: each is one correctly rounded IEEE operation, and
  * across lanes only lm_v16_fold sums, in the order of lm_lanes_fold.
  * The _n forms touch only the first n lanes of memory (0 to 16); lanes past n load as zero.
  */
 #ifndef LM_BACKEND_CPU_SIMD_H
 #define LM_BACKEND_CPU_SIMD_H
 
-#include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -28,7 +27,12 @@
 
 #define LM_JOIN(a, b) a##b
 
-#if defined(__AVX512F__)
+#if defined(__aarch64__)
+#define LM_ISA(name) LM_JOIN(name, _neon)
+#define LM_ISA_NAME "neon"
+#define LM_ISA_LEVEL LM_CPU_NEON
+#include "backend/cpu/simd_neon.h"
+#elif defined(__AVX512F__)
 #define LM_ISA(name) LM_JOIN(name, _avx512)
 #define LM_ISA_NAME "avx512"
 #define LM_ISA_LEVEL LM_CPU_AVX512
@@ -91,22 +95,6 @@ static LM_SIZED void lm_v16_columns(const void *rows, int64_t at, int64_t stride
         lm_v16_transpose(m);
         for (int64_t i = 0; i < n; i++) lm_v16_store(out + (k + i) * LM_LANES, m[i]);
     }
-}
-
-/* Sum of the lanes in the order of lm_lanes_fold. */
-static LM_ALWAYS_INLINE float lm_v16_fold(lm_v16 x) {
-    __m256 eight = _mm256_add_ps(lm_v16_low(x), lm_v16_high(x));
-    __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
-}
-
-/* The largest lane; no NaN among them, or all NaN. */
-static LM_ALWAYS_INLINE float lm_v16_max_lane(lm_v16 x) {
-    __m256 eight = _mm256_max_ps(lm_v16_low(x), lm_v16_high(x));
-    __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-    __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
 
 /* lm_dot, bit for bit. */

@@ -2,6 +2,8 @@
 #ifndef LM_BACKEND_CPU_SIMD_AVX2_H
 #define LM_BACKEND_CPU_SIMD_AVX2_H
 
+#include <immintrin.h>
+
 typedef struct lm_v16 {
     __m256 lo, hi;
 } lm_v16;
@@ -224,5 +226,7 @@ static LM_ALWAYS_INLINE void lm_v16_transpose(lm_v16 m[16]) {
         m[8 + i] = (lm_v16){b[i], d[i]};
     }
 }
+
+#include "backend/cpu/simd_x86.h"
 
 #endif

@@ -2,6 +2,8 @@
 #ifndef LM_BACKEND_CPU_SIMD_AVX512_H
 #define LM_BACKEND_CPU_SIMD_AVX512_H
 
+#include <immintrin.h>
+
 typedef __m512 lm_v16;
 
 static LM_ALWAYS_INLINE __mmask16 lm_v16_mask(int64_t n) {
@@ -196,5 +198,7 @@ static LM_ALWAYS_INLINE void lm_v16_transpose(lm_v16 m[16]) {
         m[8 + i] = _mm512_shuffle_f32x4(t[i], t[8 + i], 0xdd);
     }
 }
+
+#include "backend/cpu/simd_x86.h"
 
 #endif

@@ -1,0 +1,2 @@
+/* attention.inc on NEON. */
+#include "backend/cpu/attention.inc"

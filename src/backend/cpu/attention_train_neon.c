@@ -1,0 +1,2 @@
+/* attention_train.inc on NEON. */
+#include "backend/cpu/attention_train.inc"

@@ -1,0 +1,2 @@
+/* elementwise.inc on NEON. */
+#include "backend/cpu/elementwise.inc"

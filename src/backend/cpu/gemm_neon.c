@@ -1,0 +1,2 @@
+/* gemm.h on NEON. */
+#include "backend/cpu/gemm.inc"

@@ -1,0 +1,2 @@
+/* rows.inc on NEON. */
+#include "backend/cpu/rows.inc"
