@@ -1,7 +1,7 @@
 #!/bin/bash
 # Everything that must hold before a commit, counted. `make check` runs it; ends with "N passed, N failed, N skipped".
 #   tools/check.sh            all
-#   tools/check.sh quick      without the sanitizers, the fuzzers and the browser
+#   tools/check.sh quick      without the sanitizers, the fuzzers, the browser and the emulator
 set -u
 cd "$(dirname "$0")/.."
 quick=${1:-}
@@ -72,6 +72,12 @@ configure() {
     ninja -C "$dir"
 }
 
+# The other architecture that kernels are written for, compiled and run under an emulator.
+emulated() {
+    step "build the engine for aarch64" tools/cross/build.sh build-aarch64
+    [ ! -f build-aarch64/build.ninja ] || suite "engine on aarch64, emulated" build-aarch64 -t 6
+}
+
 sanitized() {
     step "build with ASan and UBSan" configure build-asan -Db_sanitize=address,undefined -Db_lundef=false -Dconsole=false
     suite "tests under ASan and UBSan" build-asan -t 4 --no-suite slow
@@ -96,6 +102,7 @@ step "install and uninstall" tools/check_install.sh build
 counted "clients and protocols" tools/check_api.sh build
 if [ "$quick" != quick ]; then
     counted "console in a browser" tools/check_console.sh build/loam
+    emulated
     sanitized
     fuzzed
 fi

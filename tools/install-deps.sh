@@ -8,6 +8,8 @@ packages="gcc make pkg-config meson ninja-build libevent-dev libcurl4-openssl-de
 command -v npm >/dev/null 2>&1 || packages="$packages nodejs npm"
 if [ "$kind" = check ]; then
     packages="$packages clang libclang-rt-dev postgresql prometheus chromium chromium-driver python3 python3-venv curl"
+    # Kernels of the other architecture: a cross compiler and an emulator. The libraries they link come by tools/cross/sysroot.sh.
+    [ "$(uname -m)" != x86_64 ] || packages="$packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
 fi
 
 # The package's name on this distribution, where names differ between releases.
