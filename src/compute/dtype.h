@@ -23,7 +23,8 @@ typedef struct lm_dtype_info {
     int64_t block_elems; /* 1 for plain types */
     size_t block_bytes;
     /* n elements, a multiple of block_elems. NULL for i32. Rounding is to nearest even for plain
-     * types; for quantized ones it is the published reference quantization of the format. */
+     * types. Quantized ones are searched for the least squared error (quant/search.h), but for Q8_0
+     * and Q4_0, which are also made while a model runs: those get ggml's reference quantization. */
     void (*unpack)(const void *src, float *dst, int64_t n);
     void (*pack)(const float *src, void *dst, int64_t n);
     const struct lm_quant_info *quant; /* quant/quant.h; NULL for plain types */

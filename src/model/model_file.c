@@ -111,7 +111,8 @@ loam_status lm_model_file_weight(const lm_model_file *file, const char *name, in
         lm_error_set(err, LOAM_UNSUPPORTED, "%s: tensor '%s' is stored as %s", file->path, name,
                      tensor->type->name);
         return lm_error_hint(err, LOAM_UNSUPPORTED,
-                             "loam loads F32, BF16, F16, Q8_0 and Q4_0; convert the model");
+                             "loam loads F32, BF16, F16, Q4_0 to Q8_0, Q2_K to Q6_K, IQ4_NL, IQ4_XS and MXFP4; convert "
+                             "the model");
     }
     *out = (lm_weight){.name = tensor->name,
                        .dtype = tensor->type->dtype,

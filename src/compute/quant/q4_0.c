@@ -15,14 +15,21 @@ typedef struct block_q4_0 {
 static void read(const void *src, lm_quant_block *out) {
     const block_q4_0 *block = src;
     out->d = block->d;
-    for (int i = 0; i < HALF; i++) {
-        out->codes[i] = block->q[i] & 15;
-        out->codes[i + HALF] = block->q[i] >> 4;
-    }
+    lm_quant_get_nibbles(block->q, HALF, out->codes);
 }
 
-static const lm_quant_info quant = {
-    .bits = 4, .sub_elems = BLOCK_ELEMS, .zero = 8, .scales = LM_SCALES_F16, .read = read};
+static void write(const lm_quant_block *block, void *dst) {
+    block_q4_0 *out = dst;
+    out->d = block->d;
+    lm_quant_put_nibbles(block->codes, HALF, out->q);
+}
+
+static const lm_quant_info quant = {.bits = 4,
+                                    .sub_elems = BLOCK_ELEMS,
+                                    .zero = 8,
+                                    .scales = LM_SCALES_F16,
+                                    .read = read,
+                                    .write = write};
 
 static uint8_t nibble(float scaled) {
     float q = scaled + 8.5f;
@@ -44,4 +51,4 @@ static void pack(const float *src, void *dst, int64_t n) {
     }
 }
 
-LM_QUANT_FORMAT(q4_0, BLOCK_ELEMS);
+LM_QUANT_FORMAT_WITH(q4_0, BLOCK_ELEMS, pack);

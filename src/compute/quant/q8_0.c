@@ -18,8 +18,18 @@ static void read(const void *src, lm_quant_block *out) {
     for (int i = 0; i < BLOCK_ELEMS; i++) out->codes[i] = (uint8_t)(block->q[i] + 128);
 }
 
-static const lm_quant_info quant = {
-    .bits = 8, .sub_elems = BLOCK_ELEMS, .zero = 128, .scales = LM_SCALES_F16, .read = read};
+static void write(const lm_quant_block *block, void *dst) {
+    block_q8_0 *out = dst;
+    out->d = block->d;
+    for (int i = 0; i < BLOCK_ELEMS; i++) out->q[i] = (int8_t)(block->codes[i] - 128);
+}
+
+static const lm_quant_info quant = {.bits = 8,
+                                    .sub_elems = BLOCK_ELEMS,
+                                    .zero = 128,
+                                    .scales = LM_SCALES_F16,
+                                    .read = read,
+                                    .write = write};
 
 static void pack(const float *src, void *dst, int64_t n) {
     block_q8_0 *blocks = dst;
@@ -34,4 +44,4 @@ static void pack(const float *src, void *dst, int64_t n) {
     }
 }
 
-LM_QUANT_FORMAT(q8_0, BLOCK_ELEMS);
+LM_QUANT_FORMAT_WITH(q8_0, BLOCK_ELEMS, pack);

@@ -4,13 +4,14 @@
  *
  * where value is the code itself or an entry of a table, scale[s] is d or d * sub_scale[s], and min[s] is absent, dmin,
  * or dmin * sub_min[s]. All of it in f32, each operation rounded once. That is enough to dequantize, to multiply with
- * integers, and for a backend to pack any format in an order of its own: a new format is one file with a `read` and one
- * line in dtypes.def; no kernel knows formats by name.
+ * integers, and for a backend to pack any format in an order of its own: a new format is one file with a `read` and a
+ * `write`, and one line in dtypes.def; no kernel and no quantizer knows formats by name.
  */
 #ifndef LM_COMPUTE_QUANT_QUANT_H
 #define LM_COMPUTE_QUANT_QUANT_H
 
 #include "compute/dtype.h"
+#include "compute/quant/search.h"
 
 enum {
     LM_QUANT_MAX_BLOCK = 256,
@@ -40,7 +41,11 @@ typedef struct lm_quant_info {
     int zero;              /* 0 to 128 */
     const uint8_t *values; /* [LM_QUANT_VALUES], what a code stands for; NULL: itself */
     lm_quant_scales scales;
+    /* What sub_scale and sub_min may be, where the format has them; sub_min begins at 0. */
+    int sub_scale_lo, sub_scale_hi, sub_min_hi;
+    /* Inverse to each other on all blocks that `write` makes. */
     void (*read)(const void *block, lm_quant_block *out);
+    void (*write)(const lm_quant_block *block, void *out);
 } lm_quant_info;
 
 static inline bool lm_quant_has_min(const lm_quant_info *quant) {
@@ -57,8 +62,36 @@ void lm_quant_scales_of(const lm_quant_info *quant, const lm_quant_block *block,
 /* lm_dtype_info.unpack of a quantized type. */
 void lm_quant_unpack(const lm_dtype_info *info, const void *src, float *dst, int64_t n);
 
-/* Defines lm_dtype_info_<name> from the format's `quant`, block type and `pack`, which its file has above. */
-#define LM_QUANT_FORMAT(name, block_elems)                                                 \
+/* How several formats lay codes and scales out; `get` reads, `put` writes.
+ *   nibbles   byte i holds the low 4 bits of code i below and those of code i + n above      n bytes, 2n codes
+ *   fifths    bit i of 32 little-endian bits is bit 4 of code i, which is ORed in            4 bytes
+ *   pairs     two bits 2j of byte i of stretch t are code 128 t + 32 j + i                  64 bytes, 256 codes
+ *   six bits  eight 6-bit scales and eight 6-bit mins as Q4_K and Q5_K have them             12 bytes */
+void lm_quant_get_nibbles(const uint8_t *bytes, int n, uint8_t *codes);
+void lm_quant_put_nibbles(const uint8_t *codes, int n, uint8_t *bytes);
+void lm_quant_get_fifths(const uint8_t bytes[4], uint8_t *codes);
+void lm_quant_put_fifths(const uint8_t *codes, uint8_t bytes[4]);
+void lm_quant_get_pairs(const uint8_t bytes[64], uint8_t codes[256]);
+void lm_quant_put_pairs(const uint8_t codes[256], uint8_t bytes[64]); /* of the two low bits */
+void lm_quant_get_six_bits(const uint8_t bytes[12], lm_quant_block *out);
+void lm_quant_put_six_bits(const lm_quant_block *block, uint8_t bytes[12]);
+
+enum { LM_F16_SIGN = 0x8000 };
+
+/* Signed 4-bit values on a curve that follows a bell, plus 128: IQ4_NL and IQ4_XS. */
+extern const uint8_t lm_quant_bell[LM_QUANT_VALUES];
+
+/* Defines lm_dtype_info_<name> from the format's `quant` and block type, which its file has above. Packing searches for
+ * the least squared error (search.h); LM_QUANT_FORMAT_WITH names a function of the file's own instead. */
+#define LM_QUANT_FORMAT(name, block_elems)                     \
+    static void pack(const float *src, void *dst, int64_t n);  \
+    LM_QUANT_FORMAT_WITH(name, block_elems, pack);             \
+    static void pack(const float *src, void *dst, int64_t n) { \
+        lm_quantize(&lm_dtype_info_##name, src, NULL, dst, n); \
+    }                                                          \
+    _Static_assert((int)(block_elems) <= (int)LM_QUANT_MAX_BLOCK, "a block")
+
+#define LM_QUANT_FORMAT_WITH(name, block_elems, pack)                                      \
     extern const lm_dtype_info lm_dtype_info_##name;                                       \
     static void unpack(const void *src, float *dst, int64_t n) {                           \
         lm_quant_unpack(&lm_dtype_info_##name, src, dst, n);                               \
