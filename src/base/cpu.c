@@ -27,6 +27,7 @@ static void detect(void) {
                    __builtin_cpu_supports("avx512vl");
     g_cpu.avx512_vnni = g_cpu.avx512 && __builtin_cpu_supports("avx512vnni");
     g_cpu.avx512_bf16 = g_cpu.avx512 && __builtin_cpu_supports("avx512bf16");
+    g_cpu.avx512_fp16 = g_cpu.avx512 && __builtin_cpu_supports("avx512fp16");
     read_brand(g_cpu.name);
 }
 #else

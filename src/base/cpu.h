@@ -9,6 +9,7 @@ typedef struct lm_cpu {
     bool avx512; /* F, BW, DQ, VL */
     bool avx512_vnni;
     bool avx512_bf16;
+    bool avx512_fp16;
     bool neon;     /* aarch64 */
     char name[64]; /* brand string, "" when unknown */
 } lm_cpu;

@@ -1,0 +1,150 @@
+/* loam bench as scripts read it: one JSON object a row, CSV with as many cells as heads, and the comparison with a file. */
+#include "testing.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/str.h"
+
+/* Standard output of `loam bench ARGS` and its exit code. */
+typedef struct result {
+    char text[32768];
+    int code;
+} result;
+
+static result bench(const char *args) {
+    result r = {0};
+    char *command = lm_asprintf("%s bench %s 2>/dev/null", LM_LOAM, args);
+    FILE *pipe = popen(command, "r");
+    assert_non_null(pipe);
+    r.text[fread(r.text, 1, sizeof r.text - 1, pipe)] = '\0';
+    int status = pclose(pipe);
+    r.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    lm_free(command);
+    return r;
+}
+
+/* The next line of *text as a JSON object; NULL at the end. */
+static json_t *next_row(const char **text) {
+    size_t len = strcspn(*text, "\n");
+    if (len == 0) return NULL;
+    json_t *row = NULL;
+    assert_ok(lm_json_parse((lm_str){*text, len}, "row", &row, &err));
+    *text += len + ((*text)[len] == '\n');
+    return row;
+}
+
+static double number(const json_t *row, const char *key) {
+    const json_t *value = json_object_get(row, key);
+    assert_true(json_is_number(value));
+    return json_number_value(value);
+}
+
+/* Every row has a positive `rate`; returns their number. */
+static int check_rows(const char *text, const char *rate, bool with_limit) {
+    int n = 0;
+    for (json_t *row; (row = next_row(&text)); n++) {
+        assert_true(number(row, rate) > 0);
+        if (with_limit) assert_true(number(row, "limit_pct") > 0);
+        json_decref(row);
+    }
+    return n;
+}
+
+static void test_machine(void **state) {
+    result r = bench("machine --threads 1 --isa scalar --json");
+    assert_int_equal(r.code, 0);
+    assert_true(check_rows(r.text, "value", false) >= 2);
+    assert_non_null(strstr(r.text, "\"where\":\"scalar plain C\""));
+    assert_non_null(strstr(r.text, "\"where\":\"memory\""));
+    assert_null(strstr(r.text, "avx2"));
+}
+
+static void test_gemm(void **state) {
+    result r = bench("gemm -m 3 -n 64 -k 256 --ops forward,train,dx,dw --types f32,bf16,q8_0 "
+                     "--threads 1 --json");
+    assert_int_equal(r.code, 0);
+    assert_int_equal(check_rows(r.text, "gflop_per_s", true), 3 + 3 * 2);
+    assert_int_equal(bench("gemm --types f33").code, 1);
+    assert_int_equal(bench("gemm --shapes nothing").code, 1);
+    assert_int_equal(bench("gemm -m 0").code, 1);
+}
+
+static void test_model(void **state) {
+    result r = bench("model " LM_GOLDEN_DIR
+                     "/plain.gguf -p 16 -n 4 -d 0,8 -b 3 --batch-prompt 8 --batch-answers 2 -t 1 "
+                     "-r 2 --json");
+    assert_int_equal(r.code, 0);
+    assert_int_equal(check_rows(r.text, "tok_per_s", true), 5);
+    const char *const names[] = {"pp16", "tg4", "pp16 @d8", "tg4 @d8", "tg2 x3"};
+    const char *at = r.text;
+    for (size_t i = 0; i < LM_COUNT_OF(names); i++) {
+        json_t *row = next_row(&at);
+        assert_string_equal(json_string_value(json_object_get(row, "test")), names[i]);
+        json_decref(row);
+    }
+    assert_int_equal(bench("model /nonexistent").code, 1);
+    assert_int_equal(bench("model x --kv-dtype nothing").code, 1);
+}
+
+static void test_csv(void **state) {
+    result r = bench("ops 'add 768' --threads 1 --csv");
+    assert_int_equal(r.code, 0);
+    int commas[2] = {0}, line = 0;
+    for (const char *at = r.text; *at; at++) {
+        assert_in_range(line, 0, 1);
+        commas[line] += *at == ',';
+        line += *at == '\n';
+    }
+    assert_int_equal(line, 2);
+    assert_int_equal(commas[0], commas[1]);
+    assert_int_equal(strncmp(r.text, "op,threads,kernel,us,", 21), 0);
+}
+
+/* A file that says every row took this long, then the same bench held against it. */
+static result against(const char *dir, double us, const char *rest) {
+    char *path = lm_asprintf("%s/then.json", dir);
+    char *row = lm_asprintf("{\"op\":\"add 768x128\",\"threads\":1,\"us\":%g}\n", us);
+    assert_ok(lm_file_write_atomic(path, row, strlen(row), &err));
+    char *args = lm_asprintf("ops 'add 768' -t 1 --json --baseline %s %s", path, rest);
+    result r = bench(args);
+    lm_free(args);
+    lm_free(row);
+    lm_free(path);
+    return r;
+}
+
+static void test_baseline(void **state) {
+    char *dir = test_temp_dir();
+    result slower = against(dir, 1e-3, "--max-slowdown 2"),
+           faster = against(dir, 1e9, "--max-slowdown 2");
+    assert_int_equal(slower.code, 1);
+    assert_int_equal(faster.code, 0);
+    const char *at = faster.text;
+    json_t *row = next_row(&at);
+    assert_true(number(row, "baseline") == 1e9);
+    assert_close(number(row, "ratio"), 1e9 / number(row, "us"), 0, 1e-4);
+    json_decref(row);
+
+    char *args = lm_asprintf("ops 'add 768' -t 1 --save %s/now.json", dir);
+    assert_int_equal(bench(args).code, 0);
+    lm_free(args);
+    args = lm_asprintf("ops 'add 768' -t 1 --json --baseline %s/now.json", dir);
+    result r = bench(args);
+    at = r.text;
+    row = next_row(&at);
+    assert_true(number(row, "ratio") > 0);
+    json_decref(row);
+    lm_free(args);
+    assert_int_equal(bench("ops 'add 768' --baseline /nonexistent").code, 1);
+    assert_ok(lm_file_remove_tree(dir, &err));
+    lm_free(dir);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_machine),  cmocka_unit_test(test_gemm),
+        cmocka_unit_test(test_model),    cmocka_unit_test(test_csv),
+        cmocka_unit_test(test_baseline),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
