@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/rng.h"
+#include "compute/device.h"
 
 enum {
     SAMPLE_NS = 1000 * 1000,
@@ -50,7 +51,7 @@ static lm_tensor *make_weight(bench_subject *s, const bench_input *in, int i) {
                                 .n_dims = in->n_dims,
                                 .shape = {in->shape[0], in->shape[1]},
                                 .data = s->data[i]};
-    if (s->device->backend->pack(s->device, &weight, &packed, NULL) != LOAM_OK)
+    if (lm_device_pack(s->device, &weight, &packed, NULL) != LOAM_OK)
         return lm_graph_weight(s->graph, &weight);
     s->packed = (void *)packed.data;
     s->device->backend->free(s->device, s->data[i]);

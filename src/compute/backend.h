@@ -68,11 +68,16 @@ typedef struct lm_backend {
      * on the CPU; a backend that lacks an op returns NULL, and planning fails with
      * LOAM_UNSUPPORTED naming op and backend. */
     const lm_kernel *(*select)(const lm_device *device, const lm_node *node);
-    /* Optional. Brings a constant [n_out, n_in] matrix that LINEAR reads into the device's order. *out
-     * becomes the packed weight over a buffer that the caller frees with `free` (out->data).
-     * LOAM_UNSUPPORTED, quietly, or NULL: use the weight as it is. */
-    loam_status (*pack)(lm_device *device, const lm_weight *weight, lm_weight *out,
-                        loam_error *err);
+    /* Optional, with the two below. Bytes that a constant [n_out, n_in] matrix takes in the order
+     * that LINEAR's kernels want; 0, or NULL: they read it as it is. A function of the device's options and of the weight's dtype, layout and shape. */
+    size_t (*packed_bytes)(const lm_device *device, const lm_weight *weight);
+    /* Writes a weight whose packed_bytes are not 0 in that order to dst [packed_bytes], every byte
+     * of it: host memory of any origin, aligned to 64. *out becomes the packed weight over dst,
+     * which stays the caller's. */
+    void (*pack)(lm_device *device, const lm_weight *weight, void *dst, lm_weight *out);
+    /* Names the order and its version, "cpu-panels-1": equal names mean equal bytes for equal
+     * weights, so that packed bytes may be kept and used again. Static storage. */
+    const char *(*pack_order)(const lm_device *device);
     /* Runs the steps in order, or sees to it that they will have run before whatever is asked for
      * next. `profile_ns`, when not NULL, gets each step's time ([n_steps], added to); a backend
      * that cannot tell leaves it as it is. LOAM_UNAVAILABLE as for transfers; never on the CPU. */

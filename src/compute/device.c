@@ -57,6 +57,33 @@ loam_status lm_device_clear(lm_device *device, void *at, size_t size_bytes, loam
     return LOAM_OK;
 }
 
+loam_status lm_device_pack(lm_device *device, const lm_weight *weight, lm_weight *out,
+                           loam_error *err) {
+    size_t size_bytes = lm_device_packed_bytes(device, weight);
+    if (size_bytes == 0) return LOAM_UNSUPPORTED;
+    bool direct = lm_device_shares_host_memory(device);
+    void *buffer;
+    LM_TRY(lm_device_alloc(device, size_bytes, &buffer, err));
+    void *host = direct ? buffer : lm_alloc_aligned(64, size_bytes);
+    if (!host) {
+        lm_device_free(device, buffer);
+        return lm_error_no_memory(err, size_bytes);
+    }
+    lm_weight packed;
+    device->backend->pack(device, weight, host, &packed);
+    packed.data = buffer;
+    loam_status status = LOAM_OK;
+    if (!direct) {
+        status = lm_device_upload(device, buffer, host, size_bytes, err);
+        lm_free(host);
+    }
+    if (status == LOAM_OK)
+        *out = packed;
+    else
+        lm_device_free(device, buffer);
+    return status;
+}
+
 void lm_device_parallel(lm_device *device, void (*fn)(void *arg, int thread, int n_threads),
                         void *arg) {
     if (device->backend->parallel)

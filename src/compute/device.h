@@ -26,6 +26,16 @@ loam_status lm_device_copy(lm_device *device, void *to, const void *from, size_t
 loam_status lm_device_clear(lm_device *device, void *at, size_t size_bytes,
                             loam_error *err) LM_MUST_USE;
 
+/* Bytes of the weight in the device's order, 0 when it has none for it. */
+static inline size_t lm_device_packed_bytes(const lm_device *device, const lm_weight *weight) {
+    return device->backend->packed_bytes ? device->backend->packed_bytes(device, weight) : 0;
+}
+
+/* The weight in the device's order over device memory of its own (out->data), which the caller
+ * frees. LOAM_UNSUPPORTED, quietly: the device has no order for it; LOAM_NO_MEMORY. */
+loam_status lm_device_pack(lm_device *device, const lm_weight *weight, lm_weight *out,
+                           loam_error *err) LM_MUST_USE;
+
 /* fn(arg, thread, n_threads) on all of the device's host threads. */
 void lm_device_parallel(lm_device *device, void (*fn)(void *arg, int thread, int n_threads),
                         void *arg);

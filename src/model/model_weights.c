@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/file.h"
+#include "compute/device.h"
 
 /* --- What the file has. */
 
@@ -87,7 +88,7 @@ static loam_status widen_vector(lm_model_weights *w, lm_weight *weight, loam_err
 /* Brings a weight into the device's order; it stays as it is when the device has none for it. */
 static loam_status pack(lm_model_weights *w, lm_weight *weight, loam_error *err) {
     lm_weight packed;
-    loam_status status = w->device->backend->pack(w->device, weight, &packed, err);
+    loam_status status = lm_device_pack(w->device, weight, &packed, err);
     if (status == LOAM_UNSUPPORTED) return LOAM_OK;
     if (status != LOAM_OK) return status;
     lm_file_map_forget(weight->data,

@@ -3,6 +3,7 @@
 
 #include "backend/cpu/cpu.h"
 #include "base/rng.h"
+#include "compute/device.h"
 #include "compute/plan.h"
 
 typedef struct product {
@@ -54,7 +55,7 @@ static lm_weight weight_of(lm_device *device, const product *p, const operands *
     lm_weight weight = {
         .name = "w", .dtype = p->w_dtype, .n_dims = 2, .shape = {p->n_out, p->n_in}, .data = o->w};
     lm_weight packed;
-    *out_packed = p->panels && device->backend->pack(device, &weight, &packed, NULL) == LOAM_OK;
+    *out_packed = p->panels && lm_device_pack(device, &weight, &packed, NULL) == LOAM_OK;
     return *out_packed ? packed : weight;
 }
 

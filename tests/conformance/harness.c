@@ -5,6 +5,7 @@
 #include "backend/cpu/cpu.h"
 #include "base/clock.h"
 #include "base/rng.h"
+#include "compute/device.h"
 #include "compute/ops/rules.h"
 
 enum { GUARD_BYTES = 64, CANARY = 0xA5 };
@@ -84,7 +85,7 @@ bool bench_init(bench *b, const op_case *c, lm_device *packer) {
     bool constant_matrix = c->op == LM_OP_LINEAR && c->in[1].role == LM_ROLE_WEIGHT;
     if (packer) {
         lm_weight weight = weight_of(b, 1);
-        if (!constant_matrix || packer->backend->pack(packer, &weight, &b->packed, NULL) != LOAM_OK)
+        if (!constant_matrix || lm_device_pack(packer, &weight, &b->packed, NULL) != LOAM_OK)
             return false;
     }
     lm_op_args args = {.attrs = c->attrs};

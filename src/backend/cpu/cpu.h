@@ -41,9 +41,10 @@ const lm_cpu_kernel *lm_cpu_kernels(int *out_n);
 /* "scalar", "avx2": what lm_device_options.isa takes. Static storage. */
 const char *lm_cpu_isa_name(lm_cpu_isa isa);
 
-/* lm_backend.pack of the CPU. */
-loam_status lm_cpu_pack(lm_device *device, const lm_weight *weight, lm_weight *out,
-                        loam_error *err) LM_MUST_USE;
+/* Packing, as in lm_backend. */
+size_t lm_cpu_packed_bytes(const lm_device *device, const lm_weight *weight);
+void lm_cpu_pack(lm_device *device, const lm_weight *weight, void *dst, lm_weight *out);
+const char *lm_cpu_pack_order(const lm_device *device);
 
 static inline const lm_cpu_device *lm_cpu_of(const lm_device *device) {
     return (const lm_cpu_device *)device;

@@ -205,7 +205,9 @@ const lm_backend lm_backend_cpu = {
     .alloc = cpu_alloc,
     .free = cpu_free,
     .select = cpu_select,
+    .packed_bytes = lm_cpu_packed_bytes,
     .pack = lm_cpu_pack,
+    .pack_order = lm_cpu_pack_order,
     .run = cpu_run,
     .parallel = cpu_parallel,
 };

@@ -9,7 +9,7 @@ typedef struct pack_job {
     char *out;
 } pack_job;
 
-/* `n_rows` rows of K elements into one panel whose missing columns are zero already. Sixteen k at a time, so that the panel's
+/* `n_rows` rows of K elements into one panel whose missing columns are zero. Sixteen k at a time, so that the panel's
  * lines are written while they are near. */
 #define PACK_PLAIN(name, type)                                                                \
     static void name(const type *rows, int64_t n_rows, int64_t k, type *panel) {              \
@@ -70,6 +70,7 @@ static void pack_share(void *arg, int thread, int n_threads) {
         int64_t n0 = p * LM_PANEL, n_rows = n - n0 < LM_PANEL ? n - n0 : LM_PANEL;
         const void *rows = (const char *)w->data + (size_t)n0 * row_bytes;
         void *panel = job->out + (size_t)p * panel_bytes;
+        if (n_rows < LM_PANEL) memset(panel, 0, panel_bytes);
         if (w->dtype == LM_Q8_0)
             pack_q8_0(rows, n_rows, k, panel);
         else if (w->dtype == LM_Q4_0)
@@ -88,16 +89,20 @@ static bool can_pack(const lm_device *device, const lm_weight *weight) {
            weight->layout == LM_LAYOUT_ROWS && known;
 }
 
-loam_status lm_cpu_pack(lm_device *device, const lm_weight *weight, lm_weight *out,
-                        loam_error *err) {
-    if (!can_pack(device, weight)) return LOAM_UNSUPPORTED;
+size_t lm_cpu_packed_bytes(const lm_device *device, const lm_weight *weight) {
+    if (!can_pack(device, weight)) return 0;
     size_t n_panels = (size_t)((weight->shape[0] + LM_PANEL - 1) / LM_PANEL);
-    void *buffer;
-    LM_TRY(device->backend->alloc(
-        device, n_panels * lm_panel_bytes(weight->dtype, weight->shape[1]), &buffer, err));
-    device->backend->parallel(device, pack_share, &(pack_job){weight, buffer});
+    return n_panels * lm_panel_bytes(weight->dtype, weight->shape[1]);
+}
+
+void lm_cpu_pack(lm_device *device, const lm_weight *weight, void *dst, lm_weight *out) {
+    device->backend->parallel(device, pack_share, &(pack_job){weight, dst});
     *out = *weight;
     out->layout = LM_LAYOUT_PANELS;
-    out->data = buffer;
-    return LOAM_OK;
+    out->data = dst;
+}
+
+/* The number grows with every change of a panel's bytes. */
+const char *lm_cpu_pack_order(const lm_device *device) {
+    return "cpu-panels-1";
 }
