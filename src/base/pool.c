@@ -148,13 +148,21 @@ void lm_pool_run(lm_pool *pool, lm_pool_fn *fn, void *arg) {
 }
 
 void lm_pool_barrier(lm_pool *pool) {
-    if (pool->n_threads == 1) return;
+    lm_pool_meet(pool, NULL, NULL);
+}
+
+void lm_pool_meet(lm_pool *pool, lm_pool_meet_fn *alone, void *arg) {
+    if (pool->n_threads == 1) {
+        if (alone) alone(arg);
+        return;
+    }
     uint32_t phase = atomic_load_explicit(&pool->phase, memory_order_relaxed);
     uint32_t arrived = atomic_fetch_add_explicit(&pool->n_arrived, 1, memory_order_acq_rel) + 1;
     if (arrived < (uint32_t)pool->n_threads) {
         wait_change(pool, &pool->phase, phase);
         return;
     }
+    if (alone) alone(arg);
     atomic_store_explicit(&pool->n_arrived, 0, memory_order_relaxed);
     atomic_store(&pool->phase, phase + 1);
     wake_sleepers(pool, &pool->phase);

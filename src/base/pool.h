@@ -35,6 +35,11 @@ void lm_pool_run(lm_pool *pool, lm_pool_fn *fn, void *arg);
  * thread of the run must call it equally often. */
 void lm_pool_barrier(lm_pool *pool);
 
+/* A barrier at which the thread that comes last calls alone(arg) before it lets the others go on: it sees what all have
+ * written, and all see what it writes. All threads must bring the same function and argument. */
+typedef void lm_pool_meet_fn(void *arg);
+void lm_pool_meet(lm_pool *pool, lm_pool_meet_fn *alone, void *arg);
+
 typedef struct lm_range {
     int64_t begin, end;
 } lm_range;

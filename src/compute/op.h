@@ -5,6 +5,9 @@
 #ifndef LM_COMPUTE_OP_H
 #define LM_COMPUTE_OP_H
 
+#include <stdatomic.h>
+
+#include "base/compiler.h"
 #include "compute/graph.h"
 
 /* What one run of a node costs: counted from the op's definition, not from how a kernel does it. */
@@ -13,9 +16,15 @@ typedef struct lm_cost {
     int64_t bytes; /* inputs read once plus outputs written once */
 } lm_cost;
 
-/* What a kernel gets. Every thread of the run calls the kernel with its own number; which
- * elements it takes is a function of (sizes, thread, n_threads), and what an element becomes
- * must not depend on either. */
+/* Counters from which the threads of a run take pieces of its work; 0 when the kernel begins. */
+enum { LM_N_TICKETS = 4 };
+typedef struct lm_ticket {
+    LM_ALIGNED(64) _Atomic int64_t next;
+} lm_ticket;
+
+/* What a kernel gets. Every thread of the run calls the kernel with its own number, and takes
+ * either the share that (sizes, thread, n_threads) give it, or pieces as it gets to them
+ * (lm_kernel_take). What an element becomes must depend on neither. */
 typedef struct lm_kernel_args {
     const lm_node *node;
     const int64_t *extents; /* [LM_N_EXTENTS] */
@@ -23,7 +32,16 @@ typedef struct lm_kernel_args {
     void *workspace; /* as large as the kernel asked, shared by all threads, 64-byte aligned */
     void (*barrier)(void *device); /* no thread goes on before all have come here */
     void *device;
+    lm_ticket *tickets; /* [LM_N_TICKETS], the same for all threads */
 } lm_kernel_args;
+
+/* The next piece, counted from 0 without end, of the work that counter `ticket` stands for; the
+ * thread is through when the kernel has no such piece. A thread whose core a neighbour slows
+ * takes fewer pieces. So cut work into several pieces a thread, each worth some microseconds, and
+ * where a kernel has parts with barriers between them, use one counter a part. */
+static inline int64_t lm_kernel_take(const lm_kernel_args *args, int ticket) {
+    return atomic_fetch_add_explicit(&args->tickets[ticket].next, 1, memory_order_relaxed);
+}
 
 typedef void lm_kernel_fn(const lm_kernel_args *args);
 

@@ -1,5 +1,7 @@
 #include "testing.h"
 
+#include <stdatomic.h>
+
 #include "base/pool.h"
 
 enum { N = 100003 };
@@ -38,6 +40,41 @@ static void test_run_and_barrier(void **state) {
     lm_free(j);
 }
 
+typedef struct meeting {
+    lm_pool *pool;
+    int64_t n_alone, arrivals; /* arrivals: of all threads in all rounds */
+    _Atomic int64_t n_came;
+    bool wrong;
+} meeting;
+
+/* Whoever comes last sees all that came, and no one goes on before it is through. */
+static void count_meeting(void *arg) {
+    meeting *m = arg;
+    int n_threads = lm_pool_n_threads(m->pool);
+    m->arrivals = atomic_load(&m->n_came);
+    m->wrong |= m->arrivals != ++m->n_alone * n_threads;
+}
+
+static void meet_often(void *arg, int thread, int n_threads) {
+    meeting *m = arg;
+    for (int64_t round = 1; round <= 100; round++) {
+        atomic_fetch_add(&m->n_came, 1);
+        lm_pool_meet(m->pool, count_meeting, m);
+        if (m->n_alone < round || m->arrivals < round * n_threads) m->wrong = true;
+    }
+}
+
+static void test_meet(void **state) {
+    for (int n = 1; n <= 4; n++) {
+        meeting m = {0};
+        assert_ok(lm_pool_new(n, &m.pool, &err));
+        lm_pool_run(m.pool, meet_often, &m);
+        assert_false(m.wrong);
+        assert_int_equal(m.n_alone, 100);
+        lm_pool_free(m.pool);
+    }
+}
+
 static void test_split_covers(void **state) {
     for (int64_t n = 0; n < 70; n++) {
         for (int n_threads = 1; n_threads < 9; n_threads++) {
@@ -63,6 +100,7 @@ static void test_limits(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_run_and_barrier),
+        cmocka_unit_test(test_meet),
         cmocka_unit_test(test_split_covers),
         cmocka_unit_test(test_limits),
     };

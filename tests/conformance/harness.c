@@ -166,6 +166,7 @@ typedef struct direct_run {
     const int64_t *extents;
     void *workspace;
     lm_pool *pool;
+    lm_ticket tickets[LM_N_TICKETS];
 } direct_run;
 
 static void meet(void *pool) {
@@ -173,20 +174,21 @@ static void meet(void *pool) {
 }
 
 static void run_share(void *arg, int thread, int n_threads) {
-    const direct_run *run = arg;
+    direct_run *run = arg;
     run->kernel->run(&(lm_kernel_args){.node = run->b->node,
                                        .extents = run->extents,
                                        .thread = thread,
                                        .n_threads = n_threads,
                                        .workspace = run->workspace,
                                        .barrier = meet,
-                                       .device = run->pool});
+                                       .device = run->pool,
+                                       .tickets = run->tickets});
 }
 
 /* Around the device's own run, which gives steps as short as these to one thread. */
 static void run_shared(const bench *b, lm_device *device, const lm_kernel *kernel,
                        const int64_t *extents, void *workspace) {
-    direct_run run = {b, kernel, extents, workspace, lm_cpu_of(device)->pool};
+    direct_run run = {b, kernel, extents, workspace, lm_cpu_of(device)->pool, {{0}}};
     lm_pool_run(run.pool, run_share, &run);
 }
 

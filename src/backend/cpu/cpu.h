@@ -41,6 +41,10 @@ const lm_cpu_kernel *lm_cpu_kernels(int *out_n);
 /* "scalar", "avx2": what lm_device_options.isa takes. Static storage. */
 const char *lm_cpu_isa_name(lm_cpu_isa isa);
 
+/* lm_backend.run of the CPU; never fails. */
+loam_status lm_cpu_run(lm_device *device, const lm_step *steps, int n_steps, const int64_t *extents,
+                       void *workspace, int64_t *profile_ns, loam_error *err) LM_MUST_USE;
+
 /* Packing, as in lm_backend. */
 size_t lm_cpu_packed_bytes(const lm_device *device, const lm_weight *weight);
 void lm_cpu_pack(lm_device *device, const lm_weight *weight, void *dst, lm_weight *out);

@@ -1,4 +1,4 @@
-/* The CPU device: opening, memory, choice of kernels, and running the steps of a plan on the pool. */
+/* The CPU device: opening, memory and choice of kernels. */
 #include "backend/cpu/cpu.h"
 
 #include <stdio.h>
@@ -6,7 +6,6 @@
 #include <sys/mman.h>
 
 #include "base/checked.h"
-#include "base/clock.h"
 #include "base/cpu.h"
 #include "base/mem.h"
 
@@ -130,69 +129,6 @@ static const lm_kernel *cpu_select(const lm_device *device, const lm_node *node)
     return &lm_cpu_of(device)->references[node->op];
 }
 
-typedef struct run_job {
-    lm_cpu_device *device;
-    const lm_step *steps;
-    int n_steps;
-    const int64_t *extents;
-    void *workspace;
-    int64_t *profile_ns;
-} run_job;
-
-static void barrier(void *device) {
-    lm_pool_barrier(((lm_cpu_device *)device)->pool);
-}
-
-static void no_barrier(void *device) {}
-
-/* Whether a step is so short that sharing it would take longer than doing it. */
-static bool is_small(const run_job *job, int step, int n_threads) {
-    enum { SMALL_CYCLES = 4000, FLOPS_A_CYCLE = 32, BYTES_A_CYCLE = 16 };
-    if (n_threads == 1 || step >= job->n_steps) return false;
-    lm_cost cost = lm_node_cost(job->steps[step].node, job->extents);
-    return cost.flops / FLOPS_A_CYCLE + cost.bytes / BYTES_A_CYCLE < SMALL_CYCLES;
-}
-
-static void run_step(const run_job *job, int step, bool alone, int thread, int n_threads) {
-    if (alone && thread != 0) return;
-    job->steps[step].kernel->run(&(lm_kernel_args){
-        .node = job->steps[step].node,
-        .extents = job->extents,
-        .thread = thread,
-        .n_threads = alone ? 1 : n_threads,
-        .workspace = job->workspace,
-        .barrier = alone ? no_barrier : barrier,
-        .device = job->device,
-    });
-}
-
-/* Every thread walks all steps; a step begins when all threads have ended the one before. Small steps are the first thread's
- * alone, and between two of them nobody waits. */
-static void run_steps(void *arg, int thread, int n_threads) {
-    const run_job *job = arg;
-    bool timed = job->profile_ns && thread == 0;
-    int64_t begin_ns = timed ? lm_clock_mono_ns() : 0;
-    bool small = is_small(job, 0, n_threads);
-    for (int i = 0; i < job->n_steps; i++) {
-        run_step(job, i, small, thread, n_threads);
-        bool next_small = is_small(job, i + 1, n_threads);
-        if (!small || !next_small) lm_pool_barrier(job->device->pool);
-        small = next_small;
-        if (!timed) continue;
-        int64_t now_ns = lm_clock_mono_ns();
-        job->profile_ns[i] += now_ns - begin_ns;
-        begin_ns = now_ns;
-    }
-}
-
-static loam_status cpu_run(lm_device *device, const lm_step *steps, int n_steps,
-                           const int64_t *extents, void *workspace, int64_t *profile_ns,
-                           loam_error *err) {
-    run_job job = {cpu_of(device), steps, n_steps, extents, workspace, profile_ns};
-    lm_pool_run(job.device->pool, run_steps, &job);
-    return LOAM_OK;
-}
-
 static void cpu_parallel(lm_device *device, void (*fn)(void *arg, int thread, int n_threads),
                          void *arg) {
     lm_pool_run(cpu_of(device)->pool, fn, arg);
@@ -208,6 +144,6 @@ const lm_backend lm_backend_cpu = {
     .packed_bytes = lm_cpu_packed_bytes,
     .pack = lm_cpu_pack,
     .pack_order = lm_cpu_pack_order,
-    .run = cpu_run,
+    .run = lm_cpu_run,
     .parallel = cpu_parallel,
 };
