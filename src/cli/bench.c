@@ -68,15 +68,25 @@ int bench_on_devices(const bench_settings *settings, bench_device_fn *fn, void *
 
 /* ---- Limits ---- */
 
+enum { LIMIT_MEASUREMENTS = 4 };
+
+static void keep_best(bench_limit *limit, double per_s) {
+    limit->per_s = fmax(limit->per_s, per_s);
+    limit->n_measured++;
+}
+
 static loam_status bandwidth_for(bench_limits *limits, double working_set, double *out,
                                  loam_error *err) {
     enum { MIN_BITS = 15, MAX_BITS = 30 };
     int bits = MIN_BITS;
     while (bits < MAX_BITS && (double)((int64_t)1 << bits) < working_set) bits++;
-    double *known = &limits->bytes_per_s[bits];
-    if (*known == 0)
-        LM_TRY(lm_cpu_bandwidth(limits->device, LM_CPU_READ, (size_t)1 << bits, known, err));
-    *out = *known;
+    bench_limit *limit = &limits->bytes[bits];
+    if (limit->n_measured < LIMIT_MEASUREMENTS) {
+        double per_s;
+        LM_TRY(lm_cpu_bandwidth(limits->device, LM_CPU_READ, (size_t)1 << bits, &per_s, err));
+        keep_best(limit, per_s);
+    }
+    *out = limit->per_s;
     return LOAM_OK;
 }
 
@@ -84,9 +94,11 @@ loam_status bench_limits_seconds(bench_limits *limits, lm_cpu_arith arith, doubl
                                  double bytes, double working_set, double *out, bool *out_memory,
                                  loam_error *err) {
     double bytes_per_s;
+    bench_limit *ops = &limits->ops[arith];
     LM_TRY(bandwidth_for(limits, working_set, &bytes_per_s, err));
-    if (limits->ops[arith] == 0) limits->ops[arith] = lm_cpu_best_ops(limits->device, arith);
-    double for_flops = flops / limits->ops[arith], for_bytes = bytes / bytes_per_s;
+    if (ops->n_measured < LIMIT_MEASUREMENTS)
+        keep_best(ops, lm_cpu_best_ops(limits->device, arith));
+    double for_flops = flops / ops->per_s, for_bytes = bytes / bytes_per_s;
     *out = fmax(for_flops, for_bytes);
     if (out_memory) *out_memory = for_bytes > for_flops;
     return LOAM_OK;

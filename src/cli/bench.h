@@ -77,11 +77,17 @@ typedef loam_status bench_device_fn(void *arg, lm_device *device, bench_report *
                                     loam_error *err);
 int bench_on_devices(const bench_settings *settings, bench_device_fn *fn, void *arg);
 
-/* The machine's limits with a device's threads, measured when first asked for. */
+/* A limit that is measured again by each of the first askers, and whose best figure counts: neighbours only ever slow us. */
+typedef struct bench_limit {
+    double per_s;
+    int n_measured;
+} bench_limit;
+
+/* The machine's limits with a device's threads. */
 typedef struct bench_limits {
     lm_device *device;
-    double ops[LM_CPU_N_ARITHS]; /* 0: not measured yet */
-    double bytes_per_s[64];      /* of a working set of up to 2^i bytes; 0: not measured yet */
+    bench_limit ops[LM_CPU_N_ARITHS];
+    bench_limit bytes[64]; /* of a working set of up to 2^i bytes */
 } bench_limits;
 
 /* Seconds that the work takes at least: all arithmetic at the peak of its kind, or all bytes at the bandwidth of a working
