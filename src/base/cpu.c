@@ -30,13 +30,19 @@ static void detect(void) {
     g_cpu.avx512_fp16 = g_cpu.avx512 && __builtin_cpu_supports("avx512fp16");
     read_brand(g_cpu.name);
 }
-#else
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+
 static void detect(void) {
-#if defined(__aarch64__)
-    g_cpu.neon = true;
+    enum { ASIMD = 1 << 1, DOTPROD = 1 << 20, I8MM = 1 << 13 }; /* Linux' HWCAP_*, HWCAP2_I8MM */
+    unsigned long first = getauxval(AT_HWCAP), second = getauxval(AT_HWCAP2);
+    g_cpu.neon = first & ASIMD;
+    g_cpu.neon_dotprod = g_cpu.neon && first & DOTPROD;
+    g_cpu.neon_i8mm = g_cpu.neon_dotprod && second & I8MM;
     strcpy(g_cpu.name, "aarch64");
-#endif
 }
+#else
+static void detect(void) {}
 #endif
 
 const lm_cpu *lm_cpu_get(void) {

@@ -10,8 +10,10 @@ typedef struct lm_cpu {
     bool avx512_vnni;
     bool avx512_bf16;
     bool avx512_fp16;
-    bool neon;     /* aarch64 */
-    char name[64]; /* brand string, "" when unknown */
+    bool neon; /* aarch64 */
+    bool neon_dotprod;
+    bool neon_i8mm; /* with neon_dotprod */
+    char name[64];  /* brand string, "" when unknown */
 } lm_cpu;
 
 /* Features of this machine. Static storage. */

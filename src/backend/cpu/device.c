@@ -21,7 +21,7 @@ typedef struct isa_row {
     bool (*present)(const lm_cpu *cpu);
 } isa_row;
 
-#define LM_CPU_ISA(id, name, present)        \
+#define LM_CPU_ISA(id, name, present)         \
     static bool has_##id(const lm_cpu *cpu) { \
         return present;                       \
     }

@@ -82,6 +82,19 @@ static const peak_loop peak_loops[] = {
      has_vnni,
      lm_cpu_int8_loop_avx512,
      128},
+#elif defined(__aarch64__)
+    {{LM_CPU_ARITH_F32, "neon", "fmla"}, LM_CPU_NEON, always, lm_cpu_f32_loop_neon, 8},
+    {{LM_CPU_ARITH_INT8, "neon", "smull"}, LM_CPU_NEON, always, lm_cpu_int8_loop_neon, 32},
+    {{LM_CPU_ARITH_INT8, "neon-dotprod", "sdot"},
+     LM_CPU_NEON_DOTPROD,
+     always,
+     lm_cpu_int8_loop_neon_dotprod,
+     32},
+    {{LM_CPU_ARITH_INT8, "neon-i8mm", "smmla"},
+     LM_CPU_NEON_I8MM,
+     always,
+     lm_cpu_int8_loop_neon_i8mm,
+     64},
 #endif
 };
 
@@ -90,6 +103,8 @@ static lm_cpu_read_loop *read_loop_of(const lm_device *device) {
     lm_cpu_isa isa = lm_cpu_of(device)->isa;
     if (isa == LM_CPU_AVX512) return lm_cpu_read_loop_avx512;
     if (isa == LM_CPU_AVX2) return lm_cpu_read_loop_avx2;
+#elif defined(__aarch64__)
+    if (lm_cpu_of(device)->isa >= LM_CPU_NEON) return lm_cpu_read_loop_neon;
 #endif
     return read_loop_plain;
 }

@@ -21,7 +21,11 @@ enum {
 #define LM_PEAK_EACH(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
 #define LM_PEAK_BEGIN(i) LM_PEAK_OPAQUE(x##i);
 #define LM_PEAK_STEP(i) x##i = LM_PEAK_OP(x##i, a, b);
+#if defined(__aarch64__)
+#define LM_PEAK_OPAQUE(x) __asm__ volatile("" : "+w"(x))
+#else
 #define LM_PEAK_OPAQUE(x) __asm__ volatile("" : "+v"(x))
+#endif
 #define LM_PEAK_REGISTERS                                                               \
     x0 = start, x1 = start, x2 = start, x3 = start, x4 = start, x5 = start, x6 = start, \
     x7 = start, x8 = start, x9 = start, x10 = start, x11 = start
@@ -48,6 +52,10 @@ lm_cpu_peak_loop lm_cpu_f32_loop_avx2, lm_cpu_int8_loop_avx2;
 lm_cpu_peak_loop lm_cpu_f32_loop_avx512, lm_cpu_bf16_loop_avx512, lm_cpu_f16_loop_avx512;
 lm_cpu_peak_loop lm_cpu_int8_ymm_loop_avx512, lm_cpu_int8_loop_avx512;
 lm_cpu_read_loop lm_cpu_read_loop_avx2, lm_cpu_read_loop_avx512;
+#elif defined(__aarch64__)
+lm_cpu_peak_loop lm_cpu_f32_loop_neon, lm_cpu_int8_loop_neon, lm_cpu_int8_loop_neon_dotprod;
+lm_cpu_peak_loop lm_cpu_int8_loop_neon_i8mm;
+lm_cpu_read_loop lm_cpu_read_loop_neon;
 #endif
 
 #endif

@@ -54,10 +54,10 @@ static LM_ALWAYS_INLINE float32x4_t lm_v4_min(float32x4_t a, float32x4_t b) {
     return vbslq_f32(vcltq_f32(a, b), a, b);
 }
 
-#define LM_V16_BINARY(name, intrinsic)                                     \
-    static LM_ALWAYS_INLINE lm_v16 lm_v16_##name(lm_v16 a, lm_v16 b) {     \
-        return (lm_v16){intrinsic(a.q0, b.q0), intrinsic(a.q1, b.q1),      \
-                        intrinsic(a.q2, b.q2), intrinsic(a.q3, b.q3)};     \
+#define LM_V16_BINARY(name, intrinsic)                                                       \
+    static LM_ALWAYS_INLINE lm_v16 lm_v16_##name(lm_v16 a, lm_v16 b) {                       \
+        return (lm_v16){intrinsic(a.q0, b.q0), intrinsic(a.q1, b.q1), intrinsic(a.q2, b.q2), \
+                        intrinsic(a.q3, b.q3)};                                              \
     }
 LM_V16_BINARY(add, vaddq_f32)
 LM_V16_BINARY(sub, vsubq_f32)
@@ -75,18 +75,22 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_fma(lm_v16 a, lm_v16 b, lm_v16 c) {
 
 /* 2^n for integer n in -126 to 127. */
 static LM_ALWAYS_INLINE float32x4_t lm_v4_exp2i(float32x4_t n) {
-    return vreinterpretq_f32_s32(
-        vshlq_n_s32(vaddq_s32(vcvtnq_s32_f32(n), vdupq_n_s32(127)), 23));
+    return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtnq_s32_f32(n), vdupq_n_s32(127)), 23));
 }
 
-#define LM_V16_UNARY(name, intrinsic)                                          \
-    static LM_ALWAYS_INLINE lm_v16 lm_v16_##name(lm_v16 a) {                   \
-        return (lm_v16){intrinsic(a.q0), intrinsic(a.q1), intrinsic(a.q2),     \
-                        intrinsic(a.q3)};                                      \
+/* The lanes' bits moved up by 23, where the exponent is: n + 127 as an integer becomes 2^n. */
+static LM_ALWAYS_INLINE float32x4_t lm_v4_shift_exponent(float32x4_t x) {
+    return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(x), 23));
+}
+
+#define LM_V16_UNARY(name, intrinsic)                                                        \
+    static LM_ALWAYS_INLINE lm_v16 lm_v16_##name(lm_v16 a) {                                 \
+        return (lm_v16){intrinsic(a.q0), intrinsic(a.q1), intrinsic(a.q2), intrinsic(a.q3)}; \
     }
 LM_V16_UNARY(sqrt, vsqrtq_f32)
 LM_V16_UNARY(round, vrndnq_f32) /* to the nearest integer, halves to even */
 LM_V16_UNARY(exp2i, lm_v4_exp2i)
+LM_V16_UNARY(shift_exponent, lm_v4_shift_exponent)
 #undef LM_V16_UNARY
 
 /* Sum of the lanes in the order of lm_lanes_fold. */
@@ -109,10 +113,10 @@ static LM_ALWAYS_INLINE float32x4_t lm_v4_fold_each(const lm_v16 m[4]) {
     /* Lanes 0 + 2 and 1 + 3 of two vectors side by side, then the neighbours. */
     float64x2_t a = vreinterpretq_f64_f32(four[0]), b = vreinterpretq_f64_f32(four[1]),
                 c = vreinterpretq_f64_f32(four[2]), d = vreinterpretq_f64_f32(four[3]);
-    float32x4_t ab = vaddq_f32(vreinterpretq_f32_f64(vzip1q_f64(a, b)),
-                               vreinterpretq_f32_f64(vzip2q_f64(a, b)));
-    float32x4_t cd = vaddq_f32(vreinterpretq_f32_f64(vzip1q_f64(c, d)),
-                               vreinterpretq_f32_f64(vzip2q_f64(c, d)));
+    float32x4_t ab =
+        vaddq_f32(vreinterpretq_f32_f64(vzip1q_f64(a, b)), vreinterpretq_f32_f64(vzip2q_f64(a, b)));
+    float32x4_t cd =
+        vaddq_f32(vreinterpretq_f32_f64(vzip1q_f64(c, d)), vreinterpretq_f32_f64(vzip2q_f64(c, d)));
     return vpaddq_f32(ab, cd);
 }
 
@@ -134,15 +138,13 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_if_nan(lm_v16 x, lm_v16 a, lm_v16 b) {
 
 /* a where x < y, b elsewhere. */
 static LM_ALWAYS_INLINE lm_v16 lm_v16_if_less(lm_v16 x, lm_v16 y, lm_v16 a, lm_v16 b) {
-    return (lm_v16){vbslq_f32(vcltq_f32(x.q0, y.q0), a.q0, b.q0),
-                    vbslq_f32(vcltq_f32(x.q1, y.q1), a.q1, b.q1),
-                    vbslq_f32(vcltq_f32(x.q2, y.q2), a.q2, b.q2),
-                    vbslq_f32(vcltq_f32(x.q3, y.q3), a.q3, b.q3)};
+    return (lm_v16){
+        vbslq_f32(vcltq_f32(x.q0, y.q0), a.q0, b.q0), vbslq_f32(vcltq_f32(x.q1, y.q1), a.q1, b.q1),
+        vbslq_f32(vcltq_f32(x.q2, y.q2), a.q2, b.q2), vbslq_f32(vcltq_f32(x.q3, y.q3), a.q3, b.q3)};
 }
 
 /* a in lanes before n of the four that start at `lane`, b elsewhere. */
-static LM_ALWAYS_INLINE float32x4_t lm_v4_first(int64_t n, int lane, float32x4_t a,
-                                                float32x4_t b) {
+static LM_ALWAYS_INLINE float32x4_t lm_v4_first(int64_t n, int lane, float32x4_t a, float32x4_t b) {
     const int32x4_t index = {0, 1, 2, 3};
     return vbslq_f32(vcltq_s32(index, vdupq_n_s32((int)n - lane)), a, b);
 }
@@ -198,16 +200,38 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_load_f16_n(const uint16_t *p, int64_t n) {
     return lm_v16_load_f16(lanes);
 }
 
+/* Round to nearest even, NaN kept. */
+static LM_ALWAYS_INLINE void lm_v16_store_f16_n(uint16_t *p, lm_v16 x, int64_t n) {
+    uint16_t lanes[LM_LANES];
+    vst1q_u16(lanes, vreinterpretq_u16_f16(vcvt_high_f16_f32(vcvt_f16_f32(x.q0), x.q1)));
+    vst1q_u16(lanes + 8, vreinterpretq_u16_f16(vcvt_high_f16_f32(vcvt_f16_f32(x.q2), x.q3)));
+    memcpy(p, lanes, (size_t)n * sizeof *p);
+}
+
 static LM_ALWAYS_INLINE lm_v16 lm_v16_from_i8(int8x16_t bytes) {
     int16x8_t low = vmovl_s8(vget_low_s8(bytes)), high = vmovl_high_s8(bytes);
-    return (lm_v16){vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))),
-                    vcvtq_f32_s32(vmovl_high_s16(low)),
+    return (lm_v16){vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_high_s16(low)),
                     vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))),
                     vcvtq_f32_s32(vmovl_high_s16(high))};
 }
 
 static LM_ALWAYS_INLINE lm_v16 lm_v16_load_i8(const int8_t *p) {
     return lm_v16_from_i8(vld1q_s8(p));
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_load_i8_n(const int8_t *p, int64_t n) {
+    int8_t lanes[LM_LANES] = {0};
+    memcpy(lanes, p, (size_t)n * sizeof *p);
+    return lm_v16_load_i8(lanes);
+}
+
+/* Rounded to the nearest integer, halves to even; the lanes are within -128 to 127. */
+static LM_ALWAYS_INLINE void lm_v16_store_i8_n(int8_t *p, lm_v16 x, int64_t n) {
+    int16x8_t low = vcombine_s16(vmovn_s32(vcvtnq_s32_f32(x.q0)), vmovn_s32(vcvtnq_s32_f32(x.q1))),
+              high = vcombine_s16(vmovn_s32(vcvtnq_s32_f32(x.q2)), vmovn_s32(vcvtnq_s32_f32(x.q3)));
+    int8_t lanes[LM_LANES];
+    vst1q_s8(lanes, vcombine_s8(vmovn_s16(low), vmovn_s16(high)));
+    memcpy(p, lanes, (size_t)n * sizeof *p);
 }
 
 /* Sixteen bytes, each a pair of four-bit numbers biased by 8: the low ones and the high ones. */
