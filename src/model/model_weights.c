@@ -85,16 +85,31 @@ static loam_status widen_vector(lm_model_weights *w, lm_weight *weight, loam_err
     return LOAM_OK;
 }
 
-/* Brings a weight into the device's order; it stays as it is when the device has none for it. */
+static size_t bytes_of(const lm_weight *weight) {
+    return lm_dtype_bytes(weight->dtype,
+                          weight->shape[0] * (weight->n_dims > 1 ? weight->shape[1] : 1));
+}
+
+/* Brings a weight to a device that cannot read it where it is. */
+static loam_status place(lm_model_weights *w, lm_weight *weight, loam_error *err) {
+    if (lm_device_shares_host_memory(w->device)) return LOAM_OK;
+    void *buffer;
+    LM_TRY(lm_device_alloc(w->device, bytes_of(weight), &buffer, err));
+    const lm_weight stored = *weight;
+    weight->data = buffer;
+    w->owned[weight - w->weights] = true;
+    return lm_device_upload(w->device, buffer, stored.data, bytes_of(&stored), err);
+}
+
+/* Brings a weight into the device's order; it keeps the file's when the device has none for it. */
 static loam_status pack(lm_model_weights *w, lm_weight *weight, loam_error *err) {
     lm_weight packed;
     loam_status status = lm_device_pack(w->device, weight, &packed, err);
-    if (status == LOAM_UNSUPPORTED) return LOAM_OK;
+    if (status == LOAM_UNSUPPORTED) return place(w, weight, err);
     if (status != LOAM_OK) return status;
-    lm_file_map_forget(weight->data,
-                       lm_dtype_bytes(weight->dtype, weight->shape[0] * weight->shape[1]));
+    lm_file_map_forget(weight->data, bytes_of(weight));
     *weight = packed;
-    w->packed[weight - w->weights] = true;
+    w->owned[weight - w->weights] = true;
     return LOAM_OK;
 }
 
@@ -107,12 +122,23 @@ static loam_status load_param(lm_model_weights *w, const lm_model_file *file,
         lm_weight *weight = slot(w, id, layer);
         loam_status status = options.check_finite ? lm_weight_check_finite(weight, err) : LOAM_OK;
         if (status != LOAM_OK) return lm_error_prefix(err, status, "%s", lm_model_file_path(file));
-        if (weight->n_dims == 1) {
-            LM_TRY(widen_vector(w, weight, err));
-        } else if (id != LM_PARAM_TOKEN_EMBED && !options.no_pack) {
-            LM_TRY(pack(w, weight, err));
-        }
+        if (weight->n_dims == 1) LM_TRY(widen_vector(w, weight, err));
+        bool packs = weight->n_dims > 1 && !options.no_pack;
+        if (id != LM_PARAM_TOKEN_EMBED)
+            LM_TRY(packs ? pack(w, weight, err) : place(w, weight, err));
     }
+    return LOAM_OK;
+}
+
+/* The embedding is looked up row by row, in the file's order; as the head of a tied model it is multiplied with as well. */
+static loam_status load_embedding(lm_model_weights *w, bool tied, bool packs, loam_error *err) {
+    lm_weight *embed = slot(w, LM_PARAM_TOKEN_EMBED, 0);
+    lm_weight *head = slot(w, LM_PARAM_OUTPUT_HEAD, 0);
+    const lm_weight stored = *embed;
+    LM_TRY(place(w, embed, err));
+    if (!tied) return LOAM_OK;
+    *head = packs ? stored : *embed;
+    if (packs) LM_TRY(pack(w, head, err));
     return LOAM_OK;
 }
 
@@ -121,18 +147,14 @@ static loam_status load_all(lm_model_weights *w, const lm_model_file *file,
                             loam_error *err) {
     size_t n = LM_PARAM_COUNT * (size_t)w->n_layers;
     w->weights = lm_arena_calloc(&w->arena, n, sizeof *w->weights);
-    w->packed = lm_arena_calloc(&w->arena, n, sizeof *w->packed);
-    if (!w->weights || !w->packed) return lm_error_no_memory(err, n * sizeof *w->weights);
+    w->owned = lm_arena_calloc(&w->arena, n, sizeof *w->owned);
+    if (!w->weights || !w->owned) return lm_error_no_memory(err, n * sizeof *w->weights);
     for (int id = 0; id < LM_PARAM_COUNT; id++) {
         if (lm_param_in(config, id)) LM_TRY(load_param(w, file, config, options, id, err));
     }
     LM_TRY(refuse_strangers(w, file, config, err));
-    if (!(config->features & LM_FEATURE_UNTIED_HEAD)) {
-        lm_weight *head = slot(w, LM_PARAM_OUTPUT_HEAD, 0);
-        *head = *slot(w, LM_PARAM_TOKEN_EMBED, 0);
-        if (!options.no_pack) LM_TRY(pack(w, head, err));
-    }
-    return LOAM_OK;
+    bool tied = !(config->features & LM_FEATURE_UNTIED_HEAD);
+    return load_embedding(w, tied, !options.no_pack, err);
 }
 
 loam_status lm_model_weights_load(lm_model_weights *w, const lm_model_file *file,
@@ -146,8 +168,8 @@ loam_status lm_model_weights_load(lm_model_weights *w, const lm_model_file *file
 }
 
 void lm_model_weights_free(lm_model_weights *w) {
-    for (int64_t i = 0; w->packed && i < LM_PARAM_COUNT * w->n_layers; i++) {
-        if (w->packed[i]) w->device->backend->free(w->device, (void *)w->weights[i].data);
+    for (int64_t i = 0; w->owned && i < LM_PARAM_COUNT * w->n_layers; i++) {
+        if (w->owned[i]) lm_device_free(w->device, (void *)w->weights[i].data);
     }
     lm_arena_deinit(&w->arena);
     *w = (lm_model_weights){0};

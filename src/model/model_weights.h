@@ -1,14 +1,14 @@
 /* A model's weights: found in the file, checked against the hyperparameters, brought into the device's order.
  *
  * Matrices that only matrix products read are packed when the device wants that, and the file's pages of them are
- * given back to the system; vectors become f32; everything else is read from the map. Immutable after loading; any
- * thread.
+ * given back to the system; vectors become f32; everything else is read from the map, or copied to a device that cannot
+ * read it there. Immutable after loading; any thread.
  */
 #ifndef LM_MODEL_MODEL_WEIGHTS_H
 #define LM_MODEL_MODEL_WEIGHTS_H
 
 #include "base/arena.h"
-#include "compute/backend.h"
+#include "compute/device.h"
 #include "model/arch.h"
 #include "model/model_file.h"
 
@@ -17,7 +17,7 @@ typedef struct lm_model_weights {
     int64_t n_layers;
     lm_weight *
         weights; /* [LM_PARAM_COUNT][n_layers], those without a layer at 0; name NULL where there is none */
-    bool *packed;        /* same shape: data is a device buffer of ours */
+    bool *owned;         /* same shape: data is a device buffer of ours */
     size_t stored_bytes; /* of all weights as the file has them */
     lm_arena arena;      /* f32 vectors and the arrays above */
 } lm_model_weights;
