@@ -1,110 +1,15 @@
 /* Planning, on a device that only records: no value is overwritten while it is needed, kernels
- * and workspace are asked for as promised, and running allocates nothing. */
+ * and workspace are asked for as promised, inputs and outputs come and go with their rows, and
+ * running allocates nothing. */
 #include "testing.h"
 
 #include "backend/cpu/cpu.h"
 #include "base/rng.h"
 #include "compute/plan.h"
+#include "recording_device.h"
 
-/* A device whose kernels compute nothing: for every 4 bytes of the arena it remembers which
- * tensor's content they hold, and a step fails the test when what it reads holds something else. */
-typedef struct tag_device {
-    lm_device base;
-    bool lacks_swiglu;
-    int n_allocs;
-    size_t alloc_bytes[4]; /* of the allocations in order */
-    char *arena;
-    int *tags; /* [arena bytes / 4]: id of the tensor, -1 for nothing */
-    int n_runs, n_steps;
-} tag_device;
-
-static loam_status tag_alloc(lm_device *device, size_t size_bytes, void **out, loam_error *err) {
-    tag_device *d = (tag_device *)device;
-    *out = lm_calloc(1, size_bytes);
-    assert_non_null(*out);
-    assert_true(d->n_allocs < 4);
-    d->alloc_bytes[d->n_allocs++] = size_bytes;
-    if (d->n_allocs > 1) return LOAM_OK;
-    d->arena = *out;
-    d->tags = lm_alloc(size_bytes);
-    assert_non_null(d->tags);
-    memset(d->tags, 0xff, size_bytes);
-    return LOAM_OK;
-}
-
-static void tag_free(lm_device *device, void *buffer) {
-    lm_free(buffer);
-}
-
-static size_t tag_workspace(const lm_device *device, const lm_node *node) {
-    return (size_t)(node->op == LM_OP_SWIGLU ? 4096 : 64);
-}
-
-static const lm_kernel *tag_select(const lm_device *device, const lm_node *node) {
-    static const lm_kernel kernel = {.name = "tag", .workspace_bytes = tag_workspace};
-    return node->op == LM_OP_SWIGLU && ((const tag_device *)device)->lacks_swiglu ? NULL : &kernel;
-}
-
-/* Tags of the tensor's elements; NULL for those that are not in the arena. */
-static int *tags_of(const tag_device *d, const lm_tensor *tensor) {
-    if (tensor->role == LM_ROLE_WEIGHT || tensor->role == LM_ROLE_STATE) return NULL;
-    return d->tags + ((char *)tensor->data - d->arena) / 4;
-}
-
-static void write_tags(tag_device *d, lm_tensor *tensor) {
-    int *tags = tags_of(d, tensor);
-    for (int64_t i = 0; tags && i < lm_tensor_n_elems(tensor); i++)
-        tags[i] = lm_tensor_base(tensor)->id;
-}
-
-static void check_tags(const tag_device *d, lm_tensor *tensor) {
-    const int *tags = tags_of(d, tensor);
-    for (int64_t i = 0; tags && i < lm_tensor_n_elems(tensor); i++)
-        assert_int_equal(tags[i], lm_tensor_base(tensor)->id);
-}
-
-/* An output may lie on an input of its own step only where the op says so, and then exactly. */
-static void check_apart(const lm_node *node) {
-    for (int o = 0; o < node->n_outputs; o++) {
-        for (int i = 0; i < node->n_inputs; i++) {
-            const lm_tensor *out = node->out[o], *in = node->in[i];
-            if (!in || (char *)out->data + lm_tensor_bytes(out) <= (char *)in->data ||
-                (char *)in->data + lm_tensor_bytes(in) <= (char *)out->data)
-                continue;
-            assert_true(o == 0 && (lm_op_get(node->op)->in_place >> i & 1u) &&
-                        out->data == in->data);
-        }
-    }
-}
-
-static loam_status tag_run(lm_device *device, const lm_step *steps, int n_steps,
-                           const int64_t *extents, void *workspace, int64_t *profile_ns,
-                           loam_error *err) {
-    tag_device *d = (tag_device *)device;
-    d->n_runs++;
-    d->n_steps = n_steps;
-    for (int s = 0; s < n_steps; s++) {
-        const lm_node *node = steps[s].node;
-        assert_int_equal(node->id, s);
-        for (int i = 0; i < node->n_inputs; i++)
-            if (node->in[i]) check_tags(d, node->in[i]);
-        check_apart(node);
-        for (int i = 0; i < node->n_outputs; i++) write_tags(d, node->out[i]);
-        if (profile_ns) profile_ns[s] += s + 1;
-    }
-    return LOAM_OK;
-}
-
-static const lm_backend tag_backend = {
-    .name = "tag",
-    .alloc = tag_alloc,
-    .free = tag_free,
-    .select = tag_select,
-    .run = tag_run,
-};
-
-static tag_device new_device(void) {
-    return (tag_device){.base = {.backend = &tag_backend, .n_threads = 1}};
+static void open_device(recording_device *r) {
+    recording_open(r, &(recording_options){.lacks = LM_OP_COUNT});
 }
 
 enum { MAX_VALUES = 64, WIDTH = 8 };
@@ -143,45 +48,50 @@ static lm_graph *random_graph(lm_rng *rng, const lm_weight *w, const lm_weight *
     return graph;
 }
 
-static void check_random_graph(lm_rng *rng, const lm_weight *w, const lm_weight *scale, size_t *sum,
-                               size_t *arena) {
+static void check_random_graph(recording_device *r, lm_rng *rng, const lm_weight *w,
+                               const lm_weight *scale, size_t *sum, size_t *arena) {
     lm_graph *graph = random_graph(rng, w, scale);
-    tag_device device = new_device();
     lm_plan *plan;
-    assert_ok(lm_plan_new(graph, &device.base, &plan, &err));
+    assert_ok(lm_plan_new(graph, &r->base, &plan, &err));
     int n = lm_graph_n_tensors(graph);
     for (int i = 0; i < n; i++) {
         lm_tensor *tensor = lm_graph_tensor(graph, i);
-        if (tensor->role == LM_ROLE_INPUT && !tensor->view_of) write_tags(&device, tensor);
         if (tensor->role == LM_ROLE_VALUE && !tensor->view_of) *sum += lm_tensor_bytes(tensor);
     }
     *arena += lm_plan_arena_bytes(plan);
     for (int run = 0; run < 2; run++) {
+        recording_forget(r);
         assert_ok(lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = 4}, &err));
         for (int i = 0; i < n; i++) {
             lm_tensor *tensor = lm_graph_tensor(graph, i);
-            bool kept = tensor->is_output || tensor->role == LM_ROLE_INPUT;
-            if (kept) check_tags(&device, tensor);
+            if (tensor->is_output || tensor->role == LM_ROLE_INPUT) recording_check(r, tensor);
         }
     }
     lm_plan_free(plan);
     lm_graph_free(graph);
-    lm_free(device.tags);
+}
+
+static lm_weight device_weight(recording_device *r, int n_dims) {
+    lm_weight w = {.name = "w", .dtype = LM_F32, .n_dims = n_dims, .shape = {WIDTH, WIDTH}};
+    void *data;
+    assert_ok(lm_device_alloc(&r->base, WIDTH * WIDTH * sizeof(float), &data, &err));
+    w.data = data;
+    return w;
 }
 
 static void test_needed_values_keep(void **state) {
-    static const float data[WIDTH * WIDTH];
-    lm_weight w = {
-        .name = "w", .dtype = LM_F32, .n_dims = 2, .shape = {WIDTH, WIDTH}, .data = data};
-    lm_weight scale = {
-        .name = "scale", .dtype = LM_F32, .n_dims = 1, .shape = {WIDTH}, .data = data};
+    recording_device r;
+    open_device(&r);
+    lm_weight w = device_weight(&r, 2), scale = device_weight(&r, 1);
     lm_rng rng;
     lm_rng_init(&rng, 3);
     size_t sum = 0, arena = 0;
-    for (int i = 0; i < 300; i++) check_random_graph(&rng, &w, &scale, &sum, &arena);
-    assert_true(arena <
-                sum * 2 /
-                    3); /* sharing does happen, though a fifth of the values are kept to the end */
+    for (int i = 0; i < 300; i++) check_random_graph(&r, &rng, &w, &scale, &sum, &arena);
+    /* Sharing does happen, though a fifth of the values are kept to the end. */
+    assert_true(arena < sum * 2 / 3);
+    lm_device_free(&r.base, (void *)w.data);
+    lm_device_free(&r.base, (void *)scale.data);
+    lm_device_close(&r.base);
 }
 
 /* A chain of elementwise ops works in one place. */
@@ -192,13 +102,14 @@ static void test_chain_in_place(void **state) {
               *y = x;
     for (int i = 0; i < 10; i++) y = lm_graph_op(graph, LM_OP_ADD, &(lm_op_args){.in = {y, x}});
     lm_graph_output(graph, y);
-    tag_device device = new_device();
+    recording_device r;
+    open_device(&r);
     lm_plan *plan;
-    assert_ok(lm_plan_new(graph, &device.base, &plan, &err));
+    assert_ok(lm_plan_new(graph, &r.base, &plan, &err));
     assert_int_equal(lm_plan_arena_bytes(plan), 2 * 4096);
     lm_plan_free(plan);
     lm_graph_free(graph);
-    lm_free(device.tags);
+    lm_device_close(&r.base);
 }
 
 static lm_graph *gated_graph(void) {
@@ -212,18 +123,20 @@ static lm_graph *gated_graph(void) {
 
 static void test_workspace_profile_cost(void **state) {
     lm_graph *graph = gated_graph();
-    tag_device device = new_device();
+    recording_device r;
+    open_device(&r);
     lm_plan *plan;
-    assert_ok(lm_plan_new(graph, &device.base, &plan, &err));
-    assert_int_equal(device.n_allocs, 2);
-    assert_int_equal(device.alloc_bytes[0], lm_plan_arena_bytes(plan));
-    assert_int_equal(device.alloc_bytes[1], 4096); /* the largest that a kernel asks for */
+    assert_ok(lm_plan_new(graph, &r.base, &plan, &err));
+    assert_int_equal(recording_count(&r, RECORDED_ALLOC), 2);
+    assert_int_equal(recording_get(&r, RECORDED_ALLOC, 0)->size_bytes, lm_plan_arena_bytes(plan));
+    /* The largest that a kernel asks for. */
+    assert_int_equal(recording_get(&r, RECORDED_ALLOC, 1)->size_bytes,
+                     recording_workspace_bytes(LM_OP_SWIGLU));
     assert_null(lm_plan_profile_ns(plan));
     assert_ok(lm_plan_profile_start(plan, &err));
-    write_tags(&device, lm_graph_tensor(graph, 0));
     for (int i = 0; i < 3; i++)
         assert_ok(lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = 2}, &err));
-    assert_int_equal(device.n_runs, 3);
+    assert_int_equal(recording_count(&r, RECORDED_RUN), 3);
     assert_int_equal(lm_plan_profile_ns(plan)[0], 3);
     assert_int_equal(lm_plan_profile_ns(plan)[1], 6);
     lm_cost two = lm_plan_cost(plan, (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = 2});
@@ -231,23 +144,99 @@ static void test_workspace_profile_cost(void **state) {
     assert_int_equal(two.flops, 2 * WIDTH * (1 + 6));
     assert_int_equal(two.bytes, 2 * WIDTH * 4 * (3 + 3));
     assert_int_equal(four.flops, 2 * two.flops);
-    assert_string_equal(lm_plan_kernel_name(plan, 1), "tag");
+    assert_string_equal(lm_plan_kernel_name(plan, 1), "swiglu/recording");
     lm_plan_free(plan);
     lm_graph_free(graph);
-    lm_free(device.tags);
+    lm_device_close(&r.base);
+}
+
+/* Inputs come before the steps and outputs after them, as many rows as the run has. */
+static void test_inputs_and_outputs_travel_with_their_rows(void **state) {
+    static const recording_kind order[] = {RECORDED_UPLOAD, RECORDED_RUN, RECORDED_STEP,
+                                           RECORDED_STEP, RECORDED_DOWNLOAD};
+    lm_graph *graph = gated_graph();
+    recording_device r;
+    open_device(&r);
+    lm_plan *plan;
+    assert_ok(lm_plan_new(graph, &r.base, &plan, &err));
+    recording_forget(&r);
+    for (int rows = 1; rows <= 4; rows++) {
+        assert_ok(lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = rows}, &err));
+        assert_int_equal(r.n_events, LM_COUNT_OF(order));
+        for (int i = 0; i < r.n_events; i++) assert_int_equal(r.events[i].kind, order[i]);
+        assert_int_equal(recording_bytes(&r, RECORDED_UPLOAD), rows * WIDTH * 4);
+        assert_int_equal(recording_bytes(&r, RECORDED_DOWNLOAD), rows * WIDTH * 4);
+        recording_forget(&r);
+    }
+    assert_ok(lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){0}, &err)); /* nothing to bring */
+    assert_int_equal(recording_count(&r, RECORDED_UPLOAD), 0);
+    assert_int_equal(recording_count(&r, RECORDED_DOWNLOAD), 0);
+    lm_plan_free(plan);
+    lm_graph_free(graph);
+    lm_device_close(&r.base);
+}
+
+static void test_host_memory_is_used_as_it_is(void **state) {
+    lm_graph *graph = gated_graph();
+    recording_device r;
+    recording_open(&r, &(recording_options){.lacks = LM_OP_COUNT, .shares_host_memory = true});
+    lm_plan *plan;
+    assert_ok(lm_plan_new(graph, &r.base, &plan, &err));
+    for (int i = 0; i < lm_graph_n_tensors(graph); i++) {
+        const lm_tensor *tensor = lm_graph_tensor(graph, i);
+        bool exchanged = tensor->role == LM_ROLE_INPUT || tensor->is_output;
+        assert_ptr_equal(tensor->host, exchanged ? tensor->data : NULL);
+    }
+    recording_fill(&r, lm_graph_tensor(graph, 0));
+    recording_forget(&r);
+    assert_ok(lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = 4}, &err));
+    assert_int_equal(r.n_events, 3); /* the run and its two steps */
+    lm_plan_free(plan);
+    lm_graph_free(graph);
+    lm_device_close(&r.base);
 }
 
 static void test_backend_lacks_op(void **state) {
     lm_graph *graph = gated_graph();
-    tag_device device = new_device();
-    device.lacks_swiglu = true;
+    recording_device r;
+    recording_open(&r, &(recording_options){.lacks = LM_OP_SWIGLU});
     loam_error refusal = {0};
     lm_plan *plan = NULL;
-    assert_int_equal(lm_plan_new(graph, &device.base, &plan, &refusal), LOAM_UNSUPPORTED);
-    assert_string_equal(refusal.message, "the tag backend has no kernel for swiglu");
+    assert_int_equal(lm_plan_new(graph, &r.base, &plan, &refusal), LOAM_UNSUPPORTED);
+    assert_string_equal(refusal.message, "the recording backend has no kernel for swiglu");
     assert_null(plan);
     lm_graph_free(graph);
-    lm_free(device.tags);
+    lm_device_close(&r.base); /* nothing is left on it */
+}
+
+static void test_memory_that_runs_out(void **state) {
+    for (int n = 1; n <= 2; n++) { /* the arena, the workspace */
+        lm_graph *graph = gated_graph();
+        recording_device r;
+        recording_open(&r, &(recording_options){.lacks = LM_OP_COUNT, .fail_alloc = n});
+        lm_plan *plan = NULL;
+        assert_status(LOAM_NO_MEMORY, lm_plan_new(graph, &r.base, &plan, &err));
+        assert_null(plan);
+        lm_graph_free(graph);
+        lm_device_close(&r.base);
+    }
+}
+
+/* Upload, run and download fail in turn. */
+static void test_lost_device_is_told(void **state) {
+    for (int n = 1; n <= 3; n++) {
+        lm_graph *graph = gated_graph();
+        recording_device r;
+        recording_open(&r, &(recording_options){.lacks = LM_OP_COUNT, .lost_after = n});
+        lm_plan *plan;
+        assert_ok(lm_plan_new(graph, &r.base, &plan, &err));
+        const int64_t extents[LM_N_EXTENTS] = {[LM_EXTENT_ROWS] = 4};
+        if (n == 3) assert_ok(lm_plan_run(plan, extents, &err));
+        assert_status(LOAM_UNAVAILABLE, lm_plan_run(plan, extents, &err));
+        lm_plan_free(plan);
+        lm_graph_free(graph);
+        lm_device_close(&r.base);
+    }
 }
 
 static void test_values_too_large_together(void **state) {
@@ -258,10 +247,12 @@ static void test_values_too_large_together(void **state) {
             lm_graph_input(graph, "x", LM_F32, LM_EXTENT_FIXED, 1, (int64_t[]){INT64_MAX / 4});
         lm_graph_output(graph, lm_graph_op(graph, LM_OP_ADD, &(lm_op_args){.in = {x, x}}));
     }
-    tag_device device = new_device();
+    recording_device r;
+    open_device(&r);
     lm_plan *plan;
-    assert_status(LOAM_LIMIT, lm_plan_new(graph, &device.base, &plan, &err));
+    assert_status(LOAM_LIMIT, lm_plan_new(graph, &r.base, &plan, &err));
     lm_graph_free(graph);
+    lm_device_close(&r.base);
 }
 
 static void test_run_allocates_nothing(void **state) {
@@ -284,7 +275,11 @@ int main(void) {
         cmocka_unit_test(test_needed_values_keep),
         cmocka_unit_test(test_chain_in_place),
         cmocka_unit_test(test_workspace_profile_cost),
+        cmocka_unit_test(test_inputs_and_outputs_travel_with_their_rows),
+        cmocka_unit_test(test_host_memory_is_used_as_it_is),
         cmocka_unit_test(test_backend_lacks_op),
+        cmocka_unit_test(test_memory_that_runs_out),
+        cmocka_unit_test(test_lost_device_is_told),
         cmocka_unit_test(test_values_too_large_together),
         cmocka_unit_test(test_run_allocates_nothing),
     };
