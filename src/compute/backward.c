@@ -9,16 +9,9 @@
 
 #include "base/mem.h"
 
-static const float g_one = 1.0f;
-
 /* d(loss)/d(loss), in the loss's shape. */
 static lm_tensor *seed(lm_graph *graph, const lm_tensor *loss) {
-    lm_weight one = {.name = "one",
-                     .dtype = LM_F32,
-                     .n_dims = loss->n_dims,
-                     .shape = {1, 1, 1, 1},
-                     .data = &g_one};
-    return lm_graph_weight(graph, &one);
+    return lm_graph_constant(graph, "one", LM_F32, loss->n_dims, loss->shape, &(float){1.0f});
 }
 
 lm_tensor *lm_graph_leaf_grad(lm_graph *graph, lm_tensor *tensor) {

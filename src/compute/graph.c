@@ -88,6 +88,18 @@ lm_tensor *lm_graph_input(lm_graph *graph, const char *name, lm_dtype dtype, lm_
     return tensor;
 }
 
+lm_tensor *lm_graph_constant(lm_graph *graph, const char *name, lm_dtype dtype, int n_dims,
+                             const int64_t *shape, const void *host) {
+    lm_tensor *tensor = lm_graph_input(graph, name, dtype, LM_EXTENT_FIXED, n_dims, shape);
+    if (!tensor) return NULL;
+    size_t size_bytes = lm_tensor_bytes(tensor);
+    void *bytes = lm_arena_alloc(&graph->arena, size_bytes);
+    if (!bytes) return fail_no_memory(graph);
+    memcpy(bytes, host, size_bytes);
+    tensor->constant = bytes;
+    return tensor;
+}
+
 lm_tensor *lm_graph_weight(lm_graph *graph, const lm_weight *weight) {
     lm_tensor *tensor = new_shaped(graph, weight->name, LM_ROLE_WEIGHT, weight->dtype,
                                    weight->n_dims, weight->shape);

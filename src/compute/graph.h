@@ -63,6 +63,10 @@ loam_status lm_graph_status(const lm_graph *graph, loam_error *err) LM_MUST_USE;
 
 lm_tensor *lm_graph_input(lm_graph *graph, const char *name, lm_dtype dtype, lm_extent extent,
                           int n_dims, const int64_t *shape);
+/* An input of fixed shape that never changes: the host's bytes are copied, and planning brings them
+ * to the device. */
+lm_tensor *lm_graph_constant(lm_graph *graph, const char *name, lm_dtype dtype, int n_dims,
+                             const int64_t *shape, const void *host);
 lm_tensor *lm_graph_weight(lm_graph *graph, const lm_weight *weight);
 /* grad NULL: not trained; otherwise lm_graph_backward adds the gradient into it. */
 lm_tensor *lm_graph_state(lm_graph *graph, const char *name, lm_dtype dtype, int n_dims,

@@ -197,7 +197,8 @@ static void set_data(lm_plan *plan, const place *places) {
 
 /* What the host fills or reads; views share the place of what they view. */
 static bool is_exchanged(const lm_tensor *tensor) {
-    return !tensor->view_of && (tensor->role == LM_ROLE_INPUT || tensor->is_output);
+    bool input = tensor->role == LM_ROLE_INPUT && !tensor->constant;
+    return !tensor->view_of && (input || tensor->is_output);
 }
 
 /* Gives inputs and outputs their places on a host that does not share the device's memory. */
@@ -221,6 +222,7 @@ static loam_status stage(lm_plan *plan, loam_error *err) {
     return LOAM_OK;
 }
 
+/* Places on the host, and constants on the device. */
 static loam_status set_host(lm_plan *plan, loam_error *err) {
     bool shared = lm_device_shares_host_memory(plan->device);
     if (!shared) LM_TRY(stage(plan, err));
@@ -229,6 +231,9 @@ static loam_status set_host(lm_plan *plan, loam_error *err) {
         const lm_tensor *base = lm_tensor_base(tensor);
         if (shared && is_exchanged(base)) tensor->host = tensor->data;
         if (!shared && tensor->view_of) tensor->host = base->host;
+        if (!tensor->constant) continue;
+        size_t size_bytes = lm_tensor_bytes(tensor);
+        LM_TRY(lm_device_upload(plan->device, tensor->data, tensor->constant, size_bytes, err));
     }
     return LOAM_OK;
 }

@@ -50,8 +50,9 @@ struct lm_tensor {
     /* In device memory. WEIGHT, STATE: set by the caller; INPUT, VALUE: set by the planner. */
     void *data;
     /* INPUT, outputs: where the host fills and reads them, set by the planner; `data` itself where
-     * device memory is host memory. NULL for all others. */
+     * device memory is host memory. NULL for constants and all others. */
     void *host;
+    const void *constant; /* INPUT that never changes: its content, for planning; NULL otherwise */
     lm_node *producer;  /* VALUE: the node that makes it; NULL otherwise */
     lm_tensor *alias;   /* output that is an input changed in place: that input; NULL otherwise */
     lm_tensor *view_of; /* whose elements these are under another shape (never a view); or NULL */

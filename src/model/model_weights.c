@@ -101,11 +101,12 @@ static loam_status place(lm_model_weights *w, lm_weight *weight, loam_error *err
     return lm_device_upload(w->device, buffer, stored.data, bytes_of(&stored), err);
 }
 
-/* Brings a weight into the device's order; it keeps the file's when the device has none for it. */
-static loam_status pack(lm_model_weights *w, lm_weight *weight, loam_error *err) {
+/* Brings a weight into the device's order, if it has one for it. */
+static loam_status pack(lm_model_weights *w, lm_weight *weight, bool *out_packed, loam_error *err) {
     lm_weight packed;
     loam_status status = lm_device_pack(w->device, weight, &packed, err);
-    if (status == LOAM_UNSUPPORTED) return place(w, weight, err);
+    *out_packed = status == LOAM_OK;
+    if (status == LOAM_UNSUPPORTED) return LOAM_OK;
     if (status != LOAM_OK) return status;
     lm_file_map_forget(weight->data, bytes_of(weight));
     *weight = packed;
@@ -123,9 +124,10 @@ static loam_status load_param(lm_model_weights *w, const lm_model_file *file,
         loam_status status = options.check_finite ? lm_weight_check_finite(weight, err) : LOAM_OK;
         if (status != LOAM_OK) return lm_error_prefix(err, status, "%s", lm_model_file_path(file));
         if (weight->n_dims == 1) LM_TRY(widen_vector(w, weight, err));
-        bool packs = weight->n_dims > 1 && !options.no_pack;
-        if (id != LM_PARAM_TOKEN_EMBED)
-            LM_TRY(packs ? pack(w, weight, err) : place(w, weight, err));
+        if (id == LM_PARAM_TOKEN_EMBED) continue;
+        bool packed = false;
+        if (weight->n_dims > 1 && !options.no_pack) LM_TRY(pack(w, weight, &packed, err));
+        if (!packed) LM_TRY(place(w, weight, err));
     }
     return LOAM_OK;
 }
@@ -137,8 +139,10 @@ static loam_status load_embedding(lm_model_weights *w, bool tied, bool packs, lo
     const lm_weight stored = *embed;
     LM_TRY(place(w, embed, err));
     if (!tied) return LOAM_OK;
-    *head = packs ? stored : *embed;
-    if (packs) LM_TRY(pack(w, head, err));
+    *head = stored;
+    bool packed = false;
+    if (packs) LM_TRY(pack(w, head, &packed, err));
+    if (!packed) *head = *embed;
     return LOAM_OK;
 }
 

@@ -1,7 +1,6 @@
 #include "model/session_graph.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "base/mem.h"
 #include "model/rope_table.h"
@@ -53,8 +52,6 @@ static void add_inputs(const build *b) {
     sg->slots = lm_graph_input(sg->graph, "slots", LM_I32, LM_EXTENT_ROWS, 1, rows);
     sg->row_seq = lm_graph_input(sg->graph, "row_seq", LM_I32, LM_EXTENT_ROWS, 1, rows);
     sg->table = lm_graph_input(sg->graph, "block_table", LM_I32, LM_EXTENT_SEQS, 2, table);
-    const int64_t n_pairs[] = {b->hp->rope_dim / 2};
-    sg->inv_freq = lm_graph_input(sg->graph, "inv_freq", LM_F32, LM_EXTENT_FIXED, 1, n_pairs);
     sg->out_rows = lm_graph_input(sg->graph, "out_rows", LM_I32, LM_EXTENT_OUTS, 1, outs);
 }
 
@@ -63,12 +60,13 @@ static loam_status build_graph(const build *b, float *inv_freq, loam_error *err)
     lm_session_graph *sg = b->sg;
     LM_TRY(lm_graph_new(&sg->graph, err));
     add_inputs(b);
+    const int64_t n_pairs[] = {b->hp->rope_dim / 2};
     float rope_scale;
     lm_rope_table(b->hp, b->limits->max_context, inv_freq, &rope_scale);
     lm_forward_inputs inputs = {
         .tokens = sg->tokens,
         .positions = sg->positions,
-        .inv_freq = sg->inv_freq,
+        .inv_freq = lm_graph_constant(sg->graph, "inv_freq", LM_F32, 1, n_pairs, inv_freq),
         .rope_scale = rope_scale,
         .out_rows = sg->out_rows,
         .param = param,
@@ -78,9 +76,7 @@ static loam_status build_graph(const build *b, float *inv_freq, loam_error *err)
     sg->logits = lm_arch_forward(sg->graph, lm_model_config(b->model), &inputs);
     LM_TRY(lm_graph_status(sg->graph, err));
     lm_graph_output(sg->graph, sg->logits);
-    LM_TRY(lm_plan_new(sg->graph, lm_model_device(b->model), &sg->plan, err));
-    memcpy(sg->inv_freq->host, inv_freq, lm_tensor_bytes(sg->inv_freq));
-    return LOAM_OK;
+    return lm_plan_new(sg->graph, lm_model_device(b->model), &sg->plan, err);
 }
 
 loam_status lm_session_graph_init(lm_session_graph *sg, const lm_model *model, lm_kv_cache *cache,

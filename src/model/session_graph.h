@@ -13,14 +13,13 @@
 typedef struct lm_session_graph {
     lm_graph *graph;
     lm_plan *plan;
-    /* inputs, i32 unless said otherwise */
+    /* inputs, all i32 */
     lm_tensor *tokens;    /* [rows] */
     lm_tensor *positions; /* [rows] within its sequence */
     lm_tensor *slots;     /* [rows] where its key and value go */
     lm_tensor *row_seq;   /* [rows] its line in block_table */
     lm_tensor *table;     /* [seqs, table blocks] the sequences of this step */
     lm_tensor *out_rows;  /* [outs] rows whose logits are wanted */
-    lm_tensor *inv_freq;  /* [rope_dim / 2] f32, filled at birth */
     lm_tensor *logits;    /* [outs, n_vocab] f32, output */
 } lm_session_graph;
 

@@ -11,10 +11,9 @@
 typedef struct task {
     lm_graph *graph;
     lm_plan *plan;
-    lm_tensor *tokens, *targets;     /* inputs of training and validation */
-    lm_tensor *positions, *inv_freq; /* inputs of both, filled once */
-    lm_tensor *result;               /* loss, or the sum of squares */
-    lm_tensor *scalars;              /* input of the update */
+    lm_tensor *tokens, *targets; /* inputs of training and validation */
+    lm_tensor *result;           /* loss, or the sum of squares */
+    lm_tensor *scalars;          /* input of the update */
 } task;
 
 struct lm_learner {
@@ -22,6 +21,7 @@ struct lm_learner {
     lm_learner_options options;
     task train, validate, norm, update;
     int32_t *tokens, *targets; /* [batch_size * seq_len] */
+    int32_t *positions;        /* [batch_size * seq_len] */
     float *inv_freq;           /* [head_dim / 2] */
     float rope_scale;
 };
@@ -80,11 +80,11 @@ static void build_loss(build *b, task *t) {
     const int64_t n_pairs[] = {hp->head_dim / 2};
     t->tokens = lm_graph_input(t->graph, "tokens", LM_I32, LM_EXTENT_FIXED, 1, n_rows);
     t->targets = lm_graph_input(t->graph, "targets", LM_I32, LM_EXTENT_FIXED, 1, n_rows);
-    t->positions = lm_graph_input(t->graph, "positions", LM_I32, LM_EXTENT_FIXED, 1, n_rows);
-    t->inv_freq = lm_graph_input(t->graph, "inv_freq", LM_F32, LM_EXTENT_FIXED, 1, n_pairs);
     lm_forward_inputs inputs = {.tokens = t->tokens,
-                                .positions = t->positions,
-                                .inv_freq = t->inv_freq,
+                                .positions = lm_graph_constant(t->graph, "positions", LM_I32, 1,
+                                                               n_rows, learner->positions),
+                                .inv_freq = lm_graph_constant(t->graph, "inv_freq", LM_F32, 1,
+                                                              n_pairs, learner->inv_freq),
                                 .rope_scale = learner->rope_scale,
                                 .bf16_products = learner->options.bf16,
                                 .param = param_tensor,
@@ -101,13 +101,6 @@ static loam_status finish(const lm_learner *learner, task *t, loam_error *err) {
     return lm_plan_new(t->graph, learner->params->device, &t->plan, err);
 }
 
-static void fill_tables(const lm_learner *learner, const task *t) {
-    int32_t *positions = t->positions->host;
-    for (int64_t i = 0; i < t->positions->shape[0]; i++)
-        positions[i] = (int32_t)(i % learner->options.seq_len);
-    memcpy(t->inv_freq->host, learner->inv_freq, lm_tensor_bytes(t->inv_freq));
-}
-
 static loam_status build_model(lm_learner *learner, task *t, bool with_gradients, loam_error *err) {
     build b = {.learner = learner, .with_gradients = with_gradients};
     b.tensors = lm_calloc((size_t)learner->params->len, sizeof *b.tensors);
@@ -118,7 +111,6 @@ static loam_status build_model(lm_learner *learner, task *t, bool with_gradients
     }
     if (status == LOAM_OK && with_gradients) status = lm_graph_backward(t->graph, t->result, err);
     if (status == LOAM_OK) status = finish(learner, t, err);
-    if (status == LOAM_OK) fill_tables(learner, t);
     lm_free(b.tensors);
     return status;
 }
@@ -174,9 +166,11 @@ static loam_status alloc_tables(lm_learner *learner, loam_error *err) {
     int64_t seq_len = learner->options.seq_len, n_rows = learner->options.batch_size * seq_len;
     learner->tokens = lm_calloc((size_t)n_rows, sizeof *learner->tokens);
     learner->targets = lm_calloc((size_t)n_rows, sizeof *learner->targets);
+    learner->positions = lm_calloc((size_t)n_rows, sizeof *learner->positions);
     learner->inv_freq = lm_calloc((size_t)hp->head_dim / 2, sizeof *learner->inv_freq);
-    if (!learner->tokens || !learner->targets || !learner->inv_freq)
+    if (!learner->tokens || !learner->targets || !learner->positions || !learner->inv_freq)
         return lm_error_no_memory(err, (size_t)n_rows * sizeof *learner->tokens);
+    for (int64_t i = 0; i < n_rows; i++) learner->positions[i] = (int32_t)(i % seq_len);
     lm_rope_table(hp, seq_len, learner->inv_freq, &learner->rope_scale);
     return LOAM_OK;
 }
@@ -208,6 +202,7 @@ void lm_learner_free(lm_learner *learner) {
     }
     lm_free(learner->tokens);
     lm_free(learner->targets);
+    lm_free(learner->positions);
     lm_free(learner->inv_freq);
     lm_free(learner);
 }
