@@ -95,6 +95,7 @@ static void test_session_step(void **state) {
         assert_int_equal(recording_count(&r, RECORDED_RUN), 1);
         assert_int_equal(recording_bytes(&r, RECORDED_DOWNLOAD), decode ? GOLDEN_VOCAB * 4 : 0);
         check_order(&r, lm_model_config(model)->hparams.n_layers);
+        if (decode) lm_session_logits(session, 0)[GOLDEN_VOCAB - 1] = 1; /* the host's to change */
     }
     lm_session_free(session);
     lm_model_free(model);
@@ -116,6 +117,9 @@ static void test_shared_block_is_copied_within_the_device(void **state) {
     const lm_hparams *hp = &lm_model_config(model)->hparams;
     int64_t block_elems = 2 * hp->n_layers * hp->n_kv_heads * hp->head_dim * LM_KV_BLOCK_TOKENS;
     assert_int_equal(recording_bytes(&r, RECORDED_COPY), (size_t)block_elems * sizeof(float));
+    lm_session_seq_free(session, first);
+    lm_session_seq_free(session, second);
+    assert_int_equal(lm_session_n_free_blocks(session), lm_session_n_blocks(session));
     lm_session_free(session);
     lm_model_free(model);
     lm_device_close(&r.base);
