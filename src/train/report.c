@@ -154,10 +154,11 @@ static void drop_past(lm_train_report *r, int64_t step) {
     if (ftruncate(fileno(r->metrics), end) == 0) fseek(r->metrics, 0, SEEK_END);
 }
 
+/* Steps reach the file at once: a checkpoint that outlives a kill must not be ahead of the record. */
 static void record(lm_train_report *r, const lm_train_event *e, const char *line) {
     if (e->kind == LM_TRAIN_START) drop_past(r, e->step);
     fprintf(r->metrics, "%s\n", line);
-    if (e->kind != LM_TRAIN_STEP) fflush(r->metrics);
+    fflush(r->metrics);
 }
 
 static void draw_curves(lm_train_report *r, const lm_train_event *e) {
