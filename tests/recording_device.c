@@ -220,6 +220,27 @@ void recording_check(const recording_device *r, const lm_tensor *tensor) {
     check_tags(r, tensor, lm_tensor_bytes(tensor));
 }
 
+/* --- Packing: every byte twice */
+
+static size_t recording_packed_bytes(const lm_device *device, const lm_weight *weight) {
+    if (weight->layout != LM_LAYOUT_ROWS || weight->n_dims != 2) return 0;
+    return 2 * lm_dtype_bytes(weight->dtype, weight->shape[0] * weight->shape[1]);
+}
+
+static void recording_pack(lm_device *device, const lm_weight *weight, void *dst, lm_weight *out) {
+    size_t size_bytes = recording_packed_bytes(device, weight);
+    record(recording_of(device), (recording_event){RECORDED_PACK, .size_bytes = size_bytes});
+    memcpy(dst, weight->data, size_bytes / 2); /* both are the host's */
+    memcpy((char *)dst + size_bytes / 2, weight->data, size_bytes / 2);
+    *out = *weight;
+    out->layout = LM_LAYOUT_PANELS;
+    out->data = dst;
+}
+
+static const char *recording_pack_order(const lm_device *device) {
+    return "recording-1";
+}
+
 /* --- The rest */
 
 static void recording_parallel(lm_device *device, void (*fn)(void *arg, int thread, int n_threads),
@@ -250,6 +271,11 @@ void recording_open(recording_device *r, const recording_options *options) {
     };
     *r = (recording_device){.options = *options, .backend = backend};
     r->backend.transfer = options->shares_host_memory ? NULL : &transfer;
+    if (options->packs) {
+        r->backend.packed_bytes = recording_packed_bytes;
+        r->backend.pack = recording_pack;
+        r->backend.pack_order = recording_pack_order;
+    }
     r->backend.parallel = options->has_threads ? recording_parallel : NULL;
     r->base = (lm_device){.backend = &r->backend, .n_threads = options->has_threads ? 2 : 1};
     r->events = malloc(RECORDING_MAX_EVENTS * sizeof *r->events);

@@ -59,6 +59,34 @@ static void test_loading_brings_every_weight_once(void **state) {
     lm_device_close(&r.base);
 }
 
+/* With an order of its own: matrices come packed, the embedding as it is, a tied head both ways. */
+static void test_loading_packs_what_is_multiplied_with(void **state) {
+    recording_device r;
+    recording_open(&r, &(recording_options){.lacks = LM_OP_COUNT, .packs = true});
+    lm_model *model;
+    assert_ok(open_model(&r.base, &model, &err));
+    const lm_arch_config *config = lm_model_config(model);
+    assert_false(config->features & LM_FEATURE_UNTIED_HEAD);
+    int n_packed = 0;
+    size_t packed_bytes = 0;
+    for (int id = 0; id < LM_PARAM_COUNT; id++) {
+        bool expected = id != LM_PARAM_TOKEN_EMBED;
+        int64_t n_layers = lm_param_has_layer(id) ? config->hparams.n_layers : 1;
+        for (int64_t layer = 0; layer < n_layers; layer++) {
+            const lm_weight *weight = lm_model_param(model, id, layer);
+            if (!weight || weight->n_dims != 2) continue;
+            assert_int_equal(weight->layout, expected ? LM_LAYOUT_PANELS : LM_LAYOUT_ROWS);
+            n_packed += expected;
+            packed_bytes += expected ? 2 * weight_bytes(weight) : 0;
+        }
+    }
+    assert_int_equal(recording_count(&r, RECORDED_PACK), n_packed);
+    assert_int_equal(recording_bytes(&r, RECORDED_PACK), packed_bytes);
+    assert_int_equal(recording_count(&r, RECORDED_UPLOAD), recording_count(&r, RECORDED_ALLOC));
+    lm_model_free(model);
+    lm_device_close(&r.base);
+}
+
 /* The steps of the last run, one op after the other. */
 static void check_order(const recording_device *r, int64_t n_layers) {
     static const lm_op_id layer[] = {
@@ -256,6 +284,7 @@ static void test_without_threads_the_caller_works(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loading_brings_every_weight_once),
+        cmocka_unit_test(test_loading_packs_what_is_multiplied_with),
         cmocka_unit_test(test_session_step),
         cmocka_unit_test(test_shared_block_is_copied_within_the_device),
         cmocka_unit_test(test_training_step),
