@@ -101,6 +101,6 @@ lm_cpu_arith bench_arith_of(lm_dtype weights);
 
 /* The commands, in cmd_bench.c's order. */
 extern const lm_command lm_bench_machine_command, lm_bench_ops_command, lm_bench_gemm_command,
-    lm_bench_model_command, lm_bench_serve_command, lm_bench_gateway_command;
+    lm_bench_model_command, lm_bench_train_command, lm_bench_serve_command, lm_bench_gateway_command;
 
 #endif

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "compute/plan.h"
 #include "model/rope_table.h"
 
 /* One planned graph. */
@@ -264,4 +263,9 @@ lm_learner_flops lm_learner_cost(const lm_learner *learner) {
         .update = lm_plan_cost(learner->norm.plan, no_extents).flops +
                   lm_plan_cost(learner->update.plan, no_extents).flops,
     };
+}
+
+lm_plan *lm_learner_plan(lm_learner *learner, const lm_graph **out_graph) {
+    *out_graph = learner->train.graph;
+    return learner->train.plan;
 }

@@ -10,6 +10,7 @@
 #ifndef LM_TRAIN_LEARNER_H
 #define LM_TRAIN_LEARNER_H
 
+#include "compute/plan.h"
 #include "train/params.h"
 
 typedef struct lm_learner lm_learner;
@@ -48,6 +49,9 @@ typedef struct lm_learner_flops {
 } lm_learner_flops;
 
 lm_learner_flops lm_learner_cost(const lm_learner *learner);
+
+/* The plan of forward and backward, and its graph: for profiles. */
+lm_plan *lm_learner_plan(lm_learner *learner, const lm_graph **out_graph);
 
 /* For tests: the gradient accumulated so far is params->grads. Clears it. */
 loam_status lm_learner_clear_grads(lm_learner *learner, loam_error *err) LM_MUST_USE;
