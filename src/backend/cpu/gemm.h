@@ -16,7 +16,7 @@
 
 enum {
     LM_PANEL = 16,    /* columns in a panel */
-    LM_GEMM_K = 256,  /* a multiple of every format's block */
+    LM_GEMM_K = 256,
     LM_GEMM_N = 1024, /* columns of b brought into panel order at a time */
     /* A thread's scratch in f32: a block of rows of a, then a chunk of b; the odd lines keep rows and panels out of each
      * other's cache sets. */
@@ -33,7 +33,7 @@ typedef enum lm_gemm_order {
     LM_GEMM_PANELS, /* pack.h's order */
 } lm_gemm_order;
 
-/* Strides count elements. a is f32 or bf16; b any float type (K_ROWS: f32, bf16 or f16; PANELS: what pack.h packs). */
+/* Strides count elements. a is f32 or bf16; b f32, bf16 or f16. */
 typedef struct lm_gemm {
     int64_t m, n, k;
     const void *a;

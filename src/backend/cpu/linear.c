@@ -6,9 +6,9 @@ static bool is_half_or_f32(const lm_tensor *tensor) {
     return tensor->dtype == LM_F32 || tensor->dtype == LM_BF16 || tensor->dtype == LM_F16;
 }
 
-/* A quantized weight in row order has no columns to walk along; LINEAR unpacks its rows. */
-static bool dx_applies(const lm_node *node) {
-    return is_half_or_f32(node->in[1]);
+/* Quantized weights are quant_linear.c's. */
+static bool has_plain_weight(const lm_node *node) {
+    return node->op == LM_OP_LINEAR_DW || is_half_or_f32(node->in[1]);
 }
 
 static size_t scratch_bytes(const lm_device *device, const lm_node *node) {
@@ -81,10 +81,7 @@ static void linear_dw(const lm_kernel_args *args, lm_gemm_fn *gemm) {
 /* The three kernels of one instruction set. */
 #define LINEAR_KERNELS(set, SET)                                                                  \
     static bool applies_##set(const lm_device *device, const lm_node *node) {                     \
-        return lm_cpu_of(device)->isa >= LM_CPU_##SET;                                            \
-    }                                                                                             \
-    static bool dx_applies_##set(const lm_device *device, const lm_node *node) {                  \
-        return applies_##set(device, node) && dx_applies(node);                                   \
+        return lm_cpu_of(device)->isa >= LM_CPU_##SET && has_plain_weight(node);                  \
     }                                                                                             \
     static void linear_##set(const lm_kernel_args *args) {                                        \
         linear(args, lm_gemm_##set);                                                              \
@@ -97,8 +94,8 @@ static void linear_dw(const lm_kernel_args *args, lm_gemm_fn *gemm) {
     }                                                                                             \
     const lm_kernel lm_kernel_linear_##set = {"linear/" #set, applies_##set, scratch_bytes,       \
                                               linear_##set};                                      \
-    const lm_kernel lm_kernel_linear_dx_##set = {"linear_dx/" #set, dx_applies_##set,             \
-                                                 scratch_bytes, linear_dx_##set};                 \
+    const lm_kernel lm_kernel_linear_dx_##set = {"linear_dx/" #set, applies_##set, scratch_bytes, \
+                                                 linear_dx_##set};                                \
     const lm_kernel lm_kernel_linear_dw_##set = {"linear_dw/" #set, applies_##set, scratch_bytes, \
                                                  linear_dw_##set};
 

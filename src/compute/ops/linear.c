@@ -5,15 +5,33 @@
  * y     [R, N] f32                                                out
  *
  * Order: y[r, n] is one f32 accumulator, from +0, acc = fmaf(x[r, k], w[n, k], acc) for k = 0 ..
- * K-1, then + bias[n]. Types other than f32 are converted to f32 exactly first (quantized ones:
- * dequantized). Every kernel of every instruction set keeps this order, with a vector lane as an
- * output column or row, so that the bits are the same for one row and for a thousand. One
- * exception: where x and w are both bf16, a kernel may add products in pairs (2k, 2k + 1), as the
- * dot-product instructions do; the pairing is then a property of the types, never of the shape.
+ * K-1, then + bias[n]. Types other than f32 are converted to f32 exactly first. Every kernel of
+ * every instruction set keeps this order, with a vector lane as an output column or row, so that
+ * the bits are the same for one row and for a thousand. One exception: where x and w are both bf16,
+ * a kernel may add products in pairs (2k, 2k + 1), as the dot-product instructions do; the pairing
+ * is then a property of the types, never of the shape.
+ *
+ * Quantized w (quant/quant.h) is multiplied in integers. Every 32 consecutive k of a row of x become
+ * a piece of one f32 scale and 32 integers:
+ *
+ *     amax = max |x|;  an x that is NaN or infinite: d = NaN, q = 0;  amax < 1e-30: d = 0, q = 0;
+ *     otherwise d = amax / 127, q = x * (127 / amax) rounded to nearest even, -127 to 127
+ *
+ * and for each part s of w's block that shares a scale (the whole piece, or its two halves in order)
+ *
+ *     i = sum of q * (value - zero), exact     t = i * scale[s] + 0      (+ 0: -0 becomes +0)
+ *     with mins: t = fmaf(min[s], -sum of q, t)       acc = fmaf(t, d, acc)
+ *
+ * A scale that is not finite, or 2^104 or more, counts as NaN. Integer sums have no order, so the
+ * bits are again the same for all kernels, threads and numbers of rows.
  */
 #include "compute/ops/rules.h"
+#include "compute/quant/quant.h"
 
-enum { CHUNK = 256 }; /* elements converted at a time; a multiple of every format's block */
+enum {
+    CHUNK = 256, /* elements converted at a time; a multiple of every format's block */
+    PIECE = 32,  /* elements of x quantized together */
+};
 
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
     const lm_tensor *x = node->in[0], *w = node->in[1], *bias = node->in[2];
@@ -26,9 +44,69 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
     return LOAM_OK;
 }
 
-static void reference(const lm_kernel_args *args) {
+typedef struct x_piece {
+    float d;
+    int q[PIECE];
+} x_piece;
+
+static void quantize_piece(const float *x, x_piece *out) {
+    float amax = 0.0f;
+    bool finite = true;
+    for (int i = 0; i < PIECE; i++) {
+        finite = finite && isfinite(x[i]);
+        amax = fmaxf(amax, fabsf(x[i]));
+    }
+    bool any = finite && amax >= 1e-30f;
+    out->d = !finite ? NAN : any ? amax / 127.0f : 0.0f;
+    for (int i = 0; i < PIECE; i++) out->q[i] = any ? (int)rintf(x[i] * (127.0f / amax)) : 0;
+}
+
+/* acc after one block of w and the pieces of x beside it. */
+static float add_block(const lm_dtype_info *type, const void *src, const x_piece *x, float acc) {
+    const lm_quant_info *quant = type->quant;
+    int n_subs = (int)type->block_elems / quant->sub_elems;
+    lm_quant_block block;
+    float scale[LM_QUANT_MAX_SUBS], min[LM_QUANT_MAX_SUBS];
+    quant->read(src, &block);
+    lm_quant_scales_of(quant, &block, n_subs, scale, min);
+    for (int s = 0; s < n_subs; s++) {
+        const x_piece *piece = x + s * quant->sub_elems / PIECE;
+        int product = 0, sum = 0;
+        for (int i = s * quant->sub_elems; i < (s + 1) * quant->sub_elems; i++) {
+            int value = quant->values ? quant->values[block.codes[i]] : block.codes[i];
+            product += piece->q[i % PIECE] * (value - quant->zero);
+            sum += piece->q[i % PIECE];
+        }
+        float t = (float)product * (fabsf(scale[s]) < 0x1p104f ? scale[s] : NAN) + 0.0f;
+        if (lm_quant_has_min(quant)) t = fmaf(min[s], -(float)sum, t);
+        acc = fmaf(t, piece->d, acc);
+    }
+    return acc;
+}
+
+static void reference_quantized(const lm_kernel_args *args) {
     const lm_tensor *x = args->node->in[0], *w = args->node->in[1], *bias = args->node->in[2];
-    LM_ASSERT(w->layout == LM_LAYOUT_ROWS);
+    float *y = lm_f32(args->node->out[0]);
+    int64_t n_in = w->shape[1], n_out = w->shape[0];
+    const lm_dtype_info *type = lm_dtype_get(w->dtype);
+    lm_range columns = lm_share(args, n_out);
+    for (int64_t r = 0; r < lm_rows_now(args, x); r++, y += n_out) {
+        for (int64_t n = columns.begin; n < columns.end; n++) y[n] = 0.0f;
+        for (int64_t k = 0; k < n_in; k += type->block_elems) {
+            float chunk[LM_QUANT_MAX_BLOCK];
+            x_piece pieces[LM_QUANT_MAX_BLOCK / PIECE];
+            lm_load(x, r * n_in + k, chunk, type->block_elems);
+            for (int64_t i = 0; i < type->block_elems; i += PIECE)
+                quantize_piece(chunk + i, &pieces[i / PIECE]);
+            for (int64_t n = columns.begin; n < columns.end; n++)
+                y[n] = add_block(type, lm_at(w, n * n_in + k), pieces, y[n]);
+        }
+        for (int64_t n = columns.begin; bias && n < columns.end; n++) y[n] += lm_f32(bias)[n];
+    }
+}
+
+static void reference_plain(const lm_kernel_args *args) {
+    const lm_tensor *x = args->node->in[0], *w = args->node->in[1], *bias = args->node->in[2];
     float *y = lm_f32(args->node->out[0]);
     int64_t n_rows = lm_rows_now(args, x), n_in = w->shape[1], n_out = w->shape[0];
     float x_chunk[CHUNK], w_chunk[CHUNK];
@@ -47,6 +125,15 @@ static void reference(const lm_kernel_args *args) {
         }
         for (int64_t r = 0; bias && r < n_rows; r++) y[r * n_out + n] += lm_f32(bias)[n];
     }
+}
+
+static void reference(const lm_kernel_args *args) {
+    const lm_tensor *w = args->node->in[1];
+    LM_ASSERT(w->layout == LM_LAYOUT_ROWS);
+    if (lm_dtype_is_quantized(w->dtype))
+        reference_quantized(args);
+    else
+        reference_plain(args);
 }
 
 /* Where the weight is bf16 the products of the backward pass are too: dy is rounded once for

@@ -1,0 +1,36 @@
+/* y = x w^T + bias for a quantized weight in panels (quant_panel.h), by LINEAR's rule for quantized weights (ops/linear.c).
+ *
+ *     rows      blocks of them, whose quantized x stays in L2; a block is cut evenly into tiles of a few rows
+ *     columns   panels of 32, shared out among threads
+ *     k         chunks of LM_QUANT_CHUNK: a panel's codes are brought into bytes and its scales into f32 once a chunk
+ *               (scratch, in L1), and all tiles of the block go over it with their integer sums in registers
+ *
+ * One tile and a thousand run the same code, so a step of one token, of many sequences and a prompt give the same bits.
+ *
+ * i is exact in f32, and so is magic + i; with magic = 1.5 * 2^23 as the start of an integer sum its bits are those of that
+ * f32, and fmaf(magic + i, scale, -magic * scale) is i * scale rounded once: no conversion. magic * scale is exact as scales
+ * have at most 19 bits.
+ */
+#ifndef LM_BACKEND_CPU_QUANT_GEMM_H
+#define LM_BACKEND_CPU_QUANT_GEMM_H
+
+#include "backend/cpu/quant_panel.h"
+#include "compute/backend.h"
+
+enum {
+    LM_QUANT_CHUNK = 512,          /* k; a multiple of every format's block */
+    LM_QUANT_MAX_ROWS = 512,       /* of a block */
+    LM_QUANT_BLOCK_BYTES = 1 << 20 /* of a block's quantized x */
+};
+
+/* Whether a device can read quantized weights in panels. */
+bool lm_cpu_has_quant_kernels(const lm_device *device);
+
+/* LINEAR's kernel body: x [R, K] f32|bf16, w in panels. */
+typedef void lm_quant_gemm_fn(const lm_kernel_args *args);
+typedef size_t lm_quant_gemm_bytes_fn(const lm_node *node, int n_threads);
+lm_quant_gemm_fn lm_quant_gemm_avx2, lm_quant_gemm_avx512;
+/* Workspace for a node at capacity. */
+lm_quant_gemm_bytes_fn lm_quant_gemm_bytes_avx2, lm_quant_gemm_bytes_avx512;
+
+#endif
