@@ -104,13 +104,19 @@ static json_t *json_of(const bench_field *fields, int n_fields) {
     return row;
 }
 
+/* Quoted where it would be taken for several cells; no text of ours has quotes. */
+static void print_cell(const char *text) {
+    const char *quote = strchr(text, ',') ? "\"" : "";
+    printf("%s%s%s", quote, text, quote);
+}
+
 static void print_csv(bool heads, const bench_field *fields, int n_fields) {
     for (int i = 0; i < n_fields; i++) {
-        const char *comma = i ? "," : "";
+        if (i) putchar(',');
         if (heads || fields[i].text)
-            printf("%s%s", comma, heads ? fields[i].key : fields[i].text);
+            print_cell(heads ? fields[i].key : fields[i].text);
         else
-            printf("%s%.6g", comma, fields[i].number);
+            printf("%.6g", fields[i].number);
     }
     putchar('\n');
 }

@@ -371,6 +371,10 @@ const char *lm_plan_kernel_name(const lm_plan *plan, int node) {
     return plan->steps[node].kernel->name;
 }
 
+const lm_graph *lm_plan_graph(const lm_plan *plan) {
+    return plan->graph;
+}
+
 size_t lm_plan_arena_bytes(const lm_plan *plan) {
     return plan->arena_bytes;
 }

@@ -35,6 +35,8 @@ const char *lm_plan_kernel_name(const lm_plan *plan, int node);
 
 size_t lm_plan_arena_bytes(const lm_plan *plan);
 
+const lm_graph *lm_plan_graph(const lm_plan *plan);
+
 /* Switches per-node timing on (accumulates until read) and reads it: [n_nodes] nanoseconds. */
 loam_status lm_plan_profile_start(lm_plan *plan, loam_error *err) LM_MUST_USE;
 const int64_t *lm_plan_profile_ns(const lm_plan *plan);

@@ -21,6 +21,7 @@ struct lm_session {
     int32_t *in_step;    /* [n_in_step] the sequences of the current step; room for max_seqs */
     int64_t n_in_step;
     int64_t n_outs; /* of the last step */
+    int64_t extents[LM_N_EXTENTS]; /* of the last step */
     int64_t row_flops, out_flops,
         context_flops; /* of one row, one row's logits, one position attended to */
 };
@@ -245,11 +246,13 @@ loam_status lm_session_step(lm_session *session, const lm_step_row *rows, int64_
     LM_TRY(reserve_rows(session, err));
     fill_tables(session);
     int64_t context = fill_rows(session, rows, n_rows);
-    int64_t extents[LM_N_EXTENTS] = {[LM_EXTENT_ROWS] = n_rows,
-                                     [LM_EXTENT_OUTS] = session->n_outs,
-                                     [LM_EXTENT_SEQS] = session->n_in_step,
-                                     [LM_EXTENT_CONTEXT] = context};
-    LM_TRY(lm_plan_run(session->sg.plan, extents, err));
+    memcpy(session->extents,
+           (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = n_rows,
+                                   [LM_EXTENT_OUTS] = session->n_outs,
+                                   [LM_EXTENT_SEQS] = session->n_in_step,
+                                   [LM_EXTENT_CONTEXT] = context},
+           sizeof session->extents);
+    LM_TRY(lm_plan_run(session->sg.plan, session->extents, err));
     for (int64_t i = 0; i < session->n_in_step; i++)
         lm_kv_cache_append(session->cache, session->in_step[i],
                            session->step_seqs[session->in_step[i]].n_rows);
@@ -259,6 +262,14 @@ loam_status lm_session_step(lm_session *session, const lm_step_row *rows, int64_
 float *lm_session_logits(lm_session *session, int64_t i) {
     LM_ASSERT(i >= 0 && i < session->n_outs);
     return (float *)session->sg.logits->host + i * session->sg.logits->shape[1];
+}
+
+lm_plan *lm_session_plan(lm_session *session) {
+    return session->sg.plan;
+}
+
+const int64_t *lm_session_extents(const lm_session *session) {
+    return session->extents;
 }
 
 /* --- Costs. */

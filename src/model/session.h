@@ -18,7 +18,7 @@
 #ifndef LM_MODEL_SESSION_H
 #define LM_MODEL_SESSION_H
 
-#include "compute/op.h"
+#include "compute/plan.h"
 #include "model/kv_cache.h"
 #include "model/model.h"
 
@@ -83,6 +83,11 @@ loam_status lm_session_step(lm_session *session, const lm_step_row *rows, int64_
 /* Logits [n_vocab] of the i-th row of the last step that wanted them, until the next step. The caller may overwrite
  * them (samplers work in place). */
 float *lm_session_logits(lm_session *session, int64_t i);
+
+/* --- For profilers. */
+
+lm_plan *lm_session_plan(lm_session *session);                 /* of a step */
+const int64_t *lm_session_extents(const lm_session *session); /* of the last step, [LM_N_EXTENTS] */
 
 /* --- What it costs. */
 

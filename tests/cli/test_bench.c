@@ -1,25 +1,32 @@
-/* loam bench as scripts read it: one JSON object a row, CSV with as many cells as heads, and the comparison with a file. */
+/* loam bench and loam profile as scripts read them: one JSON object a row, CSV with as many cells as heads, and the comparison with a file. */
 #include "testing.h"
 
 #include "base/file.h"
 #include "base/json.h"
 #include "base/str.h"
 
-/* Standard output of `loam bench ARGS` and its exit code. */
+/* Standard output of `loam ARGS` and its exit code. */
 typedef struct result {
     char text[32768];
     int code;
 } result;
 
-static result bench(const char *args) {
+static result loam(const char *args) {
     result r = {0};
-    char *command = lm_asprintf("%s bench %s 2>/dev/null", LM_LOAM, args);
+    char *command = lm_asprintf("%s %s 2>/dev/null", LM_LOAM, args);
     FILE *pipe = popen(command, "r");
     assert_non_null(pipe);
     r.text[fread(r.text, 1, sizeof r.text - 1, pipe)] = '\0';
     int status = pclose(pipe);
     r.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     lm_free(command);
+    return r;
+}
+
+static result bench(const char *args) {
+    char *line = lm_asprintf("bench %s", args);
+    result r = loam(line);
+    lm_free(line);
     return r;
 }
 
@@ -140,11 +147,61 @@ static void test_baseline(void **state) {
     lm_free(dir);
 }
 
+/* Complete events of one track in a trace; each must begin where or after the one before ended. */
+static int n_events(const json_t *trace, int track) {
+    int n = 0;
+    double end = 0;
+    size_t i;
+    json_t *event;
+    json_array_foreach(json_object_get(trace, "traceEvents"), i, event) {
+        if (strcmp(json_string_value(json_object_get(event, "ph")), "X") != 0) continue;
+        if (json_integer_value(json_object_get(event, "tid")) != track) continue;
+        assert_true(number(event, "ts") >= end - 0.01);
+        end = number(event, "ts") + number(event, "dur");
+        n++;
+    }
+    return n;
+}
+
+static void test_profile(void **state) {
+    char *dir = test_temp_dir();
+    char *args =
+        lm_asprintf("profile " LM_GOLDEN_DIR
+                    "/plain.gguf -p 8 -n 3 --seqs 2 -t 1 --json --nodes --trace %s/trace.json",
+                    dir);
+    result r = loam(args);
+    assert_int_equal(r.code, 0);
+    int n_nodes = 0;
+    bool head = false;
+    const char *at = r.text;
+    for (json_t *row; (row = next_row(&at)); json_decref(row)) {
+        n_nodes += strcmp(json_string_value(json_object_get(row, "phase")), "decode") == 0;
+        head = head ||
+               strcmp(json_string_value(json_object_get(row, "name")), "token_embd.weight") == 0;
+    }
+    assert_true(n_nodes > 10 && head);
+
+    char *path = lm_path_join(dir, "trace.json"), *text;
+    size_t size;
+    json_t *trace;
+    assert_ok(lm_file_read(path, 1 << 24, &text, &size, &err));
+    assert_ok(lm_json_parse((lm_str){text, size}, "trace", &trace, &err));
+    int n_steps = 2 + 3; /* a prompt of each sequence, then their answers together */
+    assert_int_equal(n_events(trace, 1), n_steps);
+    assert_int_equal(n_events(trace, 2), n_steps * n_nodes);
+    json_decref(trace);
+    lm_free(text);
+    lm_free(path);
+    lm_free(args);
+    assert_ok(lm_file_remove_tree(dir, &err));
+    lm_free(dir);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_machine),  cmocka_unit_test(test_gemm),
         cmocka_unit_test(test_model),    cmocka_unit_test(test_csv),
-        cmocka_unit_test(test_baseline),
+        cmocka_unit_test(test_baseline), cmocka_unit_test(test_profile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
