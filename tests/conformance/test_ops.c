@@ -2,14 +2,16 @@
  *   - equal to the reference within the case's tolerance (NaN fails), for every number of rows
  *   - the same bits for 1, 2, 3 and 5 threads, for a row alone and in company, and in place
  *   - nothing written past the rows of the run
- * and gradients against finite differences. `test_ops --time [label]` prints what kernels take
- * instead.
+ * and gradients against finite differences. Instead, `test_ops --time [label]` prints what kernels
+ * take, and `test_ops --bits` a checksum of each case's result, which is the same on every
+ * architecture.
  */
 #include "testing.h"
 
 #include <math.h>
 
 #include "backend/cpu/cpu.h"
+#include "compute/ops/rules.h"
 #include "gradient.h"
 #include "harness.h"
 
@@ -21,7 +23,8 @@ static lm_device *devices[N_ISAS][N_COUNTS]; /* NULL where this CPU lacks the in
 static int open_devices(void **state) {
     for (int i = 0; i < N_ISAS; i++) {
         for (int t = 0; t < N_COUNTS; t++) {
-            lm_device_options options = {.n_threads = thread_counts[t], .isa = lm_cpu_isa_name((lm_cpu_isa)i)};
+            lm_device_options options = {.n_threads = thread_counts[t],
+                                         .isa = lm_cpu_isa_name((lm_cpu_isa)i)};
             assert_ok(lm_backend_cpu.open(&options, &devices[i][t], &err));
             if (lm_cpu_of(devices[i][t])->isa == (lm_cpu_isa)i) continue;
             lm_device_close(devices[i][t]);
@@ -233,7 +236,41 @@ static int time_all(const char *label) {
     return close_devices(NULL);
 }
 
+/* FNV-1a over the outputs of the kernel that the device chooses. */
+static uint64_t bits_of(const bench *b, lm_device *device) {
+    int64_t extents[LM_N_EXTENTS];
+    bench_extents(b, extents);
+    result r;
+    bench_run(b, device, device->backend->select(device, b->node), &(run_options){extents, 0, -1},
+              &r);
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (int i = 0; i < r.n; i++)
+        for (size_t at = 0; at < (size_t)lm_bytes_now(b->node->out[i], extents); at++)
+            hash = (hash ^ r.bytes[i][at]) * 0x100000001b3u;
+    result_deinit(&r);
+    return hash;
+}
+
+static int print_bits(void) {
+    int n;
+    const op_case *cases = conformance_cases(&n);
+    lm_device *device;
+    assert_ok(lm_backend_cpu.open(&(lm_device_options){.n_threads = 2}, &device, &err));
+    for (int i = 0; i < n; i++) {
+        for (int pack = 0; pack < 2 && !gradient_wanted(&cases[i]); pack++) {
+            bench b;
+            if (bench_init(&b, &cases[i], pack ? device : NULL))
+                printf("%s%s: %016llx\n", cases[i].label, pack ? " packed" : "",
+                       (unsigned long long)bits_of(&b, device));
+            bench_deinit(&b, device);
+        }
+    }
+    lm_device_close(device);
+    return 0;
+}
+
 int main(int argc, char **argv) {
+    if (argc > 1 && strcmp(argv[1], "--bits") == 0) return print_bits();
     if (argc > 1 && strcmp(argv[1], "--time") == 0) return time_all(argc > 2 ? argv[2] : NULL);
     int n;
     const op_case *cases = conformance_cases(&n);
