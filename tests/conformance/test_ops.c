@@ -167,10 +167,17 @@ static void check_kernel(const bench *b, const lm_kernel *kernel, int isa, const
     result_deinit(&s.whole);
 }
 
+/* What a lower instruction set runs was checked there; a packed weight is its device's own. */
+static bool checked_below(const bench *b, const lm_kernel *kernel, int isa) {
+    return isa > 0 && !b->packed.data &&
+           (!kernel->applies || kernel->applies(devices[isa - 1][0], b->node));
+}
+
 static void check_kernels(const bench *b, int isa, const result *wanted) {
     const lm_kernel *kernels[32];
     int n = list_kernels(b, devices[isa][0], kernels, LM_COUNT_OF(kernels) - 1);
-    for (int i = 0; i < n; i++) check_kernel(b, kernels[i], isa, wanted);
+    for (int i = 0; i < n; i++)
+        if (!checked_below(b, kernels[i], isa)) check_kernel(b, kernels[i], isa, wanted);
 }
 
 static void check_cost(const bench *b) {
