@@ -114,6 +114,7 @@ static lm_dtype kv_dtype_of(loam_kv_type type) {
     case LOAM_KV_F16: return LM_F16;
     case LOAM_KV_BF16: return LM_BF16;
     case LOAM_KV_F32: return LM_F32;
+    case LOAM_KV_I8: return LM_I8;
     }
     return LM_DTYPE_COUNT;
 }

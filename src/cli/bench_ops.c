@@ -26,22 +26,34 @@
             .scale = 0.125f                                                                      \
         }                                                                                        \
     }
-/* Rows of one sequence at positions that end with the cache's last; `at` says which. */
-#define PAGED(rows, type, tokens, heads, kv_heads, dim)                                  \
-    {                                                                                    \
-        "attention_paged " #rows " rows over " #tokens " " #type, LM_OP_ATTENTION_PAGED, \
-            {IN(2, {rows, heads * dim}),                                                 \
-             {LM_ROLE_STATE, LM_##type, 2, {tokens, kv_heads * dim}},                    \
-             {LM_ROLE_STATE, LM_##type, 2, {tokens, kv_heads * dim}},                    \
-             IDS(rows, tokens),                                                          \
-             IDS(rows, 1),                                                               \
-             {LM_ROLE_INPUT, LM_I32, 2, {1, tokens / 16}, tokens / 16}},                 \
-            {.n_heads = heads,                                                           \
-             .n_kv_heads = kv_heads,                                                     \
-             .head_dim = dim,                                                            \
-             .block_tokens = 16,                                                         \
-             .scale = 0.125f},                                                           \
-            tokens                                                                       \
+/* A cache of so many tokens, and the last rows of the one sequence that fills it. */
+#define CACHE(type, tokens, kv_heads, dim)                               \
+    {LM_ROLE_STATE, LM_##type, 4, {(tokens) / 64, kv_heads, dim, 64}}, { \
+        LM_ROLE_STATE, LM_##type, 4, {                                   \
+            (tokens) / 64, kv_heads, 64, dim                             \
+        }                                                                \
+    }
+#define PAGED(rows, type, tokens, heads, kv_heads, dim, ...)                                    \
+    {                                                                                           \
+        "attention_paged " #rows " rows over " #tokens " " #type ", " #heads " heads of " #dim, \
+            LM_OP_ATTENTION_PAGED,                                                              \
+            {IN(2, {rows, heads * dim}),                                                        \
+             CACHE(type, tokens, kv_heads, dim),                                                \
+             IDS(rows, tokens),                                                                 \
+             IDS(rows, 1),                                                                      \
+             {LM_ROLE_INPUT, LM_I32, 2, {1, (tokens) / 64}, (tokens) / 64},                     \
+             __VA_ARGS__},                                                                      \
+            {.n_heads = heads, .n_kv_heads = kv_heads, .head_dim = dim, .scale = 0.125f},       \
+            (rows) * (tokens) - (rows) * ((rows)-1) / 2, tokens                                 \
+    }
+#define SCALES(tokens, kv_heads) \
+    STATE(3, {(tokens) / 64, kv_heads, 64}), STATE(3, {(tokens) / 64, kv_heads, 64})
+#define KV_WRITE(rows, type, tokens, kv_heads, dim)                       \
+    {                                                                     \
+        "kv_write " #rows " rows " #type, LM_OP_KV_WRITE, {               \
+            IN(2, {rows, kv_heads * dim}), IN(2, {rows, kv_heads * dim}), \
+                CACHE(type, tokens, kv_heads, dim), IDS(rows, tokens)     \
+        }                                                                 \
     }
 
 static const bench_case cases[] = {
@@ -51,6 +63,17 @@ static const bench_case cases[] = {
     PAGED(1, F32, 1024, 32, 8, 128),
     PAGED(1, BF16, 4096, 32, 8, 128),
     PAGED(1, F16, 1024, 32, 32, 64),
+    PAGED(1, F16, 8192, 32, 8, 64),
+    PAGED(1, F16, 8192, 16, 8, 128),
+    PAGED(1, I8, 8192, 32, 8, 64, SCALES(8192, 8)),
+    PAGED(1, I8, 8192, 16, 8, 128, SCALES(8192, 8)),
+    PAGED(512, F16, 512, 32, 8, 64),
+    PAGED(512, F16, 8192, 32, 8, 64),
+    PAGED(512, F16, 8192, 16, 8, 128),
+    PAGED(512, F16, 32768, 16, 8, 128),
+    PAGED(512, I8, 8192, 16, 8, 128, SCALES(8192, 8)),
+    KV_WRITE(1, F16, 8192, 8, 128),
+    KV_WRITE(512, F16, 8192, 8, 128),
     {"rms_norm 768x128", LM_OP_RMS_NORM, {IN(2, {768, 128}), STATE(1, {128})}, {.eps = 1e-5f}},
     {"rms_norm 1024x768", LM_OP_RMS_NORM, {IN(2, {1024, 768}), STATE(1, {768})}, {.eps = 1e-5f}},
     {"rms_norm_backward 768x128",

@@ -84,7 +84,8 @@ static loam_status make_inputs(bench_subject *s, const bench_case *of, lm_op_arg
 
 loam_status bench_subject_init(bench_subject *s, const bench_case *of, lm_device *device,
                                loam_error *err) {
-    *s = (bench_subject){.device = device, .extents = {[LM_EXTENT_CONTEXT] = of->context}};
+    *s = (bench_subject){.device = device, .extents = {[LM_EXTENT_CONTEXT] = of->context,
+                                                     [LM_EXTENT_CACHED] = of->cached}};
     LM_TRY(lm_graph_new(&s->graph, err));
     lm_op_args args = {.attrs = of->attrs};
     LM_TRY(make_inputs(s, of, &args, err));

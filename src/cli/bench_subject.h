@@ -14,7 +14,7 @@ typedef struct bench_input {
     lm_role role;
     lm_dtype dtype;
     int n_dims; /* 0: no such input */
-    int64_t shape[2];
+    int64_t shape[LM_MAX_DIMS];
     int32_t limit; /* i32 inputs count up below it, the last one being limit - 1 */
 } bench_input;
 
@@ -30,6 +30,7 @@ typedef struct bench_case {
     bench_input in[LM_MAX_INPUTS];
     lm_attrs attrs;
     int64_t context; /* positions attended to in all rows together */
+    int64_t cached;  /* and of how many, counting each once */
 } bench_case;
 
 typedef struct bench_subject {

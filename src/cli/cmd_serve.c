@@ -105,13 +105,13 @@ static const lm_option options[] = {
      .arg = "N",
      .offset = AT(kv_blocks),
      .max = 1e9,
-     .help = "blocks of 16 tokens in the cache of keys and values (default: for all sequences, "
+     .help = "blocks of 64 tokens in the cache of keys and values (default: for all sequences, "
              "within a quarter of memory)"},
     {.name = "kv-dtype",
      .type = LM_OPT_STRING,
      .arg = "TYPE",
      .offset = AT(kv_dtype),
-     .help = "how keys and values are kept: f32, f16 or bf16 (default f16)"},
+     .help = "how keys and values are kept: f16, bf16, f32 or i8 (default f16)"},
     {.name = "queue",
      .type = LM_OPT_INT,
      .arg = "N",

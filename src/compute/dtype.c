@@ -1,7 +1,8 @@
-/* The table of element types, and the plain ones: f32, bf16, f16, i32. Quantization formats are
+/* The table of element types, and the plain ones: f32, bf16, f16, i32, i8. Quantization formats are
  * in quant/. */
 #include "compute/dtype.h"
 
+#include <math.h>
 #include <string.h>
 
 static void unpack_f32(const void *src, float *dst, int64_t n) {
@@ -32,10 +33,25 @@ static void pack_f16(const float *src, void *dst, int64_t n) {
     for (int64_t i = 0; i < n; i++) y[i] = lm_f32_to_f16(src[i]);
 }
 
+static void unpack_i8(const void *src, float *dst, int64_t n) {
+    const int8_t *x = src;
+    for (int64_t i = 0; i < n; i++) dst[i] = (float)x[i];
+}
+
+/* To even, within -127 to 127; NaN becomes 0. */
+static void pack_i8(const float *src, void *dst, int64_t n) {
+    int8_t *y = dst;
+    for (int64_t i = 0; i < n; i++) {
+        float x = src[i] > 127.0f ? 127.0f : src[i] < -127.0f ? -127.0f : src[i];
+        y[i] = (int8_t)(x == x ? rintf(x) : 0.0f);
+    }
+}
+
 const lm_dtype_info lm_dtype_info_f32 = {"f32", 1, 4, unpack_f32, pack_f32, NULL};
 const lm_dtype_info lm_dtype_info_bf16 = {"bf16", 1, 2, unpack_bf16, pack_bf16, NULL};
 const lm_dtype_info lm_dtype_info_f16 = {"f16", 1, 2, unpack_f16, pack_f16, NULL};
 const lm_dtype_info lm_dtype_info_i32 = {"i32", 1, 4, NULL, NULL, NULL};
+const lm_dtype_info lm_dtype_info_i8 = {"i8", 1, 1, unpack_i8, pack_i8, NULL};
 
 #define LM_DTYPE(id, name) extern const lm_dtype_info lm_dtype_info_##name;
 #include "compute/dtypes.def"

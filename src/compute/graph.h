@@ -36,7 +36,6 @@ typedef struct lm_attrs {
     float scale; /* of attention scores; of rope's sines and cosines, where 0 stands for 1 */
     float beta1, beta2, weight_decay; /* optimizers */
     int64_t n_heads, n_kv_heads, head_dim;
-    int64_t block_tokens; /* tokens in a block of the paged KV cache */
     int64_t seq_len;      /* training attention: rows are n_seqs * seq_len */
     bool interleaved;     /* rotary pairs (2i, 2i+1) instead of (i, i + head_dim / 2) */
     bool inverse;         /* rotate back: the backward of rope */

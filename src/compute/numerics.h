@@ -23,6 +23,9 @@ enum { LM_REDUCE_CHUNK = 4096 };
  * chunks nor on the cache's block size. */
 enum { LM_ATTENTION_BLOCK = 16 };
 
+/* The same for attention over the paged cache, whose blocks hold a multiple of it: see ops/paged_softmax.h. */
+enum { LM_PAGED_BLOCK = 64 };
+
 /* Attention's kernels keep a head's accumulator on the stack. */
 enum { LM_MAX_HEAD_DIM = 512, LM_MAX_HEADS = 65536 };
 
@@ -60,6 +63,26 @@ static inline float lm_exp(float x) {
     float power;
     memcpy(&power, &bits, sizeof power);
     return y * power;
+}
+
+/* 2^x for x <= 0 within 2 units in the last place; 2^-126 for all below -126, NaN for NaN. Adding 3 * 2^22 + 127 rounds x to
+ * an integer n and leaves n + 127 in the lowest bits, from where it is shifted into the exponent. */
+static inline float lm_exp2(float x) {
+    if (x < -126.0f) x = -126.0f;
+    float shifted = x + 12583039.0f;
+    float r = x - (shifted - 12583039.0f);
+    float p = 1.326472731e-3f;
+    p = fmaf(p, r, 9.671512991e-3f);
+    p = fmaf(p, r, 5.550733581e-2f);
+    p = fmaf(p, r, 2.402224243e-1f);
+    p = fmaf(p, r, 6.931470037e-1f);
+    p = fmaf(p, r, 1.0f);
+    uint32_t bits;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits <<= 23;
+    float power;
+    memcpy(&power, &bits, sizeof power);
+    return p * power;
 }
 
 /* 1 / (1 + e^-x) */

@@ -22,6 +22,8 @@ typedef enum lm_extent {
     /* Sum over this step's rows of the positions each attends to; only attention's cost reads
      * it. */
     LM_EXTENT_CONTEXT,
+    /* Sum over this step's sequences of the positions that any of their rows attends to: likewise. */
+    LM_EXTENT_CACHED,
     LM_N_EXTENTS,
 } lm_extent;
 

@@ -14,9 +14,8 @@ typedef struct sequence {
 struct lm_kv_cache {
     lm_device *device;
     lm_kv_options options;
-    size_t layer_bytes;   /* keys (or values) of one layer */
-    size_t block_bytes;   /* of one block in one layer's keys (or values) */
-    uint8_t *memory;      /* [n_layers][keys, values][layer_bytes] */
+    size_t layer_bytes;   /* all parts of one layer */
+    uint8_t *memory;      /* [n_layers][part][n_blocks][part_bytes of it] */
     int64_t table_blocks; /* blocks in a full sequence */
     int32_t *tables;      /* [max_seqs][table_blocks] */
     sequence *seqs;       /* [max_seqs] */
@@ -29,13 +28,36 @@ static int64_t blocks_for(int64_t n_tokens) {
     return (n_tokens + LM_KV_BLOCK_TOKENS - 1) / LM_KV_BLOCK_TOKENS;
 }
 
+loam_status lm_kv_dtype_check(lm_dtype dtype, loam_error *err) {
+    if (dtype == LM_F32 || dtype == LM_F16 || dtype == LM_BF16 || dtype == LM_I8) return LOAM_OK;
+    return lm_error_set(err, LOAM_UNSUPPORTED, "the KV cache can be f32, f16, bf16 or i8, not %s",
+                        lm_dtype_get(dtype)->name);
+}
+
+/* Bytes of one block in one layer's part; 0 where there is no such part. */
+static size_t part_bytes(const lm_kv_options *o, lm_kv_part part) {
+    size_t n_vectors = (size_t)(LM_KV_BLOCK_TOKENS * o->n_kv_heads);
+    if (part == LM_KV_KEYS || part == LM_KV_VALUES)
+        return n_vectors * lm_dtype_bytes(o->dtype, o->head_dim);
+    return o->dtype == LM_I8 ? n_vectors * sizeof(float) : 0;
+}
+
+static size_t layer_block_bytes(const lm_kv_options *o) {
+    size_t bytes = 0;
+    for (int part = 0; part < LM_KV_N_PARTS; part++) bytes += part_bytes(o, (lm_kv_part)part);
+    return bytes;
+}
+
+size_t lm_kv_block_bytes(const lm_kv_options *options) {
+    return (size_t)options->n_layers * layer_block_bytes(options);
+}
+
 /* All sizes; false when they overflow. */
 static bool plan_sizes(lm_kv_cache *cache, size_t *out_total) {
     const lm_kv_options *o = &cache->options;
-    cache->block_bytes = lm_dtype_bytes(o->dtype, LM_KV_BLOCK_TOKENS * o->row_elems);
     cache->table_blocks = blocks_for(o->max_context);
-    return lm_checked_mul_size(cache->block_bytes, o->n_blocks, &cache->layer_bytes) &&
-           lm_checked_mul_size(cache->layer_bytes, 2 * o->n_layers, out_total);
+    return lm_checked_mul_size(layer_block_bytes(o), o->n_blocks, &cache->layer_bytes) &&
+           lm_checked_mul_size(cache->layer_bytes, o->n_layers, out_total);
 }
 
 static loam_status allocate(lm_kv_cache *cache, size_t total, loam_error *err) {
@@ -52,7 +74,8 @@ static loam_status allocate(lm_kv_cache *cache, size_t total, loam_error *err) {
 
 loam_status lm_kv_cache_new(lm_device *device, const lm_kv_options *options, lm_kv_cache **out,
                             loam_error *err) {
-    LM_ASSERT(options->n_layers > 0 && options->row_elems > 0);
+    LM_ASSERT(options->n_layers > 0 && options->n_kv_heads > 0 && options->head_dim > 0);
+    LM_TRY(lm_kv_dtype_check(options->dtype, err));
     if (options->n_blocks < 1 || options->n_blocks > INT32_MAX / LM_KV_BLOCK_TOKENS)
         return lm_error_set(err, LOAM_INVALID,
                             "%lld blocks of the KV cache are too few or too many",
@@ -92,12 +115,13 @@ void lm_kv_cache_free(lm_kv_cache *cache) {
     lm_free(cache);
 }
 
-void *lm_kv_cache_keys(lm_kv_cache *cache, int64_t layer) {
-    return cache->memory + 2 * layer * cache->layer_bytes;
-}
-
-void *lm_kv_cache_values(lm_kv_cache *cache, int64_t layer) {
-    return cache->memory + (2 * layer + 1) * cache->layer_bytes;
+void *lm_kv_cache_part(lm_kv_cache *cache, int64_t layer, lm_kv_part part) {
+    const lm_kv_options *o = &cache->options;
+    if (part_bytes(o, part) == 0) return NULL;
+    uint8_t *at = cache->memory + (size_t)layer * cache->layer_bytes;
+    for (int before = 0; before < (int)part; before++)
+        at += (size_t)o->n_blocks * part_bytes(o, (lm_kv_part)before);
+    return at;
 }
 
 int64_t lm_kv_cache_table_blocks(const lm_kv_cache *cache) {
@@ -127,10 +151,14 @@ static void drop_block(lm_kv_cache *cache, int32_t block) {
 }
 
 static loam_status copy_block(lm_kv_cache *cache, int32_t from, int32_t to, loam_error *err) {
-    for (int64_t i = 0; i < 2 * cache->options.n_layers; i++) {
-        uint8_t *layer = cache->memory + i * cache->layer_bytes;
-        LM_TRY(lm_device_copy(cache->device, layer + to * cache->block_bytes,
-                              layer + from * cache->block_bytes, cache->block_bytes, err));
+    for (int64_t layer = 0; layer < cache->options.n_layers; layer++) {
+        for (int part = 0; part < LM_KV_N_PARTS; part++) {
+            uint8_t *blocks = lm_kv_cache_part(cache, layer, (lm_kv_part)part);
+            size_t bytes = part_bytes(&cache->options, (lm_kv_part)part);
+            if (!blocks) continue;
+            LM_TRY(lm_device_copy(cache->device, blocks + to * bytes, blocks + from * bytes, bytes,
+                                  err));
+        }
     }
     return LOAM_OK;
 }
@@ -255,5 +283,5 @@ int64_t lm_kv_cache_n_free(const lm_kv_cache *cache) {
 }
 
 size_t lm_kv_cache_bytes(const lm_kv_cache *cache) {
-    return 2 * cache->options.n_layers * cache->layer_bytes;
+    return cache->options.n_layers * cache->layer_bytes;
 }

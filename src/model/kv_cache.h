@@ -1,10 +1,10 @@
 /* The paged KV cache: a pool of blocks of tokens, a block table for every sequence, and reference counts for sharing.
  *
- *     sequence 0  [ 4 | 0 | 7 ]          block 4 (two owners)   k, v of tokens 0..15 of both, in every layer
+ *     sequence 0  [ 4 | 0 | 7 ]          block 4 (two owners)   k, v of tokens 0..63 of both, in every layer
  *     sequence 1  [ 4 | 2 ]              free list  1 3 5 6
  *
- * A block number means the same rows in every layer: the cache tensor of a layer is [n_blocks * LM_KV_BLOCK_TOKENS,
- * n_kv_heads * head_dim], once for keys and once for values. Blocks are given out when tokens are appended and come
+ * A block number means the same tokens in every layer and in each of its parts (keys, values, and their scales where they are
+ * i8), whose order in memory is the ops' (compute/ops/paged_cache.h). Blocks are given out when tokens are appended and come
  * back when their last owner lets go. A shared block is immutable: its owner gets a copy before appending to it. This
  * file keeps the books and owns the memory; graphs read and write it (kv_write, attention_paged). One thread at a
  * time. Nothing is allocated after birth.
@@ -13,27 +13,41 @@
 #define LM_MODEL_KV_CACHE_H
 
 #include "compute/device.h"
+#include "compute/numerics.h"
 
-enum { LM_KV_BLOCK_TOKENS = 16 };
+enum { LM_KV_BLOCK_TOKENS = LM_PAGED_BLOCK };
+
+typedef enum lm_kv_part {
+    LM_KV_KEYS,         /* [n_blocks, n_kv_heads, head_dim, LM_KV_BLOCK_TOKENS] */
+    LM_KV_VALUES,       /* [n_blocks, n_kv_heads, LM_KV_BLOCK_TOKENS, head_dim] */
+    LM_KV_KEY_SCALES,   /* [n_blocks, n_kv_heads, LM_KV_BLOCK_TOKENS] f32, i8 only */
+    LM_KV_VALUE_SCALES, /* the same */
+    LM_KV_N_PARTS,
+} lm_kv_part;
 
 typedef struct lm_kv_cache lm_kv_cache;
 
 typedef struct lm_kv_options {
     int64_t n_layers;
-    int64_t row_elems; /* n_kv_heads * head_dim */
+    int64_t n_kv_heads, head_dim;
     int64_t n_blocks;
     int64_t max_seqs;
     int64_t max_context; /* tokens in one sequence */
-    lm_dtype dtype;      /* LM_F32, LM_F16 or LM_BF16 */
+    lm_dtype dtype;      /* see lm_kv_dtype_check */
 } lm_kv_options;
+
+/* f32, f16, bf16, and i8 with a scale for each token and head. LOAM_UNSUPPORTED: any other. */
+loam_status lm_kv_dtype_check(lm_dtype dtype, loam_error *err) LM_MUST_USE;
+
+/* Bytes of one block in all layers. n_blocks, max_seqs and max_context are not read. */
+size_t lm_kv_block_bytes(const lm_kv_options *options);
 
 loam_status lm_kv_cache_new(lm_device *device, const lm_kv_options *options, lm_kv_cache **out,
                             loam_error *err) LM_MUST_USE;
 void lm_kv_cache_free(lm_kv_cache *cache);
 
-/* Rows of keys or values of one layer: [n_blocks * LM_KV_BLOCK_TOKENS, row_elems]. */
-void *lm_kv_cache_keys(lm_kv_cache *cache, int64_t layer);
-void *lm_kv_cache_values(lm_kv_cache *cache, int64_t layer);
+/* A part of one layer, for all blocks; NULL for scales where there are none. */
+void *lm_kv_cache_part(lm_kv_cache *cache, int64_t layer, lm_kv_part part);
 
 /* Blocks in a sequence's table, and the table: [table_blocks] block numbers, -1 where there is none. */
 int64_t lm_kv_cache_table_blocks(const lm_kv_cache *cache);

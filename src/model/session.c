@@ -49,10 +49,7 @@ static loam_status fill_limits(lm_session_options *o, const lm_hparams *hp, loam
     if (o->max_rows > 1 << 20 || o->max_seqs > 1 << 20 || o->max_outs > 1 << 20)
         return lm_error_set(err, LOAM_INVALID, "a session takes at most %d rows and sequences",
                             1 << 20);
-    if (o->kv_dtype != LM_F32 && o->kv_dtype != LM_F16 && o->kv_dtype != LM_BF16)
-        return lm_error_set(err, LOAM_UNSUPPORTED, "the KV cache can be f32, f16 or bf16, not %s",
-                            lm_dtype_get(o->kv_dtype)->name);
-    return LOAM_OK;
+    return lm_kv_dtype_check(o->kv_dtype, err);
 }
 
 static int64_t flops_of(const lm_session *session, int64_t rows, int64_t outs, int64_t context) {
@@ -66,7 +63,8 @@ static loam_status build(lm_session *session, loam_error *err) {
     lm_session_options *o = &session->limits;
     LM_TRY(fill_limits(o, hp, err));
     lm_kv_options kv = {.n_layers = hp->n_layers,
-                        .row_elems = hp->n_kv_heads * hp->head_dim,
+                        .n_kv_heads = hp->n_kv_heads,
+                        .head_dim = hp->head_dim,
                         .n_blocks = o->n_blocks,
                         .max_seqs = o->max_seqs,
                         .max_context = o->max_context,
@@ -217,12 +215,12 @@ static void fill_tables(lm_session *session) {
     }
 }
 
-/* Fills the row inputs; returns the number of positions that all rows attend to. */
-static int64_t fill_rows(lm_session *session, const lm_step_row *rows, int64_t n_rows) {
+/* Fills the row inputs, and the extents that say how many positions rows attend to. */
+static void fill_rows(lm_session *session, const lm_step_row *rows, int64_t n_rows,
+                      int64_t *extents) {
     lm_session_graph *sg = &session->sg;
     int32_t *tokens = sg->tokens->host, *positions = sg->positions->host, *slots = sg->slots->host;
     int32_t *row_seq = sg->row_seq->host, *out_rows = sg->out_rows->host;
-    int64_t context = 0;
     session->n_outs = 0;
     for (int64_t i = 0; i < n_rows; i++) {
         step_seq *s = &session->step_seqs[rows[i].seq];
@@ -234,9 +232,9 @@ static int64_t fill_rows(lm_session *session, const lm_step_row *rows, int64_t n
         slots[i] = block * LM_KV_BLOCK_TOKENS + position % LM_KV_BLOCK_TOKENS;
         row_seq[i] = s->line;
         if (rows[i].want_logits) out_rows[session->n_outs++] = i;
-        context += position + 1;
+        extents[LM_EXTENT_CONTEXT] += position + 1;
+        if (s->n_done == s->n_rows) extents[LM_EXTENT_CACHED] += position + 1;
     }
-    return context;
 }
 
 loam_status lm_session_step(lm_session *session, const lm_step_row *rows, int64_t n_rows,
@@ -245,13 +243,11 @@ loam_status lm_session_step(lm_session *session, const lm_step_row *rows, int64_
     count_rows(session, rows, n_rows);
     LM_TRY(reserve_rows(session, err));
     fill_tables(session);
-    int64_t context = fill_rows(session, rows, n_rows);
-    memcpy(session->extents,
-           (int64_t[LM_N_EXTENTS]){[LM_EXTENT_ROWS] = n_rows,
-                                   [LM_EXTENT_OUTS] = session->n_outs,
-                                   [LM_EXTENT_SEQS] = session->n_in_step,
-                                   [LM_EXTENT_CONTEXT] = context},
-           sizeof session->extents);
+    memset(session->extents, 0, sizeof session->extents);
+    session->extents[LM_EXTENT_ROWS] = n_rows;
+    session->extents[LM_EXTENT_SEQS] = session->n_in_step;
+    fill_rows(session, rows, n_rows, session->extents);
+    session->extents[LM_EXTENT_OUTS] = session->n_outs;
     LM_TRY(lm_plan_run(session->sg.plan, session->extents, err));
     for (int64_t i = 0; i < session->n_in_step; i++)
         lm_kv_cache_append(session->cache, session->in_step[i],

@@ -19,26 +19,36 @@ static lm_tensor *param(void *ctx, lm_graph *graph, lm_param_id id, int64_t laye
     return lm_graph_weight(graph, lm_model_param(b->model, id, layer));
 }
 
-static lm_tensor *cache_state(const build *b, lm_graph *graph, const char *name, void *data) {
-    int64_t shape[] = {b->limits->n_blocks * LM_KV_BLOCK_TOKENS,
-                       b->hp->n_kv_heads * b->hp->head_dim};
-    return lm_graph_state(graph, name, b->limits->kv_dtype, 2, shape, data, NULL);
+/* A part of a layer's cache as a state; NULL where there is none. */
+static lm_tensor *cache_state(const build *b, lm_graph *graph, int64_t layer, lm_kv_part part) {
+    static const char *const names[LM_KV_N_PARTS] = {"k_cache", "v_cache", "k_scale", "v_scale"};
+    void *data = lm_kv_cache_part(b->cache, layer, part);
+    if (!data) return NULL;
+    bool keys = part == LM_KV_KEYS, scales = part >= LM_KV_KEY_SCALES;
+    int64_t tokens = LM_KV_BLOCK_TOKENS, dim = b->hp->head_dim;
+    int64_t shape[] = {b->limits->n_blocks, b->hp->n_kv_heads, keys ? dim : tokens,
+                       keys ? tokens : dim};
+    return lm_graph_state(graph, names[part], scales ? LM_F32 : b->limits->kv_dtype, scales ? 3 : 4,
+                          shape, data, NULL);
 }
 
 static lm_tensor *attend(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q, lm_tensor *k,
                          lm_tensor *v) {
     const build *b = ctx;
-    lm_tensor *keys = cache_state(b, graph, "k_cache", lm_kv_cache_keys(b->cache, layer));
-    lm_tensor *values = cache_state(b, graph, "v_cache", lm_kv_cache_values(b->cache, layer));
-    keys =
-        lm_graph_op(graph, LM_OP_KV_WRITE, &(lm_op_args){.in = {k, v, keys, values, b->sg->slots}});
-    values = keys ? lm_graph_out(keys, 1) : NULL;
+    lm_tensor *parts[LM_KV_N_PARTS];
+    for (int i = 0; i < LM_KV_N_PARTS; i++) parts[i] = cache_state(b, graph, layer, (lm_kv_part)i);
+    lm_op_args write = {.in = {k, v, parts[LM_KV_KEYS], parts[LM_KV_VALUES], b->sg->slots,
+                               parts[LM_KV_KEY_SCALES], parts[LM_KV_VALUE_SCALES]}};
+    lm_tensor *written = lm_graph_op(graph, LM_OP_KV_WRITE, &write);
+    for (int i = 0; i < LM_KV_N_PARTS; i++)
+        if (parts[i]) parts[i] = lm_graph_out(written, i);
     lm_attrs attrs = {.n_heads = b->hp->n_heads,
                       .n_kv_heads = b->hp->n_kv_heads,
                       .head_dim = b->hp->head_dim,
-                      .block_tokens = LM_KV_BLOCK_TOKENS,
                       .scale = 1.0f / sqrtf((float)b->hp->head_dim)};
-    lm_op_args args = {.in = {q, keys, values, b->sg->positions, b->sg->row_seq, b->sg->table},
+    lm_op_args args = {.in = {q, parts[LM_KV_KEYS], parts[LM_KV_VALUES], b->sg->positions,
+                              b->sg->row_seq, b->sg->table, parts[LM_KV_KEY_SCALES],
+                              parts[LM_KV_VALUE_SCALES]},
                        .attrs = attrs};
     return lm_graph_op(graph, LM_OP_ATTENTION_PAGED, &args);
 }

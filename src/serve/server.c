@@ -218,9 +218,10 @@ static int64_t default_blocks(const lm_model *model, const lm_session_options *s
     const lm_hparams *h = &lm_model_config(model)->hparams;
     int64_t context = session->max_context > 0 ? session->max_context : h->context_len;
     int64_t per_seq = (context + LM_KV_BLOCK_TOKENS - 1) / LM_KV_BLOCK_TOKENS;
-    size_t elem_bytes = session->kv_dtype == LM_F32 ? 4 : 2;
-    size_t block_bytes =
-        2 * elem_bytes * LM_KV_BLOCK_TOKENS * (size_t)(h->n_layers * h->n_kv_heads * h->head_dim);
+    size_t block_bytes = lm_kv_block_bytes(&(lm_kv_options){.n_layers = h->n_layers,
+                                                            .n_kv_heads = h->n_kv_heads,
+                                                            .head_dim = h->head_dim,
+                                                            .dtype = session->kv_dtype});
     size_t memory = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
     int64_t affordable = (int64_t)(memory / 4 / block_bytes);
     int64_t wanted = per_seq * session->max_seqs;
@@ -234,6 +235,7 @@ static loam_status start_engine(server *s, const lm_serve_options *options, loam
         .max_context = options->max_context,
         .kv_dtype = options->kv_dtype,
     };
+    LM_TRY(lm_kv_dtype_check(session.kv_dtype, err));
     if (session.max_rows < session.max_seqs) session.max_rows = session.max_seqs;
     session.n_blocks =
         options->n_blocks > 0 ? options->n_blocks : default_blocks(s->model, &session);

@@ -7,6 +7,7 @@
 
 #include "../golden/ops/ops.inc"
 #include "backend/cpu/cpu.h"
+#include "compute/numerics.h"
 #include "compute/plan.h"
 #include "weighted_sum.h"
 
@@ -150,18 +151,19 @@ static void test_against_torch(void **state) {
     lm_device_close(device);
 }
 
-enum { SEQS = 2, LEN = 18, Q = 8, KV = 4, BLOCK = 16, N_SLOTS = 6 * BLOCK, CAPACITY = 8 };
+enum { SEQS = 2, LEN = 18, Q = 8, KV = 4, BLOCK = LM_PAGED_BLOCK, N_BLOCKS = 6, CAPACITY = 8 };
 static const int32_t blocks[SEQS][2] = {{4, 1}, {2, 5}};
 
 /* kv_write and attention_paged over the sequences of the golden attention. */
 typedef struct paged {
-    float k_cache[N_SLOTS * KV], v_cache[N_SLOTS * KV];
+    float k_cache[N_BLOCKS * BLOCK * KV], v_cache[N_BLOCKS * BLOCK * KV];
     lm_tensor *rows[3]; /* q, k, v */
     lm_tensor *pos, *seq, *slot, *table, *out;
 } paged;
 
 static void build_paged(lm_graph *graph, paged *p) {
-    int64_t column[] = {CAPACITY}, cache[] = {N_SLOTS, KV};
+    int64_t column[] = {CAPACITY};
+    int64_t keys[] = {N_BLOCKS, 1, KV, BLOCK}, values[] = {N_BLOCKS, 1, BLOCK, KV};
     for (int i = 0; i < 3; i++)
         p->rows[i] = lm_graph_input(graph, "qkv", LM_F32, LM_EXTENT_ROWS, 2,
                                     (int64_t[]){CAPACITY, i ? KV : Q});
@@ -169,14 +171,14 @@ static void build_paged(lm_graph *graph, paged *p) {
     p->seq = lm_graph_input(graph, "seq", LM_I32, LM_EXTENT_ROWS, 1, column);
     p->slot = lm_graph_input(graph, "slot", LM_I32, LM_EXTENT_ROWS, 1, column);
     p->table = lm_graph_input(graph, "blocks", LM_I32, LM_EXTENT_SEQS, 2, (int64_t[]){SEQS, 2});
-    lm_tensor *k = lm_graph_state(graph, "k", LM_F32, 2, cache, p->k_cache, NULL);
-    lm_tensor *v = lm_graph_state(graph, "v", LM_F32, 2, cache, p->v_cache, NULL);
+    lm_tensor *k = lm_graph_state(graph, "k", LM_F32, 4, keys, p->k_cache, NULL);
+    lm_tensor *v = lm_graph_state(graph, "v", LM_F32, 4, values, p->v_cache, NULL);
     lm_tensor *kept = lm_graph_op(graph, LM_OP_KV_WRITE,
                                   &(lm_op_args){.in = {p->rows[1], p->rows[2], k, v, p->slot}});
     lm_op_args args = {
         .in = {p->rows[0], kept, lm_graph_out(kept, 1), p->pos, p->seq, p->table},
         .attrs =
-            {.n_heads = 2, .n_kv_heads = 1, .head_dim = 4, .block_tokens = BLOCK, .scale = 0.7f},
+            {.n_heads = 2, .n_kv_heads = 1, .head_dim = 4, .scale = 0.7f},
     };
     p->out = lm_graph_op(graph, LM_OP_ATTENTION_PAGED, &args);
     lm_graph_output(graph, p->out);

@@ -10,7 +10,7 @@ typedef struct operand {
     lm_dtype dtype;
     lm_role role;
     int n_dims; /* 0: none */
-    int64_t shape[3];
+    int64_t shape[LM_MAX_DIMS];
 } operand;
 
 typedef struct op_call {
@@ -42,6 +42,12 @@ typedef struct op_call {
         LM_I32, LM_ROLE_INPUT, 2, { \
             __VA_ARGS__             \
         }                           \
+    }
+#define C(type, ...)              \
+    {                             \
+        type, LM_ROLE_STATE, 4, { \
+            __VA_ARGS__           \
+        }                         \
     }
 #define S(...)                      \
     {                               \
@@ -90,21 +96,26 @@ static const op_call wrong_calls[] = {
     {LM_OP_ROPE, {F(2, 8), I1(2), F1(2)}, {.n_heads = 2}},
     {LM_OP_SWIGLU, {F(2, 3), F(2, 4)}},
     {LM_OP_SWIGLU_BACKWARD, {F(2, 3), F(2, 3), F(3, 3)}},
-    {LM_OP_KV_WRITE, {F(2, 4), F(2, 4), S(32, 5), S(32, 4), I1(2)}},
-    {LM_OP_KV_WRITE, {F(2, 4), F(2, 4), F(32, 4), S(32, 4), I1(2)}},
-    {LM_OP_KV_WRITE, {F(2, 4), F(2, 4), S(32, 4), S(32, 4), I1(3)}},
+    {LM_OP_KV_WRITE, {F(2, 4), F(2, 4), C(LM_F32, 2, 1, 5, 16), C(LM_F32, 2, 1, 16, 5), I1(2)}},
+    {LM_OP_KV_WRITE, {F(2, 4), F(2, 4), C(LM_F32, 2, 1, 4, 16), C(LM_F32, 2, 1, 4, 16), I1(2)}},
+    {LM_OP_KV_WRITE, {F(2, 4), F(2, 4), S(32, 4), C(LM_F32, 2, 1, 16, 4), I1(2)}},
+    {LM_OP_KV_WRITE, {F(2, 4), F(2, 4), C(LM_F32, 2, 1, 4, 16), C(LM_F32, 2, 1, 16, 4), I1(3)}},
+    {LM_OP_KV_WRITE, {F(2, 4), F(2, 4), C(LM_I8, 2, 1, 4, 16), C(LM_I8, 2, 1, 16, 4), I1(2)}},
+    {LM_OP_ATTENTION_PAGED, /* 32 tokens in a block */
+     {F(2, 8), C(LM_F32, 2, 1, 4, 32), C(LM_F32, 2, 1, 32, 4), I1(2), I1(2), I(1, 2)},
+     {HEADS}},
     {LM_OP_ATTENTION_PAGED,
-     {F(2, 8), S(32, 4), S(32, 4), I1(2), I1(2), I(1, 2)},
-     {HEADS, .block_tokens = 8}},
+     {F(2, 8), C(LM_F32, 3, 1, 4, 64), C(LM_F32, 2, 1, 64, 4), I1(2), I1(2), I(1, 2)},
+     {HEADS}},
     {LM_OP_ATTENTION_PAGED,
-     {F(2, 8), S(33, 4), S(32, 4), I1(2), I1(2), I(1, 2)},
-     {HEADS, .block_tokens = 16}},
+     {F(2, 8), C(LM_F32, 2, 1, 4, 64), C(LM_F32, 2, 1, 64, 4), I1(2), I1(3), I(1, 2)},
+     {HEADS}},
     {LM_OP_ATTENTION_PAGED,
-     {F(2, 8), S(32, 4), S(32, 4), I1(2), I1(3), I(1, 2)},
-     {HEADS, .block_tokens = 16}},
+     {F(2, 8), C(LM_F32, 2, 1, 4, 64), C(LM_F32, 2, 1, 64, 4), I1(2), I1(2), I1(2)},
+     {HEADS}},
     {LM_OP_ATTENTION_PAGED,
-     {F(2, 8), S(32, 4), S(32, 4), I1(2), I1(2), I1(2)},
-     {HEADS, .block_tokens = 16}},
+     {F(2, 8), C(LM_I8, 2, 1, 4, 64), C(LM_I8, 2, 1, 64, 4), I1(2), I1(2), I(1, 2)},
+     {HEADS}},
     {LM_OP_ATTENTION, {F(4, 8), F(4, 4), F(4, 4)}, {HEADS}}, /* seq_len 0 */
     {LM_OP_ATTENTION,
      {F(4, 8), F(4, 4), F(4, 4)},
@@ -176,10 +187,10 @@ static const op_call right_calls[] = {
     {LM_OP_ROPE, {F(4, 8), I1(4), F1(2)}, {HEADS}},
     {LM_OP_SWIGLU, {F(4, 8), F(4, 8)}},
     {LM_OP_SWIGLU_BACKWARD, {F(4, 8), F(4, 8), F(4, 8)}},
-    {LM_OP_KV_WRITE, {F(4, 8), F(4, 8), S(32, 8), S(32, 8), I1(4)}},
+    {LM_OP_KV_WRITE, {F(4, 8), F(4, 8), C(LM_F32, 2, 2, 4, 16), C(LM_F32, 2, 2, 16, 4), I1(4)}},
     {LM_OP_ATTENTION_PAGED,
-     {F(4, 8), S(32, 4), S(32, 4), I1(4), I1(4), I(1, 2)},
-     {HEADS, .block_tokens = 16}},
+     {F(4, 8), C(LM_F32, 2, 1, 4, 64), C(LM_F32, 2, 1, 64, 4), I1(4), I1(4), I(1, 2)},
+     {HEADS}},
     {LM_OP_ATTENTION, {F(4, 8), F(4, 4), F(4, 4)}, {HEADS, .seq_len = 2}},
     {LM_OP_ATTENTION_BACKWARD,
      {F(4, 8), F(4, 8), F(4, 4), F(4, 4), F(4, 8), F(4, 2)},
@@ -196,7 +207,10 @@ static void mutate_operand(lm_rng *rng, operand *o) {
     switch (lm_rng_below(rng, 4)) {
     case 0: o->dtype = (lm_dtype)PICK(rng, LM_F32, LM_I32, LM_BF16, LM_F16); break;
     case 1: o->role = (lm_role)PICK(rng, LM_ROLE_INPUT, LM_ROLE_STATE); break;
-    case 2: o->shape[lm_rng_below(rng, (uint64_t)o->n_dims)] = PICK(rng, 1, 2, 4, 8, 16, 64); break;
+    case 2:
+        if (o->n_dims)
+            o->shape[lm_rng_below(rng, (uint64_t)o->n_dims)] = PICK(rng, 1, 2, 4, 8, 16, 64);
+        break;
     default:
         o->n_dims = (int)PICK(rng, 1, 2, 3);
         for (int i = 0; i < o->n_dims; i++)
@@ -205,12 +219,11 @@ static void mutate_operand(lm_rng *rng, operand *o) {
 }
 
 static void mutate_attrs(lm_rng *rng, lm_attrs *attrs) {
-    switch (lm_rng_below(rng, 6)) {
+    switch (lm_rng_below(rng, 5)) {
     case 0: attrs->n_heads = PICK(rng, 1, 2, 4, 0, -2); break;
     case 1: attrs->n_kv_heads = PICK(rng, 1, 2, 0, -1); break;
     case 2: attrs->head_dim = PICK(rng, 2, 4, 8, 0, -4, 1024); break;
-    case 3: attrs->block_tokens = PICK(rng, 16, 32, 8, 0, -16); break;
-    case 4: attrs->seq_len = PICK(rng, 1, 3, 100, 0, -1); break;
+    case 3: attrs->seq_len = PICK(rng, 1, 3, 100, 0, -1); break;
     default: attrs->dtype = (lm_dtype)PICK(rng, LM_F32, LM_BF16, LM_F16, LM_Q4_0, LM_I32);
     }
 }

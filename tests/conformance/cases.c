@@ -130,56 +130,71 @@ static const op_case cases[] = {
     {"swiglu gradient", LM_OP_SWIGLU, {TRAINED(3, 5), TRAINED(3, 5)}},
     {"swiglu_backward", LM_OP_SWIGLU_BACKWARD, {ROWS(LM_F32, 7, 37), ROWS(LM_F32, 7, 37), ROWS(LM_F32, 7, 37)}, .rows = true},
 
-    {"kv_write f32",
+#define CACHE_OF(type, blocks, kv, dim, tokens)                                                                        \
+    {.dtype = type, .n_dims = 4, .shape = {blocks, kv, dim, tokens}, .role = LM_ROLE_STATE},                            \
+        {.dtype = type, .n_dims = 4, .shape = {blocks, kv, tokens, dim}, .role = LM_ROLE_STATE}
+#define SCALES_OF(blocks, kv, tokens, how)                                                                             \
+    {.dtype = LM_F32, .n_dims = 3, .shape = {blocks, kv, tokens}, .role = LM_ROLE_STATE, .fill = how},                  \
+        {.dtype = LM_F32, .n_dims = 3, .shape = {blocks, kv, tokens}, .role = LM_ROLE_STATE, .fill = how}
+#define WRITE(rows, type, how)                                                                                         \
+    ROWS(LM_F32, rows, 3 * 24), ROWS(LM_F32, rows, 3 * 24), CACHE_OF(type, 4, 3, 24, 32), COLUMN_I32(how, rows, 128)
+    {"kv_write f32", LM_OP_KV_WRITE, {WRITE(7, LM_F32, FILL_DISTINCT)}},
+    {"kv_write f16", LM_OP_KV_WRITE, {WRITE(7, LM_F16, FILL_DISTINCT)}},
+    {"kv_write bf16", LM_OP_KV_WRITE, {WRITE(7, LM_BF16, FILL_DISTINCT)}},
+    {"kv_write i8", LM_OP_KV_WRITE, {WRITE(7, LM_I8, FILL_DISTINCT), SCALES_OF(4, 3, 32, FILL_POSITIVE)}},
+    {"kv_write prompt", /* consecutive slots, as in a prefill */
      LM_OP_KV_WRITE,
-     {ROWS(LM_F32, 7, 24), ROWS(LM_F32, 7, 24), STATE(LM_F32, 64, 24), STATE(LM_F32, 64, 24),
-      COLUMN_I32(FILL_DISTINCT, 7, 64)}},
-    {"kv_write f16",
+     {ROWS(LM_F32, 75, 2 * 33), ROWS(LM_F32, 75, 2 * 33), CACHE_OF(LM_F16, 4, 2, 33, 64), COLUMN_I32(FILL_RAMP, 75, 42)}},
+    {"kv_write i8 prompt",
      LM_OP_KV_WRITE,
-     {ROWS(LM_F32, 7, 24), ROWS(LM_F32, 7, 24), STATE(LM_F16, 64, 24), STATE(LM_F16, 64, 24),
-      COLUMN_I32(FILL_DISTINCT, 7, 64)}},
-    {"kv_write bf16",
-     LM_OP_KV_WRITE,
-     {ROWS(LM_F32, 7, 24), ROWS(LM_F32, 7, 24), STATE(LM_BF16, 64, 24), STATE(LM_BF16, 64, 24),
-      COLUMN_I32(FILL_DISTINCT, 7, 64)}},
+     {ROWS(LM_F32, 75, 2 * 33), ROWS(LM_F32, 75, 2 * 33), CACHE_OF(LM_I8, 4, 2, 33, 64), COLUMN_I32(FILL_RAMP, 75, 42),
+      SCALES_OF(4, 2, 64, FILL_POSITIVE)}},
 
+/* Nine rows, at positions below 250 of three sequences. */
 #define PAGED(type, q, kv, dim)                                                                                        \
-    ROWS(LM_F32, 9, (q) * (dim)), STATE(type, 320, (kv) * (dim)), STATE(type, 320, (kv) * (dim)),                        \
-        COLUMN_I32(FILL_BELOW, 9, 75), COLUMN_I32(FILL_BELOW, 9, 3),                                                    \
-        {.dtype = LM_I32, .n_dims = 2, .extent = LM_EXTENT_SEQS, .shape = {3, 5}, .fill = FILL_BELOW, .limit = 20}
-    {"attention_paged f32",
-     LM_OP_ATTENTION_PAGED,
-     {PAGED(LM_F32, 4, 2, 24)},
-     {HEADS(4, 2, 24), .block_tokens = 16, .scale = 0.2f},
-     .rows = true},
+    ROWS(LM_F32, 9, (q) * (dim)), CACHE_OF(type, 12, kv, dim, 64), COLUMN_I32(FILL_BELOW, 9, 250),                      \
+        COLUMN_I32(FILL_BELOW, 9, 3),                                                                                  \
+        {.dtype = LM_I32, .n_dims = 2, .extent = LM_EXTENT_SEQS, .shape = {3, 4}, .fill = FILL_BELOW, .limit = 12}
+/* Consecutive rows of one sequence, as in a prefill. */
+#define PROMPT(type, rows, from, q, kv, dim)                                                                           \
+    ROWS(LM_F32, rows, (q) * (dim)), CACHE_OF(type, 8, kv, dim, 64), COLUMN_I32(FILL_RAMP, rows, from),                 \
+        COLUMN_I32(FILL_BELOW, rows, 1),                                                                               \
+        {.dtype = LM_I32, .n_dims = 2, .extent = LM_EXTENT_SEQS, .shape = {1, 8}, .fill = FILL_BELOW, .limit = 8}
+    {"attention_paged f32", LM_OP_ATTENTION_PAGED, {PAGED(LM_F32, 4, 2, 24)}, {HEADS(4, 2, 24), .scale = 0.2f}, .rows = true},
     {"attention_paged f32 one head",
      LM_OP_ATTENTION_PAGED,
      {PAGED(LM_F32, 1, 1, 64)},
-     {HEADS(1, 1, 64), .block_tokens = 16, .scale = 0.125f},
+     {HEADS(1, 1, 64), .scale = 0.125f},
      .rows = true},
-    {"attention_paged f16",
+    {"attention_paged f16", LM_OP_ATTENTION_PAGED, {PAGED(LM_F16, 6, 2, 16)}, {HEADS(6, 2, 16), .scale = 0.25f}, .rows = true},
+    {"attention_paged f16 wide", LM_OP_ATTENTION_PAGED, {PAGED(LM_F16, 5, 1, 80)}, {HEADS(5, 1, 80), .scale = 0.1f}, .rows = true},
+    {"attention_paged bf16 odd", LM_OP_ATTENTION_PAGED, {PAGED(LM_BF16, 3, 3, 11)}, {HEADS(3, 3, 11), .scale = 0.3f}, .rows = true},
+    {"attention_paged i8",
      LM_OP_ATTENTION_PAGED,
-     {PAGED(LM_F16, 6, 2, 16)},
-     {HEADS(6, 2, 16), .block_tokens = 16, .scale = 0.25f},
+     {PAGED(LM_I8, 8, 2, 32), SCALES_OF(12, 2, 64, FILL_POSITIVE)},
+     {HEADS(8, 2, 32), .scale = 0.2f},
      .rows = true},
     {"attention_paged long blocks",
      LM_OP_ATTENTION_PAGED,
-     {ROWS(LM_F32, 9, 2 * 16), STATE(LM_F16, 320, 16), STATE(LM_F16, 320, 16), COLUMN_I32(FILL_BELOW, 9, 75),
-      COLUMN_I32(FILL_BELOW, 9, 3),
+     {ROWS(LM_F32, 9, 2 * 16), CACHE_OF(LM_F16, 5, 1, 16, 128), COLUMN_I32(FILL_BELOW, 9, 250), COLUMN_I32(FILL_BELOW, 9, 3),
       {.dtype = LM_I32, .n_dims = 2, .extent = LM_EXTENT_SEQS, .shape = {3, 2}, .fill = FILL_BELOW, .limit = 5}},
-     {HEADS(2, 1, 16), .block_tokens = 64, .scale = 0.25f},
+     {HEADS(2, 1, 16), .scale = 0.25f},
      .rows = true},
-    {"attention_paged prompt", /* consecutive rows of one sequence, as in a prefill */
+    {"attention_paged prompt", LM_OP_ATTENTION_PAGED, {PROMPT(LM_F16, 60, 251, 4, 2, 24)}, {HEADS(4, 2, 24), .scale = 0.2f}, .rows = true},
+    {"attention_paged prompt from 0",
      LM_OP_ATTENTION_PAGED,
-     {ROWS(LM_F32, 37, 4 * 24), STATE(LM_F16, 640, 48), STATE(LM_F16, 640, 48), COLUMN_I32(FILL_RAMP, 37, 251),
-      COLUMN_I32(FILL_BELOW, 37, 1),
-      {.dtype = LM_I32, .n_dims = 2, .extent = LM_EXTENT_SEQS, .shape = {1, 20}, .fill = FILL_BELOW, .limit = 40}},
-     {HEADS(4, 2, 24), .block_tokens = 16, .scale = 0.2f},
+     {PROMPT(LM_BF16, 67, 0, 3, 1, 64)},
+     {HEADS(3, 1, 64), .scale = 0.125f},
      .rows = true},
-    {"attention_paged bf16 odd",
+    {"attention_paged i8 prompt",
      LM_OP_ATTENTION_PAGED,
-     {PAGED(LM_BF16, 3, 3, 11)},
-     {HEADS(3, 3, 11), .block_tokens = 16, .scale = 0.3f},
+     {PROMPT(LM_I8, 40, 300, 4, 1, 40), SCALES_OF(8, 1, 64, FILL_POSITIVE)},
+     {HEADS(4, 1, 40), .scale = 0.1f},
+     .rows = true},
+    {"attention_paged many heads", /* more of a key head than a tile takes */
+     LM_OP_ATTENTION_PAGED,
+     {PAGED(LM_F16, 100, 1, 16)},
+     {HEADS(100, 1, 16), .scale = 0.25f},
      .rows = true},
 
     {"attention",

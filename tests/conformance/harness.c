@@ -109,7 +109,7 @@ void bench_extents(const bench *b, int64_t extents[LM_N_EXTENTS]) {
         if (b->c->in[i].n_dims) extents[b->c->in[i].extent] = b->c->in[i].shape[0];
     const int32_t *row_pos = b->c->op == LM_OP_ATTENTION_PAGED ? b->pristine[3] : NULL;
     for (int64_t r = 0; row_pos && r < extents[LM_EXTENT_ROWS]; r++)
-        extents[LM_EXTENT_CONTEXT] += row_pos[r] + 1;
+        extents[LM_EXTENT_CONTEXT] = extents[LM_EXTENT_CACHED] += row_pos[r] + 1;
 }
 
 static uint8_t *guarded(size_t size) {

@@ -3,7 +3,7 @@
 #include "backend/cpu/cpu.h"
 #include "model/kv_cache.h"
 
-enum { ROW_ELEMS = 8, N_LAYERS = 2 };
+enum { BLOCK = LM_KV_BLOCK_TOKENS, N_KV_HEADS = 2, HEAD_DIM = 4, N_LAYERS = 2 };
 
 typedef struct fixture {
     lm_device *device;
@@ -14,7 +14,8 @@ static fixture make(int64_t n_blocks, int64_t max_seqs, int64_t max_context) {
     fixture f;
     assert_ok(lm_backend_cpu.open(&(lm_device_options){.n_threads = 1}, &f.device, &err));
     lm_kv_options options = {.n_layers = N_LAYERS,
-                             .row_elems = ROW_ELEMS,
+                             .n_kv_heads = N_KV_HEADS,
+                             .head_dim = HEAD_DIM,
                              .n_blocks = n_blocks,
                              .max_seqs = max_seqs,
                              .max_context = max_context,
@@ -36,23 +37,22 @@ static int32_t new_seq(fixture *f, int64_t n_tokens) {
     return seq;
 }
 
-/* The number that a test keeps in the key of one token of the last layer. */
+/* The number that a test keeps in the value of one token of the last layer. */
 static float *mark(fixture *f, int32_t seq, int64_t position) {
-    int64_t slot =
-        lm_kv_cache_table(f->cache, seq)[position / LM_KV_BLOCK_TOKENS] * LM_KV_BLOCK_TOKENS +
-        position % LM_KV_BLOCK_TOKENS;
-    return (float *)lm_kv_cache_keys(f->cache, N_LAYERS - 1) + slot * ROW_ELEMS;
+    int64_t block = lm_kv_cache_table(f->cache, seq)[position / BLOCK];
+    return (float *)lm_kv_cache_part(f->cache, N_LAYERS - 1, LM_KV_VALUES) +
+           (block * N_KV_HEADS * BLOCK + position % BLOCK) * HEAD_DIM;
 }
 
 static void test_blocks_come_with_tokens(void **state) {
-    fixture f = make(8, 4, 100);
-    int32_t seq = new_seq(&f, 16);
+    fixture f = make(8, 4, 6 * BLOCK);
+    int32_t seq = new_seq(&f, BLOCK);
     assert_int_equal(lm_kv_cache_n_free(f.cache), 7);
     assert_int_equal(lm_kv_cache_needed(f.cache, seq, 1), 1);
-    assert_ok(lm_kv_cache_reserve(f.cache, seq, 17, &err));
+    assert_ok(lm_kv_cache_reserve(f.cache, seq, BLOCK + 1, &err));
     assert_int_equal(lm_kv_cache_n_free(f.cache), 5);
-    assert_int_equal(lm_kv_cache_needed(f.cache, seq, 32), 0);
-    assert_int_equal(lm_kv_cache_seq_len(f.cache, seq), 16);
+    assert_int_equal(lm_kv_cache_needed(f.cache, seq, 2 * BLOCK), 0);
+    assert_int_equal(lm_kv_cache_seq_len(f.cache, seq), BLOCK);
     lm_kv_cache_seq_truncate(f.cache, seq, 3);
     assert_int_equal(lm_kv_cache_n_free(f.cache), 7);
     lm_kv_cache_seq_free(f.cache, seq);
@@ -62,36 +62,36 @@ static void test_blocks_come_with_tokens(void **state) {
 }
 
 static void test_limits_take_nothing(void **state) {
-    fixture f = make(4, 2, 100);
-    int32_t a = new_seq(&f, 40), b;
+    fixture f = make(4, 2, 6 * BLOCK);
+    int32_t a = new_seq(&f, 3 * BLOCK - 8), b;
     assert_ok(lm_kv_cache_seq_new(f.cache, &b, &err));
-    assert_status(LOAM_LIMIT, lm_kv_cache_reserve(f.cache, b, 17, &err));
+    assert_status(LOAM_LIMIT, lm_kv_cache_reserve(f.cache, b, BLOCK + 1, &err));
     assert_int_equal(lm_kv_cache_n_free(f.cache), 1);
-    assert_status(LOAM_LIMIT, lm_kv_cache_reserve(f.cache, a, 61, &err));
-    assert_status(LOAM_LIMIT, lm_kv_cache_check(f.cache, b, 16, 1, &err));
-    assert_ok(lm_kv_cache_check(f.cache, b, 16, 0, &err));
+    assert_status(LOAM_LIMIT, lm_kv_cache_reserve(f.cache, a, 3 * BLOCK + 9, &err));
+    assert_status(LOAM_LIMIT, lm_kv_cache_check(f.cache, b, BLOCK, 1, &err));
+    assert_ok(lm_kv_cache_check(f.cache, b, BLOCK, 0, &err));
     int32_t c;
     assert_status(LOAM_LIMIT, lm_kv_cache_seq_new(f.cache, &c, &err));
     drop(&f);
 }
 
 static void test_fork_shares_then_copies(void **state) {
-    fixture f = make(8, 4, 100);
-    int32_t a = new_seq(&f, 20), b;
+    fixture f = make(8, 4, 6 * BLOCK);
+    int32_t a = new_seq(&f, BLOCK + 4), b;
     *mark(&f, a, 3) = 3;
-    *mark(&f, a, 17) = 17;
-    assert_ok(lm_kv_cache_seq_fork(f.cache, a, 18, &b, &err));
+    *mark(&f, a, BLOCK + 1) = 17;
+    assert_ok(lm_kv_cache_seq_fork(f.cache, a, BLOCK + 2, &b, &err));
     assert_int_equal(lm_kv_cache_n_free(f.cache), 6);
-    assert_ptr_equal(mark(&f, a, 17), mark(&f, b, 17));
+    assert_ptr_equal(mark(&f, a, BLOCK + 1), mark(&f, b, BLOCK + 1));
 
     assert_int_equal(lm_kv_cache_needed(f.cache, b, 1), 1);
     assert_ok(lm_kv_cache_reserve(f.cache, b, 1, &err));
     lm_kv_cache_append(f.cache, b, 1);
     assert_ptr_equal(mark(&f, a, 3), mark(&f, b, 3));
-    assert_ptr_not_equal(mark(&f, a, 17), mark(&f, b, 17));
-    assert_true(*mark(&f, b, 17) == 17);
-    *mark(&f, b, 18) = -1;
-    assert_true(*mark(&f, a, 18) == 0);
+    assert_ptr_not_equal(mark(&f, a, BLOCK + 1), mark(&f, b, BLOCK + 1));
+    assert_true(*mark(&f, b, BLOCK + 1) == 17);
+    *mark(&f, b, BLOCK + 2) = -1;
+    assert_true(*mark(&f, a, BLOCK + 2) == 0);
 
     assert_int_equal(lm_kv_cache_needed(f.cache, a, 1),
                      0); /* the other owner left: its block is its own again */
@@ -104,22 +104,60 @@ static void test_fork_shares_then_copies(void **state) {
 }
 
 static void test_fork_at_a_block_border_copies_nothing(void **state) {
-    fixture f = make(8, 4, 100);
-    int32_t a = new_seq(&f, 32), b;
-    assert_ok(lm_kv_cache_seq_fork(f.cache, a, 16, &b, &err));
-    assert_int_equal(lm_kv_cache_needed(f.cache, b, 16), 1);
+    fixture f = make(8, 4, 6 * BLOCK);
+    int32_t a = new_seq(&f, 2 * BLOCK), b;
+    assert_ok(lm_kv_cache_seq_fork(f.cache, a, BLOCK, &b, &err));
+    assert_int_equal(lm_kv_cache_needed(f.cache, b, BLOCK), 1);
     assert_int_equal(lm_kv_cache_needed(f.cache, a, 1), 1);
     lm_kv_cache_seq_truncate(f.cache, a, 10); /* into the shared block */
     assert_int_equal(lm_kv_cache_needed(f.cache, a, 1), 1);
     drop(&f);
 }
 
+/* Keys, values and, of codes, their scales: each has its own place, and a copied block takes all of them along. */
+static void test_parts(void **state) {
+    fixture f = make(8, 4, 6 * BLOCK);
+    assert_null(lm_kv_cache_part(f.cache, 0, LM_KV_KEY_SCALES));
+    lm_kv_cache_free(f.cache);
+    lm_kv_options options = {.n_layers = N_LAYERS,
+                             .n_kv_heads = N_KV_HEADS,
+                             .head_dim = HEAD_DIM,
+                             .n_blocks = 3,
+                             .max_seqs = 2,
+                             .max_context = BLOCK,
+                             .dtype = LM_I8};
+    assert_ok(lm_kv_cache_new(f.device, &options, &f.cache, &err));
+    size_t block = N_LAYERS * 2 * N_KV_HEADS * BLOCK * (HEAD_DIM + sizeof(float));
+    assert_int_equal(lm_kv_block_bytes(&options), block);
+    assert_int_equal(lm_kv_cache_bytes(f.cache), 3 * block);
+    int32_t a = new_seq(&f, 2), b;
+    int64_t from = lm_kv_cache_table(f.cache, a)[0];
+    const size_t sizes[] = {HEAD_DIM, HEAD_DIM, sizeof(float), sizeof(float)};
+    for (int part = 0; part < LM_KV_N_PARTS; part++)
+        memset((char *)lm_kv_cache_part(f.cache, 1, (lm_kv_part)part) +
+                   from * N_KV_HEADS * BLOCK * sizes[part],
+               1 + part, N_KV_HEADS * BLOCK * sizes[part]);
+    assert_ok(lm_kv_cache_seq_fork(f.cache, a, 1, &b, &err));
+    assert_ok(lm_kv_cache_reserve(f.cache, b, 1, &err));
+    int64_t to = lm_kv_cache_table(f.cache, b)[0];
+    assert_true(to != from);
+    for (int part = 0; part < LM_KV_N_PARTS; part++) {
+        const char *layer = lm_kv_cache_part(f.cache, 1, (lm_kv_part)part);
+        size_t bytes = N_KV_HEADS * BLOCK * sizes[part];
+        for (size_t i = 0; i < bytes; i++) assert_int_equal(layer[to * bytes + i], 1 + part);
+    }
+    options.dtype = LM_Q8_0;
+    lm_kv_cache *none = NULL;
+    assert_status(LOAM_UNSUPPORTED, lm_kv_cache_new(f.device, &options, &none, &err));
+    drop(&f);
+}
+
 static void test_use_allocates_nothing(void **state) {
-    fixture f = make(8, 4, 100);
+    fixture f = make(8, 4, 6 * BLOCK);
     uint64_t before = lm_mem_n_allocs();
-    int32_t a = new_seq(&f, 20), b;
-    assert_ok(lm_kv_cache_seq_fork(f.cache, a, 18, &b, &err));
-    assert_ok(lm_kv_cache_reserve(f.cache, b, 30, &err));
+    int32_t a = new_seq(&f, BLOCK + 4), b;
+    assert_ok(lm_kv_cache_seq_fork(f.cache, a, BLOCK + 2, &b, &err));
+    assert_ok(lm_kv_cache_reserve(f.cache, b, BLOCK, &err));
     lm_kv_cache_seq_free(f.cache, a);
     assert_int_equal(lm_mem_n_allocs(), before);
     drop(&f);
@@ -128,8 +166,9 @@ static void test_use_allocates_nothing(void **state) {
 static void test_absurd_sizes(void **state) {
     fixture f = make(1, 1, 16);
     lm_kv_options options = {.n_layers = 4096,
-                             .row_elems = (int64_t)1 << 30,
-                             .n_blocks = INT32_MAX / 16,
+                             .n_kv_heads = (int64_t)1 << 20,
+                             .head_dim = 1 << 10,
+                             .n_blocks = INT32_MAX / BLOCK,
                              .max_seqs = 1,
                              .max_context = 16,
                              .dtype = LM_F32};
@@ -147,6 +186,7 @@ int main(void) {
         cmocka_unit_test(test_limits_take_nothing),
         cmocka_unit_test(test_fork_shares_then_copies),
         cmocka_unit_test(test_fork_at_a_block_border_copies_nothing),
+        cmocka_unit_test(test_parts),
         cmocka_unit_test(test_use_allocates_nothing),
         cmocka_unit_test(test_absurd_sizes),
     };

@@ -1,11 +1,15 @@
 /* What sessions promise: the same bits however the work is cut, books that add up, and no allocation in a step. */
 #include "golden/golden.h"
 
-static const lm_session_options roomy = {.max_rows = 64, .max_outs = 64, .max_seqs = 4};
+enum { LONG = 3 * LM_KV_BLOCK_TOKENS - 10 }; /* tokens in three blocks */
 
-/* Logits after each token of the golden prompt, computed in chunks; [GOLDEN_TOKENS][GOLDEN_VOCAB]. */
+static const lm_session_options roomy = {.max_rows = 64, .max_outs = 64, .max_seqs = 4};
+static const lm_session_options long_roomy = {
+    .max_rows = LONG + 16, .max_outs = LONG, .max_seqs = 4, .max_context = LONG};
+
+/* Logits after each token of the golden prompt, computed in chunks. */
 typedef struct trace {
-    float logits[GOLDEN_TOKENS][GOLDEN_VOCAB];
+    float logits[LONG][GOLDEN_VOCAB];
 } trace;
 
 static int32_t new_seq(lm_session *session) {
@@ -17,7 +21,7 @@ static int32_t new_seq(lm_session *session) {
 /* Appends golden tokens [begin, end) to a sequence in one step, beside `others` rows of another sequence. */
 static void append(lm_session *session, int32_t seq, int begin, int end, int32_t other,
                    int n_others, trace *out) {
-    lm_step_row rows[128];
+    lm_step_row rows[LONG + 16];
     int n = 0;
     for (int i = 0; i < n_others; i++)
         rows[n++] = (lm_step_row){.token = (i * 5 + begin) % GOLDEN_VOCAB, .seq = other};
@@ -28,42 +32,63 @@ static void append(lm_session *session, int32_t seq, int begin, int end, int32_t
         memcpy(out->logits[i], lm_session_logits(session, i - begin), sizeof out->logits[i]);
 }
 
-static trace run_in_chunks(int n_threads, int chunk, int n_others, lm_dtype kv_dtype) {
-    golden_model g = golden_open_gguf("plain", n_threads);
-    lm_session_options options = roomy;
-    options.kv_dtype = kv_dtype;
+typedef struct way {
+    int n_threads, chunk, n_others;
+} way;
+
+/* A model that stretches to any context. */
+static golden_model open_stretching(int n_threads) {
+    char *dir = golden_folder("dynamic", "plain");
+    golden_model g = golden_open(dir, n_threads);
+    assert_ok(lm_file_remove_tree(dir, &err));
+    lm_free(dir);
+    return g;
+}
+
+static void run_in_chunks(int n_tokens, lm_session_options options, way w, trace *out) {
+    golden_model g =
+        options.max_context ? open_stretching(w.n_threads) : golden_open_gguf("plain", w.n_threads);
     lm_session *session = golden_session(&g, options);
     int32_t other = new_seq(session), seq = new_seq(session);
-    trace t;
-    for (int i = 0; i < GOLDEN_TOKENS; i += chunk) {
-        int end = i + chunk < GOLDEN_TOKENS ? i + chunk : GOLDEN_TOKENS;
-        append(session, seq, i, end, other, i == 0 ? n_others : n_others / 8, &t);
+    memset(out, 0, sizeof *out);
+    for (int i = 0; i < n_tokens; i += w.chunk) {
+        int end = i + w.chunk < n_tokens ? i + w.chunk : n_tokens;
+        append(session, seq, i, end, other, i == 0 ? w.n_others : w.n_others / 8, out);
     }
     lm_session_free(session);
     golden_close(&g);
-    return t;
+}
+
+static void check_ways(int n_tokens, lm_session_options options, const way *ways, size_t n_ways) {
+    const lm_dtype dtypes[] = {LM_F32, LM_F16, LM_BF16, LM_I8};
+    static trace whole, cut;
+    for (size_t d = 0; d < LM_COUNT_OF(dtypes); d++) {
+        options.kv_dtype = dtypes[d];
+        run_in_chunks(n_tokens, options, (way){1, n_tokens, 0}, &whole);
+        for (size_t i = 0; i < n_ways; i++) {
+            run_in_chunks(n_tokens, options, ways[i], &cut);
+            assert_memory_equal(&whole, &cut, sizeof cut);
+        }
+    }
 }
 
 static void test_same_bits_however_cut(void **state) {
-    const lm_dtype dtypes[] = {LM_F32, LM_F16, LM_BF16};
-    for (size_t d = 0; d < LM_COUNT_OF(dtypes); d++) {
-        trace whole = run_in_chunks(1, GOLDEN_TOKENS, 0, dtypes[d]);
-        const struct {
-            int n_threads, chunk, n_others;
-        } ways[] = {{1, 1, 0}, {1, 3, 0},  {2, 16, 0},  {3, 64, 0},
-                    {2, 1, 8}, {3, 3, 11}, {1, 16, 16}, {2, 48, 7}};
-        for (size_t i = 0; i < LM_COUNT_OF(ways); i++) {
-            trace t = run_in_chunks(ways[i].n_threads, ways[i].chunk, ways[i].n_others, dtypes[d]);
-            assert_memory_equal(&whole, &t, sizeof t);
-        }
-    }
+    const way ways[] = {{1, 1, 0}, {1, 3, 0},  {2, 16, 0},  {3, 64, 0},
+                        {2, 1, 8}, {3, 3, 11}, {1, 16, 16}, {2, 48, 7}};
+    check_ways(GOLDEN_TOKENS, roomy, ways, LM_COUNT_OF(ways));
+}
+
+/* The same where a sequence has several blocks; this model stretches to a longer context. */
+static void test_same_bits_over_blocks(void **state) {
+    const way ways[] = {{1, 1, 0}, {2, 7, 3}, {3, LM_KV_BLOCK_TOKENS, 5}, {2, 100, 0}};
+    check_ways(LONG, long_roomy, ways, LM_COUNT_OF(ways));
 }
 
 static void test_fork_and_truncate_go_on_as_if_alone(void **state) {
     golden_model g = golden_open_gguf("biased", 2);
     lm_session *session = golden_session(&g, roomy);
     int32_t a = new_seq(session), b;
-    trace whole, forked;
+    static trace whole, forked;
     append(session, a, 0, GOLDEN_TOKENS, a, 0, &whole);
 
     assert_ok(lm_session_seq_fork(session, a, 21, &b, &err));
@@ -100,8 +125,8 @@ static void test_refusals(void **state) {
     golden_model g = golden_open_gguf("plain", 1);
     lm_session *session = golden_session(
         &g, (lm_session_options){
-                .max_rows = 32, .max_outs = 2, .max_seqs = 3, .max_context = 40, .n_blocks = 3});
-    int32_t a = new_seq(session), b = new_seq(session);
+                .max_rows = 32, .max_outs = 2, .max_seqs = 3, .max_context = 40, .n_blocks = 2});
+    int32_t a = new_seq(session), b = new_seq(session), c = new_seq(session);
     lm_step_row rows[40];
     for (int i = 0; i < 40; i++) rows[i] = (lm_step_row){.token = 1, .seq = i < 17 ? a : b};
     assert_ok(lm_session_step(session, rows, 16, &err));
@@ -111,7 +136,7 @@ static void test_refusals(void **state) {
     assert_status(LOAM_INVALID, lm_session_step(session, rows, 2, &err));
     rows[1].token = -1;
     assert_status(LOAM_INVALID, lm_session_step(session, rows, 2, &err));
-    rows[1] = (lm_step_row){.token = 1, .seq = 2};
+    rows[1] = (lm_step_row){.token = 1, .seq = 3};
     assert_status(LOAM_INVALID, lm_session_step(session, rows, 2, &err));
     rows[1].seq = a;
     for (int i = 0; i < 3; i++) rows[i].want_logits = true;
@@ -119,14 +144,15 @@ static void test_refusals(void **state) {
     for (int i = 0; i < 3; i++) rows[i].want_logits = false;
 
     for (int i = 0; i < 32; i++)
-        rows[i].seq = i < 1 ? a : b; /* a needs 1 block, b 2, and 2 are free */
+        rows[i].seq = i < 1 ? a : i < 9 ? b : c; /* b and c need a block each, and 1 is free */
     assert_status(LOAM_LIMIT, lm_session_step(session, rows, 32, &err));
     for (int i = 0; i < 25; i++) rows[i].seq = a;
     assert_status(LOAM_LIMIT,
                   lm_session_step(session, rows, 25, &err)); /* 16 + 25 exceed the context */
     assert_int_equal(lm_session_seq_len(session, a), 16);
     assert_int_equal(lm_session_seq_len(session, b), 0);
-    assert_int_equal(lm_session_n_free_blocks(session), 2);
+    assert_int_equal(lm_session_seq_len(session, c), 0);
+    assert_int_equal(lm_session_n_free_blocks(session), 1);
     lm_session_free(session);
 
     lm_session_options too_long = {.max_context = 65};
@@ -159,6 +185,7 @@ static void test_row_flops(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bits_however_cut),
+        cmocka_unit_test(test_same_bits_over_blocks),
         cmocka_unit_test(test_fork_and_truncate_go_on_as_if_alone),
         cmocka_unit_test(test_steps_allocate_nothing),
         cmocka_unit_test(test_refusals),

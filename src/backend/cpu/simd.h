@@ -3,7 +3,8 @@
  * Included only by files that are compiled for one instruction set (see meson.build); LM_ISA(name) makes their symbols
  * differ. Lane i of every operation gives the same bits on all sets: each is one correctly rounded IEEE operation, and
  * across lanes only lm_v16_fold sums, in the order of lm_lanes_fold.
- * The _n forms touch only the first n lanes of memory (0 to 16); lanes past n load as zero.
+ * max and min give the second operand where either is NaN. The _n forms touch only the first n lanes of memory (0 to
+ * 16); lanes past n load as zero.
  */
 #ifndef LM_BACKEND_CPU_SIMD_H
 #define LM_BACKEND_CPU_SIMD_H
@@ -55,19 +56,35 @@
                                                  n = lm_rest ? (end)-at : LM_LANES;             \
                                                  n > 0 && at + n <= (end); at += LM_LANES)
 
-/* n <= 16 elements from `at` on of f32, bf16 or f16; dtype is a constant where this is inlined. */
+/* n <= 16 elements from `at` on of f32, bf16, f16 or i8; dtype is a constant where this is inlined. */
 static LM_ALWAYS_INLINE lm_v16 lm_v16_load_as(const void *p, int64_t at, int64_t n,
                                               const lm_dtype dtype) {
     if (dtype == LM_F32)
         return n == LM_LANES ? lm_v16_load((const float *)p + at)
                              : lm_v16_load_n((const float *)p + at, n);
+    if (dtype == LM_I8)
+        return n == LM_LANES ? lm_v16_load_i8((const int8_t *)p + at)
+                             : lm_v16_load_i8_n((const int8_t *)p + at, n);
     const uint16_t *halves = (const uint16_t *)p + at;
     if (dtype == LM_BF16)
         return n == LM_LANES ? lm_v16_load_bf16(halves) : lm_v16_load_bf16_n(halves, n);
     return n == LM_LANES ? lm_v16_load_f16(halves) : lm_v16_load_f16_n(halves, n);
 }
 
-/* Calls fn(..., dtype) with a constant dtype. */
+/* The first n lanes to elements from `at` on of f32, bf16, f16 or i8 (rounded to even; i8: lanes within -128 to 127). */
+static LM_ALWAYS_INLINE void lm_v16_store_as(void *p, int64_t at, lm_v16 x, int64_t n,
+                                             const lm_dtype dtype) {
+    if (dtype == LM_F32)
+        lm_v16_store_n((float *)p + at, x, n);
+    else if (dtype == LM_BF16)
+        lm_v16_store_bf16_n((uint16_t *)p + at, x, n);
+    else if (dtype == LM_I8)
+        lm_v16_store_i8_n((int8_t *)p + at, x, n);
+    else
+        lm_v16_store_f16_n((uint16_t *)p + at, x, n);
+}
+
+/* Calls fn(..., dtype) with a constant dtype: f32, bf16 or f16. */
 #define LM_WITH_DTYPE(dtype, fn, ...) \
     do {                              \
         if ((dtype) == LM_F32)        \
@@ -122,6 +139,21 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_exp(lm_v16 x) {
     y = lm_v16_if_less(x, low, lm_v16_zero(), y);
     y = lm_v16_if_less(high, x, lm_v16_set1(INFINITY), y);
     return lm_v16_if_nan(x, x, y);
+}
+
+/* lm_exp2 in every lane, bit for bit. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_exp2(lm_v16 x) {
+    const lm_v16 shift = lm_v16_set1(12583039.0f);
+    x = lm_v16_max(lm_v16_set1(-126.0f), x); /* x where it is NaN */
+    lm_v16 shifted = lm_v16_add(x, shift);
+    lm_v16 r = lm_v16_sub(x, lm_v16_sub(shifted, shift));
+    lm_v16 p = lm_v16_set1(1.326472731e-3f);
+    p = lm_v16_fma(p, r, lm_v16_set1(9.671512991e-3f));
+    p = lm_v16_fma(p, r, lm_v16_set1(5.550733581e-2f));
+    p = lm_v16_fma(p, r, lm_v16_set1(2.402224243e-1f));
+    p = lm_v16_fma(p, r, lm_v16_set1(6.931470037e-1f));
+    p = lm_v16_fma(p, r, lm_v16_set1(1.0f));
+    return lm_v16_mul(p, lm_v16_shift_exponent(shifted));
 }
 
 /* lm_sigmoid in every lane, bit for bit. */

@@ -107,6 +107,12 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_exp2i(lm_v16 n) {
     return (lm_v16){lm_v8_exp2i(n.lo), lm_v8_exp2i(n.hi)};
 }
 
+/* The lanes' bits moved up by 23, where the exponent is: n + 127 as an integer becomes 2^n. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_shift_exponent(lm_v16 a) {
+    return (lm_v16){_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a.lo), 23)),
+                    _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a.hi), 23))};
+}
+
 /* a where x is NaN, b elsewhere. */
 static LM_ALWAYS_INLINE lm_v16 lm_v16_if_nan(lm_v16 x, lm_v16 a, lm_v16 b) {
     return (lm_v16){_mm256_blendv_ps(b.lo, a.lo, _mm256_cmp_ps(x.lo, x.lo, _CMP_UNORD_Q)),
@@ -171,10 +177,34 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_load_f16_n(const uint16_t *p, int64_t n) {
     return lm_v16_load_f16(lanes);
 }
 
+/* Round to nearest even, NaN kept. */
+static LM_ALWAYS_INLINE void lm_v16_store_f16_n(uint16_t *p, lm_v16 x, int64_t n) {
+    uint16_t lanes[LM_LANES];
+    _mm_storeu_si128((__m128i *)lanes, _mm256_cvtps_ph(x.lo, _MM_FROUND_TO_NEAREST_INT));
+    _mm_storeu_si128((__m128i *)(lanes + 8), _mm256_cvtps_ph(x.hi, _MM_FROUND_TO_NEAREST_INT));
+    memcpy(p, lanes, (size_t)n * sizeof *p);
+}
+
 static LM_ALWAYS_INLINE lm_v16 lm_v16_load_i8(const int8_t *p) {
     __m128i bytes = _mm_loadu_si128((const __m128i *)p);
     return (lm_v16){_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
                     _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)))};
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_load_i8_n(const int8_t *p, int64_t n) {
+    int8_t lanes[LM_LANES] = {0};
+    memcpy(lanes, p, (size_t)n * sizeof *p);
+    return lm_v16_load_i8(lanes);
+}
+
+/* Rounded to the nearest integer, halves to even; the lanes are within -128 to 127. */
+static LM_ALWAYS_INLINE void lm_v16_store_i8_n(int8_t *p, lm_v16 x, int64_t n) {
+    __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(x.lo), _mm256_cvtps_epi32(x.hi));
+    __m256i bytes = _mm256_packs_epi16(words, words); /* fours of lanes 0 2 0 2 1 3 1 3 */
+    int8_t lanes[LM_LANES];
+    __m128i low = _mm256_castsi256_si128(bytes), high = _mm256_extracti128_si256(bytes, 1);
+    _mm_storeu_si128((__m128i *)lanes, _mm_unpacklo_epi32(low, high));
+    memcpy(p, lanes, (size_t)n * sizeof *p);
 }
 
 /* Sixteen bytes, each a pair of four-bit numbers biased by 8: the low ones and the high ones. */

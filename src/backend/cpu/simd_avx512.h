@@ -111,6 +111,11 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_exp2i(lm_v16 n) {
         _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
 }
 
+/* The lanes' bits moved up by 23, where the exponent is: n + 127 as an integer becomes 2^n. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_shift_exponent(lm_v16 a) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a), 23));
+}
+
 /* a where x is NaN, b elsewhere. */
 static LM_ALWAYS_INLINE lm_v16 lm_v16_if_nan(lm_v16 x, lm_v16 a, lm_v16 b) {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), b, a);
@@ -157,8 +162,23 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_load_f16_n(const uint16_t *p, int64_t n) {
     return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lm_v16_mask(n), p));
 }
 
+/* Round to nearest even, NaN kept. */
+static LM_ALWAYS_INLINE void lm_v16_store_f16_n(uint16_t *p, lm_v16 x, int64_t n) {
+    __m256i halves = _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    _mm256_mask_storeu_epi16(p, lm_v16_mask(n), halves);
+}
+
 static LM_ALWAYS_INLINE lm_v16 lm_v16_load_i8(const int8_t *p) {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_load_i8_n(const int8_t *p, int64_t n) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(lm_v16_mask(n), p)));
+}
+
+/* Rounded to the nearest integer, halves to even; the lanes are within -128 to 127. */
+static LM_ALWAYS_INLINE void lm_v16_store_i8_n(int8_t *p, lm_v16 x, int64_t n) {
+    _mm_mask_storeu_epi8(p, lm_v16_mask(n), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)));
 }
 
 /* Sixteen bytes, each a pair of four-bit numbers biased by 8: the low ones and the high ones. */

@@ -1,60 +1,103 @@
 /* KV_WRITE: this step's keys and values into the paged cache
- * k, v              [R, E] f32                          in
- * k_cache, v_cache  [n_slots, E] f32|bf16|f16 STATE     in, changed in place (out 0, 1)
- * slots             [R] i32, block * block_tokens + offset; negative: the row is not kept    in
+ * k, v              [R, Hkv * D] f32                    in
+ * k_cache, v_cache  STATE, ops/paged_cache.h            in, changed in place (out 0, 1)
+ * slots             [R] i32, block * T + token; negative: the row is not kept    in
+ * k_scale, v_scale  STATE, of an i8 cache only          in, changed in place (out 2, 3)
  * No two rows of a step name the same slot. Readers take the outputs, so that they come after the
- * writes.
+ * writes. A head's key and value in an i8 cache have a scale each (lm_paged_code_factor).
  */
-#include "compute/ops/rules.h"
+#include <string.h>
 
-static bool cache_ok(const lm_tensor *cache, int64_t width) {
-    return cache->role == LM_ROLE_STATE && cache->n_dims == 2 && lm_is_float(cache) &&
-           cache->shape[1] == width;
-}
+#include "compute/ops/paged_cache.h"
 
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
-    const lm_tensor *k = node->in[0], *v = node->in[1], *slots = node->in[4];
-    if (!lm_is(k, LM_F32, 2) || !lm_is(v, LM_F32, 2) || !lm_is(slots, LM_I32, 1) ||
-        !lm_tensor_same_shape(k, v) || !lm_same_rows(k, slots) ||
-        !cache_ok(node->in[2], k->shape[1]) || !cache_ok(node->in[3], k->shape[1]))
+    const lm_tensor *k = node->in[0], *v = node->in[1], *k_cache = node->in[2],
+                    *slots = node->in[4];
+    bool states = true;
+    for (int i = 2; i < 7; i++)
+        states &= i == 4 || !node->in[i] || node->in[i]->role == LM_ROLE_STATE;
+    if (!states || !lm_paged_cache_ok(k_cache, node->in[3], node->in[5], node->in[6]) ||
+        lm_paged_head_dim(k_cache) > LM_MAX_HEAD_DIM || !lm_is(k, LM_F32, 2) ||
+        !lm_is(slots, LM_I32, 1) || !lm_is(v, LM_F32, 2) || !lm_tensor_same_shape(k, v) ||
+        !lm_same_rows(k, slots) ||
+        k->shape[1] != lm_paged_n_heads(k_cache) * lm_paged_head_dim(k_cache))
         return lm_op_refuse(
             node, err,
-            "k and v [R, E] f32, states k_cache and v_cache [n_slots, E], slots [R] i32");
+            "k and v [R, Hkv * D] f32, states k_cache [blocks, Hkv, D, T] and v_cache "
+            "[blocks, Hkv, T, D], slots [R] i32, and scales [blocks, Hkv, T] with i8");
     lm_out_in_place(out[0], node->in[2]);
     lm_out_in_place(out[1], node->in[3]);
+    for (int i = 2; node->in[5] && i < 4; i++) lm_out_in_place(out[i], node->in[i + 3]);
     return LOAM_OK;
+}
+
+/* The codes of a vector; returns its scale. */
+static float make_codes(const float *x, int8_t *codes, int64_t n) {
+    float largest = 0.0f, finite = 0.0f, scale;
+    for (int64_t i = 0; i < n; i++) {
+        if (fabsf(x[i]) > largest) largest = fabsf(x[i]);
+        finite += x[i] * 0.0f;
+    }
+    float factor = lm_paged_code_factor(largest, finite == 0.0f, &scale);
+    for (int64_t i = 0; i < n; i++) codes[i] = factor == 0.0f ? 0 : (int8_t)rintf(x[i] * factor);
+    return scale;
+}
+
+/* A head's key or value into its place: element i goes `i * stride` elements on. */
+static void write_vector(const lm_tensor *cache, int64_t at, int64_t stride, const float *x,
+                         int64_t dim, float *scale) {
+    char packed[LM_MAX_HEAD_DIM * sizeof(float)];
+    size_t bytes = lm_dtype_bytes(cache->dtype, 1);
+    if (scale)
+        *scale = make_codes(x, (int8_t *)packed, dim);
+    else
+        lm_dtype_get(cache->dtype)->pack(x, packed, dim);
+    for (int64_t i = 0; i < dim; i++)
+        memcpy((char *)lm_at(cache, at + i * stride), packed + (size_t)i * bytes, bytes);
+}
+
+static void write_head(const lm_node *node, int64_t row, int64_t slot, int64_t kv_head) {
+    const lm_tensor *k = node->out[0], *v = node->out[1];
+    int64_t dim = lm_paged_head_dim(k), tokens = lm_paged_tokens(k), token = slot % tokens;
+    int64_t at = lm_paged_at(k, slot / tokens, kv_head),
+            scale_at = lm_paged_scale_at(k, slot / tokens, kv_head) + token,
+            from = (row * lm_paged_n_heads(k) + kv_head) * dim;
+    bool scaled = node->in[5] != NULL;
+    write_vector(k, at + token, tokens, lm_f32(node->in[0]) + from, dim,
+                 scaled ? lm_f32(node->out[2]) + scale_at : NULL);
+    write_vector(v, at + token * dim, 1, lm_f32(node->in[1]) + from, dim,
+                 scaled ? lm_f32(node->out[3]) + scale_at : NULL);
 }
 
 static void reference(const lm_kernel_args *args) {
     const lm_node *node = args->node;
     const int32_t *slots = lm_i32(node->in[4]);
-    int64_t width = node->in[0]->shape[1];
+    int64_t n_heads = lm_paged_n_heads(node->out[0]),
+            n_slots = node->out[0]->shape[0] * lm_paged_tokens(node->out[0]);
     lm_range rows = lm_share(args, lm_rows_now(args, node->in[0]));
     for (int64_t r = rows.begin; r < rows.end; r++) {
         if (slots[r] < 0) continue;
-        LM_ASSERT(slots[r] < node->in[2]->shape[0]);
-        for (int i = 0; i < 2; i++) {
-            const lm_tensor *cache = node->out[i];
-            void *slot = (void *)lm_at(cache, slots[r] * width);
-            lm_dtype_get(cache->dtype)->pack(lm_f32(node->in[i]) + r * width, slot, width);
-        }
+        LM_ASSERT(slots[r] < n_slots);
+        for (int64_t h = 0; h < n_heads; h++) write_head(node, r, slots[r], h);
     }
 }
 
 static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
+    const lm_tensor *k = node->in[2];
     int64_t n_elems = lm_elems_now(node->in[0], extents);
     out->flops = 0;
-    out->bytes = 2 * lm_bytes_now(node->in[0], extents) + lm_bytes_now(node->in[4], extents) +
-                 (int64_t)lm_dtype_bytes(node->in[2]->dtype, n_elems) +
-                 (int64_t)lm_dtype_bytes(node->in[3]->dtype, n_elems);
+    out->bytes =
+        2 * (lm_bytes_now(node->in[0], extents) + (int64_t)lm_dtype_bytes(k->dtype, n_elems)) +
+        lm_bytes_now(node->in[4], extents);
+    if (node->in[5]) out->bytes += 2 * (int64_t)sizeof(float) * n_elems / lm_paged_head_dim(k);
 }
 
 extern const lm_op lm_op_kv_write;
 const lm_op lm_op_kv_write = {
     .name = "kv_write",
     .min_inputs = 5,
-    .max_inputs = 5,
-    .n_outputs = 2,
+    .max_inputs = 7,
+    .n_outputs = 4,
     .shape = shape,
     .reference = reference,
     .cost = cost,

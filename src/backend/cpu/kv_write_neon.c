@@ -1,0 +1,2 @@
+/* kv_write.inc on NEON. */
+#include "backend/cpu/kv_write.inc"

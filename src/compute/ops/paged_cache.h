@@ -1,0 +1,49 @@
+/* The paged cache of keys and values as KV_WRITE and ATTENTION_PAGED see it.
+ *
+ * k_cache   [n_blocks, Hkv, D, T]   T tokens of a block side by side: a vector of positions for each dimension
+ * v_cache   [n_blocks, Hkv, T, D]
+ * k_scale, v_scale  [n_blocks, Hkv, T] f32, only where the caches are i8: what a token's codes are multiplied with
+ * A slot is block * T + token. f32, bf16 and f16 caches hold the numbers themselves, rounded.
+ */
+#ifndef LM_COMPUTE_OPS_PAGED_CACHE_H
+#define LM_COMPUTE_OPS_PAGED_CACHE_H
+
+#include "compute/ops/rules.h"
+
+/* Whether these four tensors (scales NULL or both there) make one cache for n_kv_heads heads of head_dim. */
+bool lm_paged_cache_ok(const lm_tensor *k, const lm_tensor *v, const lm_tensor *k_scale,
+                       const lm_tensor *v_scale);
+
+static inline int64_t lm_paged_n_heads(const lm_tensor *k_cache) {
+    return k_cache->shape[1];
+}
+
+static inline int64_t lm_paged_head_dim(const lm_tensor *k_cache) {
+    return k_cache->shape[2];
+}
+
+static inline int64_t lm_paged_tokens(const lm_tensor *k_cache) {
+    return k_cache->shape[3];
+}
+
+/* Where the keys [D][T] (and values [T][D]) of a head of a block begin, in elements. */
+static inline int64_t lm_paged_at(const lm_tensor *k_cache, int64_t block, int64_t kv_head) {
+    return (block * k_cache->shape[1] + kv_head) * k_cache->shape[2] * k_cache->shape[3];
+}
+
+/* Where their scales [T] begin. */
+static inline int64_t lm_paged_scale_at(const lm_tensor *k_cache, int64_t block, int64_t kv_head) {
+    return (block * k_cache->shape[1] + kv_head) * k_cache->shape[3];
+}
+
+/* The i8 codes of a vector are x[i] * factor rounded to even, with factor = 127 / largest magnitude; its scale is
+ * largest / 127. The factor is 0, and all codes are, where the largest is next to nothing, and where one number is not
+ * finite: the scale is then NaN, so that nothing wrong comes back. */
+static inline float lm_paged_code_factor(float largest, bool finite, float *out_scale) {
+    const float least = 0x1p-118f; /* 127 / least is finite */
+    bool has_codes = finite && largest >= least;
+    *out_scale = has_codes ? largest / 127.0f : finite ? 0.0f : NAN;
+    return has_codes ? 127.0f / largest : 0.0f;
+}
+
+#endif
