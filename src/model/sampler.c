@@ -133,21 +133,18 @@ static void apply_penalties(const lm_sampler *s, float *logits) {
 
 /* --- Stages 3 to 7: from logits to a token. */
 
-/* The largest logit's token, the lowest id among equals; -1 when all are NaN or minus infinity. */
+/* The largest logit's token, the lowest id among equals. */
 static int32_t find_largest(const float *logits, int64_t n) {
-    int32_t best = -1;
-    for (int64_t i = 0; i < n; i++) {
-        if (logits[i] > (best < 0 ? -INFINITY : logits[best])) best = i;
+    int32_t best = 0;
+    for (int64_t i = 1; i < n; i++) {
+        if (logits[i] > logits[best]) best = i;
     }
     return best;
 }
 
-/* Logits become likelihoods relative to the largest: 1 for it, 0 for NaN. */
+/* Logits become likelihoods relative to the largest: 1 for it. */
 static void to_likelihoods(float *logits, int64_t n, float largest, float temperature) {
-    for (int64_t i = 0; i < n; i++) {
-        float p = lm_exp((logits[i] - largest) / temperature);
-        logits[i] = p == p ? p : 0;
-    }
+    for (int64_t i = 0; i < n; i++) logits[i] = lm_exp((logits[i] - largest) / temperature);
 }
 
 static double sum_of(const float *p, int64_t n) {
@@ -182,10 +179,7 @@ static int32_t draw(lm_rng *rng, const float *p, int64_t n) {
 
 static double log_sum_exp(const float *logits, int64_t n, float largest) {
     double sum = 0;
-    for (int64_t i = 0; i < n; i++) {
-        float p = lm_exp(logits[i] - largest);
-        if (p == p) sum += p;
-    }
+    for (int64_t i = 0; i < n; i++) sum += lm_exp(logits[i] - largest);
     return largest + log(sum);
 }
 
@@ -193,7 +187,6 @@ static double log_sum_exp(const float *logits, int64_t n, float largest) {
 static void find_top(const float *logits, int64_t n, int n_top, lm_sample *out) {
     out->n_top = 0;
     for (int64_t i = 0; i < n; i++) {
-        if (!(logits[i] > -INFINITY)) continue;
         if (out->n_top == n_top && !(logits[i] > out->top[n_top - 1].logprob)) continue;
         int at = out->n_top < n_top ? out->n_top++ : n_top - 1;
         for (; at > 0 && logits[i] > out->top[at - 1].logprob; at--)
@@ -204,22 +197,38 @@ static void find_top(const float *logits, int64_t n, int n_top, lm_sample *out) 
 
 static void report_logprobs(const lm_sampler *s, lm_sample *out) {
     int32_t best = find_largest(s->raw, s->n_vocab);
-    double norm = best < 0 ? 0 : log_sum_exp(s->raw, s->n_vocab, s->raw[best]);
+    double norm = log_sum_exp(s->raw, s->n_vocab, s->raw[best]);
     out->logprob = s->raw[out->token] - norm;
     if (s->options.n_top_logprobs > 0) find_top(s->raw, s->n_vocab, s->options.n_top_logprobs, out);
     for (int i = 0; i < out->n_top; i++) out->top[i].logprob -= norm;
 }
 
+/* Looks at exponents, so that the loop has no branch. */
+static bool all_finite(const float *logits, int64_t n) {
+    enum { EXPONENT = 0x7f800000 };
+    uint32_t n_broken = 0;
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &logits[i], sizeof bits);
+        n_broken += (bits & EXPONENT) == EXPONENT;
+    }
+    return n_broken == 0;
+}
+
+static LM_COLD loam_status refuse_logits(loam_error *err) {
+    lm_error_set(err, LOAM_CORRUPT,
+                 "the model's logits are not finite numbers: its weights are broken");
+    return lm_error_hint(err, LOAM_CORRUPT, "loam show --check names the tensor");
+}
+
 loam_status lm_sampler_sample(lm_sampler *s, float *logits, lm_sample *out, loam_error *err) {
     const lm_sampler_options *o = &s->options;
+    if (!all_finite(logits, s->n_vocab)) return refuse_logits(err);
     if (s->raw) memcpy(s->raw, logits, s->n_vocab * sizeof *logits);
     apply_biases(s, logits);
     if (s->history) apply_penalties(s, logits);
 
     int32_t token = find_largest(logits, s->n_vocab);
-    if (token < 0 || logits[token] == INFINITY)
-        return lm_error_set(err, LOAM_CORRUPT,
-                            "the model's logits are not finite numbers: its weights are broken");
     if (o->temperature > 0 && o->top_k != 1) {
         to_likelihoods(logits, s->n_vocab, logits[token], o->temperature);
         apply_cuts(o, logits, s->n_vocab);

@@ -71,8 +71,8 @@ void lm_sampler_free(lm_sampler *sampler);
 /* Tokens of the prompt, for the repetition penalty. */
 void lm_sampler_accept_prompt(lm_sampler *sampler, const int32_t *tokens, int64_t n_tokens);
 
-/* Chooses and remembers a token. logits [n_vocab] are overwritten. NaN logits are never chosen; LOAM_CORRUPT when
- * none is left (the model's weights are broken). */
+/* Chooses and remembers a token. logits [n_vocab] are overwritten. LOAM_CORRUPT when one of them is NaN or
+ * infinite: the model's weights are broken, and whatever came next would be nonsense. */
 loam_status lm_sampler_sample(lm_sampler *sampler, float *logits, lm_sample *out,
                               loam_error *err) LM_MUST_USE;
 
