@@ -5,13 +5,14 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "net/event_stream.h"
 #include "net/http_fetch.h"
 
 enum { EVENT_MAX_BYTES = 1 << 20, URL_BYTES = 1024 };
 
 typedef struct reading {
     const lm_chat_stream *stream;
-    lm_buf pending;     /* of an event that is not whole yet */
+    lm_event_stream events;
     loam_error failure; /* told inside the stream */
 } reading;
 
@@ -32,32 +33,17 @@ static bool take_chunk(reading *r, const json_t *chunk) {
     return !piece.len || r->stream->on_text(piece, r->stream->arg);
 }
 
-/* One event's text: "data: {...}". */
-static bool take_event(reading *r, lm_str event) {
-    static const lm_str prefix = {"data: ", 6};
+static bool take_event(lm_str data, void *arg) {
     json_t *chunk = NULL;
-    if (!lm_str_starts(event, prefix)) return true;
-    lm_str data = {event.ptr + prefix.len, event.len - prefix.len};
     if (lm_json_parse(data, "event", &chunk, NULL) != LOAM_OK) return true; /* "[DONE]" */
-    bool more = take_chunk(r, chunk);
+    bool more = take_chunk(arg, chunk);
     json_decref(chunk);
     return more;
 }
 
 static bool on_body(lm_str bytes, void *arg) {
     reading *r = arg;
-    bool more = r->stream->go_on(r->stream->arg);
-    lm_buf_append(&r->pending, bytes.ptr, bytes.len);
-    size_t done = 0;
-    const char *end;
-    while (more && (end = memmem(r->pending.ptr + done, r->pending.len - done, "\n\n", 2))) {
-        more =
-            take_event(r, (lm_str){r->pending.ptr + done, (size_t)(end - r->pending.ptr) - done});
-        done = (size_t)(end - r->pending.ptr) + 2;
-    }
-    memmove(r->pending.ptr, r->pending.ptr + done, r->pending.len - done);
-    r->pending.len -= done;
-    return more && r->pending.status == LOAM_OK;
+    return r->stream->go_on(r->stream->arg) && lm_event_stream_push(&r->events, bytes);
 }
 
 static loam_status refusal(lm_str answer, int http_status, loam_error *err) {
@@ -75,7 +61,7 @@ loam_status lm_chat_stream_run(const lm_chat_stream *stream, loam_error *err) {
     lm_buf answer;
     if (!body) return lm_error_no_memory(err, 1);
     reading r = {.stream = stream};
-    lm_buf_init(&r.pending, EVENT_MAX_BYTES);
+    lm_event_stream_init(&r.events, EVENT_MAX_BYTES, take_event, &r);
     snprintf(url, sizeof url, "%s%s", stream->url, stream->path);
     lm_http_fetch_options options = {.method = "POST",
                                      .url = url,
@@ -91,7 +77,7 @@ loam_status lm_chat_stream_run(const lm_chat_stream *stream, loam_error *err) {
         status = refusal(lm_buf_view(&answer), http_status, err);
     }
     lm_buf_deinit(&answer);
-    lm_buf_deinit(&r.pending);
+    lm_event_stream_deinit(&r.events);
     free(body);
     return status;
 }

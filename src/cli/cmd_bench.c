@@ -3,7 +3,7 @@
 
 static const lm_command *const subcommands[] = {
     &lm_bench_machine_command, &lm_bench_ops_command, &lm_bench_gemm_command,
-    &lm_bench_model_command, &lm_bench_train_command, &lm_bench_gateway_command, NULL};
+    &lm_bench_model_command, &lm_bench_train_command, &lm_bench_serve_command, &lm_bench_gateway_command, NULL};
 
 const lm_command lm_cmd_bench = {
     .name = "bench",

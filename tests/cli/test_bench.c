@@ -197,11 +197,30 @@ static void test_profile(void **state) {
     lm_free(dir);
 }
 
+static void test_serve(void **state) {
+    const char *data = test_data_dir();
+    if (!data) {
+        print_message("LOAM_TEST_DATA is not set: no stories260K\n");
+        skip();
+    }
+    char *args = lm_asprintf("serve %s/models/stories260K -c 1,2 -n 3 --prompt-tokens 8 "
+                             "--max-prompt-tokens 12 --answer-tokens 4 -t 1 --json",
+                             data);
+    result r = bench(args);
+    assert_int_equal(r.code, 0);
+    assert_int_equal(check_rows(r.text, "tok_per_s", false), 2);
+    assert_non_null(strstr(r.text, "\"requests\":3,\"failed\":0.0,"));
+    assert_int_equal(bench("serve /nonexistent").code, 1);
+    assert_int_equal(bench("serve http://127.0.0.1:1").code, 1);
+    lm_free(args);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_machine),  cmocka_unit_test(test_gemm),
         cmocka_unit_test(test_model),    cmocka_unit_test(test_csv),
         cmocka_unit_test(test_baseline), cmocka_unit_test(test_profile),
+        cmocka_unit_test(test_serve),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
