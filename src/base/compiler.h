@@ -8,6 +8,7 @@
 #define LM_ALIGNED(n) __attribute__((aligned(n)))
 #define LM_COLD __attribute__((cold, noinline))
 #define LM_UNUSED __attribute__((unused))
+#define LM_ALWAYS_INLINE inline __attribute__((always_inline))
 #define LM_LIKELY(x) __builtin_expect(!!(x), 1)
 #define LM_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define LM_COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))

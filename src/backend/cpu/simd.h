@@ -12,10 +12,9 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/compiler.h"
 #include "compute/dtype.h"
 #include "compute/numerics.h"
-
-#define LM_ALWAYS_INLINE inline __attribute__((always_inline))
 
 /* Of a function whose constant arguments are the sizes of its loops: compiled once for each of them, with its arrays in
  * registers. With the checks of sanitizers so many copies take the compiler minutes: then it is one function and the sizes

@@ -4,30 +4,33 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/compiler.h"
 #include "compute/quant/quant.h"
 
 enum {
-    LANES = 16,      /* a part is one or two of these */
-    MAX_PART = 32,   /* elements */
+    LANES = 16,    /* a part is one or two of these */
+    MAX_PART = 32, /* elements */
+    SETTLE_ROUNDS = 2,
     ROUNDS = 4,      /* of codes and scales in turn */
     CANDIDATES = 10, /* to either side */
     TOPS = 4,        /* f16 numbers to start from */
     E8M0_LO = -128,  /* powers of two that such a scale has */
-    E8M0_HI = 127,
     MAX_CELLS = 512, /* half steps between a table's lowest and highest value */
 };
 
-static const float SPREAD = 0.04f;
+static const float SPREAD = 0.04f;    /* from one candidate of a scale to the next, of few levels */
+static const float F16_REACH = 1e12f; /* more than such scales have, little enough to be squared */
 
 /* --- Levels: what a code may stand for. */
 
 typedef struct levels {
     int zero;
-    float lo, hi;  /* of value - zero */
-    bool is_table; /* otherwise every whole number from lo to hi */
-    int16_t near
-        [MAX_CELLS];   /* the level nearest to lo + cell / 2 and what follows it by less than 1/2 */
-    uint8_t code[256]; /* of a value */
+    float lo, hi;            /* of value - zero */
+    bool is_table;           /* otherwise every whole number from lo to hi */
+    float spread;            /* of candidates for a scale, relative, from one to the next */
+    bool both_signs;         /* so few that it matters which end the largest element takes */
+    int16_t near[MAX_CELLS]; /* the level nearest to what lies between lo + cell / 2 and the next */
+    uint8_t code[256];       /* of a value */
 } levels;
 
 static void table_levels(levels *l, const uint8_t *values) {
@@ -52,6 +55,8 @@ static void levels_init(levels *l, const lm_quant_info *quant) {
     int n_codes = 1 << quant->bits;
     l->zero = quant->zero;
     l->is_table = quant->values != NULL;
+    l->both_signs = quant->bits <= 4;
+    l->spread = SPREAD / (quant->bits < 4 ? 1.0f : (float)(n_codes / 16));
     l->lo = (float)-quant->zero;
     l->hi = (float)(n_codes - 1 - quant->zero);
     if (l->is_table) {
@@ -64,9 +69,10 @@ static void levels_init(levels *l, const lm_quant_info *quant) {
 /* --- A part: elements that share a scale. */
 
 typedef struct part {
-    int n; /* 16 or 32 */
-    float x[MAX_PART], w[MAX_PART];
-    float max; /* largest magnitude */
+    int n;                                        /* 16 or 32 */
+    float x[MAX_PART], w[MAX_PART], wx[MAX_PART]; /* elements, weights, products */
+    float low, high;                              /* of the elements */
+    float sum_w, sum_wx;
 } part;
 
 /* How a part is dequantized: x = scale * q - min. */
@@ -75,7 +81,7 @@ typedef struct fit {
 } fit;
 
 /* The levels nearest to (x + min) / scale. */
-static void assign(const levels *l, const part *p, fit f, float *q) {
+static LM_ALWAYS_INLINE void assign(const levels *l, const part *p, fit f, float *q) {
     const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to a whole number */
     float inverse = f.scale != 0.0f ? 1.0f / f.scale : 0.0f;
     if (!(fabsf(inverse) <= FLT_MAX)) inverse = 0.0f;
@@ -83,25 +89,20 @@ static void assign(const levels *l, const part *p, fit f, float *q) {
         for (int j = 0; j < LANES; j++) {
             float t = (p->x[at + j] + f.min) * inverse;
             t = t < l->lo ? l->lo : t;
-            q[at + j] = t > l->hi ? l->hi : t;
+            t = t > l->hi ? l->hi : t;
+            q[at + j] = l->is_table ? t : (t + magic) - magic;
         }
-    if (l->is_table) {
-        for (int i = 0; i < p->n; i++) q[i] = l->near[(int)(2.0f * (q[i] - l->lo))];
-        return;
-    }
-    for (int at = 0; at < p->n; at += LANES)
-        for (int j = 0; j < LANES; j++) q[at + j] = (q[at + j] + magic) - magic;
+    for (int i = 0; l->is_table && i < p->n; i++) q[i] = l->near[(int)(2.0f * (q[i] - l->lo))];
 }
 
-static float fold(const float lanes[LANES]) {
-    float sums[LANES];
-    memcpy(sums, lanes, sizeof sums);
-    for (int width = LANES / 2; width > 0; width /= 2)
-        for (int j = 0; j < width; j++) sums[j] += sums[j + width];
-    return sums[0];
+static LM_ALWAYS_INLINE float fold(const float lanes[LANES]) {
+    float sums[LANES / 2];
+    for (int j = 0; j < LANES / 2; j++) sums[j] = lanes[j] + lanes[j + LANES / 2];
+    for (int j = 0; j < LANES / 4; j++) sums[j] += sums[j + LANES / 4];
+    return (sums[0] + sums[2]) + (sums[1] + sums[3]);
 }
 
-static float error_of(const part *p, fit f, const float *q) {
+static LM_ALWAYS_INLINE float error_of(const part *p, fit f, const float *q) {
     float lanes[LANES] = {0};
     for (int at = 0; at < p->n; at += LANES)
         for (int j = 0; j < LANES; j++) {
@@ -113,106 +114,97 @@ static float error_of(const part *p, fit f, const float *q) {
 
 /* Weighted sums over a part's elements. */
 typedef struct sums {
-    float w, q, qq, x, xq;
+    float q, qq, xq;
 } sums;
 
-static sums sums_of(const part *p, const float *q) {
-    float w[LANES] = {0}, wq[LANES] = {0}, wqq[LANES] = {0}, wx[LANES] = {0}, wxq[LANES] = {0};
+static LM_ALWAYS_INLINE sums sums_of(const part *p, const float *q) {
+    float wq[LANES] = {0}, wqq[LANES] = {0}, wxq[LANES] = {0};
     for (int at = 0; at < p->n; at += LANES)
         for (int j = 0; j < LANES; j++) {
-            float weight = p->w[at + j], x = p->x[at + j], level = q[at + j];
-            w[j] += weight;
-            wq[j] += weight * level;
-            wqq[j] += weight * level * level;
-            wx[j] += weight * x;
-            wxq[j] += weight * x * level;
+            float level = q[at + j], weighted = p->w[at + j] * level;
+            wq[j] += weighted;
+            wqq[j] += weighted * level;
+            wxq[j] += p->wx[at + j] * level;
         }
-    return (sums){fold(w), fold(wq), fold(wqq), fold(wx), fold(wxq)};
-}
-
-/* The scale with the least error for these levels, the min being given. */
-static float best_scale(const sums *s, float min, float fallback) {
-    return s->qq > 0.0f ? (s->xq + min * s->q) / s->qq : fallback;
-}
-
-/* Scale and min with the least error for these levels; min at least 0 unless it is free. */
-static fit best_fit(const sums *s, bool free_min, fit fallback) {
-    double det = (double)s->w * s->qq - (double)s->q * s->q;
-    fit f = fallback;
-    if (det > 0.0) {
-        f.scale = (float)(((double)s->w * s->xq - (double)s->q * s->x) / det);
-        f.min = (float)(((double)s->q * s->xq - (double)s->qq * s->x) / det);
-    }
-    if (free_min || f.min >= 0.0f) return f;
-    return (fit){best_scale(s, 0.0f, fallback.scale), 0.0f};
+    return (sums){fold(wq), fold(wqq), fold(wxq)};
 }
 
 typedef enum mode { SCALE_ONLY, SCALE_MIN, SCALE_FREE_MIN } mode;
 
-/* From a guess, levels and scales in turn until the error stays. Keeps the best in *best, *error. */
-static void improve(const levels *l, const part *p, mode how, fit guess, int rounds, fit *best,
-                    float *error) {
-    float q[MAX_PART], last = FLT_MAX;
-    for (int round = 0; round < rounds; round++) {
-        assign(l, p, guess, q);
-        sums s = sums_of(p, q);
-        if (how == SCALE_ONLY)
-            guess.scale = best_scale(&s, 0.0f, guess.scale);
-        else
-            guess = best_fit(&s, how == SCALE_FREE_MIN, guess);
-        float e = error_of(p, guess, q);
-        if (!(e < last)) return;
-        last = e;
-        if (e < *error) {
-            *error = e;
-            *best = guess;
-        }
+/* What the part's fit may be with least squares for these sums. *gain: how much less than with all levels 0 the
+ * squared error is. */
+static fit best_scale(const sums *s, float fallback, double *gain) {
+    bool solvable = s->qq > 0.0f;
+    *gain = solvable ? (double)s->xq * s->xq / s->qq : 0.0;
+    return (fit){.scale = solvable ? s->xq / s->qq : fallback};
+}
+
+static LM_ALWAYS_INLINE fit best_fit(const part *p, const sums *s, mode how, fit fallback,
+                                     double *gain) {
+    if (how == SCALE_ONLY) return best_scale(s, fallback.scale, gain);
+    double w = p->sum_w, wx = p->sum_wx, det = w * s->qq - (double)s->q * s->q;
+    if (!(det > 0.0)) return best_scale(s, fallback.scale, gain);
+    double scale = (w * s->xq - s->q * wx) / det, min = (s->q * (double)s->xq - s->qq * wx) / det;
+    if (how == SCALE_MIN && min < 0.0) return best_scale(s, fallback.scale, gain);
+    *gain = scale * s->xq - min * wx;
+    return (fit){(float)scale, (float)min};
+}
+
+/* One step from a guess: levels for it, then the fit for those. */
+static LM_ALWAYS_INLINE fit step(const levels *l, const part *p, mode how, fit guess, float *q,
+                                 double *gain) {
+    assign(l, p, guess, q);
+    sums s = sums_of(p, q);
+    return best_fit(p, &s, how, guess, gain);
+}
+
+/* Levels and fit in turn until the error stays. */
+static LM_ALWAYS_INLINE fit improve(const levels *l, const part *p, mode how, fit best) {
+    float q[MAX_PART], least = FLT_MAX;
+    fit f = best;
+    for (int round = 0; round < ROUNDS; round++) {
+        double gain;
+        f = step(l, p, how, f, q, &gain);
+        float error = error_of(p, f, q);
+        if (!(error < least)) break;
+        least = error;
+        best = f;
+    }
+    return best;
+}
+
+/* Tries scales around `reach` / levels, then improves the best of them. */
+static LM_ALWAYS_INLINE void search_scales(const levels *l, const part *p, mode how, float reach,
+                                           float n_levels, float min, fit *best, double *most) {
+    float spread = how == SCALE_ONLY ? l->spread : l->spread / 2.0f, q[MAX_PART];
+    for (int i = -CANDIDATES; i <= CANDIDATES; i++) {
+        double gain;
+        fit guess = {reach / (n_levels * (1.0f + spread * (float)i)), min};
+        fit f = step(l, p, how, guess, q, &gain);
+        if (!(gain > *most)) continue;
+        *most = gain;
+        *best = f;
     }
 }
 
 /* The best fit of a part alone. */
-static fit search_scale(const levels *l, const part *p, float *out_error) {
+static LM_ALWAYS_INLINE fit search_part(const levels *l, const part *p, mode how) {
     fit best = {0};
-    float error = FLT_MAX, q[MAX_PART] = {0};
-    if (p->max == 0.0f) {
-        *out_error = 0.0f;
-        return best;
+    double most = -DBL_MAX;
+    if (how == SCALE_ONLY) {
+        float reach = -p->low > p->high ? p->low : p->high;
+        if (reach == 0.0f) return best;
+        float widest = l->hi > -l->lo ? l->hi : -l->lo;
+        search_scales(l, p, how, -reach, widest, 0.0f, &best, &most);
+        if (l->both_signs) search_scales(l, p, how, reach, widest, 0.0f, &best, &most);
+    } else {
+        float low = p->low, high = p->high;
+        if (how == SCALE_MIN && low > 0.0f) low = 0.0f;
+        best.min = -low;
+        if (!(high > low)) return best;
+        search_scales(l, p, how, high - low, l->hi, -low, &best, &most);
     }
-    error = error_of(p, best, q);
-    float widest = l->hi > -l->lo ? l->hi : -l->lo;
-    for (int sign = 1; sign >= -1; sign -= 2) {
-        for (int step = -CANDIDATES; step <= CANDIDATES; step++) {
-            float target =
-                widest * (1.0f + SPREAD * (float)step / (widest < 8.0f ? 1.0f : widest / 8.0f));
-            fit guess = {.scale = (float)sign * p->max / target};
-            improve(l, p, SCALE_ONLY, guess, 2, &best, &error);
-        }
-    }
-    improve(l, p, SCALE_ONLY, best, ROUNDS, &best, &error);
-    *out_error = error;
-    return best;
-}
-
-static fit search_min(const levels *l, const part *p, bool free_min, float *out_error) {
-    float low = p->x[0], high = p->x[0], error = FLT_MAX;
-    for (int i = 1; i < p->n; i++) {
-        low = p->x[i] < low ? p->x[i] : low;
-        high = p->x[i] > high ? p->x[i] : high;
-    }
-    mode how = free_min ? SCALE_FREE_MIN : SCALE_MIN;
-    if (!free_min && low > 0.0f) low = 0.0f;
-    if (!free_min && high < 0.0f) high = 0.0f;
-    fit best = {.min = -low};
-    float q[MAX_PART] = {0};
-    error = error_of(p, best, q);
-    for (int step = -CANDIDATES; step <= CANDIDATES && high > low; step++) {
-        float target = l->hi * (1.0f + SPREAD * (float)step / (l->hi < 8.0f ? 1.0f : l->hi / 8.0f));
-        fit guess = {.scale = (high - low) / target, .min = -low};
-        improve(l, p, how, guess, 2, &best, &error);
-    }
-    improve(l, p, how, best, ROUNDS, &best, &error);
-    *out_error = error;
-    return best;
+    return improve(l, p, how, best);
 }
 
 /* --- A block: parts under common f16 numbers. */
@@ -324,9 +316,9 @@ static void refit(const block *b, choice *c) {
         double scale = c->scale[s], min = c->min[s];
         qq += scale * scale * t.qq;
         qm += scale * min * t.q;
-        mm += min * min * t.w;
+        mm += min * min * b->parts[s].sum_w;
         xq += scale * t.xq;
-        xm += min * t.x;
+        xm += min * b->parts[s].sum_wx;
     }
     double det = qq * mm - qm * qm;
     if (lm_quant_has_min(b->quant) && det > 1e-9 * qq * mm) {
@@ -341,19 +333,25 @@ static void keep_better(choice *best, const choice *trial) {
     if (trial->error < best->error) *best = *trial;
 }
 
-/* From f16 numbers on: whole numbers, and both in turn. */
-static void settle(const block *b, float d, float dmin, choice *best) {
+/* Takes f16 numbers with the whole numbers next to the parts' ideals if that is better. */
+static void consider(const block *b, float d, float dmin, choice *best) {
     choice c = {.d = through_f16(d), .dmin = through_f16(dmin)};
     round_parts(b, &c);
     judge(b, &c);
-    for (int round = 0; round < ROUNDS; round++) {
-        float before = c.error;
+    keep_better(best, &c);
+}
+
+/* Whole numbers and f16 numbers in turn until the error stays. */
+static void settle(const block *b, choice *best) {
+    choice c = *best;
+    for (int round = 0; round < SETTLE_ROUNDS; round++) {
+        float before = best->error;
         if (is_split(b)) step_parts(b, &c);
         keep_better(best, &c);
         refit(b, &c);
         judge(b, &c);
         keep_better(best, &c);
-        if (!(c.error < before)) return;
+        if (!(best->error < before)) return;
     }
 }
 
@@ -374,27 +372,32 @@ static choice search_split(const block *b) {
     float min_top = quant->sub_min_hi ? (float)quant->sub_min_hi : 1.0f;
     for (int less = 0; less < TOPS; less++) {
         float shrink = 1.0f - 0.04f * (float)less;
-        settle(b, most.scale / ((float)quant->sub_scale_hi * shrink), most.min / (min_top * shrink),
-               &best);
+        consider(b, most.scale / ((float)quant->sub_scale_hi * shrink),
+                 most.min / (min_top * shrink), &best);
         if (quant->sub_scale_lo < 0)
-            settle(b, most.scale / ((float)quant->sub_scale_lo * shrink), 0.0f, &best);
+            consider(b, most.scale / ((float)quant->sub_scale_lo * shrink), 0.0f, &best);
     }
+    settle(b, &best);
     return best;
 }
 
 static choice search_whole(const block *b) {
     choice best = {.error = FLT_MAX};
-    settle(b, b->ideal[0].scale, b->ideal[0].min, &best);
+    consider(b, b->ideal[0].scale, b->ideal[0].min, &best);
+    settle(b, &best);
     return best;
 }
 
 /* Powers of two around the one that reaches the largest magnitude. `exponent`: of the block's unit. */
 static choice search_power(const block *b, int exponent) {
     choice best = {.error = FLT_MAX};
-    int top = b->parts[0].max > 0.0f ? ilogbf(b->parts[0].max / b->levels->hi) : 0;
+    const part *p = &b->parts[0];
+    float reach = -p->low > p->high ? -p->low : p->high;
+    int top = reach > 0.0f ? ilogbf(reach / b->levels->hi) : 0;
+    int highest = FLT_MAX_EXP - 1 - ilogbf(b->levels->hi); /* whose largest level is finite */
     for (int step = -1; step <= 2; step++) {
         int power = top + step + exponent;
-        power = (power < E8M0_LO ? E8M0_LO : power > E8M0_HI ? E8M0_HI : power) - exponent;
+        power = (power < E8M0_LO ? E8M0_LO : power > highest ? highest : power) - exponent;
         choice c = {.d = ldexpf(1.0f, power), .scale = {1}, .min = {0}};
         judge(b, &c);
         keep_better(&best, &c);
@@ -408,8 +411,7 @@ static bool is_power(const block *b) {
     return b->quant->scales == LM_SCALES_E8M0;
 }
 
-static float sane(float x) {
-    const float reach = 1e12f; /* more than f16 scales have, little enough to be squared */
+static float sane(float x, float reach) {
     return x != x ? 0.0f : x > reach ? reach : x < -reach ? -reach : x;
 }
 
@@ -422,24 +424,27 @@ static void load(block *b, const float *x, const float *importance, int *out_exp
         if (importance && importance[i] > most) most = importance[i];
     }
     *out_exponent = is_power(b) && max > 0.0f ? ilogbf(max < FLT_MAX ? max : FLT_MAX) : 0;
-    for (int i = 0; i < n; i++) {
-        part *p = &b->parts[i / b->quant->sub_elems];
-        int at = i % b->quant->sub_elems;
-        if (at == 0) p->max = 0.0f;
-        p->x[at] = sane(is_power(b) ? ldexpf(x[i], -*out_exponent) : x[i]);
-        p->w[at] = most > 0.0f ? importance[i] / most : 1.0f;
-        if (fabsf(p->x[at]) > p->max) p->max = fabsf(p->x[at]);
+    for (int s = 0; s < b->n_parts; s++) {
+        part *p = &b->parts[s];
+        p->sum_w = p->sum_wx = 0.0f;
+        for (int i = 0; i < p->n; i++) {
+            int at = s * p->n + i;
+            p->x[i] =
+                is_power(b) ? ldexpf(sane(x[at], FLT_MAX), -*out_exponent) : sane(x[at], F16_REACH);
+            p->w[i] = most > 0.0f ? importance[at] / most : 1.0f;
+            p->wx[i] = p->w[i] * p->x[i];
+            p->sum_w += p->w[i];
+            p->sum_wx += p->wx[i];
+            p->low = i == 0 || p->x[i] < p->low ? p->x[i] : p->low;
+            p->high = i == 0 || p->x[i] > p->high ? p->x[i] : p->high;
+        }
     }
 }
 
 static choice search(block *b, int exponent) {
     if (is_power(b)) return search_power(b, exponent);
-    for (int s = 0; s < b->n_parts; s++) {
-        float error;
-        b->ideal[s] = lm_quant_has_min(b->quant)
-                          ? search_min(b->levels, &b->parts[s], !is_split(b), &error)
-                          : search_scale(b->levels, &b->parts[s], &error);
-    }
+    mode how = !lm_quant_has_min(b->quant) ? SCALE_ONLY : is_split(b) ? SCALE_MIN : SCALE_FREE_MIN;
+    for (int s = 0; s < b->n_parts; s++) b->ideal[s] = search_part(b->levels, &b->parts[s], how);
     return is_split(b) ? search_split(b) : search_whole(b);
 }
 
