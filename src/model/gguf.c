@@ -48,7 +48,7 @@ uint32_t lm_gguf_type_of_dtype(lm_dtype dtype) {
     size_t i = 0;
     while (!ggml_types[i].type.is_loadable || ggml_types[i].type.dtype != dtype) {
         i++;
-        LM_ASSERT(i < LM_COUNT_OF(ggml_types)); /* every dtype has a row */
+        LM_ASSERT(i < LM_COUNT_OF(ggml_types)); /* every dtype of weights has a row */
     }
     return ggml_types[i].number;
 }

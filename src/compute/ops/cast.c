@@ -9,7 +9,7 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
     const lm_tensor *x = node->in[0];
     lm_dtype to = node->attrs.dtype;
     bool one_is_f32 = x->dtype == LM_F32 || to == LM_F32;
-    if (!one_is_f32 || x->dtype == LM_I32 || to == LM_I32 || x->layout != LM_LAYOUT_ROWS)
+    if (!one_is_f32 || !lm_is_weight(x->dtype) || !lm_is_weight(to) || x->layout != LM_LAYOUT_ROWS)
         return lm_op_refuse(node, err, "f32 on one side and a float type on the other");
     lm_out_like(out[0], x, to);
     return LOAM_OK;

@@ -7,7 +7,7 @@
 
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
     const lm_tensor *table = node->in[0], *ids = node->in[1];
-    bool table_ok = table->n_dims == 2 && table->dtype != LM_I32 &&
+    bool table_ok = table->n_dims == 2 && lm_is_weight(table->dtype) &&
                     table->extent == LM_EXTENT_FIXED && table->layout == LM_LAYOUT_ROWS;
     if (!table_ok || !lm_is(ids, LM_I32, 1))
         return lm_op_refuse(node, err, "table [V, D] in row order and ids [R] i32");

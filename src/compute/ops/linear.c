@@ -36,7 +36,7 @@ enum {
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
     const lm_tensor *x = node->in[0], *w = node->in[1], *bias = node->in[2];
     bool x_ok = x->n_dims == 2 && (x->dtype == LM_F32 || x->dtype == LM_BF16);
-    bool w_ok = w->n_dims == 2 && w->dtype != LM_I32 && w->extent == LM_EXTENT_FIXED;
+    bool w_ok = w->n_dims == 2 && lm_is_weight(w->dtype) && w->extent == LM_EXTENT_FIXED;
     if (!x_ok || !w_ok || x->shape[1] != w->shape[1] ||
         (bias && (!lm_is(bias, LM_F32, 1) || bias->shape[0] != w->shape[0])))
         return lm_op_refuse(node, err, "x [R, K] f32|bf16, w [N, K] and, if any, bias [N] f32");

@@ -13,7 +13,7 @@ enum { CHUNK = 256 }; /* columns a thread works on at a time; a multiple of ever
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
     const lm_tensor *dy = node->in[0], *w = node->in[1];
     bool dy_ok = dy->n_dims == 2 && (dy->dtype == LM_F32 || dy->dtype == LM_BF16);
-    bool w_ok = w->n_dims == 2 && w->dtype != LM_I32 && w->layout == LM_LAYOUT_ROWS;
+    bool w_ok = w->n_dims == 2 && lm_is_weight(w->dtype) && w->layout == LM_LAYOUT_ROWS;
     if (!dy_ok || !w_ok || dy->shape[1] != w->shape[0])
         return lm_op_refuse(node, err, "dy [R, N] f32|bf16 and w [N, K] in row order");
     lm_out_rows(out[0], dy, w->shape[1]);

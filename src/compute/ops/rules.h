@@ -10,6 +10,7 @@
 /* Shape rules. */
 bool lm_is(const lm_tensor *tensor, lm_dtype dtype, int n_dims);
 bool lm_is_float(const lm_tensor *tensor); /* f32, bf16 or f16 */
+bool lm_is_weight(lm_dtype dtype);         /* these or a quantization format */
 bool lm_same_rows(const lm_tensor *a,
                   const lm_tensor *b); /* same dimension 0, and the same extent */
 /* Attention's heads: all positive, n_heads a multiple of n_kv_heads, head_dim at most
