@@ -13,7 +13,7 @@ static const lm_arch archs[] = {
 };
 
 /* What a dimension of a parameter is the size of. */
-typedef enum param_dim { DIM_NONE, DIM_VOCAB, DIM_DIM, DIM_Q, DIM_KV, DIM_FFN } param_dim;
+typedef enum param_dim { DIM_NONE, DIM_VOCAB, DIM_DIM, DIM_Q, DIM_KV, DIM_HEAD, DIM_FFN } param_dim;
 
 typedef struct param_row {
     const char *name[2]; /* by lm_naming */
@@ -78,6 +78,7 @@ static int64_t dim_size(const lm_hparams *hp, param_dim dim) {
     case DIM_DIM: return hp->dim;
     case DIM_Q: return hp->n_heads * hp->head_dim;
     case DIM_KV: return hp->n_kv_heads * hp->head_dim;
+    case DIM_HEAD: return hp->head_dim;
     case DIM_FFN: return hp->ffn_dim;
     }
     return 0;

@@ -31,6 +31,7 @@ typedef enum lm_feature {
     LM_FEATURE_QKV_BIAS = 1 << 1,
     LM_FEATURE_OUT_BIAS = 1 << 2, /* on attention's output projection */
     LM_FEATURE_MLP_BIAS = 1 << 3,
+    LM_FEATURE_QK_NORM = 1 << 4, /* RMS norm of every head of q and k before rope */
 } lm_feature;
 
 /* A member of the family. */

@@ -50,13 +50,20 @@ static lm_tensor *turn(const builder *b, lm_tensor *x, int64_t n_heads) {
                        &(lm_op_args){.in = {x, b->in->positions, b->in->inv_freq}, .attrs = attrs});
 }
 
+/* What becomes queries or keys: every head normed where the model does that, then turned. */
+static lm_tensor *placed(const builder *b, lm_tensor *x, lm_param_id norm_weight,
+                         int64_t n_heads) {
+    if (lm_param_in(b->config, norm_weight)) x = norm(b, x, param(b, norm_weight));
+    return turn(b, x, n_heads);
+}
+
 static lm_tensor *attention(const builder *b, lm_tensor *x) {
     x = factor(b, x);
     lm_tensor *q = linear(b, x, LM_PARAM_Q, LM_PARAM_Q_BIAS);
     lm_tensor *k = linear(b, x, LM_PARAM_K, LM_PARAM_K_BIAS);
     lm_tensor *v = linear(b, x, LM_PARAM_V, LM_PARAM_V_BIAS);
-    q = turn(b, q, b->hp->n_heads);
-    k = turn(b, k, b->hp->n_kv_heads);
+    q = placed(b, q, LM_PARAM_Q_NORM, b->hp->n_heads);
+    k = placed(b, k, LM_PARAM_K_NORM, b->hp->n_kv_heads);
     lm_tensor *y = b->in->attend(b->in->ctx, b->graph, b->layer, q, k, v);
     return linear(b, factor(b, y), LM_PARAM_OUT, LM_PARAM_OUT_BIAS);
 }

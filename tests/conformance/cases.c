@@ -16,6 +16,8 @@
 #define IDS(how, n, below) {.dtype = LM_I32, .n_dims = 1, .shape = {n}, .fill = how, .limit = below}
 #define FREQS(n) {.dtype = LM_F32, .n_dims = 1, .shape = {n}, .role = LM_ROLE_WEIGHT, .fill = FILL_POSITIVE}
 
+#define INVERSES(...) {.dtype = LM_F32, .n_dims = 2, .extent = LM_EXTENT_ROWS, .shape = {__VA_ARGS__}, .fill = FILL_POSITIVE}
+
 #define HEADS(q, kv, dim) .n_heads = q, .n_kv_heads = kv, .head_dim = dim
 #define HEADS_TRAINED(q, kv, dim) HEADS(q, kv, dim), .scale = 0.3f
 
@@ -94,13 +96,18 @@ static const op_case cases[] = {
 
     {"rms_norm", LM_OP_RMS_NORM, {ROWS(LM_F32, 7, 69), VECTOR(69)}, {.eps = 1e-5f}, .rows = true},
     {"rms_norm short", LM_OP_RMS_NORM, {ROWS(LM_F32, 3, 5), VECTOR(5)}, {.eps = 1e-5f}, .rows = true},
+    {"rms_norm of heads", LM_OP_RMS_NORM, {ROWS(LM_F32, 7, 3 * 38), VECTOR(38)}, {.eps = 1e-5f}, .rows = true},
+    {"rms_norm gradient of heads", LM_OP_RMS_NORM, {TRAINED(3, 8), TRAINED_VECTOR(4)}, {.eps = 1e-5f}},
     {"rms_norm gradient", LM_OP_RMS_NORM, {TRAINED(3, 6), TRAINED_VECTOR(6)}, {.eps = 1e-5f}},
     {"rms_norm_backward",
      LM_OP_RMS_NORM_BACKWARD,
-     {ROWS(LM_F32, 7, 69), ROWS(LM_F32, 7, 69), VECTOR(69), COLUMN_F32(FILL_POSITIVE, 7), STATE_VECTOR(69)}},
+     {ROWS(LM_F32, 7, 69), ROWS(LM_F32, 7, 69), VECTOR(69), INVERSES(7, 1), STATE_VECTOR(69)}},
     {"rms_norm_backward fresh",
      LM_OP_RMS_NORM_BACKWARD,
-     {ROWS(LM_F32, 7, 48), ROWS(LM_F32, 7, 48), VECTOR(48), COLUMN_F32(FILL_POSITIVE, 7)}},
+     {ROWS(LM_F32, 7, 48), ROWS(LM_F32, 7, 48), VECTOR(48), INVERSES(7, 1)}},
+    {"rms_norm_backward of heads",
+     LM_OP_RMS_NORM_BACKWARD,
+     {ROWS(LM_F32, 7, 3 * 38), ROWS(LM_F32, 7, 3 * 38), VECTOR(38), INVERSES(7, 3), STATE_VECTOR(38)}},
 
     {"rope halves",
      LM_OP_ROPE,

@@ -3,8 +3,8 @@
 
     python3 tests/golden/llama.py          (torch 2.13, transformers 5.23, gguf 0.19, safetensors 0.8)
 
-Two sets of weights: `plain` (grouped-query attention, untied head, heads wider than dim / n_heads) and `biased` (biases
-everywhere, tied head, multi-head). Every case is a <case>.json, to be config.json beside one of them, and for some a GGUF
+Sets of weights: `plain` (grouped-query attention, untied head, heads wider than dim / n_heads), `biased` (biases
+everywhere, tied head, multi-head), `qwen2` (biases on q, k and v) and `qwen3` (norms on q and k). Every case is a <case>.json, to be config.json beside one of them, and for some a GGUF
 file of its own. <case>.logits holds f32 [48, 32]: the logits after each of the tokens (7 i + 3) mod 32.
 rope_tables.inc holds inverse frequencies of real models' settings, from transformers' own functions.
 """
@@ -16,7 +16,7 @@ import gguf
 import numpy as np
 import torch
 from safetensors.numpy import save_file
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 OUT = pathlib.Path(__file__).resolve().parent / "llama"
@@ -26,6 +26,10 @@ BASE = dict(architectures=["LlamaForCausalLM"], model_type="llama", hidden_size=
             rms_norm_eps=1e-5, hidden_act="silu", bos_token_id=1, eos_token_id=2, torch_dtype="float32")
 PLAIN = dict(BASE, num_key_value_heads=2, head_dim=8, tie_word_embeddings=False)
 BIASED = dict(BASE, num_key_value_heads=4, head_dim=4, tie_word_embeddings=True, attention_bias=True, mlp_bias=True)
+QWEN = dict(BASE, num_key_value_heads=2, rope_theta=1000.0, use_sliding_window=False)
+QWEN2 = dict(QWEN, architectures=["Qwen2ForCausalLM"], model_type="qwen2", tie_word_embeddings=False)
+QWEN3 = dict(QWEN, architectures=["Qwen3ForCausalLM"], model_type="qwen3", head_dim=8, tie_word_embeddings=True,
+             attention_bias=False)
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=16)
 YARN = dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=16)
@@ -38,6 +42,8 @@ CASES = {  # name: (weights, configuration); rope in both of its spellings
     "llama3": ("plain", dict(PLAIN, rope_theta=100.0, rope_scaling=LLAMA3)),
     "mistral": ("plain", dict(PLAIN, architectures=["MistralForCausalLM"], model_type="mistral", rope_theta=1000.0,
                               sliding_window=None)),
+    "qwen2": ("qwen2", QWEN2),
+    "qwen3": ("qwen3", QWEN3),
     "yarn": ("plain", dict(PLAIN, rope_parameters=dict(YARN, rope_theta=100.0))),
 }
 TABLES = {  # name: (head_dim, context, configuration's rope_parameters, length of the sequence)
@@ -54,7 +60,7 @@ def tokens():
 
 def random_weights(config, seed):
     torch.manual_seed(seed)
-    model = LlamaForCausalLM(LlamaConfig(**config))
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**config))
     for name, p in model.named_parameters():
         spread = 0.1 if name.endswith("bias") else 1.0 if "embed" in name else 0.35
         p.data = torch.randn_like(p) * spread + (1.0 if "norm" in name else 0.0)
@@ -70,7 +76,8 @@ def interleaved(w, n_heads):
 
 
 GGUF_NAMES = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
-              "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
+              "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm",
+              "self_attn.k_norm": "attn_k_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
               "mlp.down_proj": "ffn_down", "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
 GGUF_TOP = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight",
             "lm_head.weight": "output.weight"}
@@ -85,7 +92,8 @@ def gguf_name(name):
 
 
 def write_gguf(path, c, model, state):
-    w = gguf.GGUFWriter(str(path), "llama")
+    head_dim = c.get("head_dim", c["hidden_size"] // c["num_attention_heads"])
+    w = gguf.GGUFWriter(str(path), c["model_type"])
     rope = model.config.rope_parameters
     kind = rope["rope_type"]
     w.add_context_length(c["max_position_embeddings"])
@@ -94,9 +102,9 @@ def write_gguf(path, c, model, state):
     w.add_feed_forward_length(c["intermediate_size"])
     w.add_head_count(c["num_attention_heads"])
     w.add_head_count_kv(c["num_key_value_heads"])
-    w.add_key_length(c["head_dim"])
-    w.add_value_length(c["head_dim"])
-    w.add_rope_dimension_count(c["head_dim"])
+    w.add_key_length(head_dim)
+    w.add_value_length(head_dim)
+    w.add_rope_dimension_count(head_dim)
     w.add_layer_norm_rms_eps(c["rms_norm_eps"])
     w.add_rope_freq_base(rope["rope_theta"])
     w.add_vocab_size(N_VOCAB)
@@ -105,14 +113,13 @@ def write_gguf(path, c, model, state):
         w.add_rope_scaling_factor(rope["factor"])
         w.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
     if kind == "llama3":  # as divisors of the unscaled frequencies
-        d = c["head_dim"]
-        unscaled = 1.0 / rope["rope_theta"] ** (np.arange(0, d, 2) / d)
+        unscaled = 1.0 / rope["rope_theta"] ** (np.arange(0, head_dim, 2) / head_dim)
         scaled = ROPE_INIT_FUNCTIONS["llama3"](model.config, "cpu")[0].numpy()
         w.add_tensor("rope_freqs.weight", (unscaled / scaled).astype(np.float32))
     for name, value in state.items():
-        if "q_proj" in name:
+        if c["model_type"] == "llama" and "q_proj" in name:
             value = interleaved(value, c["num_attention_heads"])
-        if "k_proj" in name:
+        if c["model_type"] == "llama" and "k_proj" in name:
             value = interleaved(value, c["num_key_value_heads"])
         w.add_tensor(gguf_name(name), np.ascontiguousarray(value))
     w.write_header_to_file()
@@ -153,7 +160,8 @@ def write_tables():
 def main():
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir()
-    states = {"plain": random_weights(PLAIN, 1), "biased": random_weights(BIASED, 2)}
+    states = {"plain": random_weights(PLAIN, 1), "biased": random_weights(BIASED, 2),
+              "qwen2": random_weights(QWEN2, 3), "qwen3": random_weights(QWEN3, 4)}
     for name, state in states.items():
         save_file(state, OUT / f"{name}.safetensors")
     for name, (weights, config) in CASES.items():

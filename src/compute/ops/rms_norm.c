@@ -1,29 +1,29 @@
 /* RMS_NORM: y = x / rms(x) * w        arXiv:1910.07467
- * x        [R, D] f32                                  in
- * w        [D] f32                                     in
- * y        [R, D] f32; may take over x                 out 0
- * inverse  [R] f32, 1 / rms(x[r]), for the gradient    out 1
+ * x        [R, D] f32, D / G groups of G elements                in
+ * w        [G] f32: G = D, or a head's width: each head alone    in
+ * y        [R, D] f32; may take over x                           out 0
+ * inverse  [R, D / G] f32, 1 / rms(group), for the gradient      out 1
  * attrs    eps, added to the mean square
  *
- * Order: the sum of squares as lm_dot(x, x); inverse = 1 / sqrt(sum / D + eps); then
- * y = (x * inverse) * w.
+ * Order: for each group the sum of squares as lm_dot(x, x); inverse = 1 / sqrt(sum / G + eps);
+ * then y = (x * inverse) * w.
  */
 #include "compute/ops/rules.h"
 
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
     const lm_tensor *x = node->in[0], *w = node->in[1];
-    if (!lm_is(x, LM_F32, 2) || !lm_is(w, LM_F32, 1) || w->shape[0] != x->shape[1])
-        return lm_op_refuse(node, err, "x [R, D] f32 and w [D] f32");
+    if (!lm_is(x, LM_F32, 2) || !lm_is(w, LM_F32, 1) || x->shape[1] % w->shape[0])
+        return lm_op_refuse(node, err, "x [R, D] f32 and w [G] f32, D a multiple of G");
     lm_out_like(out[0], x, LM_F32);
-    lm_out_column(out[1], x);
+    lm_out_rows(out[1], x, x->shape[1] / w->shape[0]);
     return LOAM_OK;
 }
 
 static void reference(const lm_kernel_args *args) {
     const lm_node *node = args->node;
-    int64_t dim = node->in[0]->shape[1];
+    int64_t dim = node->in[1]->shape[0];
     const float *w = lm_f32(node->in[1]);
-    lm_range rows = lm_share(args, lm_rows_now(args, node->in[0]));
+    lm_range rows = lm_share(args, lm_elems_now(node->in[0], args->extents) / dim);
     for (int64_t r = rows.begin; r < rows.end; r++) {
         const float *x = lm_f32(node->in[0]) + r * dim;
         float *y = lm_f32(node->out[0]) + r * dim;

@@ -1,14 +1,14 @@
 /* RMS_NORM_BACKWARD: the gradients of RMS_NORM
  * dy       [R, D] f32                              in
  * x        [R, D] f32                              in
- * w        [D] f32                                 in
- * inverse  [R] f32, from RMS_NORM                  in
- * dw       [D] f32 STATE, optional: then from zero in, changed in place (out 1)
+ * w        [G] f32                                 in
+ * inverse  [R, D / G] f32, from RMS_NORM           in
+ * dw       [G] f32 STATE, optional: then from zero in, changed in place (out 1)
  * dx       [R, D] f32                              out 0
  *
- * With s = sum of dy * w * x over the row (as lm_dot of dy * w with x):
- *     dx = inverse * (dy * w - x * (inverse^2 * s / D))
- *     dw += dy * (x * inverse), rows in order
+ * With s = sum of dy * w * x over the group (as lm_dot of dy * w with x):
+ *     dx = inverse * (dy * w - x * (inverse^2 * s / G))
+ *     dw += dy * (x * inverse), groups in order
  */
 #include "compute/ops/rules.h"
 
@@ -18,10 +18,11 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
     bool dw_ok =
         !dw || (lm_is(dw, LM_F32, 1) && dw->role == LM_ROLE_STATE && dw->shape[0] == w->shape[0]);
     if (!lm_is(dy, LM_F32, 2) || !lm_is(x, LM_F32, 2) || !lm_is(w, LM_F32, 1) ||
-        !lm_is(inverse, LM_F32, 1) || !dw_ok || !lm_tensor_same_shape(dy, x) ||
-        w->shape[0] != x->shape[1] || !lm_same_rows(x, inverse))
+        !lm_is(inverse, LM_F32, 2) || !dw_ok || !lm_tensor_same_shape(dy, x) ||
+        x->shape[1] != w->shape[0] * inverse->shape[1] || !lm_same_rows(x, inverse))
         return lm_op_refuse(
-            node, err, "dy and x [R, D], w [D], inverse [R] and, if any, a state dw [D], all f32");
+            node, err,
+            "dy and x [R, D], w [G], inverse [R, D / G] and, if any, a state dw [G], all f32");
     lm_out_like(out[0], x, LM_F32);
     if (dw)
         lm_out_in_place(out[1], dw);
@@ -43,7 +44,7 @@ static void reference(const lm_kernel_args *args) {
     const lm_node *node = args->node;
     const float *dy = lm_f32(node->in[0]), *x = lm_f32(node->in[1]), *inverse = lm_f32(node->in[3]);
     float *dw = lm_f32(node->out[1]);
-    int64_t n_rows = lm_rows_now(args, node->in[1]), dim = node->in[1]->shape[1];
+    int64_t dim = node->in[2]->shape[0], n_rows = lm_elems_now(node->in[1], args->extents) / dim;
     lm_range rows = lm_share(args, n_rows);
     for (int64_t r = rows.begin; r < rows.end; r++)
         row_dx(dy + r * dim, x + r * dim, lm_f32(node->in[2]), inverse[r],
