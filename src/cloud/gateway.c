@@ -93,6 +93,9 @@ void lm_exchange_route(lm_exchange *x) {
     }
     if (status == LOAM_NOT_FOUND) {
         lm_exchange_fail(x, 404, "invalid_request_error", "model_not_found", err.message);
+    } else if (status == LOAM_CONFLICT) {
+        gateway->hooks.wake(gateway->hooks.arg, x->endpoint_id); /* it may be tried again */
+        fail_unavailable(x, err.message);
     } else if (x->n_attempts == LM_GATEWAY_MAX_ATTEMPTS) {
         fail_unavailable(x, "several replicas failed while this request was with them");
     } else if (x->lane->stats.n_waiting >= gateway->max_waiting) {

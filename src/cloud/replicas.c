@@ -11,7 +11,11 @@
 #include "cloud/replicas_internal.h"
 #include "cloud/scale.h"
 
-enum { PERIOD_MS = 100, ARENA_BYTES = 64 << 10 };
+enum {
+    PERIOD_MS = 100,
+    ARENA_BYTES = 64 << 10,
+    TROUBLE_FAILURES = 3, /* so many in a row: requests need not wait for the next */
+};
 
 /* ---- memory ---- */
 
@@ -72,11 +76,12 @@ static bool state_is(const lm_replica *row, const char *state) {
 
 static void note_outcome(lm_replicas *replicas, const lm_replica *row, bool failed) {
     lm_endpoint_memory *memory = memory_of(replicas, row->endpoint_id);
-    if (!memory) return;
+    if (!memory || strcmp(memory->version_id, row->version_id) != 0) return;
     if (failed) {
         memory->next_start_ms =
             lm_clock_epoch_ms() + lm_scale_backoff_ms(row->ready_ms ? 0 : memory->n_failures + 1);
         memory->n_failures = row->ready_ms ? 0 : memory->n_failures + 1;
+        snprintf(memory->failure, sizeof memory->failure, "%s", row->error ? row->error : "ended");
         lm_log(LM_LOG_WARN, "replicas", "%s: %s", row->id, row->error ? row->error : "ended");
     } else if (state_is(row, "ready")) {
         memory->n_failures = 0;
@@ -99,6 +104,23 @@ static loam_status look_after_workers(lm_replicas_look *look, loam_error *err) {
     return LOAM_OK;
 }
 
+/* Another version is not to blame for what the one before did. */
+static loam_status remember_versions(const lm_replicas_look *look, loam_error *err) {
+    for (size_t i = 0; i < look->endpoints.len; i++) {
+        const lm_endpoint *endpoint = lm_list_at(&look->endpoints, i);
+        lm_endpoint_memory *memory = memory_of(look->replicas, endpoint->id);
+        if (!memory) return lm_error_no_memory(err, sizeof *memory);
+        if (strcmp(memory->version_id, endpoint->version_id) == 0) continue;
+        memcpy(memory->version_id, endpoint->version_id, LM_ID_BYTES);
+        memory->n_failures = memory->next_start_ms = 0;
+    }
+    return LOAM_OK;
+}
+
+static bool in_trouble(const lm_endpoint_memory *memory) {
+    return memory->n_failures >= TROUBLE_FAILURES;
+}
+
 /* ---- telling the router ---- */
 
 static loam_status fill_endpoint(const lm_replicas_look *look, const lm_endpoint *row,
@@ -117,6 +139,9 @@ static loam_status fill_endpoint(const lm_replicas_look *look, const lm_endpoint
         snprintf(to->id, sizeof to->id, "%s", replica->id);
         snprintf(to->url, sizeof to->url, "http://127.0.0.1:%d", (int)replica->port);
     }
+    const lm_endpoint_memory *memory = memory_of(look->replicas, row->id);
+    if (memory && in_trouble(memory))
+        snprintf(out->trouble, sizeof out->trouble, "%s", memory->failure);
     return LOAM_OK;
 }
 
@@ -124,6 +149,7 @@ static uint64_t hash_of(const lm_router_endpoint *endpoints, size_t n) {
     uint64_t hash = n;
     for (size_t i = 0; i < n; i++) {
         hash = lm_hash64(endpoints[i].id, sizeof endpoints[i].id, hash);
+        hash = lm_hash64(endpoints[i].trouble, sizeof endpoints[i].trouble, hash);
         hash = lm_hash64(endpoints[i].replicas,
                          endpoints[i].n_replicas * sizeof *endpoints[i].replicas, hash);
     }
@@ -207,6 +233,8 @@ static int64_t wanted_of(const lm_replicas_look *look, const lm_endpoint *endpoi
     (void)lm_router_activity_of(look->replicas->options.router, endpoint->id, &activity);
     if (activity.last_used_ms > memory->last_used_ms) memory->last_used_ms = activity.last_used_ms;
     if (endpoint->created_ms > memory->last_used_ms) memory->last_used_ms = endpoint->created_ms;
+    /* Requests do not wait for an endpoint in trouble, but one of them is reason enough to try again. */
+    if (in_trouble(memory) && activity.last_used_ms > memory->started_ms) activity.n_waiting++;
     lm_scale_input input = {.min_replicas = endpoint->min_replicas,
                             .max_replicas = endpoint->max_replicas,
                             .idle_timeout_ms = endpoint->idle_timeout_ms,
@@ -233,6 +261,7 @@ static loam_status adjust(lm_replicas_look *look, lm_endpoint *endpoint, bool *o
         return lm_store_call(replicas->options.store, delete_endpoint, endpoint, err);
     if (c.n_live < wanted && lm_clock_epoch_ms() >= memory->next_start_ms) {
         *out_again = true;
+        memory->started_ms = lm_clock_epoch_ms();
         return add_replica(look, endpoint, err);
     }
     if (c.n_outdated > 0 && (c.n_ready > 0 || wanted == 0))
@@ -248,6 +277,7 @@ static loam_status look_once(lm_replicas *replicas, bool *out_again, loam_error 
     *out_again = false;
     lm_arena_reset(&replicas->arena);
     LM_TRY(lm_store_call(replicas->options.store, load_look, &look, err));
+    LM_TRY(remember_versions(&look, err));
     LM_TRY(look_after_workers(&look, err));
     for (size_t i = 0; i < look.endpoints.len; i++)
         LM_TRY(adjust(&look, lm_list_at(&look.endpoints, i), out_again, err));

@@ -26,11 +26,14 @@ typedef struct lm_worker {
     double tokens_per_s;
 } lm_worker;
 
-/* Failures of an endpoint's replicas in a row, and its last moment of use. */
+/* Failures in a row of an endpoint's replicas of one version, and its last moment of use. */
 typedef struct lm_endpoint_memory {
     char endpoint_id[LM_ID_BYTES];
+    char version_id[LM_ID_BYTES];
     int64_t n_failures;
+    char failure[LM_ROUTER_TROUBLE_BYTES]; /* how the last of them ended */
     int64_t next_start_ms;
+    int64_t started_ms; /* when the last replica was made */
     int64_t last_used_ms;
 } lm_endpoint_memory;
 

@@ -185,6 +185,9 @@ loam_status lm_router_pick(lm_router *router, const char *endpoint_id, lm_router
         e->activity.n_active++;
         *out = r->known;
         memcpy(tries->ids[tries->n++], r->known.id, LM_ROUTER_ID_BYTES);
+    } else if (e && e->n_replicas == 0 && e->known.trouble[0]) {
+        status = lm_error_set(err, LOAM_CONFLICT, "the workers of model '%s' end at once: %s",
+                              e->known.name, e->known.trouble);
     } else if (e) {
         status = lm_error_set(err, LOAM_UNAVAILABLE,
                               "endpoint '%s' has no replica that answers now", e->known.name);

@@ -16,7 +16,8 @@ enum {
     LM_ROUTER_ID_BYTES = 48, /* of ids, terminator included */
     LM_ROUTER_NAME_BYTES = 128,
     LM_ROUTER_URL_BYTES = 96, /* of a replica's "http://127.0.0.1:4711" */
-    LM_ROUTER_MAX_TRIES = 3,  /* replicas one request may try */
+    LM_ROUTER_TROUBLE_BYTES = 256,
+    LM_ROUTER_MAX_TRIES = 3, /* replicas one request may try */
 };
 
 typedef struct lm_router lm_router;
@@ -34,6 +35,8 @@ typedef struct lm_router_endpoint {
     int64_t created_ms;
     const lm_router_replica *replicas; /* may be none: asleep */
     size_t n_replicas;
+    /* Why waiting for a replica is no use: its workers end as soon as they are started; "": it is. */
+    char trouble[LM_ROUTER_TROUBLE_BYTES];
 } lm_router_endpoint;
 
 /* How an endpoint is used now. */
@@ -63,7 +66,8 @@ typedef struct lm_router_tries {
 } lm_router_tries;
 
 /* Takes the least loaded replica that was not tried, counts the request as active there, and adds it to `tries`.
- * Replicas that failed a moment ago come last. LOAM_UNAVAILABLE: none (left); LOAM_NOT_FOUND: no such endpoint. */
+ * Replicas that failed a moment ago come last. LOAM_UNAVAILABLE: none (left); LOAM_CONFLICT: none, and the endpoint is in
+ * trouble, which the message tells; LOAM_NOT_FOUND: no such endpoint. */
 loam_status lm_router_pick(lm_router *router, const char *endpoint_id, lm_router_tries *tries,
                            lm_router_replica *out, loam_error *err) LM_MUST_USE;
 

@@ -177,6 +177,8 @@ static int teardown(void **state) {
 }
 
 /* One endpoint "m" of project prj_a with replicas at these ports. */
+static const char *g_trouble = ""; /* of an endpoint without replicas */
+
 static void publish(fixture *f, const int *ports, size_t n) {
     lm_router_replica replicas[4] = {0};
     for (size_t i = 0; i < n; i++) {
@@ -185,6 +187,7 @@ static void publish(fixture *f, const int *ports, size_t n) {
     }
     lm_router_endpoint endpoint = {
         .id = "ep_1", .project_id = "prj_a", .name = "m", .replicas = replicas, .n_replicas = n};
+    snprintf(endpoint.trouble, sizeof endpoint.trouble, "%s", n ? "" : g_trouble);
     assert_ok(lm_router_publish(f->router, &endpoint, 1, &err));
     lm_gateway_replicas_changed(f->gateway);
 }
@@ -298,6 +301,31 @@ static void test_wakes_and_holds(void **state) {
     assert_int_equal(g_unreached, 1);
 }
 
+static void *trouble_later(void *arg) {
+    fixture *f = arg;
+    wait_for(&g_wakes, 1);
+    g_trouble = "no such tensor";
+    publish(f, NULL, 0);
+    return NULL;
+}
+
+/* Requests do not wait for workers that end as soon as they are started. */
+static void test_trouble_is_told_at_once(void **state) {
+    fixture *f = *state;
+    pthread_t thread;
+    publish(f, NULL, 0);
+    pthread_create(&thread, NULL, trouble_later, f);
+    for (int i = 0; i < 2; i++) { /* one that waits already, and one that comes later */
+        answer a = ask(f, "key-a", "/v1/completions", "{\"model\":\"m\"}");
+        assert_int_equal(a.status, 503);
+        assert_non_null(strstr(a.text, "end at once: no such tensor"));
+    }
+    pthread_join(thread, NULL);
+    publish(f, (int[]){lm_http_server_port(f->good)}, 1);
+    assert_int_equal(ask(f, "key-a", "/v1/completions", "{\"model\":\"m\"}").status, 200);
+    g_trouble = "";
+}
+
 /* A client that talks to the gateway by hand; returns its socket. */
 static int raw_client(const fixture *f, const char *body, int receive_buffer) {
     int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -359,6 +387,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
         cmocka_unit_test_setup_teardown(test_retries_before_the_first_byte, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wakes_and_holds, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_trouble_is_told_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_vanished_client_cancels, setup, teardown),
         cmocka_unit_test_setup_teardown(test_slow_client_slows_the_replica, setup, teardown),
     };

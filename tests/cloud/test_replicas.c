@@ -161,6 +161,46 @@ static void test_failing_model_backs_off(void **state) {
         ops_number(f, "SELECT COUNT(*) FROM replica WHERE error IS NOT NULL"));
 }
 
+static loam_status set_version(lm_db *db, void *arg, loam_error *err) {
+    return lm_table_update(db, &lm_endpoint_table, arg, err);
+}
+
+/* Three failures in a row are told to the router; the next request is reason for another start, and another version for a
+ * clean slate. */
+static void test_trouble_is_known_until_it_ends(void **state) {
+    ops_fixture *f = begin(state);
+    static const char *const bad_model[] = {"config.json", "{}", "fail", "1", NULL};
+    lm_endpoint endpoint = deploy(f, bad_model, 0, 1, 60000);
+    lm_router_activity known;
+    for (int i = 0; i < 1000 && !lm_router_activity_of(f->router, endpoint.id, &known); i++)
+        lm_clock_sleep_ms(10);
+    lm_router_wait(f->router, endpoint.id, +1);
+    lm_replicas_wake(f->replicas);
+    loam_status status = LOAM_OK;
+    loam_error why = {0};
+    lm_router_replica replica;
+    lm_router_tries tries = {0};
+    for (int i = 0; i < 1000 && status != LOAM_CONFLICT; i++) {
+        lm_clock_sleep_ms(10);
+        status = lm_router_pick(f->router, endpoint.id, &tries, &replica, &why);
+    }
+    assert_int_equal(status, LOAM_CONFLICT);
+    assert_non_null(strstr(why.message, "cannot be served"));
+    lm_router_wait(f->router, endpoint.id, -1);
+    wait_number(f, "SELECT COUNT(*) FROM replica", 4); /* somebody asked: once more */
+
+    ops_add_version(f, "other", good_model, endpoint.version_id);
+    ops_wait_version(f, endpoint.version_id, "ready");
+    ops_call(f, set_version, &endpoint);
+    status = lm_router_pick(f->router, endpoint.id, &tries, &replica, NULL);
+    assert_int_not_equal(status, LOAM_OK);
+    lm_replicas_wake(f->replicas);
+    lm_router_wait(f->router, endpoint.id, +1);
+    replica = pick(f, endpoint.id);
+    lm_router_wait(f->router, endpoint.id, -1);
+    lm_router_release(f->router, endpoint.id, replica.id, false, 1);
+}
+
 static void test_scale_policy(void **state) {
     lm_scale_input in = {
         .max_replicas = 3, .idle_timeout_ms = 1000, .now_ms = 10000, .last_used_ms = 9500};
@@ -197,6 +237,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test_teardown(test_killed_worker_is_replaced, ops_end),
         cmocka_unit_test_teardown(test_manager_restarts, ops_end),
         cmocka_unit_test_teardown(test_failing_model_backs_off, ops_end),
+        cmocka_unit_test_teardown(test_trouble_is_known_until_it_ends, ops_end),
     };
     return test_on_databases(tests);
 }
