@@ -27,7 +27,8 @@ static loam_status ensure_pool(lm_db *db, void *arg, loam_error *err) {
 static loam_status start_registry(lm_cloud *cloud, loam_error *err) {
     LM_TRY(lm_store_call(cloud->store, ensure_pool, cloud, err));
     LM_TRY(lm_executor_local_new(cloud->config.program, &cloud->executor, err));
-    return lm_registry_new(cloud->config.home, cloud->store, &cloud->registry, err);
+    return lm_registry_new(cloud->config.home, cloud->config.program, cloud->store,
+                           &cloud->registry, err);
 }
 
 static void stop_registry(lm_cloud *cloud) {

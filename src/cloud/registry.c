@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "cloud/model_check.h"
 #include "cloud/table/dataset.h"
 #include "cloud/table/job.h"
 #include "cloud/table/version.h"
@@ -17,6 +18,7 @@
 enum { IDLE_PERIOD_MS = 60000, ARENA_BYTES = 256 << 10 };
 
 struct lm_registry {
+    const char *program;
     lm_store *store;
     lm_blob_store *blobs;
     lm_ticker *ticker;
@@ -142,21 +144,27 @@ static loam_status save_outcome(lm_db *db, void *arg, loam_error *err) {
                : status; /* deleted meanwhile: the collector takes the objects */
 }
 
+/* What stands in the row when all went well. */
+static loam_status describe(const lm_blob_files *files, const char *source, outcome *o) {
+    lm_blob_files_digest(files, o->digest);
+    o->size_bytes = lm_blob_files_size(files);
+    if (o->dataset && o->size_bytes == 0)
+        return lm_error_set(&o->error, LOAM_INVALID, "%s: nothing is in it", source);
+    o->files = files_to_json(files);
+    return o->files ? LOAM_OK : lm_error_no_memory(&o->error, files->len);
+}
+
 static void import(lm_registry *registry, const char *source, outcome *o) {
     lm_blob_files files = {0};
     loam_error err = {0};
     o->arena = &registry->arena;
-    o->ok = lm_blob_store_import(registry->blobs, source, &files, &o->error) == LOAM_OK;
-    if (o->ok) {
-        lm_blob_files_digest(&files, o->digest);
-        o->size_bytes = lm_blob_files_size(&files);
-        o->files = files_to_json(&files);
-        if (!o->files) {
-            o->ok = false;
-            (void)lm_error_no_memory(&o->error, files.len);
-        }
-    }
+    loam_status status =
+        o->version ? lm_model_check(registry->program, source, &o->error) : LOAM_OK;
+    if (status == LOAM_OK)
+        status = lm_blob_store_import(registry->blobs, source, &files, &o->error);
+    if (status == LOAM_OK) status = describe(&files, source, o);
     lm_vec_deinit(&files);
+    o->ok = status == LOAM_OK;
     if (!o->ok) lm_log_error(LM_LOG_WARN, "registry", &o->error);
     /* when this fails the state stays "importing", and a later look does it again */
     if (lm_store_call(registry->store, save_outcome, o, &err) != LOAM_OK)
@@ -272,11 +280,13 @@ void lm_registry_wake(lm_registry *registry) {
     lm_ticker_wake(registry->ticker);
 }
 
-loam_status lm_registry_new(const char *home, lm_store *store, lm_registry **out, loam_error *err) {
+loam_status lm_registry_new(const char *home, const char *program, lm_store *store,
+                            lm_registry **out, loam_error *err) {
     lm_registry *registry = lm_calloc(1, sizeof *registry);
     char *dir = lm_path_join(home, "store");
     loam_status status = registry && dir ? LOAM_OK : lm_error_no_memory(err, sizeof *registry);
     if (registry) {
+        registry->program = program;
         registry->store = store;
         registry->gc_grace_ms = -1;
         pthread_mutex_init(&registry->lock, NULL);

@@ -1,7 +1,7 @@
 /* The registry: the content store of the cloud, and the thread that brings new models and datasets into it.
  *
  * A version or dataset is made in state "importing" with the path to import; the registry's thread copies it in, then sets
- * it "ready" (or "failed", with the reason). An import that a crash cut off is simply done again. A version that a job made
+ * it "ready" (or "failed", with the reason: a model must be one that can be opened). An import that a crash cut off is simply done again. A version that a job made
  * ends its job with it, in the same transaction.
  */
 #ifndef LM_CLOUD_REGISTRY_H
@@ -18,8 +18,9 @@ typedef struct lm_gc_report {
     char error[256];
 } lm_gc_report;
 
-loam_status lm_registry_new(const char *home, lm_store *store, lm_registry **out,
-                            loam_error *err) LM_MUST_USE;
+/* `program` looks at models before they are let in (cloud/model_check.h); it outlives the registry. */
+loam_status lm_registry_new(const char *home, const char *program, lm_store *store,
+                            lm_registry **out, loam_error *err) LM_MUST_USE;
 void lm_registry_free(lm_registry *registry);
 
 /* There is something to import. Any thread. */

@@ -5,6 +5,8 @@
  *         recipe lines: steps: N, step_ms: N, checkpoint_every: N, exit: CODE (at once), hang: 1 (ignore SIGTERM)
  *         The "model" is a number that every step changes: it comes out right only if no step was lost or done twice.
  *         DIR/lock is held all the time; a second trainer in the same folder writes DIR/violation.
+ *     show MODEL
+ *         fails for a folder without config.json
  *     serve MODEL --port-file F --name NAME --usage-journal J
  *         /v1/completions: max_tokens tokens, "x_ms" apart, streamed or not; usage goes to the journal as it is made. The
  *         journal is hard-linked into the folder `truth` beside `replicas`, if there is one, for the test to read later.
@@ -282,10 +284,21 @@ int __lsan_is_turned_off(void) {
     return 1;
 }
 
+/* Whether a folder is what is taken for a model here. */
+static int show(char **argv) {
+    char *config = lm_path_join(argv[0], "config.json");
+    bool found = config && lm_file_exists(config);
+    lm_free(config);
+    if (found) return 0;
+    fprintf(stderr, "loam: %s: no config.json\n      name a folder with one\n", argv[0]);
+    return 1;
+}
+
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
     if (argc > 2 && strcmp(argv[1], "train") == 0) return train(argv + 2);
     if (argc > 2 && strcmp(argv[1], "serve") == 0) return serve(argv + 2);
+    if (argc > 2 && strcmp(argv[1], "show") == 0) return show(argv + 2);
     if (argc > 2 && strcmp(argv[1], "supervise") == 0) return supervise(argv + 2);
-    die("usage: fake_loam supervise|train|serve");
+    die("usage: fake_loam supervise|train|serve|show");
 }

@@ -35,7 +35,7 @@ void ops_open(ops_fixture *f, const char *program) {
     assert_ok(lm_router_new(&f->router, &err));
     assert_ok(lm_executor_local_new(program, &f->executor, &err));
     ops_call(f, make_project, f);
-    assert_ok(lm_registry_new(f->home, f->store, &f->registry, &err));
+    assert_ok(lm_registry_new(f->home, program, f->store, &f->registry, &err));
 }
 
 static ops_fixture g_fixture; /* of the test under way; home is NULL when there is none */
