@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "cli/command.h"
+#include "cli/model_arg.h"
 #include "cli/text_io.h"
 #include "model/complete.h"
 
@@ -24,6 +25,7 @@ typedef struct run_settings {
     int64_t max_tokens, context, threads;
     const char *kv_dtype;
     bool json, echo, ignore_end;
+    lm_cli_pack pack;
 } run_settings;
 
 /* What the pieces of the answer go to. */
@@ -138,7 +140,7 @@ static loam_status run_model(const run_settings *s, const char *path, lm_str pro
     lm_device *device;
     lm_model *model = NULL;
     LM_TRY(lm_backend_cpu.open(&(lm_device_options){.n_threads = (int)s->threads}, &device, err));
-    loam_status status = lm_model_open(path, device, NULL, &model, err);
+    loam_status status = lm_cli_model_open(path, device, &s->pack, &model, err);
     if (status == LOAM_OK) status = complete(s, model, prompt, err);
     lm_model_free(model);
     lm_device_close(device);
@@ -160,6 +162,7 @@ static int run_run(const void *settings_, int n_args, char **args) {
 }
 
 static const run_settings defaults = {
+    .pack = LM_CLI_PACK_DEFAULTS,
     .temperature = -1,
     .top_p = -1,
     .min_p = -1,
@@ -263,6 +266,7 @@ static const lm_option options[] = {
      .type = LM_OPT_FLAG,
      .offset = AT(json),
      .help = "print one JSON object with the text and counts"},
+    LM_CLI_PACK_OPTIONS(run_settings, pack),
     LM_OPTIONS_END,
 };
 

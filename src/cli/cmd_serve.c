@@ -1,11 +1,13 @@
 /* loam serve: one model behind an OpenAI-compatible server. */
 #include "backend/cpu/cpu.h"
 #include "cli/command.h"
+#include "cli/model_arg.h"
 #include "serve/server.h"
 
 typedef struct serve_settings {
     const char *host, *port_file, *name, *journal, *kv_dtype;
     int64_t port, threads, context, max_seqs, kv_blocks, queue, step_rows, prefill_ms;
+    lm_cli_pack pack;
 } serve_settings;
 
 static loam_status serve_options_of(const serve_settings *s, lm_serve_options *out,
@@ -35,7 +37,7 @@ static loam_status serve_model(const serve_settings *s, const char *path, loam_e
     lm_model *model = NULL;
     LM_TRY(serve_options_of(s, &options, err));
     LM_TRY(lm_backend_cpu.open(&(lm_device_options){.n_threads = (int)s->threads}, &device, err));
-    loam_status status = lm_model_open(path, device, NULL, &model, err);
+    loam_status status = lm_cli_model_open(path, device, &s->pack, &model, err);
     if (status == LOAM_OK) status = lm_serve(model, &options, err);
     lm_model_free(model);
     lm_device_close(device);
@@ -48,6 +50,7 @@ static int run_serve(const void *settings, int n_args, char **args) {
 }
 
 static const serve_settings defaults = {
+    .pack = LM_CLI_PACK_DEFAULTS,
     .host = "127.0.0.1",
     .port = 8000,
     .kv_dtype = "f16",
@@ -145,6 +148,7 @@ static const lm_option options[] = {
      .max = 256,
      .env = "LOAM_THREADS",
      .help = "threads to compute with (default: one per usable CPU)"},
+    LM_CLI_PACK_OPTIONS(serve_settings, pack),
     LM_OPTIONS_END,
 };
 

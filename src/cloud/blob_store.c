@@ -232,6 +232,11 @@ static bool is_remains(const char *name) {
     return mark && mark[5] && strspn(mark + 5, "0123456789") == strlen(mark + 5);
 }
 
+/* Packed weights that serving leaves beside a model, made anew from it anywhere. */
+static bool is_derived(const char *name) {
+    return lm_str_ends(lm_str_of(name), LM_STR(".loam-pack"));
+}
+
 static loam_status add_folder(lm_blob_store *store, const char *path, const char *prefix, int depth,
                               lm_blob_files *files, loam_error *err) {
     if (depth > LM_BLOB_MAX_DEPTH)
@@ -241,7 +246,8 @@ static loam_status add_folder(lm_blob_store *store, const char *path, const char
     loam_status status = LOAM_OK;
     struct dirent *entry;
     while (status == LOAM_OK && (entry = readdir(dir))) {
-        if (entry->d_name[0] == '.' || is_remains(entry->d_name)) continue;
+        if (entry->d_name[0] == '.' || is_remains(entry->d_name) || is_derived(entry->d_name))
+            continue;
         char *child = lm_path_join(path, entry->d_name);
         char *name = *prefix ? lm_path_join(prefix, entry->d_name) : lm_strdup(entry->d_name);
         status = child && name ? add_entry(store, child, name, entry, depth, files, err)

@@ -43,7 +43,7 @@ loam_status lm_blob_store_open(const char *dir, lm_blob_store **out, loam_error 
 void lm_blob_store_close(lm_blob_store *store);
 
 /* Imports a file (one entry with its base name) or a folder (its regular files, links to files followed, names that
- * begin with a dot and remains of unfinished writes left out), sorted by path. Commit the reference within the
+ * begin with a dot, remains of unfinished writes and packed weights left out), sorted by path. Commit the reference within the
  * collector's grace time. On failure (full disk included) nothing half-made stays and `out` is unchanged; objects
  * already placed are left to the collector. Free with lm_vec_deinit. */
 loam_status lm_blob_store_import(lm_blob_store *store, const char *path, lm_blob_files *out,

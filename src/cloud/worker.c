@@ -62,7 +62,8 @@ static loam_status launch(lm_replicas *replicas, const lm_replica *row, const ch
     char *single = NULL, *view = lm_arena_printf(arena, "%s/model", dir),
          *port = lm_arena_printf(arena, "%s/port", dir);
     char *journal = lm_arena_printf(arena, "%s/journal", dir);
-    if (!view || !port || !journal) return lm_error_no_memory(err, 1);
+    char *packs = lm_arena_printf(arena, "%s/packs", replicas->options.home); /* shared by all */
+    if (!view || !port || !journal || !packs) return lm_error_no_memory(err, 1);
     LM_TRY(lm_store_call(replicas->options.store, load_version, &q, err));
     if (!q.version.files)
         return lm_error_set(err, LOAM_CONFLICT, "the model's version is not ready");
@@ -81,6 +82,8 @@ static loam_status launch(lm_replicas *replicas, const lm_replica *row, const ch
                           row->model,
                           "--usage-journal",
                           journal,
+                          "--pack-dir",
+                          packs,
                           NULL};
     lm_process_spec spec = {
         .state_dir = dir, .argv = argv, .memory_limit_bytes = replicas->options.memory_limit_bytes};

@@ -74,8 +74,9 @@ static loam_status open_parts(lm_model *model, const char *path, const lm_model_
     loam_status status = read_config(model, err);
     if (status != LOAM_OK) return lm_error_prefix(err, status, "%s", path);
     lm_model_weights_options load = {.no_pack = options->no_pack,
-                                     .check_finite = options->check_weights};
-    LM_TRY(lm_model_weights_load(&model->weights, model->file, &model->config, model->device, load,
+                                     .check_finite = options->check_weights,
+                                     .pack_places = options->pack_places};
+    LM_TRY(lm_model_weights_load(&model->weights, model->file, &model->config, model->device, &load,
                                  err));
     LM_TRY(open_tokenizer(model, path, err));
     return lm_generation_config_read(path, &model->sampling, err);

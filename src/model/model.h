@@ -11,6 +11,7 @@
 
 #include "compute/backend.h"
 #include "model/arch.h"
+#include "model/pack_store.h"
 #include "model/sampler.h"
 
 typedef struct lm_model lm_model;
@@ -20,6 +21,7 @@ typedef struct lm_model_options {
     bool no_pack; /* leave every matrix as the file has it */
     bool
         check_weights; /* also refuse NaN and infinite weights (reads everything: as slow as the disk) */
+    lm_pack_places pack_places; /* where packed weights are kept between runs; zeroed: nowhere */
 } lm_model_options;
 
 /* path: a .gguf file or a Hugging Face folder. The device is borrowed for the model's life (its memory holds packed

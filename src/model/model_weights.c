@@ -101,69 +101,94 @@ static loam_status place(lm_model_weights *w, lm_weight *weight, loam_error *err
     return lm_device_upload(w->device, buffer, stored.data, bytes_of(&stored), err);
 }
 
-/* Brings a weight into the device's order, if it has one for it. */
-static loam_status pack(lm_model_weights *w, lm_weight *weight, bool *out_packed, loam_error *err) {
+static loam_status find_param(lm_model_weights *w, const lm_model_file *file,
+                              const lm_arch_config *config, bool check_finite, lm_param_id id,
+                              loam_error *err) {
+    int64_t n = lm_param_has_layer(id) ? w->n_layers : 1;
+    for (int64_t layer = 0; layer < n; layer++) {
+        LM_TRY(find_weight(w, file, config, id, layer, err));
+        lm_weight *weight = slot(w, id, layer);
+        loam_status status = check_finite ? lm_weight_check_finite(weight, err) : LOAM_OK;
+        if (status != LOAM_OK) return lm_error_prefix(err, status, "%s", lm_model_file_path(file));
+        if (weight->n_dims == 1) LM_TRY(widen_vector(w, weight, err));
+    }
+    return LOAM_OK;
+}
+
+static loam_status find_all(lm_model_weights *w, const lm_model_file *file,
+                            const lm_arch_config *config, bool check_finite, loam_error *err) {
+    size_t n = LM_PARAM_COUNT * (size_t)w->n_layers;
+    w->weights = lm_arena_calloc(&w->arena, n, sizeof *w->weights);
+    w->owned = lm_arena_calloc(&w->arena, n, sizeof *w->owned);
+    if (!w->weights || !w->owned) return lm_error_no_memory(err, n * sizeof *w->weights);
+    for (int id = 0; id < LM_PARAM_COUNT; id++) {
+        if (lm_param_in(config, id)) LM_TRY(find_param(w, file, config, check_finite, id, err));
+    }
+    return refuse_strangers(w, file, config, err);
+}
+
+/* The weights that the device wants in its own order: [*out_n], room for all. */
+static void list_packable(const lm_model_weights *w, lm_weight **list, size_t *out_n) {
+    const lm_weight *embed = slot(w, LM_PARAM_TOKEN_EMBED, 0);
+    size_t n = 0;
+    for (int64_t i = 0; i < LM_PARAM_COUNT * w->n_layers; i++) {
+        lm_weight *weight = &w->weights[i];
+        if (weight->name && weight->n_dims > 1 && weight != embed &&
+            lm_device_packed_bytes(w->device, weight) > 0)
+            list[n++] = weight;
+    }
+    *out_n = n;
+}
+
+static loam_status pack_in_memory(lm_model_weights *w, lm_weight *weight, loam_error *err) {
     lm_weight packed;
-    loam_status status = lm_device_pack(w->device, weight, &packed, err);
-    *out_packed = status == LOAM_OK;
-    if (status == LOAM_UNSUPPORTED) return LOAM_OK;
-    if (status != LOAM_OK) return status;
+    LM_TRY(lm_device_pack(w->device, weight, &packed, err));
     lm_file_map_forget(weight->data, bytes_of(weight));
     *weight = packed;
     w->owned[weight - w->weights] = true;
     return LOAM_OK;
 }
 
-static loam_status load_param(lm_model_weights *w, const lm_model_file *file,
-                              const lm_arch_config *config, lm_model_weights_options options,
-                              lm_param_id id, loam_error *err) {
-    int64_t n = lm_param_has_layer(id) ? w->n_layers : 1;
-    for (int64_t layer = 0; layer < n; layer++) {
-        LM_TRY(find_weight(w, file, config, id, layer, err));
-        lm_weight *weight = slot(w, id, layer);
-        loam_status status = options.check_finite ? lm_weight_check_finite(weight, err) : LOAM_OK;
-        if (status != LOAM_OK) return lm_error_prefix(err, status, "%s", lm_model_file_path(file));
-        if (weight->n_dims == 1) LM_TRY(widen_vector(w, weight, err));
-        if (id == LM_PARAM_TOKEN_EMBED) continue;
-        bool packed = false;
-        if (weight->n_dims > 1 && !options.no_pack) LM_TRY(pack(w, weight, &packed, err));
-        if (!packed) LM_TRY(place(w, weight, err));
+static loam_status pack_all(lm_model_weights *w, const lm_model_file *file,
+                            const lm_pack_places *places, loam_error *err) {
+    size_t n_max = LM_PARAM_COUNT * (size_t)w->n_layers;
+    lm_pack_plan plan = {.device = w->device,
+                         .weights = lm_arena_calloc(&w->arena, n_max, sizeof *plan.weights)};
+    if (!plan.weights) return lm_error_no_memory(err, n_max * sizeof *plan.weights);
+    list_packable(w, plan.weights, &plan.n);
+    if (lm_device_shares_host_memory(w->device) &&
+        lm_pack_store_open(places, file, &plan, &w->packed_file))
+        return LOAM_OK;
+    for (size_t i = 0; i < plan.n; i++) LM_TRY(pack_in_memory(w, plan.weights[i], err));
+    return LOAM_OK;
+}
+
+/* What was not packed has to be where the device can read it. The head of a tied model, unless packed, is the embedding. */
+static loam_status place_all(lm_model_weights *w, bool tied, loam_error *err) {
+    lm_weight *head = slot(w, LM_PARAM_OUTPUT_HEAD, 0);
+    for (int64_t i = 0; i < LM_PARAM_COUNT * w->n_layers; i++) {
+        lm_weight *weight = &w->weights[i];
+        if (weight->name && weight->layout == LM_LAYOUT_ROWS && !(tied && weight == head))
+            LM_TRY(place(w, weight, err));
     }
+    if (tied && head->layout == LM_LAYOUT_ROWS) *head = *slot(w, LM_PARAM_TOKEN_EMBED, 0);
     return LOAM_OK;
 }
 
 /* The embedding is looked up row by row, in the file's order; as the head of a tied model it is multiplied with as well. */
-static loam_status load_embedding(lm_model_weights *w, bool tied, bool packs, loam_error *err) {
-    lm_weight *embed = slot(w, LM_PARAM_TOKEN_EMBED, 0);
-    lm_weight *head = slot(w, LM_PARAM_OUTPUT_HEAD, 0);
-    const lm_weight stored = *embed;
-    LM_TRY(place(w, embed, err));
-    if (!tied) return LOAM_OK;
-    *head = stored;
-    bool packed = false;
-    if (packs) LM_TRY(pack(w, head, &packed, err));
-    if (!packed) *head = *embed;
-    return LOAM_OK;
-}
-
 static loam_status load_all(lm_model_weights *w, const lm_model_file *file,
-                            const lm_arch_config *config, lm_model_weights_options options,
+                            const lm_arch_config *config, const lm_model_weights_options *options,
                             loam_error *err) {
-    size_t n = LM_PARAM_COUNT * (size_t)w->n_layers;
-    w->weights = lm_arena_calloc(&w->arena, n, sizeof *w->weights);
-    w->owned = lm_arena_calloc(&w->arena, n, sizeof *w->owned);
-    if (!w->weights || !w->owned) return lm_error_no_memory(err, n * sizeof *w->weights);
-    for (int id = 0; id < LM_PARAM_COUNT; id++) {
-        if (lm_param_in(config, id)) LM_TRY(load_param(w, file, config, options, id, err));
-    }
-    LM_TRY(refuse_strangers(w, file, config, err));
+    LM_TRY(find_all(w, file, config, options->check_finite, err));
     bool tied = !(config->features & LM_FEATURE_UNTIED_HEAD);
-    return load_embedding(w, tied, !options.no_pack, err);
+    if (tied) *slot(w, LM_PARAM_OUTPUT_HEAD, 0) = *slot(w, LM_PARAM_TOKEN_EMBED, 0);
+    if (!options->no_pack) LM_TRY(pack_all(w, file, &options->pack_places, err));
+    return place_all(w, tied, err);
 }
 
 loam_status lm_model_weights_load(lm_model_weights *w, const lm_model_file *file,
                                   const lm_arch_config *config, lm_device *device,
-                                  lm_model_weights_options options, loam_error *err) {
+                                  const lm_model_weights_options *options, loam_error *err) {
     *w = (lm_model_weights){.device = device, .n_layers = config->hparams.n_layers};
     lm_arena_init(&w->arena, 0, 0);
     loam_status status = load_all(w, file, config, options, err);
@@ -175,6 +200,7 @@ void lm_model_weights_free(lm_model_weights *w) {
     for (int64_t i = 0; w->owned && i < LM_PARAM_COUNT * w->n_layers; i++) {
         if (w->owned[i]) lm_device_free(w->device, (void *)w->weights[i].data);
     }
+    lm_file_map_close(&w->packed_file);
     lm_arena_deinit(&w->arena);
     *w = (lm_model_weights){0};
 }

@@ -10,21 +10,23 @@
 #include "base/arena.h"
 #include "compute/device.h"
 #include "model/arch.h"
-#include "model/model_file.h"
+#include "model/pack_store.h"
 
 typedef struct lm_model_weights {
     lm_device *device;
     int64_t n_layers;
     lm_weight *
         weights; /* [LM_PARAM_COUNT][n_layers], those without a layer at 0; name NULL where there is none */
-    bool *owned;         /* same shape: data is a device buffer of ours */
-    size_t stored_bytes; /* of all weights as the file has them */
-    lm_arena arena;      /* f32 vectors and the arrays above */
+    bool *owned;             /* same shape: data is a device buffer of ours */
+    lm_file_map packed_file; /* what the packed weights point into when a packed file is in use */
+    size_t stored_bytes;     /* of all weights as the file has them */
+    lm_arena arena;          /* f32 vectors and the arrays above */
 } lm_model_weights;
 
 typedef struct lm_model_weights_options {
     bool no_pack;
     bool check_finite; /* LOAM_CORRUPT for NaN and infinity */
+    lm_pack_places pack_places;
 } lm_model_weights_options;
 
 /* Which optional features the file's tensors have. */
@@ -34,7 +36,8 @@ unsigned lm_model_weights_features(const lm_model_file *file, const lm_arch *arc
  * tensor that has no place in the architecture. */
 loam_status lm_model_weights_load(lm_model_weights *weights, const lm_model_file *file,
                                   const lm_arch_config *config, lm_device *device,
-                                  lm_model_weights_options options, loam_error *err) LM_MUST_USE;
+                                  const lm_model_weights_options *options,
+                                  loam_error *err) LM_MUST_USE;
 void lm_model_weights_free(lm_model_weights *weights); /* zeroed and half-loaded ones too */
 
 /* LM_PARAM_OUTPUT_HEAD of a tied model is the embedding in the order that matrix products want. */

@@ -32,6 +32,7 @@ static int setup(void **state) {
     put(sub, "same.bin", "weights");
     put(f->folder, ".hidden", "no");
     put(f->folder, "model.safetensors.tmp-123", "half");
+    put(f->folder, "model.loam-pack", "made from it");
     assert_ok(lm_blob_store_open(store, &f->store, &err));
     lm_free(sub);
     lm_free(store);

@@ -1,0 +1,33 @@
+/* Opening the model that a command is given, with its packed weights kept where the user wants them. */
+#ifndef LM_CLI_MODEL_ARG_H
+#define LM_CLI_MODEL_ARG_H
+
+#include "cli/command.h"
+#include "model/model.h"
+
+/* In a command's settings; its defaults begin with LM_CLI_PACK_DEFAULTS. */
+typedef struct lm_cli_pack {
+    bool keep;
+    const char *dir; /* NULL: beside the model, or else in the user's cache */
+} lm_cli_pack;
+#define LM_CLI_PACK_DEFAULTS \
+    { .keep = true }
+
+/* The options that fill it: two lines of the command's table. */
+#define LM_CLI_PACK_OPTIONS(settings, field)                                                    \
+    {.name = "pack-file",                                                                       \
+     .type = LM_OPT_FLAG,                                                                       \
+     .offset = LM_OPTION_AT(settings, field.keep),                                              \
+     .help = "keep the weights in the processor's order in a file, which later starts map and " \
+             "share (the default; --no-pack-file packs in memory at every start)"},             \
+    {                                                                                           \
+        .name = "pack-dir", .type = LM_OPT_STRING, .arg = "FOLDER",                             \
+        .offset = LM_OPTION_AT(settings, field.dir),                                            \
+        .help = "where to keep that file (default: beside the model, or where that cannot be "  \
+                "written $XDG_CACHE_HOME/loam/packs)"                                           \
+    }
+
+loam_status lm_cli_model_open(const char *path, lm_device *device, const lm_cli_pack *pack,
+                              lm_model **out, loam_error *err) LM_MUST_USE;
+
+#endif
