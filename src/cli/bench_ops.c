@@ -33,18 +33,18 @@
             (tokens) / 64, kv_heads, 64, dim                             \
         }                                                                \
     }
-#define PAGED(rows, type, tokens, heads, kv_heads, dim, ...)                                    \
-    {                                                                                           \
-        "attention_paged " #rows " rows over " #tokens " " #type ", " #heads " heads of " #dim, \
-            LM_OP_ATTENTION_PAGED,                                                              \
-            {IN(2, {rows, heads * dim}),                                                        \
-             CACHE(type, tokens, kv_heads, dim),                                                \
-             IDS(rows, tokens),                                                                 \
-             IDS(rows, 1),                                                                      \
-             {LM_ROLE_INPUT, LM_I32, 2, {1, (tokens) / 64}, (tokens) / 64},                     \
-             __VA_ARGS__},                                                                      \
-            {.n_heads = heads, .n_kv_heads = kv_heads, .head_dim = dim, .scale = 0.125f},       \
-            (rows) * (tokens) - (rows) * ((rows)-1) / 2, tokens                                 \
+#define PAGED(rows, type, tokens, heads, kv_heads, dim, ...)                              \
+    {                                                                                     \
+        "attention_paged " #rows " rows over " #tokens " " #type " " #heads "x" #dim,     \
+            LM_OP_ATTENTION_PAGED,                                                        \
+            {IN(2, {rows, heads * dim}),                                                  \
+             CACHE(type, tokens, kv_heads, dim),                                          \
+             IDS(rows, tokens),                                                           \
+             IDS(rows, 1),                                                                \
+             {LM_ROLE_INPUT, LM_I32, 2, {1, (tokens) / 64}, (tokens) / 64},               \
+             __VA_ARGS__},                                                                \
+            {.n_heads = heads, .n_kv_heads = kv_heads, .head_dim = dim, .scale = 0.125f}, \
+            (rows) * (tokens) - (rows) * ((rows)-1) / 2, tokens                           \
     }
 #define SCALES(tokens, kv_heads) \
     STATE(3, {(tokens) / 64, kv_heads, 64}), STATE(3, {(tokens) / 64, kv_heads, 64})

@@ -18,7 +18,9 @@ enum {
 /* ---- Filling ---- */
 
 static int64_t n_elems_of(const bench_input *in) {
-    return in->shape[0] * (in->n_dims > 1 ? in->shape[1] : 1);
+    int64_t n = 1;
+    for (int i = 0; i < in->n_dims; i++) n *= in->shape[i];
+    return n;
 }
 
 static void fill_ids(const bench_input *in, int32_t *ids) {
@@ -84,8 +86,9 @@ static loam_status make_inputs(bench_subject *s, const bench_case *of, lm_op_arg
 
 loam_status bench_subject_init(bench_subject *s, const bench_case *of, lm_device *device,
                                loam_error *err) {
-    *s = (bench_subject){.device = device, .extents = {[LM_EXTENT_CONTEXT] = of->context,
-                                                     [LM_EXTENT_CACHED] = of->cached}};
+    *s = (bench_subject){
+        .device = device,
+        .extents = {[LM_EXTENT_CONTEXT] = of->context, [LM_EXTENT_CACHED] = of->cached}};
     LM_TRY(lm_graph_new(&s->graph, err));
     lm_op_args args = {.attrs = of->attrs};
     LM_TRY(make_inputs(s, of, &args, err));
