@@ -14,7 +14,7 @@ export interface Metric {
   event: string; step?: number; tokens?: number; loss?: number; val_loss?: number; tokens_per_s?: number; mfu?: number;
   text?: string;
 }
-export interface Run { id: string; epoch: number; state: string; started_ms?: number; ended_ms?: number; exit_code?: number }
+export interface Run { id: string; epoch: number; state: string; started_ms?: number; ended_ms?: number; exit_code?: number | null }
 export interface Lineage { job_id?: string; dataset_id?: string; recipe_digest?: string }
 export interface Version {
   id: string; version: number; state: string; digest: string; size_bytes: number; created_ms: number; lineage?: Lineage;

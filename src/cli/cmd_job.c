@@ -41,7 +41,7 @@ static const lm_print_column columns[] = {
     {"priority", "priority", LM_CELL_TEXT},
     {"runs", "epoch", LM_CELL_COUNT},
     {"retries", "retries", LM_CELL_COUNT},
-    {"operations", "flops", LM_CELL_NUMBER},
+    {"FLOPs", "flops", LM_CELL_NUMBER},
     {"created", "created_ms", LM_CELL_TIME},
     {"started", "started_ms", LM_CELL_TIME},
     {"ended", "ended_ms", LM_CELL_TIME},
@@ -53,7 +53,7 @@ static const lm_print_column run_columns[] = {
     {"run", "epoch", LM_CELL_TEXT},
     {"state", "state", LM_CELL_TEXT},
     {"exit code", "exit_code", LM_CELL_TEXT},
-    {"signal", "term_signal", LM_CELL_TEXT},
+    {"killed by signal", "term_signal", LM_CELL_TEXT},
     {"started", "started_ms", LM_CELL_TIME},
     {"ended", "ended_ms", LM_CELL_TIME},
     {NULL},
@@ -186,7 +186,6 @@ static loam_status create(const job_settings *settings, const char *name, json_t
                           loam_error *err) {
     char dataset[LM_REST_ID_BYTES] = "", *recipe;
     size_t size;
-    if (!settings->recipe) return lm_error_set(err, LOAM_INVALID, "--recipe FILE is missing");
     if (settings->dataset)
         LM_TRY(lm_rest_find(&settings->rest, "/datasets", "ds", settings->dataset, dataset, err));
     LM_TRY(lm_file_read(settings->recipe, RECIPE_MAX_BYTES, &recipe, &size, err));
@@ -292,6 +291,7 @@ static const lm_option create_options[] = {
      .type = LM_OPT_STRING,
      .arg = "FILE",
      .offset = AT(recipe),
+     .required = true,
      .help = "recipe of the training (docs/recipes.md)"},
     {.name = "dataset",
      .short_name = 'd',

@@ -55,8 +55,9 @@ static loam_status train(const train_settings *s, const lm_recipe *recipe, const
     lm_device *device = NULL;
     lm_train_report *report = NULL;
     LM_TRY(lm_backend_cpu.open(&(lm_device_options){.n_threads = (int)s->threads}, &device, err));
+    bool json = s->json || !isatty(STDOUT_FILENO);
     loam_status status =
-        lm_train_report_new(s->out, s->json || !isatty(STDOUT_FILENO), stdout, &report, err);
+        lm_train_report_new(s->out, json ? stdout : NULL, json ? stderr : stdout, &report, err);
     if (status == LOAM_OK) {
         lm_train_options options = {.recipe = recipe,
                                     .base_dir = base_dir,
@@ -113,7 +114,9 @@ static const lm_option options[] = {
     {"threads", 't', LM_OPT_INT, "N", "threads to compute with (default: all processors)",
      AT(threads), 0, LM_POOL_MAX_THREADS, NULL},
     {"json", 0, LM_OPT_FLAG, NULL,
-     "print events as JSON lines (always when the output is no terminal)", AT(json), 0, 0, NULL},
+     "print events as JSON lines, and what people read on standard error (always when the output "
+     "is no terminal)",
+     AT(json), 0, 0, NULL},
     {"fence", 0, LM_OPT_STRING, "FILE",
      "write checkpoints only while FILE holds the number of --epoch", AT(fence), 0, 0, NULL},
     {"epoch", 0, LM_OPT_INT, "N", "this run's number for --fence", AT(epoch), 0, 9e15, NULL},

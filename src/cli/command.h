@@ -45,6 +45,7 @@ typedef struct lm_option {
     size_t offset;    /* of the field in the settings struct: LM_OPTION_AT(settings, field) */
     double min, max;  /* for numbers; both 0: any */
     const char *env;  /* environment variable that gives the default, or NULL */
+    bool required;    /* of strings: the command does not run without it */
 } lm_option;
 
 #define LM_OPTION_AT(type, field) offsetof(type, field)

@@ -135,6 +135,14 @@ static int parse_environment(parser *p) {
     return LM_EXIT_OK;
 }
 
+static int check_required(const parser *p) {
+    for (const lm_option *option = p->command->options; option && option->name; option++) {
+        if (!option->required || *(const char **)(p->settings + option->offset)) continue;
+        return usage_error(p, "--%s is missing", option->name);
+    }
+    return LM_EXIT_OK;
+}
+
 static int parse(parser *p) {
     int code = parse_environment(p);
     bool options_end = false;
@@ -154,7 +162,7 @@ static int parse(parser *p) {
     if (p->n_args < p->command->min_args) return usage_error(p, "wants %s", p->command->usage);
     if (p->command->max_args >= 0 && p->n_args > p->command->max_args)
         return usage_error(p, "unexpected argument '%s'", p->argv[p->command->max_args]);
-    return LM_EXIT_OK;
+    return check_required(p);
 }
 
 static bool asks_help(int argc, char **argv) {

@@ -109,8 +109,16 @@ static const lm_field run_fields[] = {
      .required = true,
      .help = "1, 2, ... within its job"},
     {.name = "state", .type = LM_FIELD_STRING, .required = true, .choices = run_state_names},
-    {.name = "exit_code", .type = LM_FIELD_INTEGER, .required = true},
-    {.name = "term_signal", .type = LM_FIELD_INTEGER, .required = true, .nullable = true},
+    {.name = "exit_code",
+     .type = LM_FIELD_INTEGER,
+     .required = true,
+     .nullable = true,
+     .help = "null while it runs, and when a signal killed it"},
+    {.name = "term_signal",
+     .type = LM_FIELD_INTEGER,
+     .required = true,
+     .nullable = true,
+     .help = "the signal that killed it"},
     {.name = "started_ms", .type = LM_FIELD_INTEGER, .required = true},
     {.name = "ended_ms", .type = LM_FIELD_INTEGER, .required = true, .nullable = true},
 };
@@ -253,6 +261,17 @@ static loam_status resume_job(lm_api_ctx *ctx, loam_error *err) {
 
 /* ---- following ---- */
 
+/* Without the exit codes of runs that never exited. */
+static json_t *runs_json(const lm_list *list) {
+    json_t *array = lm_list_json(list);
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        const lm_run *run = lm_list_at(list, i);
+        if (run->ended_ms && !run->term_signal) continue;
+        json_object_set_new(json_array_get(array, i), "exit_code", json_null());
+    }
+    return array;
+}
+
 static loam_status list_runs(lm_api_ctx *ctx, loam_error *err) {
     lm_page page = lm_api_page(ctx);
     lm_job job;
@@ -260,7 +279,7 @@ static loam_status list_runs(lm_api_ctx *ctx, loam_error *err) {
     const char *next;
     LM_TRY(find_job(ctx, &job, err));
     LM_TRY(lm_run_of_job(ctx->db, job.id, &page, ctx->arena, &list, &next, err));
-    return lm_api_reply_list(ctx, lm_list_json(&list), next, err);
+    return lm_api_reply_list(ctx, runs_json(&list), next, err);
 }
 
 /* Leaves of every object only what the schema knows, so that a trainer of another version cannot break the contract. */

@@ -13,21 +13,21 @@
 enum { REPORT_MAX_TEXT_BYTES = 4 << 20 };
 
 struct lm_train_report {
-    bool json;
-    FILE *out;
+    FILE *json; /* NULL: events are not wanted as lines */
+    FILE *text; /* for people */
     FILE *metrics;
     char *metrics_path;
     lm_tensorboard *board;
     lm_progress progress;
 };
 
-loam_status lm_train_report_new(const char *dir, bool json, FILE *out, lm_train_report **report,
+loam_status lm_train_report_new(const char *dir, FILE *json, FILE *text, lm_train_report **report,
                                 loam_error *err) {
     LM_TRY(lm_file_make_dirs(dir, err));
     lm_train_report *r = lm_calloc(1, sizeof *r);
     if (!r) return lm_error_no_memory(err, sizeof *r);
     r->json = json;
-    r->out = out;
+    r->text = text;
     r->metrics_path = lm_path_join(dir, "metrics.jsonl");
     loam_status status =
         r->metrics_path ? lm_tensorboard_open(dir, &r->board, err) : lm_error_no_memory(err, 0);
@@ -180,24 +180,24 @@ static void draw_curves(lm_train_report *r, const lm_train_event *e) {
 /* --- For people */
 
 static void print_start(lm_train_report *r, const lm_train_event *e) {
-    fprintf(r->out, "model       %.3f M parameters, vocabulary %lld\n", (double)e->n_params * 1e-6,
+    fprintf(r->text, "model       %.3f M parameters, vocabulary %lld\n", (double)e->n_params * 1e-6,
             (long long)e->vocab_size);
-    fprintf(r->out, "text        %lld training tokens, %lld to validate on\n",
+    fprintf(r->text, "text        %lld training tokens, %lld to validate on\n",
             (long long)e->n_train_tokens, (long long)e->n_validation_tokens);
-    fprintf(r->out,
+    fprintf(r->text,
             "training    %lld steps of %lld tokens, %.3g TFLOP; at best %.1f s at this machine's "
             "%.1f GFLOP/s\n",
             (long long)e->steps, (long long)e->tokens_per_step, e->expected_flops * 1e-12,
             e->expected_flops / e->peak_flops_per_s, e->peak_flops_per_s * 1e-9);
-    if (e->resumed) fprintf(r->out, "resumed     from step %lld\n", (long long)e->step);
+    if (e->resumed) fprintf(r->text, "resumed     from step %lld\n", (long long)e->step);
     lm_progress_init(&r->progress, "training", e->step, e->steps);
 }
 
 static void print_validation(const lm_train_report *r, const lm_train_event *e) {
-    fprintf(r->out, "step %-6lld validation loss %.4f nats a token", (long long)e->step,
+    fprintf(r->text, "step %-6lld validation loss %.4f nats a token", (long long)e->step,
             e->val_loss);
-    if (e->entropy > 0) fprintf(r->out, "; the text's own entropy is %.4f", e->entropy);
-    fprintf(r->out, "\n");
+    if (e->entropy > 0) fprintf(r->text, "; the text's own entropy is %.4f", e->entropy);
+    fprintf(r->text, "\n");
 }
 
 static void print_event(lm_train_report *r, const lm_train_event *e) {
@@ -211,18 +211,18 @@ static void print_event(lm_train_report *r, const lm_train_event *e) {
     case LM_TRAIN_START: print_start(r, e); break;
     case LM_TRAIN_EVAL: print_validation(r, e); break;
     case LM_TRAIN_SAMPLE:
-        fprintf(r->out, "step %-6lld sample:\n%s\n", (long long)e->step, e->text);
+        fprintf(r->text, "step %-6lld sample:\n%s\n", (long long)e->step, e->text);
         break;
     case LM_TRAIN_WARNING:
-        fprintf(r->out, "step %-6lld warning: %s\n", (long long)e->step, e->text);
+        fprintf(r->text, "step %-6lld warning: %s\n", (long long)e->step, e->text);
         break;
     case LM_TRAIN_DONE:
-        fprintf(r->out, "done        %s and %s, after %.1f s of computing\n", e->path, e->gguf,
+        fprintf(r->text, "done        %s and %s, after %.1f s of computing\n", e->path, e->gguf,
                 (double)e->device_ms * 1e-3);
         break;
     default: break;
     }
-    fflush(r->out);
+    fflush(r->text);
 }
 
 void lm_train_report_event(void *report, const lm_train_event *event) {
@@ -231,9 +231,9 @@ void lm_train_report_event(void *report, const lm_train_event *event) {
     if (line) record(r, event, line);
     draw_curves(r, event);
     if (r->json && line) {
-        fprintf(r->out, "%s\n", line);
-        fflush(r->out);
+        fprintf(r->json, "%s\n", line);
+        fflush(r->json);
     }
-    if (!r->json) print_event(r, event);
+    print_event(r, event);
     free(line);
 }

@@ -1,5 +1,5 @@
-/* Where a run's events go: DIR/metrics.jsonl and TensorBoard files always; and to the user as JSON lines, or as a
- * progress line with what is worth reading above it.
+/* Where a run's events go: DIR/metrics.jsonl and TensorBoard files always; to programs as JSON lines, if they are wanted; and to
+ * people as a progress line with what is worth reading above it.
  *
  * One JSON object an event:
  *     {"event":"start","steps","params","resumed_from", ...}        resumed_from: step or null
@@ -18,8 +18,9 @@
 
 typedef struct lm_train_report lm_train_report;
 
-/* dir is made when absent. json: events as lines on `out`; else text for people there and the progress line on standard error. */
-loam_status lm_train_report_new(const char *dir, bool json, FILE *out, lm_train_report **report,
+/* dir is made when absent. Events go to `json` as lines (NULL: they do not), what people want to read to `text`, and the progress line
+ * to standard error. */
+loam_status lm_train_report_new(const char *dir, FILE *json, FILE *text, lm_train_report **report,
                                 loam_error *err) LM_MUST_USE;
 void lm_train_report_free(lm_train_report *report);
 

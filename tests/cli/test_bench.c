@@ -1,34 +1,9 @@
 /* loam bench and loam profile as scripts read them: one JSON object a row, CSV with as many cells as heads, and the comparison with a file. */
-#include "testing.h"
+#include "command_line.h"
 
 #include "base/file.h"
 #include "base/json.h"
 #include "base/str.h"
-
-/* Standard output of `loam ARGS` and its exit code. */
-typedef struct result {
-    char text[32768];
-    int code;
-} result;
-
-static result loam(const char *args) {
-    result r = {0};
-    char *command = lm_asprintf("%s %s 2>/dev/null", LM_LOAM, args);
-    FILE *pipe = popen(command, "r");
-    assert_non_null(pipe);
-    r.text[fread(r.text, 1, sizeof r.text - 1, pipe)] = '\0';
-    int status = pclose(pipe);
-    r.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    lm_free(command);
-    return r;
-}
-
-static result bench(const char *args) {
-    char *line = lm_asprintf("bench %s", args);
-    result r = loam(line);
-    lm_free(line);
-    return r;
-}
 
 /* The next line of *text as a JSON object; NULL at the end. */
 static json_t *next_row(const char **text) {
@@ -58,7 +33,7 @@ static int check_rows(const char *text, const char *rate, bool with_limit) {
 }
 
 static void test_machine(void **state) {
-    result r = bench("machine --threads 1 --isa scalar --json");
+    cli_result r = cli_loam("bench machine --threads 1 --isa scalar --json");
     assert_int_equal(r.code, 0);
     assert_true(check_rows(r.text, "value", false) >= 2);
     assert_non_null(strstr(r.text, "\"where\":\"scalar plain C\""));
@@ -67,17 +42,17 @@ static void test_machine(void **state) {
 }
 
 static void test_gemm(void **state) {
-    result r = bench("gemm -m 3 -n 64 -k 256 --ops forward,train,dx,dw --types f32,bf16,q8_0 "
+    cli_result r = cli_loam("bench gemm -m 3 -n 64 -k 256 --ops forward,train,dx,dw --types f32,bf16,q8_0 "
                      "--threads 1 --json");
     assert_int_equal(r.code, 0);
     assert_int_equal(check_rows(r.text, "gflop_per_s", true), 3 + 3 * 2);
-    assert_int_equal(bench("gemm --types f33").code, 1);
-    assert_int_equal(bench("gemm --shapes nothing").code, 1);
-    assert_int_equal(bench("gemm -m 0").code, 1);
+    assert_int_equal(cli_loam("bench gemm --types f33").code, 1);
+    assert_int_equal(cli_loam("bench gemm --shapes nothing").code, 1);
+    assert_int_equal(cli_loam("bench gemm -m 0").code, 1);
 }
 
 static void test_model(void **state) {
-    result r = bench("model " LM_GOLDEN_DIR
+    cli_result r = cli_loam("bench model " LM_GOLDEN_DIR
                      "/plain.gguf -p 16 -n 4 -d 0,8 -b 3 --batch-prompt 8 --batch-answers 2 -t 1 "
                      "-r 2 --json");
     assert_int_equal(r.code, 0);
@@ -89,12 +64,12 @@ static void test_model(void **state) {
         assert_string_equal(json_string_value(json_object_get(row, "test")), names[i]);
         json_decref(row);
     }
-    assert_int_equal(bench("model /nonexistent").code, 1);
-    assert_int_equal(bench("model x --kv-dtype nothing").code, 1);
+    assert_int_equal(cli_loam("bench model /nonexistent").code, 1);
+    assert_int_equal(cli_loam("bench model x --kv-dtype nothing").code, 1);
 }
 
 static void test_csv(void **state) {
-    result r = bench("ops 'add 768' --threads 1 --csv");
+    cli_result r = cli_loam("bench ops 'add 768' --threads 1 --csv");
     assert_int_equal(r.code, 0);
     int commas[2] = {0}, line = 0;
     for (const char *at = r.text; *at; at++) {
@@ -108,12 +83,12 @@ static void test_csv(void **state) {
 }
 
 /* A file that says every row took this long, then the same bench held against it. */
-static result against(const char *dir, double us, const char *rest) {
+static cli_result against(const char *dir, double us, const char *rest) {
     char *path = lm_asprintf("%s/then.json", dir);
     char *row = lm_asprintf("{\"op\":\"add 768x128\",\"threads\":1,\"us\":%g}\n", us);
     assert_ok(lm_file_write_atomic(path, row, strlen(row), &err));
     char *args = lm_asprintf("ops 'add 768' -t 1 --json --baseline %s %s", path, rest);
-    result r = bench(args);
+    cli_result r = cli_loam("bench %s", args);
     lm_free(args);
     lm_free(row);
     lm_free(path);
@@ -122,7 +97,7 @@ static result against(const char *dir, double us, const char *rest) {
 
 static void test_baseline(void **state) {
     char *dir = test_temp_dir();
-    result slower = against(dir, 1e-3, "--max-slowdown 2"),
+    cli_result slower = against(dir, 1e-3, "--max-slowdown 2"),
            faster = against(dir, 1e9, "--max-slowdown 2");
     assert_int_equal(slower.code, 1);
     assert_int_equal(faster.code, 0);
@@ -133,16 +108,16 @@ static void test_baseline(void **state) {
     json_decref(row);
 
     char *args = lm_asprintf("ops 'add 768' -t 1 --save %s/now.json", dir);
-    assert_int_equal(bench(args).code, 0);
+    assert_int_equal(cli_loam("bench %s", args).code, 0);
     lm_free(args);
     args = lm_asprintf("ops 'add 768' -t 1 --json --baseline %s/now.json", dir);
-    result r = bench(args);
+    cli_result r = cli_loam("bench %s", args);
     at = r.text;
     row = next_row(&at);
     assert_true(number(row, "ratio") > 0);
     json_decref(row);
     lm_free(args);
-    assert_int_equal(bench("ops 'add 768' --baseline /nonexistent").code, 1);
+    assert_int_equal(cli_loam("bench ops 'add 768' --baseline /nonexistent").code, 1);
     assert_ok(lm_file_remove_tree(dir, &err));
     lm_free(dir);
 }
@@ -169,7 +144,7 @@ static void test_profile(void **state) {
         lm_asprintf("profile " LM_GOLDEN_DIR
                     "/plain.gguf -p 8 -n 3 --seqs 2 -t 1 --json --nodes --trace %s/trace.json",
                     dir);
-    result r = loam(args);
+    cli_result r = cli_loam("%s", args);
     assert_int_equal(r.code, 0);
     int n_nodes = 0;
     bool head = false;
@@ -206,12 +181,12 @@ static void test_serve(void **state) {
     char *args = lm_asprintf("serve %s/models/stories260K -c 1,2 -n 3 --prompt-tokens 8 "
                              "--max-prompt-tokens 12 --answer-tokens 4 -t 1 --json",
                              data);
-    result r = bench(args);
+    cli_result r = cli_loam("bench %s", args);
     assert_int_equal(r.code, 0);
     assert_int_equal(check_rows(r.text, "tok_per_s", false), 2);
     assert_non_null(strstr(r.text, "\"requests\":3,\"failed\":0.0,"));
-    assert_int_equal(bench("serve /nonexistent").code, 1);
-    assert_int_equal(bench("serve http://127.0.0.1:1").code, 1);
+    assert_int_equal(cli_loam("bench serve /nonexistent").code, 1);
+    assert_int_equal(cli_loam("bench serve http://127.0.0.1:1").code, 1);
     lm_free(args);
 }
 

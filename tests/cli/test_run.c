@@ -1,25 +1,5 @@
 /* loam run as a user meets it: what is on standard output, byte for byte, and how it exits. */
-#include "testing.h"
-
-#include "base/str.h"
-
-/* Standard output of `loam run ARGS` and its exit code. */
-typedef struct result {
-    char text[8192];
-    int code;
-} result;
-
-static result run(const char *args) {
-    result r = {0};
-    char *command = lm_asprintf("%s run %s 2>/dev/null", LM_LOAM, args);
-    FILE *pipe = popen(command, "r");
-    assert_non_null(pipe);
-    r.text[fread(r.text, 1, sizeof r.text - 1, pipe)] = '\0';
-    int status = pclose(pipe);
-    r.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    lm_free(command);
-    return r;
-}
+#include "command_line.h"
 
 static const char published[] = "Once upon a time, there was a little girl named Lily. She loved "
                                 "to play outside in the park. One day, she saw a big, "
@@ -45,7 +25,7 @@ static void test_published_text(void **state) {
     const char *files[] = {"", "/stories260K-f32.gguf"};
     for (size_t i = 0; i < LM_COUNT_OF(files); i++) {
         char *args = model_args(files[i], "'' --temperature 0 --max-tokens 256");
-        result r = run(args);
+        cli_result r = cli_loam("run %s", args);
         assert_int_equal(r.code, 0);
         assert_string_equal(r.text, published);
         lm_free(args);
@@ -54,7 +34,7 @@ static void test_published_text(void **state) {
 
 static void test_prompt_from_standard_input(void **state) {
     char *args = model_args("", "- --temperature 0 --max-tokens 6 --echo < /dev/null");
-    result r = run(args);
+    cli_result r = cli_loam("run %s", args);
     assert_int_equal(r.code, 0);
     assert_int_equal(strncmp(r.text, published, strlen(r.text)), 0);
     lm_free(args);
@@ -63,14 +43,14 @@ static void test_prompt_from_standard_input(void **state) {
 static void test_seed_repeats(void **state) {
     char *args = model_args("", "'Lily' --seed 3 --max-tokens 30 --threads 1"),
          *other = model_args("", "Lily -s 3 -n 30 --threads 3");
-    assert_string_equal(run(args).text, run(other).text);
+    assert_string_equal(cli_loam("run %s", args).text, cli_loam("run %s", other).text);
     lm_free(args);
     lm_free(other);
 }
 
 static void test_json(void **state) {
     char *args = model_args("", "'' --json --temperature 0 --max-tokens 3");
-    result r = run(args);
+    cli_result r = cli_loam("run %s", args);
     assert_int_equal(r.code, 0);
     assert_non_null(strstr(r.text, "\"text\": \"Once upon"));
     assert_non_null(strstr(r.text, "\"completion_tokens\": 3"));
@@ -79,11 +59,11 @@ static void test_json(void **state) {
 }
 
 static void test_failures(void **state) {
-    assert_int_equal(run("/nonexistent").code, 1);
-    assert_string_equal(run("/nonexistent").text, "");
-    assert_int_equal(run("").code, 2);
-    assert_int_equal(run("x --temperature hot").code, 2);
-    assert_int_equal(run(LM_GOLDEN_DIR "/plain.gguf hello").code, 1); /* it has no tokenizer */
+    assert_int_equal(cli_loam("run /nonexistent").code, 1);
+    assert_string_equal(cli_loam("run /nonexistent").text, "");
+    assert_int_equal(cli_loam("run ").code, 2);
+    assert_int_equal(cli_loam("run x --temperature hot").code, 2);
+    assert_int_equal(cli_loam("run " LM_GOLDEN_DIR "/plain.gguf hello").code, 1); /* it has no tokenizer */
 }
 
 int main(void) {

@@ -1,35 +1,23 @@
 /* loam tokenize and loam show as a user meets them. */
-#include "testing.h"
-
-#include "base/str.h"
-
-typedef struct result {
-    char text[16384]; /* standard output and error */
-    int code;
-} result;
+#include "command_line.h"
 
 /* `loam COMMAND MODEL REST`, the model being a path in the shared data; input comes on standard input. */
-static result run(const char *input, const char *command, const char *model, const char *rest) {
+static cli_result run(const char *input, const char *command, const char *model, const char *rest) {
     const char *data = test_data_dir();
     if (!data) {
         print_message("LOAM_TEST_DATA is not set: no models\n");
         skip();
     }
-    result r = {0};
     char *line = lm_asprintf("printf '%s' | %s %s %s/%s %s 2>&1", input, LM_LOAM, command, data,
                              model, rest);
-    FILE *pipe = popen(line, "r");
-    assert_non_null(pipe);
-    r.text[fread(r.text, 1, sizeof r.text - 1, pipe)] = '\0';
-    int status = pclose(pipe);
-    r.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    cli_result r = cli_shell(line);
     lm_free(line);
     return r;
 }
 
 #define STORIES "models/stories260K"
 
-static void check(result r, int code, const char *text) {
+static void check(cli_result r, int code, const char *text) {
     assert_string_equal(r.text, text);
     assert_int_equal(r.code, code);
 }
@@ -57,7 +45,7 @@ static void test_decode(void **state) {
 }
 
 static void test_show(void **state) {
-    result r = run("", "show", STORIES, "--tensors");
+    cli_result r = run("", "show", STORIES, "--tensors");
     assert_int_equal(r.code, 0);
     assert_non_null(strstr(r.text, "parameters    260032\n"));
     assert_non_null(strstr(r.text, "tokenizer     spm, 512 tokens, bos 1 (added), eos 2\n"));

@@ -417,12 +417,33 @@ static bool all_settled(loop *l) {
     return settled;
 }
 
+/* A run has an exit code, or the signal that killed it. */
+static void check_runs(loop *l) {
+    json_t *jobs = rest(l, "GET", "/api/v1/jobs?limit=500", NULL), *job, *run;
+    size_t i, j, n_killed = 0;
+    json_array_foreach(json_object_get(jobs, "data"), i, job) {
+        char path[128];
+        snprintf(path, sizeof path, "/api/v1/jobs/%s/runs?limit=500",
+                 json_string_value(json_object_get(job, "id")));
+        json_t *runs = rest(l, "GET", path, NULL);
+        json_array_foreach(json_object_get(runs, "data"), j, run) {
+            bool killed = json_is_integer(json_object_get(run, "term_signal"));
+            assert_int_equal(json_is_null(json_object_get(run, "exit_code")), killed);
+            n_killed += killed;
+        }
+        json_decref(runs);
+    }
+    json_decref(jobs);
+    assert_true(n_killed > 0 || l->n_kills[2] == 0);
+}
+
 static void settle(loop *l) {
     char path[128];
     snprintf(path, sizeof path, "/api/v1/endpoints/%s", l->endpoint_id);
     json_decref(rest(l, "DELETE", path, NULL));
     for (int i = 0; i < SETTLE_STEPS && !all_settled(l); i++) lm_clock_sleep_ms(20);
     assert_int_equal(count_jobs(l, "succeeded"), l->n_jobs);
+    check_runs(l);
     end_cloud(l, SIGTERM);
 }
 

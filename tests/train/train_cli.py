@@ -37,6 +37,7 @@ def finish(home, run, *more):
     """Runs to the end; the events it told."""
     result = subprocess.run(command(home, run, *more), capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+    assert "validation loss" in result.stderr and "\ndone " in result.stderr, "people have a log to read"
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
