@@ -63,6 +63,8 @@ static const bench_case cases[] = {
     PAGED(1, F32, 1024, 32, 8, 128),
     PAGED(1, BF16, 4096, 32, 8, 128),
     PAGED(1, F16, 1024, 32, 32, 64),
+    PAGED(1, F16, 131072, 32, 8, 64), /* more than any cache holds */
+    PAGED(1, I8, 131072, 32, 8, 64, SCALES(131072, 8)),
     PAGED(1, F16, 8192, 32, 8, 64),
     PAGED(1, F16, 8192, 16, 8, 128),
     PAGED(1, I8, 8192, 32, 8, 64, SCALES(8192, 8)),

@@ -1,4 +1,6 @@
 /* What sessions promise: the same bits however the work is cut, books that add up, and no allocation in a step. */
+#include <math.h>
+
 #include "golden/golden.h"
 
 enum { LONG = 3 * LM_KV_BLOCK_TOKENS - 10 }; /* tokens in three blocks */
@@ -82,6 +84,36 @@ static void test_same_bits_however_cut(void **state) {
 static void test_same_bits_over_blocks(void **state) {
     const way ways[] = {{1, 1, 0}, {2, 7, 3}, {3, LM_KV_BLOCK_TOKENS, 5}, {2, 100, 0}};
     check_ways(LONG, long_roomy, ways, LM_COUNT_OF(ways));
+}
+
+/* The largest magnitude among the differences; `from` NULL: among the logits. */
+static float largest_of(const trace *t, const trace *from) {
+    float largest = 0.0f;
+    for (int i = 0; i < LONG; i++)
+        for (int j = 0; j < GOLDEN_VOCAB; j++)
+            largest = fmaxf(largest, fabsf(t->logits[i][j] - (from ? from->logits[i][j] : 0.0f)));
+    return largest;
+}
+
+/* How far the logits lie from those over an f32 cache, against the largest of them. The types keep 11, 8 and 7 bits of a key
+ * or value; two layers of them add up to some steps of that size. */
+static void test_cache_types_stay_near(void **state) {
+    const struct {
+        lm_dtype dtype;
+        float bound;
+    } types[] = {{LM_F16, 3e-3f}, {LM_BF16, 2.5e-2f}, {LM_I8, 5e-2f}};
+    static trace exact, rounded;
+    lm_session_options options = long_roomy;
+    run_in_chunks(LONG, options, (way){1, LONG, 0}, &exact);
+    float largest = largest_of(&exact, NULL);
+    for (size_t t = 0; t < LM_COUNT_OF(types); t++) {
+        options.kv_dtype = types[t].dtype;
+        run_in_chunks(LONG, options, (way){1, LONG, 0}, &rounded);
+        float apart = largest_of(&rounded, &exact);
+        if (!(apart > 0.0f && apart <= types[t].bound * largest))
+            fail_msg("%s: %g apart, the largest is %g", lm_dtype_get(types[t].dtype)->name,
+                     (double)apart, (double)largest);
+    }
 }
 
 static void test_fork_and_truncate_go_on_as_if_alone(void **state) {
@@ -186,6 +218,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bits_however_cut),
         cmocka_unit_test(test_same_bits_over_blocks),
+        cmocka_unit_test(test_cache_types_stay_near),
         cmocka_unit_test(test_fork_and_truncate_go_on_as_if_alone),
         cmocka_unit_test(test_steps_allocate_nothing),
         cmocka_unit_test(test_refusals),
