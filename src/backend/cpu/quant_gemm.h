@@ -30,7 +30,10 @@ bool lm_cpu_has_quant_kernels(const lm_device *device);
 typedef void lm_quant_gemm_fn(const lm_kernel_args *args);
 typedef size_t lm_quant_gemm_bytes_fn(const lm_node *node, int n_threads);
 lm_quant_gemm_fn lm_quant_gemm_avx2, lm_quant_gemm_avx512;
+lm_quant_gemm_fn lm_quant_gemm_neon, lm_quant_gemm_neon_dotprod, lm_quant_gemm_neon_i8mm;
 /* Workspace for a node at capacity. */
 lm_quant_gemm_bytes_fn lm_quant_gemm_bytes_avx2, lm_quant_gemm_bytes_avx512;
+lm_quant_gemm_bytes_fn lm_quant_gemm_bytes_neon, lm_quant_gemm_bytes_neon_dotprod;
+lm_quant_gemm_bytes_fn lm_quant_gemm_bytes_neon_i8mm;
 
 #endif

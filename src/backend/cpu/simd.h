@@ -28,9 +28,19 @@
 #define LM_JOIN(a, b) a##b
 
 #if defined(__aarch64__)
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+#define LM_ISA(name) LM_JOIN(name, _neon_i8mm)
+#define LM_ISA_NAME "neon-i8mm"
+#define LM_ISA_LEVEL LM_CPU_NEON_I8MM
+#elif defined(__ARM_FEATURE_DOTPROD)
+#define LM_ISA(name) LM_JOIN(name, _neon_dotprod)
+#define LM_ISA_NAME "neon-dotprod"
+#define LM_ISA_LEVEL LM_CPU_NEON_DOTPROD
+#else
 #define LM_ISA(name) LM_JOIN(name, _neon)
 #define LM_ISA_NAME "neon"
 #define LM_ISA_LEVEL LM_CPU_NEON
+#endif
 #include "backend/cpu/simd_neon.h"
 #elif defined(__AVX512F__)
 #define LM_ISA(name) LM_JOIN(name, _avx512)

@@ -6,7 +6,11 @@
 
 #include "backend/cpu/simd.h"
 
-#if defined(__AVX512VNNI__)
+#if defined(__aarch64__)
+
+#include "backend/cpu/simd_int8_neon.h"
+
+#elif defined(__AVX512VNNI__)
 
 typedef __m512i lm_b64, lm_i16;
 

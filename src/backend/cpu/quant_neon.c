@@ -1,0 +1,2 @@
+/* quant.inc on NEON. */
+#include "backend/cpu/quant.inc"

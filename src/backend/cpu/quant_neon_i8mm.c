@@ -1,0 +1,2 @@
+/* quant.inc on NEON with matrix products of bytes. */
+#include "backend/cpu/quant.inc"
