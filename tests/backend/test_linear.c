@@ -18,13 +18,22 @@ typedef struct product {
     bool hard_x;   /* rows of zeros, of tiny and huge numbers, of NaN and infinity */
 } product;
 
+/* Random elements; of a quantized type a number of blocks that is no round one, again and again, as finding a block's best
+ * scales takes long. */
 static void *filled(lm_rng *rng, lm_dtype dtype, int64_t n) {
-    float *values = lm_alloc((size_t)n * sizeof *values);
-    void *out = lm_alloc(lm_dtype_bytes(dtype, n));
+    enum { N_BLOCKS = 17 };
+    const lm_dtype_info *type = lm_dtype_get(dtype);
+    int64_t n_new = n;
+    if (lm_dtype_is_quantized(dtype) && n > N_BLOCKS * type->block_elems)
+        n_new = N_BLOCKS * type->block_elems;
+    float *values = lm_alloc((size_t)n_new * sizeof *values);
+    uint8_t *out = lm_alloc(lm_dtype_bytes(dtype, n));
     assert_non_null(values);
     assert_non_null(out);
-    for (int64_t i = 0; i < n; i++) values[i] = (float)lm_rng_normal(rng);
-    lm_dtype_get(dtype)->pack(values, out, n);
+    for (int64_t i = 0; i < n_new; i++) values[i] = (float)lm_rng_normal(rng);
+    type->pack(values, out, n_new);
+    size_t n_bytes = lm_dtype_bytes(dtype, n), period = lm_dtype_bytes(dtype, n_new);
+    for (size_t i = period; i < n_bytes; i++) out[i] = out[i - period];
     lm_free(values);
     return out;
 }
