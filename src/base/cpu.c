@@ -19,6 +19,13 @@ static void read_brand(char out[64]) {
     out[sizeof words] = '\0';
 }
 
+/* AMD's cores (Zen 4 on) have as many dot products a cycle as multiply-adds; Intel's have one for four. */
+static bool is_amd(void) {
+    unsigned int max, b, c, d;
+    return __get_cpuid(0, &max, &b, &c, &d) && b == signature_AMD_ebx && c == signature_AMD_ecx &&
+           d == signature_AMD_edx;
+}
+
 static void detect(void) {
     __builtin_cpu_init(); /* checks the operating system's saved state (XCR0) too */
     g_cpu.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -28,6 +35,7 @@ static void detect(void) {
     g_cpu.avx512_vnni = g_cpu.avx512 && __builtin_cpu_supports("avx512vnni");
     g_cpu.avx512_bf16 = g_cpu.avx512 && __builtin_cpu_supports("avx512bf16");
     g_cpu.avx512_fp16 = g_cpu.avx512 && __builtin_cpu_supports("avx512fp16");
+    g_cpu.bf16_dot_is_fast = g_cpu.avx512_bf16 && is_amd();
     read_brand(g_cpu.name);
 }
 #elif defined(__aarch64__)

@@ -9,6 +9,7 @@ typedef struct lm_cpu {
     bool avx512; /* F, BW, DQ, VL */
     bool avx512_vnni;
     bool avx512_bf16;
+    bool bf16_dot_is_fast; /* avx512_bf16 does twice the operations a second of f32 */
     bool avx512_fp16;
     bool neon; /* aarch64 */
     bool neon_dotprod;

@@ -188,10 +188,10 @@ static int run_train(const void *settings, int n_args, char **args) {
 /* ---- The command ---- */
 
 #define AT(field) LM_OPTION_AT(train_settings, field)
-#define SIZE(field_, name_, most, help_)                                                    \
-    {                                                                                       \
-        .name = name_, .type = LM_OPT_INT, .arg = "N", .offset = AT(field_), .min = 1,      \
-        .max = most, .help = help_                                                          \
+#define SIZE(field_, name_, most, help_)                                               \
+    {                                                                                  \
+        .name = name_, .type = LM_OPT_INT, .arg = "N", .offset = AT(field_), .min = 1, \
+        .max = most, .help = help_                                                     \
     }
 static const lm_option options[] = {
     {.name = "dtype",

@@ -58,10 +58,14 @@ static loam_status choose_isa(const char *cap, lm_cpu_device *device, loam_error
     const lm_cpu *cpu = lm_cpu_get();
     int isa = LM_CPU_SCALAR;
     while (isa < limit && isas[isa + 1].present(cpu)) isa++;
+#if defined(__x86_64__)
+    /* Some makers' dot products take twice the time of the multiplications that they stand for; ask for them by name. */
+    if (!cap && isa == LM_CPU_AVX512_BF16 && !cpu->bf16_dot_is_fast) isa = LM_CPU_AVX512;
+#endif
     device->isa = (lm_cpu_isa)isa;
 #if defined(__x86_64__)
-    device->vnni = device->isa == LM_CPU_AVX512 && cpu->avx512_vnni;
-    device->bf16 = device->isa == LM_CPU_AVX512 && cpu->avx512_bf16;
+    device->vnni = device->isa >= LM_CPU_AVX512 && cpu->avx512_vnni;
+    device->bf16 = device->isa >= LM_CPU_AVX512 && cpu->avx512_bf16;
 #endif
     return LOAM_OK;
 }

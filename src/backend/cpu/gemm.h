@@ -2,10 +2,12 @@
  *
  * Every c[m, n] is one accumulator that takes fmaf(a, b, acc) for k = 0 .. K-1 in order, whatever the sizes, the number of
  * threads and the instruction set: a vector lane is a column, blocks of k go on from the accumulator that the block
- * before stored. Elements of other types become f32 exactly first.
+ * before stored. Elements of other types become f32 exactly first. In pairs (see lm_gemm.pairs) the order is 1, 0, 3, 2 ...,
+ * a partner that is missing at the end being 0: this is how AVX-512's dot product of bf16 pairs adds, and such a pair is
+ * one step of its kernels. Others take the two products one after the other.
  *
  *     columns:  panels of 16; a thread owns a rectangle of row blocks x panels (gemm_share), so threads never wait
- *     k:        blocks of LM_GEMM_K; a chunk of b is brought into panel order as f32 once a block (scratch, in L2), and
+ *     k:        blocks of LM_GEMM_STEPS; a chunk of b is brought into panel order as f32 once a block (scratch, in L2), and
  *               each block of rows of a (scratch, in L1) goes over it with its tile of c in registers
  *     few rows: over b in PANELS order; nothing is copied, weights are expanded in registers and read once
  */
@@ -15,16 +17,17 @@
 #include "compute/tensor.h"
 
 enum {
-    LM_PANEL = 16,    /* columns in a panel */
-    LM_GEMM_K = 256,
-    LM_GEMM_N = 1024, /* columns of b brought into panel order at a time */
+    LM_PANEL = 16,       /* columns in a panel */
+    LM_GEMM_STEPS = 256, /* of k in a block; a step is one k, or a pair */
+    LM_GEMM_N = 1024,    /* columns of b brought into panel order at a time */
     /* A thread's scratch in f32: a block of rows of a, then a chunk of b; the odd lines keep rows and panels out of each
      * other's cache sets. */
-    LM_GEMM_A_ROW = LM_GEMM_K + 16, /* from row to row of a */
-    LM_GEMM_A_COLUMN = 16,          /* or, transposed, from k to k */
+    LM_GEMM_A_ROW = LM_GEMM_STEPS + 16, /* from row to row of a */
+    LM_GEMM_A_COLUMN = 16,              /* or, transposed, from k to k */
     LM_GEMM_A_ELEMS = 16 * LM_GEMM_A_ROW,
-    LM_GEMM_B_PANEL = LM_GEMM_K * LM_PANEL + 16,
+    LM_GEMM_B_PANEL = LM_GEMM_STEPS * LM_PANEL + 16,
     LM_GEMM_SCRATCH_ELEMS = LM_GEMM_A_ELEMS + LM_GEMM_N / LM_PANEL * LM_GEMM_B_PANEL,
+    LM_GEMM_FEW_ROWS = 6, /* at most so many rows go over PANELS as they are */
 };
 
 typedef enum lm_gemm_order {
@@ -46,12 +49,24 @@ typedef struct lm_gemm {
     int64_t b_stride; /* not read for PANELS */
     float *c;
     int64_t c_stride;
+    bool pairs;        /* b is bf16, a is rounded to it, and products are added in pairs */
     bool accumulate;   /* start from what c holds; otherwise from +0 */
     const float *bias; /* [n], added at the end; NULL: none */
 } lm_gemm;
 
-/* Thread `thread` of n_threads does its share. scratch: LM_GEMM_SCRATCH_ELEMS floats a thread, 64-byte aligned. */
+/* Thread `thread` of n_threads does its share. scratch: lm_gemm_scratch_elems floats a thread, 64-byte aligned. The one of
+ * avx512_bf16 is for products in pairs alone. */
 typedef void lm_gemm_fn(const lm_gemm *gemm, int thread, int n_threads, void *scratch);
-lm_gemm_fn lm_gemm_avx2, lm_gemm_avx512, lm_gemm_neon;
+lm_gemm_fn lm_gemm_avx2, lm_gemm_avx512, lm_gemm_avx512_bf16, lm_gemm_neon;
+
+/* From one to the next of the rows that go over PANELS as they are, rounded. */
+static inline int64_t lm_gemm_few_stride(int64_t k) {
+    return (k + LM_PANEL - 1) / LM_PANEL * LM_PANEL;
+}
+
+static inline int64_t lm_gemm_scratch_elems(lm_gemm_order b_order, bool pairs, int64_t k) {
+    bool few = b_order == LM_GEMM_PANELS && pairs;
+    return LM_GEMM_SCRATCH_ELEMS + (few ? LM_GEMM_FEW_ROWS * lm_gemm_few_stride(k) : 0);
+}
 
 #endif

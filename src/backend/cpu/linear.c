@@ -11,8 +11,20 @@ static bool has_plain_weight(const lm_node *node) {
     return node->op == LM_OP_LINEAR_DW || is_half_or_f32(node->in[1]);
 }
 
+/* Whether the node's products are added in pairs (ops/linear.c, ops/linear_dw.c). */
+static bool in_pairs(const lm_node *node) {
+    bool other_is = node->op != LM_OP_LINEAR_DW || node->in[0]->dtype == LM_BF16;
+    return node->in[1]->dtype == LM_BF16 && other_is;
+}
+
+static lm_gemm_order b_order_of(const lm_node *node) {
+    if (node->op != LM_OP_LINEAR) return LM_GEMM_K_ROWS;
+    return node->in[1]->layout == LM_LAYOUT_PANELS ? LM_GEMM_PANELS : LM_GEMM_N_ROWS;
+}
+
 static size_t scratch_bytes(const lm_device *device, const lm_node *node) {
-    return (size_t)device->n_threads * LM_GEMM_SCRATCH_ELEMS * sizeof(float);
+    return (size_t)device->n_threads * sizeof(float) *
+           (size_t)lm_gemm_scratch_elems(b_order_of(node), in_pairs(node), node->in[1]->shape[1]);
 }
 
 static void linear(const lm_kernel_args *args, lm_gemm_fn *gemm) {
@@ -28,7 +40,8 @@ static void linear(const lm_kernel_args *args, lm_gemm_fn *gemm) {
             .b = w->data,
             .b_dtype = w->dtype,
             .b_stride = w->shape[1],
-            .b_order = w->layout == LM_LAYOUT_PANELS ? LM_GEMM_PANELS : LM_GEMM_N_ROWS,
+            .b_order = b_order_of(args->node),
+            .pairs = in_pairs(args->node),
             .c = args->node->out[0]->data,
             .c_stride = w->shape[0],
             .bias = bias ? bias->data : NULL,
@@ -49,7 +62,8 @@ static void linear_dx(const lm_kernel_args *args, lm_gemm_fn *gemm) {
             .b = w->data,
             .b_dtype = w->dtype,
             .b_stride = w->shape[1],
-            .b_order = LM_GEMM_K_ROWS,
+            .b_order = b_order_of(args->node),
+            .pairs = in_pairs(args->node),
             .c = args->node->out[0]->data,
             .c_stride = w->shape[1],
         },
@@ -70,7 +84,8 @@ static void linear_dw(const lm_kernel_args *args, lm_gemm_fn *gemm) {
             .b = x->data,
             .b_dtype = x->dtype,
             .b_stride = x->shape[1],
-            .b_order = LM_GEMM_K_ROWS,
+            .b_order = b_order_of(args->node),
+            .pairs = in_pairs(args->node),
             .c = args->node->out[0]->data,
             .c_stride = x->shape[1],
             .accumulate = args->node->in[2] != NULL,
@@ -78,10 +93,14 @@ static void linear_dw(const lm_kernel_args *args, lm_gemm_fn *gemm) {
         args->thread, args->n_threads, args->workspace);
 }
 
-/* The three kernels of one instruction set. */
-#define LINEAR_KERNELS(set, SET)                                                                  \
+static bool any(const lm_node *node) {
+    return true;
+}
+
+/* The three kernels of one instruction set, for nodes of which `takes` is true. */
+#define LINEAR_KERNELS(set, name, SET, takes)                                                     \
     static bool applies_##set(const lm_device *device, const lm_node *node) {                     \
-        return lm_cpu_of(device)->isa >= LM_CPU_##SET && has_plain_weight(node);                  \
+        return lm_cpu_of(device)->isa >= LM_CPU_##SET && has_plain_weight(node) && takes(node);   \
     }                                                                                             \
     static void linear_##set(const lm_kernel_args *args) {                                        \
         linear(args, lm_gemm_##set);                                                              \
@@ -92,16 +111,17 @@ static void linear_dw(const lm_kernel_args *args, lm_gemm_fn *gemm) {
     static void linear_dw_##set(const lm_kernel_args *args) {                                     \
         linear_dw(args, lm_gemm_##set);                                                           \
     }                                                                                             \
-    const lm_kernel lm_kernel_linear_##set = {"linear/" #set, applies_##set, scratch_bytes,       \
+    const lm_kernel lm_kernel_linear_##set = {"linear/" name, applies_##set, scratch_bytes,       \
                                               linear_##set};                                      \
-    const lm_kernel lm_kernel_linear_dx_##set = {"linear_dx/" #set, applies_##set, scratch_bytes, \
+    const lm_kernel lm_kernel_linear_dx_##set = {"linear_dx/" name, applies_##set, scratch_bytes, \
                                                  linear_dx_##set};                                \
-    const lm_kernel lm_kernel_linear_dw_##set = {"linear_dw/" #set, applies_##set, scratch_bytes, \
+    const lm_kernel lm_kernel_linear_dw_##set = {"linear_dw/" name, applies_##set, scratch_bytes, \
                                                  linear_dw_##set};
 
 #if defined(__x86_64__)
-LINEAR_KERNELS(avx2, AVX2)
-LINEAR_KERNELS(avx512, AVX512)
+LINEAR_KERNELS(avx2, "avx2", AVX2, any)
+LINEAR_KERNELS(avx512, "avx512", AVX512, any)
+LINEAR_KERNELS(avx512_bf16, "avx512-bf16", AVX512_BF16, in_pairs)
 #elif defined(__aarch64__)
-LINEAR_KERNELS(neon, NEON)
+LINEAR_KERNELS(neon, "neon", NEON, any)
 #endif

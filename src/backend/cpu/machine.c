@@ -101,7 +101,7 @@ static const peak_loop peak_loops[] = {
 static lm_cpu_read_loop *read_loop_of(const lm_device *device) {
 #if defined(__x86_64__)
     lm_cpu_isa isa = lm_cpu_of(device)->isa;
-    if (isa == LM_CPU_AVX512) return lm_cpu_read_loop_avx512;
+    if (isa >= LM_CPU_AVX512) return lm_cpu_read_loop_avx512;
     if (isa == LM_CPU_AVX2) return lm_cpu_read_loop_avx2;
 #elif defined(__aarch64__)
     if (lm_cpu_of(device)->isa >= LM_CPU_NEON) return lm_cpu_read_loop_neon;

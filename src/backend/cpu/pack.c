@@ -23,6 +23,17 @@ typedef struct pack_job {
 PACK_PLAIN(pack_u16, uint16_t)
 PACK_PLAIN(pack_u32, uint32_t)
 
+/* The same with two k side by side. */
+static void pack_pairs(const uint16_t *rows, int64_t n_rows, int64_t k, uint16_t *panel) {
+    for (int64_t k0 = 0; k0 < k; k0 += LM_PANEL) {
+        int64_t end = k0 + LM_PANEL < k ? k0 + LM_PANEL : k;
+        for (int64_t i = 0; i < n_rows; i++)
+            for (int64_t j = k0; j < end; j++)
+                panel[(j / 2 * LM_PANEL + i) * 2 + j % 2] = rows[i * k + j];
+    }
+    for (int64_t i = 0; k % 2 != 0 && i < n_rows; i++) panel[(k / 2 * LM_PANEL + i) * 2 + 1] = 0;
+}
+
 /* Rows, and bytes, of a panel of the weight's type. */
 static int64_t panel_rows(const lm_weight *w) {
     return lm_dtype_is_quantized(w->dtype) ? LM_QUANT_COLUMNS : LM_PANEL;
@@ -45,6 +56,8 @@ static void pack_panel(const lm_weight *w, const void *rows, int64_t n_rows, voi
         lm_quant_pack_panel(lm_dtype_get(w->dtype), rows, n_rows, k, panel);
     else if (w->dtype == LM_F32)
         pack_u32(rows, n_rows, k, panel);
+    else if (w->dtype == LM_BF16)
+        pack_pairs(rows, n_rows, k, panel);
     else
         pack_u16(rows, n_rows, k, panel);
 }
@@ -82,5 +95,5 @@ void lm_cpu_pack(lm_device *device, const lm_weight *weight, void *dst, lm_weigh
 
 /* The number grows with every change of a panel's bytes. */
 const char *lm_cpu_pack_order(const lm_device *device) {
-    return "cpu-panels-2";
+    return "cpu-panels-3";
 }

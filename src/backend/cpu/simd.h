@@ -42,6 +42,11 @@
 #define LM_ISA_LEVEL LM_CPU_NEON
 #endif
 #include "backend/cpu/simd_neon.h"
+#elif defined(__AVX512BF16__)
+#define LM_ISA(name) LM_JOIN(name, _avx512_bf16)
+#define LM_ISA_NAME "avx512-bf16"
+#define LM_ISA_LEVEL LM_CPU_AVX512_BF16
+#include "backend/cpu/simd_avx512.h"
 #elif defined(__AVX512F__)
 #define LM_ISA(name) LM_JOIN(name, _avx512)
 #define LM_ISA_NAME "avx512"
@@ -104,23 +109,32 @@ static LM_ALWAYS_INLINE void lm_v16_store_as(void *p, int64_t at, lm_v16 x, int6
             fn(__VA_ARGS__, LM_F16);  \
     } while (0)
 
-/* out[k][i] = rows[at + i * stride + k] for i < n_rows <= 16 (else 0) and k < n_k: 16 x 16 elements are turned over at a time. */
-static LM_SIZED void lm_v16_columns(const void *rows, int64_t at, int64_t stride, int64_t n_rows,
-                                    int64_t n_k, float *out, const lm_dtype dtype) {
+/* out[k][i] = element k of row i, for i < n_rows <= 16 (else 0) and k < n_k; row i begins at rows + i * stride_bytes. 16 x 16
+ * elements are turned over at a time. */
+static LM_SIZED void lm_v16_turn_rows(const char *rows, int64_t stride_bytes, int64_t n_rows,
+                                      int64_t n_k, float *out, const lm_dtype dtype) {
     LM_FOR_LANES(k, n, 0, n_k) {
         lm_v16 m[LM_LANES];
         if (n_rows == LM_LANES && n == LM_LANES) {
 #pragma GCC unroll 16
             for (int i = 0; i < LM_LANES; i++)
-                m[i] = lm_v16_load_as(rows, at + i * stride + k, LM_LANES, dtype);
+                m[i] = lm_v16_load_as(rows + i * stride_bytes, k, LM_LANES, dtype);
         } else {
             for (int i = 0; i < LM_LANES; i++)
-                m[i] = i < n_rows ? lm_v16_load_as(rows, at + i * stride + k, n, dtype)
+                m[i] = i < n_rows ? lm_v16_load_as(rows + i * stride_bytes, k, n, dtype)
                                   : lm_v16_zero();
         }
         lm_v16_transpose(m);
         for (int64_t i = 0; i < n; i++) lm_v16_store(out + (k + i) * LM_LANES, m[i]);
     }
+}
+
+/* out[k][i] = rows[at + i * stride + k] for i < n_rows <= 16 (else 0) and k < n_k. */
+static LM_SIZED void lm_v16_columns(const void *rows, int64_t at, int64_t stride, int64_t n_rows,
+                                    int64_t n_k, float *out, const lm_dtype dtype) {
+    int64_t elem_bytes = dtype == LM_F32 ? 4 : 2;
+    lm_v16_turn_rows((const char *)rows + at * elem_bytes, stride * elem_bytes, n_rows, n_k, out,
+                     dtype);
 }
 
 /* lm_dot, bit for bit. */

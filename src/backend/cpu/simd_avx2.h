@@ -166,6 +166,39 @@ static LM_ALWAYS_INLINE void lm_v16_store_bf16_n(uint16_t *p, lm_v16 x, int64_t 
     memcpy(p, lanes, (size_t)n * sizeof *p);
 }
 
+/* What store_bf16 and load_bf16 make of x. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_round_bf16(lm_v16 x) {
+    return (lm_v16){_mm256_castsi256_ps(_mm256_slli_epi32(lm_v8_to_bf16(x.lo), 16)),
+                    _mm256_castsi256_ps(_mm256_slli_epi32(lm_v8_to_bf16(x.hi), 16))};
+}
+
+/* Lanes that hold two bf16 each: the one in the lower halves, the one in the upper halves, and such lanes from both. */
+static LM_ALWAYS_INLINE __m256 lm_v8_pair_low(__m256 pairs) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(pairs), 16));
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_pair_low(lm_v16 pairs) {
+    return (lm_v16){lm_v8_pair_low(pairs.lo), lm_v8_pair_low(pairs.hi)};
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_pair_high(lm_v16 pairs) {
+    const __m256 upper = _mm256_castsi256_ps(_mm256_set1_epi32((int)0xffff0000));
+    return (lm_v16){_mm256_and_ps(pairs.lo, upper), _mm256_and_ps(pairs.hi, upper)};
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_pair(lm_v16 low, lm_v16 high) {
+    lm_v16 upper = lm_v16_pair_high(high);
+    __m256i lo = _mm256_srli_epi32(_mm256_castps_si256(low.lo), 16),
+            hi = _mm256_srli_epi32(_mm256_castps_si256(low.hi), 16);
+    return (lm_v16){_mm256_or_ps(_mm256_castsi256_ps(lo), upper.lo),
+                    _mm256_or_ps(_mm256_castsi256_ps(hi), upper.hi)};
+}
+
+/* Lanes 2i and 2i + 1 change places. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_swap(lm_v16 x) {
+    return (lm_v16){_mm256_permute_ps(x.lo, 0xb1), _mm256_permute_ps(x.hi, 0xb1)};
+}
+
 static LM_ALWAYS_INLINE lm_v16 lm_v16_load_f16(const uint16_t *p) {
     return (lm_v16){_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)),
                     _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p + 8)))};

@@ -143,15 +143,45 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_load_bf16_n(const uint16_t *p, int64_t n) 
     return lm_v16_from_bf16(_mm256_maskz_loadu_epi16(lm_v16_mask(n), p));
 }
 
-/* Round to nearest even, NaN kept. */
-static LM_ALWAYS_INLINE void lm_v16_store_bf16_n(uint16_t *p, lm_v16 x, int64_t n) {
+/* The bf16 nearest to each lane, to even, in the upper halves (NaN kept); the lower halves are not zero. */
+static LM_ALWAYS_INLINE __m512i lm_v16_bf16_bits(lm_v16 x) {
     __m512i bits = _mm512_castps_si512(x);
     __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
     __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
     __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
-    rounded = _mm512_mask_blend_epi32(_mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), rounded, quiet);
+    return _mm512_mask_blend_epi32(_mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), rounded, quiet);
+}
+
+/* Round to nearest even, NaN kept. */
+static LM_ALWAYS_INLINE void lm_v16_store_bf16_n(uint16_t *p, lm_v16 x, int64_t n) {
     _mm256_mask_storeu_epi16(p, lm_v16_mask(n),
-                             _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
+                             _mm512_cvtepi32_epi16(_mm512_srli_epi32(lm_v16_bf16_bits(x), 16)));
+}
+
+/* What store_bf16 and load_bf16 make of x. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_round_bf16(lm_v16 x) {
+    return _mm512_castsi512_ps(
+        _mm512_and_si512(lm_v16_bf16_bits(x), _mm512_set1_epi32((int)0xffff0000)));
+}
+
+/* Lanes that hold two bf16 each: the one in the lower halves, the one in the upper halves, and such lanes from both. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_pair_low(lm_v16 pairs) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(pairs), 16));
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_pair_high(lm_v16 pairs) {
+    return _mm512_castsi512_ps(
+        _mm512_and_si512(_mm512_castps_si512(pairs), _mm512_set1_epi32((int)0xffff0000)));
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_pair(lm_v16 low, lm_v16 high) {
+    return _mm512_castsi512_ps(_mm512_or_si512(_mm512_srli_epi32(_mm512_castps_si512(low), 16),
+                                               _mm512_castps_si512(lm_v16_pair_high(high))));
+}
+
+/* Lanes 2i and 2i + 1 change places. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_swap(lm_v16 x) {
+    return _mm512_permute_ps(x, 0xb1);
 }
 
 static LM_ALWAYS_INLINE lm_v16 lm_v16_load_f16(const uint16_t *p) {

@@ -187,6 +187,42 @@ static LM_ALWAYS_INLINE void lm_v16_store_bf16_n(uint16_t *p, lm_v16 x, int64_t 
     memcpy(p, lanes, (size_t)n * sizeof *p);
 }
 
+#define LM_V16_UNARY(name, function)                                                     \
+    static LM_ALWAYS_INLINE lm_v16 lm_v16_##name(lm_v16 x) {                             \
+        return (lm_v16){function(x.q0), function(x.q1), function(x.q2), function(x.q3)}; \
+    }
+
+/* What store_bf16 and load_bf16 make of x. */
+static LM_ALWAYS_INLINE float32x4_t lm_v4_round_bf16(float32x4_t x) {
+    return lm_v4_from_bf16(lm_v4_to_bf16(x));
+}
+LM_V16_UNARY(round_bf16, lm_v4_round_bf16)
+
+/* Lanes that hold two bf16 each: the one in the lower halves, the one in the upper halves, and such lanes from both. */
+static LM_ALWAYS_INLINE float32x4_t lm_v4_pair_low(float32x4_t pairs) {
+    return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(pairs), 16));
+}
+LM_V16_UNARY(pair_low, lm_v4_pair_low)
+
+static LM_ALWAYS_INLINE float32x4_t lm_v4_pair_high(float32x4_t pairs) {
+    return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(pairs), vdupq_n_u32(0xffff0000u)));
+}
+LM_V16_UNARY(pair_high, lm_v4_pair_high)
+
+static LM_ALWAYS_INLINE float32x4_t lm_v4_pair(float32x4_t low, float32x4_t high) {
+    return vreinterpretq_f32_u32(
+        vsriq_n_u32(vreinterpretq_u32_f32(high), vreinterpretq_u32_f32(low), 16));
+}
+
+static LM_ALWAYS_INLINE lm_v16 lm_v16_pair(lm_v16 low, lm_v16 high) {
+    return (lm_v16){lm_v4_pair(low.q0, high.q0), lm_v4_pair(low.q1, high.q1),
+                    lm_v4_pair(low.q2, high.q2), lm_v4_pair(low.q3, high.q3)};
+}
+
+/* Lanes 2i and 2i + 1 change places. */
+LM_V16_UNARY(swap, vrev64q_f32)
+#undef LM_V16_UNARY
+
 static LM_ALWAYS_INLINE lm_v16 lm_v16_load_f16(const uint16_t *p) {
     float16x8_t low = vreinterpretq_f16_u16(vld1q_u16(p)),
                 high = vreinterpretq_f16_u16(vld1q_u16(p + 8));

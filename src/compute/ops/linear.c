@@ -7,9 +7,11 @@
  * Order: y[r, n] is one f32 accumulator, from +0, acc = fmaf(x[r, k], w[n, k], acc) for k = 0 ..
  * K-1, then + bias[n]. Types other than f32 are converted to f32 exactly first. Every kernel of
  * every instruction set keeps this order, with a vector lane as an output column or row, so that
- * the bits are the same for one row and for a thousand. One exception: where x and w are both bf16,
- * a kernel may add products in pairs (2k, 2k + 1), as the dot-product instructions do; the pairing
- * is then a property of the types, never of the shape.
+ * the bits are the same for one row and for a thousand.
+ *
+ * Where w is bf16, x is rounded to bf16 and k runs 1, 0, 3, 2, ... (the partner that an odd K lacks
+ * is 0): two products are one step of the dot-product instructions, which add the second first.
+ * These take subnormal numbers for 0; with the others the bits are the same again.
  *
  * Quantized w (quant/quant.h) is multiplied in integers. Every 32 consecutive k of a row of x become
  * a piece of one f32 scale and 32 integers:
@@ -105,6 +107,20 @@ static void reference_quantized(const lm_kernel_args *args) {
     }
 }
 
+static float add_chunk(const float *x, const float *w, int64_t n, float acc) {
+    for (int64_t i = 0; i < n; i++) acc = fmaf(x[i], w[i], acc);
+    return acc;
+}
+
+static float add_pairs(const float *x, const float *w, int64_t n, float acc) {
+    for (int64_t i = 0; i < n; i += 2) {
+        bool whole = i + 1 < n;
+        acc = fmaf(whole ? lm_round_bf16(x[i + 1]) : 0.0f, whole ? w[i + 1] : 0.0f, acc);
+        acc = fmaf(lm_round_bf16(x[i]), w[i], acc);
+    }
+    return acc;
+}
+
 static void reference_plain(const lm_kernel_args *args) {
     const lm_tensor *x = args->node->in[0], *w = args->node->in[1], *bias = args->node->in[2];
     float *y = lm_f32(args->node->out[0]);
@@ -118,9 +134,9 @@ static void reference_plain(const lm_kernel_args *args) {
             lm_load(w, n * n_in + k, w_chunk, count);
             for (int64_t r = 0; r < n_rows; r++) {
                 lm_load(x, r * n_in + k, x_chunk, count);
-                float acc = y[r * n_out + n];
-                for (int64_t i = 0; i < count; i++) acc = fmaf(x_chunk[i], w_chunk[i], acc);
-                y[r * n_out + n] = acc;
+                y[r * n_out + n] = w->dtype == LM_BF16
+                                       ? add_pairs(x_chunk, w_chunk, count, y[r * n_out + n])
+                                       : add_chunk(x_chunk, w_chunk, count, y[r * n_out + n]);
             }
         }
         for (int64_t r = 0; bias && r < n_rows; r++) y[r * n_out + n] += lm_f32(bias)[n];

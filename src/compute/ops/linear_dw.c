@@ -4,7 +4,7 @@
  * dw  [N, K] f32 STATE, optional: then from zero   in, changed in place (out)
  *
  * Order: dw[n, k] starts from what it was and takes fmaf(dy[r, n], x[r, k], acc) for r = 0 .. R-1;
- * the exception for bf16 with bf16 (pairs of rows) as in LINEAR.
+ * where dy and x are both bf16, for r = 1, 0, 3, 2, ... as LINEAR does with bf16 weights.
  */
 #include <string.h>
 
@@ -32,26 +32,33 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
     return LOAM_OK;
 }
 
+/* What row r adds to rows `share` and columns [k, k + count) of dw; 0 where there is no such row. */
+static void add_row(const lm_kernel_args *args, int64_t r, lm_range share, int64_t k,
+                    int64_t count) {
+    const lm_tensor *dy = args->node->in[0], *x = args->node->in[1];
+    int64_t n_out = dy->shape[1], n_in = x->shape[1];
+    bool exists = r < lm_rows_now(args, dy);
+    float x_chunk[CHUNK] = {0};
+    if (exists) lm_load(x, r * n_in + k, x_chunk, count);
+    for (int64_t n = share.begin; n < share.end; n++) {
+        float scale = 0.0f;
+        if (exists) lm_load(dy, r * n_out + n, &scale, 1);
+        float *row = lm_f32(args->node->out[0]) + n * n_in + k;
+        for (int64_t i = 0; i < count; i++) row[i] = fmaf(scale, x_chunk[i], row[i]);
+    }
+}
+
 static void reference(const lm_kernel_args *args) {
     const lm_tensor *dy = args->node->in[0], *x = args->node->in[1];
     float *dw = lm_f32(args->node->out[0]);
-    int64_t n_rows = lm_rows_now(args, dy), n_out = dy->shape[1], n_in = x->shape[1];
-    lm_range share = lm_share(args, n_out);
+    int64_t n_rows = lm_rows_now(args, dy), n_in = x->shape[1];
+    lm_range share = lm_share(args, dy->shape[1]);
+    bool pairs = dy->dtype == LM_BF16 && x->dtype == LM_BF16;
     if (!args->node->in[2])
         memset(dw + share.begin * n_in, 0, (size_t)((share.end - share.begin) * n_in) * sizeof *dw);
-    float x_chunk[CHUNK];
-    for (int64_t k = 0; k < n_in; k += CHUNK) {
-        int64_t count = n_in - k < CHUNK ? n_in - k : CHUNK;
-        for (int64_t r = 0; r < n_rows; r++) {
-            lm_load(x, r * n_in + k, x_chunk, count);
-            for (int64_t n = share.begin; n < share.end; n++) {
-                float scale;
-                lm_load(dy, r * n_out + n, &scale, 1);
-                float *row = dw + n * n_in + k;
-                for (int64_t i = 0; i < count; i++) row[i] = fmaf(scale, x_chunk[i], row[i]);
-            }
-        }
-    }
+    for (int64_t k = 0; k < n_in; k += CHUNK)
+        for (int64_t r = 0; r < n_rows + (pairs ? n_rows % 2 : 0); r++)
+            add_row(args, pairs ? r ^ 1 : r, share, k, n_in - k < CHUNK ? n_in - k : CHUNK);
 }
 
 static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {

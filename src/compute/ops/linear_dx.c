@@ -4,7 +4,7 @@
  * dx  [R, K] f32                              out
  *
  * Order: dx[r, k] is one f32 accumulator, from +0, fmaf(dy[r, n], w[n, k], acc) for n = 0 .. N-1;
- * types and the exception for bf16 with bf16 as in LINEAR.
+ * types, and where w is bf16 the rounding of dy and the order 1, 0, 3, 2, ..., as in LINEAR.
  */
 #include "compute/ops/rules.h"
 
@@ -20,23 +20,31 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
     return LOAM_OK;
 }
 
+/* What row n of w adds to columns [k, k + count) of dx; nothing where there is no such row. */
+static void add_row_of_w(const lm_kernel_args *args, int64_t n, int64_t k, int64_t count) {
+    const lm_tensor *dy = args->node->in[0], *w = args->node->in[1];
+    float *dx = lm_f32(args->node->out[0]), w_chunk[CHUNK] = {0};
+    int64_t n_rows = lm_rows_now(args, dy), n_out = w->shape[0], n_in = w->shape[1];
+    if (n < n_out) lm_load(w, n * n_in + k, w_chunk, count);
+    for (int64_t r = 0; r < n_rows; r++) {
+        float scale = 0.0f;
+        if (n < n_out) lm_load(dy, r * n_out + n, &scale, 1);
+        if (w->dtype == LM_BF16) scale = lm_round_bf16(scale);
+        float *row = dx + r * n_in + k;
+        for (int64_t i = 0; i < count; i++) row[i] = fmaf(scale, w_chunk[i], row[i]);
+    }
+}
+
 /* Columns [k, k + count) of dx. */
 static void columns_of_dx(const lm_kernel_args *args, int64_t k, int64_t count) {
     const lm_tensor *dy = args->node->in[0], *w = args->node->in[1];
     float *dx = lm_f32(args->node->out[0]);
     int64_t n_rows = lm_rows_now(args, dy), n_out = w->shape[0], n_in = w->shape[1];
-    float w_chunk[CHUNK];
+    bool pairs = w->dtype == LM_BF16;
     for (int64_t r = 0; r < n_rows; r++)
         for (int64_t i = 0; i < count; i++) dx[r * n_in + k + i] = 0.0f;
-    for (int64_t n = 0; n < n_out; n++) {
-        lm_load(w, n * n_in + k, w_chunk, count);
-        for (int64_t r = 0; r < n_rows; r++) {
-            float scale;
-            lm_load(dy, r * n_out + n, &scale, 1);
-            float *row = dx + r * n_in + k;
-            for (int64_t i = 0; i < count; i++) row[i] = fmaf(scale, w_chunk[i], row[i]);
-        }
-    }
+    for (int64_t n = 0; n < n_out + (pairs ? n_out % 2 : 0); n++)
+        add_row_of_w(args, pairs ? n ^ 1 : n, k, count);
 }
 
 static void reference(const lm_kernel_args *args) {

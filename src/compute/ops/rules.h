@@ -63,6 +63,10 @@ static inline const void *lm_at(const lm_tensor *tensor, int64_t at) {
     return (const char *)tensor->data + lm_dtype_bytes(tensor->dtype, at);
 }
 
+static inline float lm_round_bf16(float x) {
+    return lm_bf16_to_f32(lm_f32_to_bf16(x));
+}
+
 /* n elements from `at` on, as f32. */
 static inline void lm_load(const lm_tensor *tensor, int64_t at, float *dst, int64_t n) {
     lm_dtype_get(tensor->dtype)->unpack(lm_at(tensor, at), dst, n);
