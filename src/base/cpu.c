@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 static lm_cpu g_cpu;
 
@@ -53,8 +54,14 @@ static void detect(void) {
 static void detect(void) {}
 #endif
 
+static void detect_all(void) {
+    detect();
+    long l2_bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    g_cpu.l2_bytes = l2_bytes > 0 ? l2_bytes : 1 << 20;
+}
+
 const lm_cpu *lm_cpu_get(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, detect);
+    pthread_once(&once, detect_all);
     return &g_cpu;
 }

@@ -3,6 +3,7 @@
 #define LM_BASE_CPU_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 typedef struct lm_cpu {
     bool avx2;   /* AVX2 with FMA and F16C */
@@ -14,6 +15,7 @@ typedef struct lm_cpu {
     bool neon; /* aarch64 */
     bool neon_dotprod;
     bool neon_i8mm; /* with neon_dotprod */
+    int64_t l2_bytes; /* of a core's second-level cache; 1 MiB when unknown */
     char name[64];  /* brand string, "" when unknown */
 } lm_cpu;
 

@@ -19,12 +19,14 @@
 enum {
     LM_PANEL = 16,       /* columns in a panel */
     LM_GEMM_STEPS = 256, /* of k in a block; a step is one k, or a pair */
-    LM_GEMM_N = 1024,    /* columns of b brought into panel order at a time */
+    LM_GEMM_N = 1024,    /* columns of b brought into panel order at a time, at most */
     /* A thread's scratch in f32: a block of rows of a, then a chunk of b; the odd lines keep rows and panels out of each
      * other's cache sets. */
     LM_GEMM_A_ROW = LM_GEMM_STEPS + 16, /* from row to row of a */
     LM_GEMM_A_COLUMN = 16,              /* or, transposed, from k to k */
-    LM_GEMM_A_ELEMS = 16 * LM_GEMM_A_ROW,
+    LM_GEMM_A_BLOCK = 16 * LM_GEMM_A_ROW,
+    LM_GEMM_A_BLOCKS = 4, /* that are brought into order together, transposed */
+    LM_GEMM_A_ELEMS = LM_GEMM_A_BLOCKS * LM_GEMM_A_BLOCK,
     LM_GEMM_B_PANEL = LM_GEMM_STEPS * LM_PANEL + 16,
     LM_GEMM_SCRATCH_ELEMS = LM_GEMM_A_ELEMS + LM_GEMM_N / LM_PANEL * LM_GEMM_B_PANEL,
     LM_GEMM_FEW_ROWS = 6, /* at most so many rows go over PANELS as they are */
@@ -46,7 +48,8 @@ typedef struct lm_gemm {
     const void *b;
     lm_dtype b_dtype;
     lm_gemm_order b_order;
-    int64_t b_stride; /* not read for PANELS */
+    int64_t b_stride;     /* not read for PANELS */
+    int64_t chunk_panels; /* panels of b brought into order at a time: lm_gemm_chunk_panels */
     float *c;
     int64_t c_stride;
     bool pairs;        /* b is bf16, a is rounded to it, and products are added in pairs */
@@ -58,6 +61,13 @@ typedef struct lm_gemm {
  * avx512_bf16 is for products in pairs alone. */
 typedef void lm_gemm_fn(const lm_gemm *gemm, int thread, int n_threads, void *scratch);
 lm_gemm_fn lm_gemm_avx2, lm_gemm_avx512, lm_gemm_avx512_bf16, lm_gemm_neon;
+
+/* As many as take half of a second-level cache of so many bytes. */
+static inline int64_t lm_gemm_chunk_panels(int64_t l2_bytes) {
+    int64_t n = l2_bytes / 2 / (int64_t)(LM_GEMM_B_PANEL * sizeof(float)),
+            most = LM_GEMM_N / LM_PANEL;
+    return n < 2 ? 2 : n > most ? most : n / 2 * 2;
+}
 
 /* From one to the next of the rows that go over PANELS as they are, rounded. */
 static inline int64_t lm_gemm_few_stride(int64_t k) {

@@ -1,6 +1,7 @@
 /* LINEAR, LINEAR_DX and LINEAR_DW as products of gemm.h, for each instruction set. */
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/gemm.h"
+#include "base/cpu.h"
 
 static bool is_half_or_f32(const lm_tensor *tensor) {
     return tensor->dtype == LM_F32 || tensor->dtype == LM_BF16 || tensor->dtype == LM_F16;
@@ -42,6 +43,7 @@ static void linear(const lm_kernel_args *args, lm_gemm_fn *gemm) {
             .b_stride = w->shape[1],
             .b_order = b_order_of(args->node),
             .pairs = in_pairs(args->node),
+            .chunk_panels = lm_gemm_chunk_panels(lm_cpu_get()->l2_bytes),
             .c = args->node->out[0]->data,
             .c_stride = w->shape[0],
             .bias = bias ? bias->data : NULL,
@@ -64,6 +66,7 @@ static void linear_dx(const lm_kernel_args *args, lm_gemm_fn *gemm) {
             .b_stride = w->shape[1],
             .b_order = b_order_of(args->node),
             .pairs = in_pairs(args->node),
+            .chunk_panels = lm_gemm_chunk_panels(lm_cpu_get()->l2_bytes),
             .c = args->node->out[0]->data,
             .c_stride = w->shape[1],
         },
@@ -86,6 +89,7 @@ static void linear_dw(const lm_kernel_args *args, lm_gemm_fn *gemm) {
             .b_stride = x->shape[1],
             .b_order = b_order_of(args->node),
             .pairs = in_pairs(args->node),
+            .chunk_panels = lm_gemm_chunk_panels(lm_cpu_get()->l2_bytes),
             .c = args->node->out[0]->data,
             .c_stride = x->shape[1],
             .accumulate = args->node->in[2] != NULL,
