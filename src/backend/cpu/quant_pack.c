@@ -2,16 +2,33 @@
 
 #include <string.h>
 
-/* One code into the planes of its piece, whose bits there are zero. */
-static void put_code(uint8_t *piece, int bits, int column, int k, int code) {
-    int vector = k / 4 * 2 + column / 16, byte = column % 16 * 4 + k % 4;
+/* The codes of one row of a block into the block's pieces, in order as for 8 bits. */
+static void put_codes(const uint8_t *codes, int64_t n, int column, uint8_t *pieces) {
+    uint8_t *out = pieces + column / 16 * LM_QUANT_VECTOR + column % 16 * 4;
+    for (int64_t k = 0; k < n; k += 4, out += 2 * LM_QUANT_VECTOR) memcpy(out, codes + k, 4);
+}
+
+/* `width` bits, from bit `low` up, of every code of a piece as a plane. Eight bytes at a time. */
+static void cut_plane(const uint8_t *piece, int low, int width, uint8_t *out) {
+    uint64_t mask = UINT64_C(0x0101010101010101) * ((1u << width) - 1);
+    int n_bytes = 2 * width * LM_QUANT_VECTOR;
+    for (int at = 0; at < n_bytes; at += (int)sizeof mask) {
+        uint64_t plane = 0, codes;
+        for (int shift = 0; shift < 8; shift += width) {
+            memcpy(&codes, piece + at + shift / width * n_bytes, sizeof codes);
+            plane |= (codes >> low & mask) << shift;
+        }
+        memcpy(out + at, &plane, sizeof plane);
+    }
+}
+
+static void cut_planes(const uint8_t *piece, int bits, uint8_t *out) {
+    int low = 0;
     for (int width = 8; width > 0; width /= 2) { /* 8 bits are a plane alone */
         if (!(bits & width)) continue;
-        int n = 2 * width;
-        piece[vector % n * LM_QUANT_VECTOR + byte] |=
-            (uint8_t)((code & ((1 << width) - 1)) << vector / n * width);
-        piece += n * LM_QUANT_VECTOR;
-        code >>= width;
+        cut_plane(piece, low, width, out);
+        out += 2 * width * LM_QUANT_VECTOR;
+        low += width;
     }
 }
 
@@ -37,20 +54,21 @@ static void put_scales(const lm_dtype_info *type, const lm_quant_block *block, i
 void lm_quant_pack_panel(const lm_dtype_info *type, const void *rows, int64_t n_rows, int64_t k,
                          void *panel) {
     const lm_quant_info *quant = type->quant;
-    size_t piece_bytes = lm_quant_piece_bytes(quant), record_bytes = lm_quant_record_of(type).bytes;
-    uint8_t *codes = panel, *records = codes + lm_quant_codes_bytes(quant, k);
-    int64_t n_blocks = k / type->block_elems, pieces = type->block_elems / LM_QUANT_PIECE;
-    memset(panel, 0, lm_quant_panel_bytes(type, k));
+    size_t piece_bytes = lm_quant_piece_bytes(quant), codes_bytes = lm_quant_codes_bytes(quant, k);
+    uint8_t *codes = panel, *record = codes + codes_bytes;
+    int64_t n_blocks = k / type->block_elems, n_pieces = type->block_elems / LM_QUANT_PIECE;
+    uint8_t pieces[LM_QUANT_MAX_BLOCK * LM_QUANT_COLUMNS] = {0};
+    memset(record, 0, lm_quant_panel_bytes(type, k) - codes_bytes);
     /* Blocks outside, rows inside: the panel is written once through, and rows are read as 32 streams. */
-    for (int64_t b = 0; b < n_blocks; b++) {
+    for (int64_t b = 0; b < n_blocks; b++, record += lm_quant_record_of(type).bytes) {
         for (int64_t n = 0; n < n_rows; n++) {
             lm_quant_block block;
             quant->read((const char *)rows + (size_t)(n * n_blocks + b) * type->block_bytes,
                         &block);
-            put_scales(type, &block, (int)n, records + (size_t)b * record_bytes);
-            for (int i = 0; i < type->block_elems; i++)
-                put_code(codes + (size_t)(b * pieces + i / LM_QUANT_PIECE) * piece_bytes,
-                         quant->bits, (int)n, i % LM_QUANT_PIECE, block.codes[i]);
+            put_scales(type, &block, (int)n, record);
+            put_codes(block.codes, type->block_elems, (int)n, pieces);
         }
+        for (int64_t i = 0; i < n_pieces; i++, codes += piece_bytes)
+            cut_planes(pieces + i * LM_QUANT_PIECE * LM_QUANT_COLUMNS, quant->bits, codes);
     }
 }
