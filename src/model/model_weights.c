@@ -142,7 +142,15 @@ static void list_packable(const lm_model_weights *w, lm_weight **list, size_t *o
 
 static loam_status pack_in_memory(lm_model_weights *w, lm_weight *weight, loam_error *err) {
     lm_weight packed;
-    LM_TRY(lm_device_pack(w->device, weight, &packed, err));
+    loam_status status = lm_device_pack(w->device, weight, &packed, err);
+    if (status == LOAM_NO_MEMORY) {
+        lm_error_prefix(err, status, "packing tensor '%s'", weight->name);
+        lm_error_hint(err, status,
+                      "the weights take %zu MiB; packed into a file they are mapped instead, and a "
+                      "model quantized to fewer bits takes less",
+                      w->stored_bytes >> 20);
+    }
+    if (status != LOAM_OK) return status;
     lm_file_map_forget(weight->data, bytes_of(weight));
     *weight = packed;
     w->owned[weight - w->weights] = true;

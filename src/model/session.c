@@ -20,7 +20,7 @@ struct lm_session {
     step_seq *step_seqs; /* [max_seqs] */
     int32_t *in_step;    /* [n_in_step] the sequences of the current step; room for max_seqs */
     int64_t n_in_step;
-    int64_t n_outs; /* of the last step */
+    int64_t n_outs;                /* of the last step */
     int64_t extents[LM_N_EXTENTS]; /* of the last step */
     int64_t row_flops, out_flops,
         context_flops; /* of one row, one row's logits, one position attended to */
@@ -58,6 +58,14 @@ static int64_t flops_of(const lm_session *session, int64_t rows, int64_t outs, i
     return lm_plan_cost(session->sg.plan, extents).flops;
 }
 
+/* When memory ran out: what for, and what would take less. */
+static loam_status say_what(loam_error *err, loam_status status, const char *what,
+                            const char *hint) {
+    if (status != LOAM_NO_MEMORY) return status;
+    lm_error_prefix(err, status, "%s", what);
+    return lm_error_hint(err, status, "%s", hint);
+}
+
 static loam_status build(lm_session *session, loam_error *err) {
     const lm_hparams *hp = &lm_model_config(session->model)->hparams;
     lm_session_options *o = &session->limits;
@@ -69,8 +77,14 @@ static loam_status build(lm_session *session, loam_error *err) {
                         .max_seqs = o->max_seqs,
                         .max_context = o->max_context,
                         .dtype = o->kv_dtype};
-    LM_TRY(lm_kv_cache_new(lm_model_device(session->model), &kv, &session->cache, err));
-    LM_TRY(lm_session_graph_init(&session->sg, session->model, session->cache, o, err));
+    loam_status status =
+        lm_kv_cache_new(lm_model_device(session->model), &kv, &session->cache, err);
+    if (status != LOAM_OK)
+        return say_what(err, status, "the cache of keys and values",
+                        "ask for less context, fewer sequences or blocks, or a smaller type");
+    status = lm_session_graph_init(&session->sg, session->model, session->cache, o, err);
+    if (status != LOAM_OK)
+        return say_what(err, status, "the values of a step", "ask for fewer rows in a step");
     session->step_seqs = lm_calloc(o->max_seqs, sizeof *session->step_seqs);
     session->in_step = lm_calloc(o->max_seqs, sizeof *session->in_step);
     if (!session->step_seqs || !session->in_step)

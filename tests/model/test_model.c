@@ -1,6 +1,8 @@
 /* Opening models: what is refused and how it is said, and that running out of memory is survived. */
 #include "golden/golden.h"
 
+#include <sys/stat.h>
+
 #include "model/model_weights.h"
 
 static lm_device *open_device(void) {
@@ -164,6 +166,83 @@ static void test_packing_changes_no_bit(void **state) {
     lm_free(path);
 }
 
+/* A device that gives out so many bytes in all. */
+static size_t bytes_left;
+
+static loam_status alloc_within(lm_device *device, size_t size_bytes, void **out,
+                                loam_error *error) {
+    if (size_bytes > bytes_left)
+        return lm_error_set(error, LOAM_NO_MEMORY, "no %zu bytes", size_bytes);
+    bytes_left -= size_bytes;
+    return lm_backend_cpu.alloc(device, size_bytes, out, error);
+}
+
+static void expect_out_of_memory(const char *path, lm_device *device, size_t limit,
+                                 const char *what, const char *hint) {
+    lm_model *model = NULL;
+    lm_session *session = NULL;
+    loam_error error = {0};
+    bytes_left = limit;
+    loam_status status = lm_model_open(path, device, NULL, &model, &error);
+    if (status == LOAM_OK)
+        status = lm_session_new(model, &(lm_session_options){.max_seqs = 2}, &session, &error);
+    assert_int_equal(status, LOAM_NO_MEMORY);
+    if (!strstr(error.message, what) || !strstr(error.hint, hint))
+        fail_msg("'%s' (%s)", error.message, error.hint);
+    lm_model_free(model);
+}
+
+/* Device memory that ends while packing, for the cache, or for the values of a step: the error says which, and what to do. */
+static void test_device_memory_ends(void **state) {
+    char *path = golden_path("plain", ".gguf");
+    lm_device *device = open_device();
+    lm_backend tight = lm_backend_cpu;
+    tight.alloc = alloc_within;
+    device->backend = &tight;
+    lm_model *model;
+    bytes_left = SIZE_MAX;
+    assert_ok(lm_model_open(path, device, NULL, &model, &err));
+    size_t packed_bytes = SIZE_MAX - bytes_left;
+    lm_session *session;
+    assert_ok(lm_session_new(model, &(lm_session_options){.max_seqs = 2}, &session, &err));
+    size_t all_bytes = SIZE_MAX - bytes_left;
+    lm_session_free(session);
+    lm_model_free(model);
+    if (packed_bytes > 0)
+        expect_out_of_memory(path, device, packed_bytes - 1, "packing tensor", "MiB");
+    expect_out_of_memory(path, device, packed_bytes, "cache of keys", "less context");
+    expect_out_of_memory(path, device, all_bytes - 1, "values of a step", "fewer rows");
+    device->backend = &lm_backend_cpu;
+    lm_device_close(device);
+    lm_free(path);
+}
+
+/* Memory that runs out while a packed file is made or opened: packed in memory instead, or an error. */
+static void test_out_of_memory_with_packed_file(void **state) {
+    enum { MORE_THAN_ALL = 600 };
+    char *path = golden_path("plain", ".gguf"), *dir = test_temp_dir();
+    lm_device *device = open_device();
+    lm_model_options options = {.pack_places = {.dir = dir, .min_bytes = 1}};
+    for (uint64_t n = 1; n < MORE_THAN_ALL; n++) {
+        lm_model *model = NULL;
+        loam_error error = {0};
+        lm_mem_fail_after(n);
+        loam_status status = lm_model_open(path, device, &options, &model, &error);
+        lm_mem_fail_after(0);
+        if (status != LOAM_OK && status != LOAM_NO_MEMORY)
+            fail_msg("allocation %d: %s", (int)n, error.message);
+        lm_model_free(model);
+        if (n % 2) { /* made anew every second time */
+            assert_ok(lm_file_remove_tree(dir, &err));
+            assert_int_equal(mkdir(dir, 0700), 0);
+        }
+    }
+    assert_ok(lm_file_remove_tree(dir, &err));
+    lm_device_close(device);
+    lm_free(dir);
+    lm_free(path);
+}
+
 /* Every allocation of opening a model and a session fails once; each time the error is said and nothing is left behind. */
 static void test_out_of_memory(void **state) {
     char *path = golden_path("plain", ".gguf");
@@ -196,6 +275,8 @@ int main(void) {
         cmocka_unit_test(test_check_finds_nan),
         cmocka_unit_test(test_recommended_sampling),
         cmocka_unit_test(test_packing_changes_no_bit),
+        cmocka_unit_test(test_device_memory_ends),
+        cmocka_unit_test(test_out_of_memory_with_packed_file),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
