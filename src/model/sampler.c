@@ -133,12 +133,25 @@ static void apply_penalties(const lm_sampler *s, float *logits) {
 
 /* --- Stages 3 to 7: from logits to a token. */
 
+/* In lanes that do not wait for each other. No NaN. */
+static float largest_of(const float *x, int64_t n) {
+    enum { LANES = 16 };
+    float lanes[LANES];
+    for (int j = 0; j < LANES; j++) lanes[j] = x[0];
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int j = 0; j < LANES; j++) lanes[j] = x[i + j] > lanes[j] ? x[i + j] : lanes[j];
+    for (; i < n; i++) lanes[0] = x[i] > lanes[0] ? x[i] : lanes[0];
+    float largest = lanes[0];
+    for (int j = 1; j < LANES; j++) largest = lanes[j] > largest ? lanes[j] : largest;
+    return largest;
+}
+
 /* The largest logit's token, the lowest id among equals. */
 static int32_t find_largest(const float *logits, int64_t n) {
+    float largest = largest_of(logits, n);
     int32_t best = 0;
-    for (int64_t i = 1; i < n; i++) {
-        if (logits[i] > logits[best]) best = i;
-    }
+    while (best + 1 < n && logits[best] != largest) best++;
     return best;
 }
 
