@@ -370,6 +370,7 @@ loam_status lm_http_server_new(lm_loop *loop, const lm_http_server_options *opti
     evhttp_set_timeout_tv(server->http, &timeout);
     evhttp_set_max_headers_size(server->http, HEADER_MAX_BYTES);
     evhttp_set_max_body_size(server->http, (ev_ssize_t)(2 * server->options.max_body_bytes));
+    (void)evhttp_set_flags(server->http, EVHTTP_SERVER_LINGERING_CLOSE);
     evhttp_set_allowed_methods(server->http, UINT16_MAX); /* routes decide */
     evhttp_set_default_content_type(server->http, NULL);
     evhttp_set_bevcb(server->http, new_connection, server);

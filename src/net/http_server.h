@@ -10,7 +10,8 @@
  * its stream), and twice that for a request to arrive whole. A path that no route knows gets 404, a known
  * path with another method 405 with Allow, both through the `on_error` hook so that each API keeps its own error shape.
  * What is not HTTP at all (400), and bodies of more than twice the limit (413), the HTTP library refuses by itself with a
- * short page. HEAD goes to the handlers of GET.
+ * short page; the latter when the client has sent all of it, unseen, since one that is still sending would not read the
+ * answer. HEAD goes to the handlers of GET.
  */
 #ifndef LM_NET_HTTP_SERVER_H
 #define LM_NET_HTTP_SERVER_H

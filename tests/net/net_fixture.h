@@ -50,14 +50,20 @@ static inline LM_UNUSED int raw_connect(int port) {
     return fd;
 }
 
-static inline LM_UNUSED void raw_send(int fd, const char *text) {
+/* False: the server hung up first. */
+static inline LM_UNUSED bool raw_send_all(int fd, const char *text) {
     size_t len = strlen(text);
     while (len > 0) {
         ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
-        if (n <= 0) return; /* the server may hang up first */
+        if (n <= 0) return false;
         text += n;
         len -= (size_t)n;
     }
+    return true;
+}
+
+static inline LM_UNUSED void raw_send(int fd, const char *text) {
+    (void)raw_send_all(fd, text);
 }
 
 /* Reads until `until` appears (NULL: the end of the stream) or 5 s pass; the text is valid until the next call. */
