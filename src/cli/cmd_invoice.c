@@ -30,7 +30,7 @@ static const lm_print_column line_columns[] = {
     {"quantity", "quantity", LM_CELL_TEXT},
     {"price", "unit_price_micros", LM_CELL_PRICE},
     {"per", "unit", LM_CELL_TEXT},
-    {"amount", "amount_micros", LM_CELL_PRICE},
+    {"amount", "amount_micros", LM_CELL_MICROS},
     {NULL},
 };
 

@@ -20,7 +20,7 @@ static const lm_print_column sum_columns[] = {
     {"device ms", "device_ms", LM_CELL_COUNT},
     {"P·h leased", "ph_leased", LM_CELL_NUMBER},
     {"P·h delivered", "ph_delivered", LM_CELL_NUMBER},
-    {"amount", "amount_micros", LM_CELL_MONEY},
+    {"amount", "amount_micros", LM_CELL_MICROS},
     {"currency", "currency", LM_CELL_TEXT},
     {NULL},
 };
@@ -33,7 +33,7 @@ static const lm_print_column record_columns[] = {
     {"input tokens", "prompt_tokens", LM_CELL_COUNT},
     {"output tokens", "completion_tokens", LM_CELL_COUNT},
     {"FLOPs", "flops", LM_CELL_COUNT},
-    {"amount", "amount_micros", LM_CELL_PRICE},
+    {"amount", "amount_micros", LM_CELL_MICROS},
     {NULL},
 };
 

@@ -83,6 +83,10 @@ static void put_cell(lm_buf *out, lm_cell_type type, const json_t *value) {
         lm_money_format_full(number, money);
         lm_buf_puts(out, money);
         break;
+    case LM_CELL_MICROS:
+        lm_money_format_exact(number, money);
+        lm_buf_puts(out, money);
+        break;
     case LM_CELL_BYTES: put_bytes(out, number); break;
     default: put_count(out, number);
     }
@@ -115,7 +119,7 @@ static void print_cell(const char *text, size_t width, bool right, bool last) {
 
 static bool is_right(lm_cell_type type) {
     return type == LM_CELL_COUNT || type == LM_CELL_NUMBER || type == LM_CELL_MONEY ||
-           type == LM_CELL_PRICE || type == LM_CELL_BYTES;
+           type == LM_CELL_PRICE || type == LM_CELL_MICROS || type == LM_CELL_BYTES;
 }
 
 /* A cell's text in `storage`, which is overwritten. */

@@ -14,6 +14,7 @@ typedef enum lm_cell_type {
     LM_CELL_TIME,   /* epoch milliseconds as "2026-11-22 20:04:50" (UTC) */
     LM_CELL_MONEY,  /* micro-units, two places */
     LM_CELL_PRICE,  /* micro-units, as many places as it has, at least two */
+    LM_CELL_MICROS, /* micro-units, all six places: a column of them lines up */
     LM_CELL_BYTES,  /* "12.3 MB" */
 } lm_cell_type;
 

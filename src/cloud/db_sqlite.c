@@ -1,5 +1,7 @@
 /* SQLite driver: write-ahead log, a commit is on the disk before it is acknowledged (synchronous FULL), foreign keys held. */
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "cloud/db_backend.h"
@@ -61,6 +63,15 @@ static loam_status sqlite_script(lm_db *db, const char *sql, loam_error *err) {
                                                                             : failed(db, err);
 }
 
+/* Makes a new file that nobody else can read; SQLite gives those beside it the same rights. One that is there is not touched:
+ * closing it would drop the locks of other connections. What goes wrong, opening tells. */
+static void make_private(const char *path) {
+    int fd = strcmp(path, ":memory:") == 0
+                 ? -1
+                 : open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0) close(fd);
+}
+
 static loam_status sqlite_open(const char *url, lm_db **out, loam_error *err) {
     sqlite_db *db = lm_calloc(1, sizeof *db);
     if (!db) return lm_error_no_memory(err, sizeof *db);
@@ -70,9 +81,11 @@ static loam_status sqlite_open(const char *url, lm_db **out, loam_error *err) {
     loam_status status = LOAM_OK;
     if (!db->base.statements) {
         status = lm_error_no_memory(err, 0);
-    } else if (sqlite3_open_v2(url, &db->handle, flags, NULL) != SQLITE_OK) {
-        status = failed(&db->base, err);
+    } else {
+        make_private(url);
     }
+    if (status == LOAM_OK && sqlite3_open_v2(url, &db->handle, flags, NULL) != SQLITE_OK)
+        status = failed(&db->base, err);
     if (status == LOAM_OK)
         status = sqlite_script(
             &db->base,

@@ -1,7 +1,9 @@
 #include "databases.h"
 
 #include <pthread.h>
+#include <sys/stat.h>
 
+#include "base/file.h"
 #include "cloud/db.h"
 
 static lm_db *open_new(void **state) {
@@ -117,6 +119,28 @@ static void test_bad_addresses_are_told(void **state) {
 }
 
 /* A server that ends our session costs one failed statement, then all goes on. */
+/* The store holds hashes of keys and everybody's usage. */
+static void test_files_are_private(void **state) {
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
+    char *dir = test_temp_dir(), *path = lm_path_join(dir, "new.db");
+    mode_t before = umask(0);
+    lm_db *db;
+    assert_ok(lm_db_open(path, &db, &err));
+    assert_ok(lm_db_exec_script(db, "CREATE TABLE t (id TEXT)", &err));
+    umask(before);
+    for (size_t i = 0; i < LM_COUNT_OF(suffixes); i++) {
+        struct stat info;
+        char *file = lm_asprintf("%s%s", path, suffixes[i]);
+        assert_int_equal(stat(file, &info), 0);
+        assert_int_equal(info.st_mode & 0777, 0600);
+        lm_free(file);
+    }
+    lm_db_close(db);
+    assert_ok(lm_file_remove_tree(dir, &err));
+    lm_free(path);
+    lm_free(dir);
+}
+
 static void test_lost_connection_comes_back(void **state) {
     if (!test_database_is_postgres(*state)) return;
     lm_db *db = open_new(state);
@@ -139,6 +163,7 @@ int main(void) {
         cmocka_unit_test(test_savepoints_undo_one_step),
         cmocka_unit_test(test_queries_nest),
         cmocka_unit_test(test_bad_addresses_are_told),
+        cmocka_unit_test(test_files_are_private),
         cmocka_unit_test(test_lost_connection_comes_back),
     };
     return test_on_databases(tests);
