@@ -8,24 +8,7 @@
 static const lm_field dataset_fields[] = {
     {.name = "id", .type = LM_FIELD_STRING, .required = true, .id_prefix = "ds"},
     {.name = "name", .type = LM_FIELD_STRING, .required = true},
-    {.name = "state", .type = LM_FIELD_STRING, .required = true, .choices = lm_import_state_names},
-    {.name = "digest",
-     .type = LM_FIELD_STRING,
-     .required = true,
-     .help = "of the folder; empty until ready"},
-    {.name = "size_bytes", .type = LM_FIELD_INTEGER, .required = true},
-    {.name = "files",
-     .type = LM_FIELD_ARRAY,
-     .required = true,
-     .max = LM_BLOB_MAX_FILES,
-     .items = LM_FIELD_OBJECT,
-     .schema = &lm_file_schema},
-    {.name = "error",
-     .type = LM_FIELD_STRING,
-     .required = true,
-     .nullable = true,
-     .help = "why importing failed"},
-    {.name = "created_ms", .type = LM_FIELD_INTEGER, .required = true},
+    LM_IMPORTED_FIELDS,
 };
 static const lm_schema dataset_schema = LM_SCHEMA("Dataset", dataset_fields);
 

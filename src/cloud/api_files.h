@@ -8,6 +8,32 @@
 extern const char *const lm_import_state_names[];
 extern const lm_schema lm_file_schema, lm_import_schema;
 
+/* The fields of what was, or is being, imported. */
+#define LM_IMPORTED_FIELDS                                                  \
+    {.name = "state",                                                       \
+     .type = LM_FIELD_STRING,                                               \
+     .required = true,                                                      \
+     .choices = lm_import_state_names},                                     \
+        {.name = "digest",                                                  \
+         .type = LM_FIELD_STRING,                                           \
+         .required = true,                                                  \
+         .help = "of the folder; empty until ready"},                       \
+        {.name = "size_bytes", .type = LM_FIELD_INTEGER, .required = true}, \
+        {.name = "files",                                                   \
+         .type = LM_FIELD_ARRAY,                                            \
+         .required = true,                                                  \
+         .max = LM_BLOB_MAX_FILES,                                          \
+         .items = LM_FIELD_OBJECT,                                          \
+         .schema = &lm_file_schema},                                        \
+        {.name = "error",                                                   \
+         .type = LM_FIELD_STRING,                                           \
+         .required = true,                                                  \
+         .nullable = true,                                                  \
+         .help = "why importing failed"},                                   \
+    {                                                                       \
+        .name = "created_ms", .type = LM_FIELD_INTEGER, .required = true    \
+    }
+
 /* The body's path, which must be absolute: the server's working folder is nobody's business. */
 loam_status lm_import_source(const lm_api_ctx *ctx, const char **out, loam_error *err) LM_MUST_USE;
 
