@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/progress.h"
 #include "cli/bench.h"
+#include "cli/model_arg.h"
 #include "model/session.h"
 
 typedef struct model_settings {
@@ -352,11 +353,7 @@ static const lm_option options[] = {
      .min = 2,
      .max = 1 << 20,
      .help = "tokens of a prompt computed at once (default 512)"},
-    {.name = "kv-dtype",
-     .type = LM_OPT_STRING,
-     .arg = "TYPE",
-     .offset = AT(kv_dtype),
-     .help = "how keys and values are kept (default f16)"},
+    LM_CLI_KV_DTYPE_OPTION(model_settings),
     {.name = "repeats",
      .short_name = 'r',
      .type = LM_OPT_INT,

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/progress.h"
 #include "cli/command.h"
+#include "cli/model_arg.h"
 #include "model/perplexity.h"
 #include "model/tokenizer.h"
 
@@ -120,11 +121,7 @@ static const lm_option options[] = {
      .offset = AT(chunks),
      .max = 1e9,
      .help = "only the first N chunks (default: all)"},
-    {.name = "kv-dtype",
-     .type = LM_OPT_STRING,
-     .arg = "TYPE",
-     .offset = AT(kv_dtype),
-     .help = "how keys and values are kept (default f16)"},
+    LM_CLI_KV_DTYPE_OPTION(perplexity_settings),
     {.name = "threads",
      .short_name = 't',
      .type = LM_OPT_INT,

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/bench.h"
+#include "cli/model_arg.h"
 #include "compute/profile.h"
 #include "model/session.h"
 
@@ -223,11 +224,7 @@ static const lm_option options[] = {
      .arg = "FILE",
      .offset = AT(trace),
      .help = "write all runs to FILE in Chrome's trace format, for Perfetto"},
-    {.name = "kv-dtype",
-     .type = LM_OPT_STRING,
-     .arg = "TYPE",
-     .offset = AT(kv_dtype),
-     .help = "how keys and values are kept (default f16)"},
+    LM_CLI_KV_DTYPE_OPTION(profile_settings),
     BENCH_DEVICE_OPTIONS(profile_settings),
     BENCH_REPORT_OPTIONS(profile_settings),
     LM_OPTIONS_END,

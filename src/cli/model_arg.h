@@ -1,4 +1,5 @@
-/* Opening the model that a command is given, with its packed weights kept where the user wants them. */
+/* What commands that take a model share: opening it, with its packed weights kept where the user wants them, and the options that say
+ * how it is computed. */
 #ifndef LM_CLI_MODEL_ARG_H
 #define LM_CLI_MODEL_ARG_H
 
@@ -25,6 +26,21 @@ typedef struct lm_cli_pack {
         .offset = LM_OPTION_AT(settings, field.dir),                                            \
         .help = "where to keep that file (default: beside the model, or where that cannot be "  \
                 "written $XDG_CACHE_HOME/loam/packs)"                                           \
+    }
+
+/* How a model is computed: lines of the tables of commands whose settings have a `const char *kv_dtype` and an `int64_t
+ * threads`. */
+#define LM_CLI_KV_DTYPE_OPTION(settings)                                           \
+    {                                                                              \
+        .name = "kv-dtype", .type = LM_OPT_STRING, .arg = "TYPE",                  \
+        .offset = LM_OPTION_AT(settings, kv_dtype),                                \
+        .help = "how keys and values are kept: f16, bf16, f32 or i8 (default f16)" \
+    }
+#define LM_CLI_THREADS_OPTION(settings)                                               \
+    {                                                                                 \
+        .name = "threads", .type = LM_OPT_INT, .arg = "N",                            \
+        .offset = LM_OPTION_AT(settings, threads), .max = 256, .env = "LOAM_THREADS", \
+        .help = "threads to compute with (default: one per usable CPU)"               \
     }
 
 loam_status lm_cli_model_open(const char *path, lm_device *device, const lm_cli_pack *pack,
