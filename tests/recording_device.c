@@ -249,6 +249,10 @@ static void recording_parallel(lm_device *device, void (*fn)(void *arg, int thre
     for (int thread = 0; thread < device->n_threads; thread++) fn(arg, thread, device->n_threads);
 }
 
+static size_t recording_memory_bytes(const lm_device *device) {
+    return ((const recording_device *)device)->options.memory_bytes;
+}
+
 static void recording_close(lm_device *device) {
     recording_device *r = recording_of(device);
     for (int i = 0; i < RECORDING_MAX_BUFFERS; i++) {
@@ -276,6 +280,7 @@ void recording_open(recording_device *r, const recording_options *options) {
         r->backend.pack = recording_pack;
         r->backend.pack_order = recording_pack_order;
     }
+    r->backend.memory_bytes = options->memory_bytes ? recording_memory_bytes : NULL;
     r->backend.parallel = options->has_threads ? recording_parallel : NULL;
     r->base = (lm_device){.backend = &r->backend, .n_threads = options->has_threads ? 2 : 1};
     r->events = malloc(RECORDING_MAX_EVENTS * sizeof *r->events);

@@ -22,6 +22,7 @@ typedef struct recording_options {
     bool shares_host_memory; /* plain memory and no transfers, as the CPU */
     bool packs;              /* has an order of its own for matrices, twice as large */
     bool has_threads;        /* offers `parallel`, with two of them */
+    size_t memory_bytes;     /* what it says that it has; 0: it does not say */
     lm_op_id lacks;          /* an op without kernel; LM_OP_COUNT: none */
     int fail_alloc;          /* the n-th allocation fails; 0: none */
     int lost_after;          /* runs and transfers that go well before the device is lost; 0: all */

@@ -61,6 +61,8 @@ typedef struct lm_backend {
     void (*close)(lm_device *device);
     /* Optional. NULL: device memory is host memory, an address is a pointer. */
     const lm_transfer *transfer;
+    /* Optional. Bytes of memory that the device has in all. NULL: the host's. */
+    size_t (*memory_bytes)(const lm_device *device);
     /* size bytes aligned to 64, zeroed. LOAM_NO_MEMORY. */
     loam_status (*alloc)(lm_device *device, size_t size_bytes, void **out, loam_error *err);
     void (*free)(lm_device *device, void *buffer);

@@ -1,6 +1,7 @@
 #include "compute/device.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/pool.h"
@@ -13,6 +14,11 @@ loam_status lm_device_alloc(lm_device *device, size_t size_bytes, void **out, lo
 
 void lm_device_free(lm_device *device, void *buffer) {
     if (buffer) device->backend->free(device, buffer);
+}
+
+size_t lm_device_memory_bytes(const lm_device *device) {
+    if (device->backend->memory_bytes) return device->backend->memory_bytes(device);
+    return (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
 }
 
 loam_status lm_device_upload(lm_device *device, void *to, const void *host, size_t size_bytes,

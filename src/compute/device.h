@@ -13,6 +13,8 @@ loam_status lm_device_alloc(lm_device *device, size_t size_bytes, void **out,
                             loam_error *err) LM_MUST_USE; /* zeroed; LOAM_NO_MEMORY */
 void lm_device_free(lm_device *device, void *buffer);     /* NULL is fine */
 
+size_t lm_device_memory_bytes(const lm_device *device); /* in all, used or not */
+
 static inline bool lm_device_shares_host_memory(const lm_device *device) {
     return !device->backend->transfer;
 }

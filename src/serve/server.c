@@ -222,7 +222,7 @@ static int64_t default_blocks(const lm_model *model, const lm_session_options *s
                                                             .n_kv_heads = h->n_kv_heads,
                                                             .head_dim = h->head_dim,
                                                             .dtype = session->kv_dtype});
-    size_t memory = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+    size_t memory = lm_device_memory_bytes(lm_model_device(model));
     int64_t affordable = (int64_t)(memory / 4 / block_bytes);
     int64_t wanted = per_seq * session->max_seqs;
     return wanted < affordable ? wanted : affordable > per_seq ? affordable : per_seq;

@@ -281,6 +281,17 @@ static void test_without_threads_the_caller_works(void **state) {
     }
 }
 
+static void test_silent_device_has_the_memory_of_the_host(void **state) {
+    for (size_t memory_bytes = 0; memory_bytes <= 12345; memory_bytes += 12345) {
+        recording_device r;
+        recording_open(&r,
+                       &(recording_options){.lacks = LM_OP_COUNT, .memory_bytes = memory_bytes});
+        size_t told = lm_device_memory_bytes(&r.base);
+        assert_true(memory_bytes ? told == memory_bytes : told > 1 << 20);
+        lm_device_close(&r.base);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loading_brings_every_weight_once),
@@ -292,6 +303,7 @@ int main(void) {
         cmocka_unit_test(test_lost_device_changes_no_sequence),
         cmocka_unit_test(test_missing_kernel_is_named),
         cmocka_unit_test(test_without_threads_the_caller_works),
+        cmocka_unit_test(test_silent_device_has_the_memory_of_the_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
