@@ -1,5 +1,6 @@
 /* Integer products in the lanes of simd.h: 64 bytes (lm_b64) as 16 groups of four, and 16 sums of 32 bits (lm_i16), lane i
- * being group i's. Exact, so that every instruction set gives the same integers.
+ * being group i's. Exact, so that every instruction set gives the same integers. Where LM_HAS_ROW_PAIRS is defined, two rows
+ * of x can be multiplied at once (lm_i16x2).
  */
 #ifndef LM_BACKEND_CPU_SIMD_INT8_H
 #define LM_BACKEND_CPU_SIMD_INT8_H

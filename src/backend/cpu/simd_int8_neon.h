@@ -74,6 +74,44 @@ static LM_ALWAYS_INLINE int32x4_t lm_b16_dot(int32x4_t sum, uint8x16_t w, uint8x
     return vusdotq_s32(sum, w, vreinterpretq_s8_u8(x));
 }
 
+/* Sums of two rows of x: register j has columns 2j and 2j + 1, in each the first row and the second. */
+#define LM_HAS_ROW_PAIRS
+typedef struct lm_i16x2 {
+    int32x4_t q[8];
+} lm_i16x2;
+
+/* start[0] in the first row, start[1] in the second. */
+static LM_ALWAYS_INLINE lm_i16x2 lm_i16x2_set(const int32_t start[2]) {
+    int64_t both;
+    memcpy(&both, start, sizeof both);
+    int32x4_t x = vreinterpretq_s32_s64(vdupq_n_s64(both));
+    return (lm_i16x2){{x, x, x, x, x, x, x, x}};
+}
+
+/* sum + the products of eight bytes of each column, four in `low` and four in `high`, with those at row_0 and row_1. */
+static LM_ALWAYS_INLINE lm_i16x2 lm_i16x2_dot(lm_i16x2 sum, lm_b64 low, lm_b64 high,
+                                              const void *row_0, const void *row_1) {
+    int8x16_t x = vcombine_s8(vld1_s8(row_0), vld1_s8(row_1));
+#define LM_COLUMNS(half, member) \
+    vreinterpretq_u8_u32(half(vreinterpretq_u32_u8(low.member), vreinterpretq_u32_u8(high.member)))
+    return (lm_i16x2){{vusmmlaq_s32(sum.q[0], LM_COLUMNS(vzip1q_u32, q0), x),
+                       vusmmlaq_s32(sum.q[1], LM_COLUMNS(vzip2q_u32, q0), x),
+                       vusmmlaq_s32(sum.q[2], LM_COLUMNS(vzip1q_u32, q1), x),
+                       vusmmlaq_s32(sum.q[3], LM_COLUMNS(vzip2q_u32, q1), x),
+                       vusmmlaq_s32(sum.q[4], LM_COLUMNS(vzip1q_u32, q2), x),
+                       vusmmlaq_s32(sum.q[5], LM_COLUMNS(vzip2q_u32, q2), x),
+                       vusmmlaq_s32(sum.q[6], LM_COLUMNS(vzip1q_u32, q3), x),
+                       vusmmlaq_s32(sum.q[7], LM_COLUMNS(vzip2q_u32, q3), x)}};
+#undef LM_COLUMNS
+}
+
+static LM_ALWAYS_INLINE void lm_i16x2_rows(lm_i16x2 sum, lm_i16 *out_0, lm_i16 *out_1) {
+    *out_0 = (lm_i16){vuzp1q_s32(sum.q[0], sum.q[1]), vuzp1q_s32(sum.q[2], sum.q[3]),
+                      vuzp1q_s32(sum.q[4], sum.q[5]), vuzp1q_s32(sum.q[6], sum.q[7])};
+    *out_1 = (lm_i16){vuzp2q_s32(sum.q[0], sum.q[1]), vuzp2q_s32(sum.q[2], sum.q[3]),
+                      vuzp2q_s32(sum.q[4], sum.q[5]), vuzp2q_s32(sum.q[6], sum.q[7])};
+}
+
 #else
 
 /* Products here are of signed bytes: wide ones are taken down by 128 first. */
