@@ -39,7 +39,7 @@ typedef struct lm_attrs {
     int64_t seq_len;      /* training attention: rows are n_seqs * seq_len */
     bool interleaved;     /* rotary pairs (2i, 2i+1) instead of (i, i + head_dim / 2) */
     bool inverse;         /* rotate back: the backward of rope */
-    lm_dtype dtype;       /* target of cast */
+    lm_dtype dtype;       /* of the output: cast, rms_norm, swiglu */
 } lm_attrs;
 
 typedef struct lm_op_args {

@@ -23,16 +23,20 @@ static lm_tensor *add(const builder *b, lm_tensor *x, lm_tensor *y) {
     return lm_graph_op(b->graph, LM_OP_ADD, &(lm_op_args){.in = {x, y}});
 }
 
-static lm_tensor *norm(const builder *b, lm_tensor *x, lm_tensor *weight) {
-    return lm_graph_op(
-        b->graph, LM_OP_RMS_NORM,
-        &(lm_op_args){.in = {x, weight}, .attrs = {.eps = (float)b->hp->rms_norm_eps}});
+/* The type of what enters a matrix product. */
+static lm_dtype factor_dtype(const builder *b) {
+    return b->in->bf16_products ? LM_BF16 : LM_F32;
 }
 
-/* What enters a matrix product. */
 static lm_tensor *factor(const builder *b, lm_tensor *x) {
     if (!b->in->bf16_products) return x;
     return lm_graph_op(b->graph, LM_OP_CAST, &(lm_op_args){.in = {x}, .attrs.dtype = LM_BF16});
+}
+
+static lm_tensor *norm(const builder *b, lm_tensor *x, lm_param_id weight, lm_dtype dtype) {
+    lm_attrs attrs = {.eps = (float)b->hp->rms_norm_eps, .dtype = dtype};
+    return lm_graph_op(b->graph, LM_OP_RMS_NORM,
+                       &(lm_op_args){.in = {x, param(b, weight)}, .attrs = attrs});
 }
 
 static lm_tensor *linear(const builder *b, lm_tensor *x, lm_param_id weight, lm_param_id bias) {
@@ -51,14 +55,12 @@ static lm_tensor *turn(const builder *b, lm_tensor *x, int64_t n_heads) {
 }
 
 /* What becomes queries or keys: every head normed where the model does that, then turned. */
-static lm_tensor *placed(const builder *b, lm_tensor *x, lm_param_id norm_weight,
-                         int64_t n_heads) {
-    if (lm_param_in(b->config, norm_weight)) x = norm(b, x, param(b, norm_weight));
+static lm_tensor *placed(const builder *b, lm_tensor *x, lm_param_id norm_weight, int64_t n_heads) {
+    if (lm_param_in(b->config, norm_weight)) x = norm(b, x, norm_weight, LM_F32);
     return turn(b, x, n_heads);
 }
 
 static lm_tensor *attention(const builder *b, lm_tensor *x) {
-    x = factor(b, x);
     lm_tensor *q = linear(b, x, LM_PARAM_Q, LM_PARAM_Q_BIAS);
     lm_tensor *k = linear(b, x, LM_PARAM_K, LM_PARAM_K_BIAS);
     lm_tensor *v = linear(b, x, LM_PARAM_V, LM_PARAM_V_BIAS);
@@ -69,11 +71,11 @@ static lm_tensor *attention(const builder *b, lm_tensor *x) {
 }
 
 static lm_tensor *mlp(const builder *b, lm_tensor *x) {
-    x = factor(b, x);
     lm_tensor *gate = linear(b, x, LM_PARAM_GATE, LM_PARAM_GATE_BIAS);
     lm_tensor *up = linear(b, x, LM_PARAM_UP, LM_PARAM_UP_BIAS);
-    lm_tensor *y = lm_graph_op(b->graph, LM_OP_SWIGLU, &(lm_op_args){.in = {gate, up}});
-    return linear(b, factor(b, y), LM_PARAM_DOWN, LM_PARAM_DOWN_BIAS);
+    lm_tensor *y = lm_graph_op(b->graph, LM_OP_SWIGLU,
+                               &(lm_op_args){.in = {gate, up}, .attrs.dtype = factor_dtype(b)});
+    return linear(b, y, LM_PARAM_DOWN, LM_PARAM_DOWN_BIAS);
 }
 
 lm_tensor *lm_arch_forward(lm_graph *graph, const lm_arch_config *config,
@@ -82,12 +84,12 @@ lm_tensor *lm_arch_forward(lm_graph *graph, const lm_arch_config *config,
     lm_tensor *x = lm_graph_op(
         graph, LM_OP_EMBED, &(lm_op_args){.in = {param(&b, LM_PARAM_TOKEN_EMBED), inputs->tokens}});
     for (b.layer = 0; b.layer < config->hparams.n_layers; b.layer++) {
-        x = add(&b, x, attention(&b, norm(&b, x, param(&b, LM_PARAM_ATTN_NORM))));
-        x = add(&b, x, mlp(&b, norm(&b, x, param(&b, LM_PARAM_MLP_NORM))));
+        x = add(&b, x, attention(&b, norm(&b, x, LM_PARAM_ATTN_NORM, factor_dtype(&b))));
+        x = add(&b, x, mlp(&b, norm(&b, x, LM_PARAM_MLP_NORM, factor_dtype(&b))));
     }
     if (inputs->out_rows)
         x = lm_graph_op(graph, LM_OP_GATHER_ROWS, &(lm_op_args){.in = {x, inputs->out_rows}});
-    x = factor(&b, norm(&b, x, param(&b, LM_PARAM_OUTPUT_NORM)));
+    x = norm(&b, x, LM_PARAM_OUTPUT_NORM, factor_dtype(&b));
     lm_tensor *head = inputs->param(inputs->ctx, graph, LM_PARAM_OUTPUT_HEAD, 0);
     return lm_graph_op(graph, LM_OP_LINEAR, &(lm_op_args){.in = {x, head}});
 }

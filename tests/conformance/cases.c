@@ -93,6 +93,7 @@ static const op_case cases[] = {
     {"column_sum fresh", LM_OP_COLUMN_SUM, {ROWS(LM_F32, 7, 37)}},
 
     {"rms_norm", LM_OP_RMS_NORM, {ROWS(LM_F32, 7, 69), VECTOR(69)}, {.eps = 1e-5f}, .rows = true},
+    {"rms_norm bf16", LM_OP_RMS_NORM, {ROWS(LM_F32, 7, 69), VECTOR(69)}, {.eps = 1e-5f, .dtype = LM_BF16}, .rows = true},
     {"rms_norm short", LM_OP_RMS_NORM, {ROWS(LM_F32, 3, 5), VECTOR(5)}, {.eps = 1e-5f}, .rows = true},
     {"rms_norm of heads", LM_OP_RMS_NORM, {ROWS(LM_F32, 7, 3 * 38), VECTOR(38)}, {.eps = 1e-5f}, .rows = true},
     {"rms_norm gradient of heads", LM_OP_RMS_NORM, {TRAINED(3, 8), TRAINED_VECTOR(4)}, {.eps = 1e-5f}},
@@ -132,6 +133,7 @@ static const op_case cases[] = {
      {.n_heads = 2, .head_dim = 6, .interleaved = true}},
 
     {"swiglu", LM_OP_SWIGLU, {ROWS(LM_F32, 7, 37), ROWS(LM_F32, 7, 37)}, .rows = true},
+    {"swiglu bf16", LM_OP_SWIGLU, {ROWS(LM_F32, 7, 37), ROWS(LM_F32, 7, 37)}, {.dtype = LM_BF16}, .rows = true},
     {"swiglu gradient", LM_OP_SWIGLU, {TRAINED(3, 5), TRAINED(3, 5)}},
     {"swiglu_backward", LM_OP_SWIGLU_BACKWARD, {ROWS(LM_F32, 7, 37), ROWS(LM_F32, 7, 37), ROWS(LM_F32, 7, 37)}, .rows = true},
 

@@ -1,20 +1,21 @@
 /* RMS_NORM: y = x / rms(x) * w        arXiv:1910.07467
  * x        [R, D] f32, D / G groups of G elements                in
  * w        [G] f32: G = D, or a head's width: each head alone    in
- * y        [R, D] f32; may take over x                           out 0
+ * y        [R, D] attrs.dtype, f32 or bf16; may take over x      out 0
  * inverse  [R, D / G] f32, 1 / rms(group), for the gradient      out 1
  * attrs    eps, added to the mean square
  *
  * Order: for each group the sum of squares as lm_dot(x, x); inverse = 1 / sqrt(sum / G + eps);
- * then y = (x * inverse) * w.
+ * then y = (x * inverse) * w, rounded where y is bf16.
  */
 #include "compute/ops/rules.h"
 
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
     const lm_tensor *x = node->in[0], *w = node->in[1];
-    if (!lm_is(x, LM_F32, 2) || !lm_is(w, LM_F32, 1) || x->shape[1] % w->shape[0])
+    if (!lm_is(x, LM_F32, 2) || !lm_is(w, LM_F32, 1) || x->shape[1] % w->shape[0] ||
+        !lm_is_f32_or_bf16(node->attrs.dtype))
         return lm_op_refuse(node, err, "x [R, D] f32 and w [G] f32, D a multiple of G");
-    lm_out_like(out[0], x, LM_F32);
+    lm_out_like(out[0], x, node->attrs.dtype);
     lm_out_rows(out[1], x, x->shape[1] / w->shape[0]);
     return LOAM_OK;
 }
@@ -26,10 +27,12 @@ static void reference(const lm_kernel_args *args) {
     lm_range rows = lm_share(args, lm_elems_now(node->in[0], args->extents) / dim);
     for (int64_t r = rows.begin; r < rows.end; r++) {
         const float *x = lm_f32(node->in[0]) + r * dim;
-        float *y = lm_f32(node->out[0]) + r * dim;
         float inverse = 1.0f / sqrtf(lm_dot(x, x, dim) / (float)dim + node->attrs.eps);
         lm_f32(node->out[1])[r] = inverse;
-        for (int64_t i = 0; i < dim; i++) y[i] = x[i] * inverse * w[i];
+        for (int64_t i = 0; i < dim; i++) {
+            float y = x[i] * inverse * w[i];
+            lm_store(node->out[0], r * dim + i, &y, 1);
+        }
     }
 }
 

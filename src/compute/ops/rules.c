@@ -11,6 +11,10 @@ bool lm_is_float(const lm_tensor *tensor) {
     return tensor->dtype == LM_F32 || tensor->dtype == LM_BF16 || tensor->dtype == LM_F16;
 }
 
+bool lm_is_f32_or_bf16(lm_dtype dtype) {
+    return dtype == LM_F32 || dtype == LM_BF16;
+}
+
 bool lm_is_weight(lm_dtype dtype) {
     return dtype == LM_F32 || dtype == LM_BF16 || dtype == LM_F16 || lm_dtype_is_quantized(dtype);
 }

@@ -9,6 +9,7 @@
 
 /* Shape rules. */
 bool lm_is(const lm_tensor *tensor, lm_dtype dtype, int n_dims);
+bool lm_is_f32_or_bf16(lm_dtype dtype);
 bool lm_is_float(const lm_tensor *tensor); /* f32, bf16 or f16 */
 bool lm_is_weight(lm_dtype dtype);         /* these or a quantization format */
 bool lm_same_rows(const lm_tensor *a,
@@ -65,6 +66,11 @@ static inline const void *lm_at(const lm_tensor *tensor, int64_t at) {
 
 static inline float lm_round_bf16(float x) {
     return lm_bf16_to_f32(lm_f32_to_bf16(x));
+}
+
+/* n elements from `at` on of an f32 or bf16 tensor, rounded as CAST does. */
+static inline void lm_store(const lm_tensor *tensor, int64_t at, const float *src, int64_t n) {
+    lm_dtype_get(tensor->dtype)->pack(src, (void *)lm_at(tensor, at), n);
 }
 
 /* n elements from `at` on, as f32. */

@@ -1,14 +1,24 @@
 /* SWIGLU: y = silu(gate) * up,  silu(g) = g * sigmoid(g)        arXiv:2002.05202
  * gate, up  f32, same shape                           in
- * y         f32, their shape; may take over either    out
+ * y         attrs.dtype, f32 or bf16, their shape; may take over either    out
  */
 #include "compute/ops/rules.h"
 
+static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
+    if (!lm_is_f32_or_bf16(node->attrs.dtype))
+        return lm_op_refuse(node, err, "f32 or bf16 to be made");
+    LM_TRY(lm_shape_f32_pair(node, out, err));
+    out[0]->dtype = node->attrs.dtype;
+    return LOAM_OK;
+}
+
 static void reference(const lm_kernel_args *args) {
     const float *gate = lm_f32(args->node->in[0]), *up = lm_f32(args->node->in[1]);
-    float *y = lm_f32(args->node->out[0]);
     lm_range range = lm_share(args, lm_elems_now(args->node->out[0], args->extents));
-    for (int64_t i = range.begin; i < range.end; i++) y[i] = gate[i] * lm_sigmoid(gate[i]) * up[i];
+    for (int64_t i = range.begin; i < range.end; i++) {
+        float y = gate[i] * lm_sigmoid(gate[i]) * up[i];
+        lm_store(args->node->out[0], i, &y, 1);
+    }
 }
 
 static void backward(lm_graph *graph, const lm_node *node, lm_tensor *const *d_out,
@@ -31,7 +41,7 @@ const lm_op lm_op_swiglu = {
     .max_inputs = 2,
     .n_outputs = 1,
     .in_place = 1 | 2,
-    .shape = lm_shape_f32_pair,
+    .shape = shape,
     .reference = reference,
     .backward = backward,
     .cost = cost,
