@@ -42,10 +42,14 @@ static void put_str(lm_buf *out, lm_str text) {
     lm_buf_append(out, text.ptr, text.len);
 }
 
-static void put_key(lm_gguf_writer *writer, const char *key, lm_gguf_type type) {
-    put_str(&writer->values, lm_str_of(key));
+static void put_key_of(lm_gguf_writer *writer, lm_str key, lm_gguf_type type) {
+    put_str(&writer->values, key);
     put_u32(&writer->values, (uint32_t)type);
     writer->n_values++;
+}
+
+static void put_key(lm_gguf_writer *writer, const char *key, lm_gguf_type type) {
+    put_key_of(writer, lm_str_of(key), type);
 }
 
 void lm_gguf_writer_add_u32(lm_gguf_writer *writer, const char *key, uint32_t value) {
@@ -66,6 +70,22 @@ void lm_gguf_writer_add_bool(lm_gguf_writer *writer, const char *key, bool value
 void lm_gguf_writer_add_str(lm_gguf_writer *writer, const char *key, lm_str value) {
     put_key(writer, key, LM_GGUF_STRING);
     put_str(&writer->values, value);
+}
+
+void lm_gguf_writer_add_value(lm_gguf_writer *writer, const lm_gguf_value *value) {
+    lm_buf *out = &writer->values;
+    put_key_of(writer, value->key, value->type);
+    float f32 = (float)value->f64;
+    switch (value->type) {
+    case LM_GGUF_STRING: put_str(out, value->str); break;
+    case LM_GGUF_ARRAY:
+        put_u32(out, (uint32_t)value->array.type);
+        put_u64(out, value->array.n);
+        lm_buf_append(out, value->array.bytes, value->array.size_bytes);
+        break;
+    case LM_GGUF_F32: lm_buf_append(out, &f32, sizeof f32); break;
+    default: lm_buf_append(out, &value->u64, lm_gguf_type_bytes(value->type)); /* little-endian */
+    }
 }
 
 void lm_gguf_writer_open_array(lm_gguf_writer *writer, const char *key, lm_gguf_type type,

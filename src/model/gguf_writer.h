@@ -28,6 +28,9 @@ void lm_gguf_writer_add_f32(lm_gguf_writer *writer, const char *key, float value
 void lm_gguf_writer_add_bool(lm_gguf_writer *writer, const char *key, bool value);
 void lm_gguf_writer_add_str(lm_gguf_writer *writer, const char *key, lm_str value);
 
+/* As another file has it; borrowed only for the call. */
+void lm_gguf_writer_add_value(lm_gguf_writer *writer, const lm_gguf_value *value);
+
 /* Opens an array of n elements; exactly n elements of its type must be pushed before anything else is added. */
 void lm_gguf_writer_open_array(lm_gguf_writer *writer, const char *key, lm_gguf_type type,
                                size_t n);
