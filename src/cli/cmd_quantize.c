@@ -130,7 +130,7 @@ static const lm_option options[] = {
      .type = LM_OPT_STRING,
      .arg = "FILE",
      .offset = AT(imatrix),
-     .help = "weigh errors by the importance that loam imatrix measured (default: all alike)"},
+     .help = "weigh errors by the importance in an imatrix file, GGUF or the older form (default: all alike)"},
     {.name = "keep-output",
      .type = LM_OPT_STRING,
      .arg = "TYPE",
@@ -171,10 +171,8 @@ const lm_command lm_cmd_quantize = {
     .examples =
         "loam quantize model-f16.gguf model-q4_k_m.gguf q4_k_m\n"
         "    the usual choice\n"
-        "loam imatrix model-f16.gguf --file text.txt -o model.imatrix.gguf\n"
-        "    measure which columns matter\n"
         "loam quantize model-f16.gguf model-q3_k_m.gguf q3_k_m --imatrix model.imatrix.gguf\n"
-        "    and spend the bits there\n",
+        "    spend the bits where an importance matrix says that they matter\n",
     .options = options,
     .min_args = 3,
     .max_args = 3,
