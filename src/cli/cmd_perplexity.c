@@ -4,13 +4,10 @@
 #include <jansson.h>
 
 #include "backend/cpu/cpu.h"
-#include "base/file.h"
-#include "base/mem.h"
 #include "base/progress.h"
 #include "cli/command.h"
 #include "cli/model_arg.h"
 #include "model/perplexity.h"
-#include "model/tokenizer.h"
 
 typedef struct perplexity_settings {
     const char *file, *kv_dtype;
@@ -40,43 +37,29 @@ static void print_result(const perplexity_settings *s, const lm_model *model,
     json_decref(object);
 }
 
-/* The newline that ends the file is none of the text's, as the peers read it. */
-static loam_status tokens_of(const lm_model *model, const char *path, lm_vec_i32 *out,
-                             loam_error *err) {
-    const lm_tokenizer *tokenizer = lm_model_tokenizer(model);
-    if (!tokenizer)
-        return lm_error_set(err, LOAM_UNSUPPORTED, "%s has no tokenizer to read a text with",
-                            lm_model_name(model));
-    char *bytes;
-    size_t size;
-    LM_TRY(lm_file_read(path, LM_TOKENIZER_MAX_TEXT_BYTES, &bytes, &size, err));
-    if (size > 0 && bytes[size - 1] == '\n') size--;
-    lm_encode_options options = {.add_bos = lm_tokenizer_adds_bos(tokenizer)};
-    loam_status status = lm_tokenizer_encode(tokenizer, (lm_str){bytes, size}, options, out, err);
-    lm_free(bytes);
+static loam_status score_tokens(const perplexity_settings *s, const lm_model *model,
+                                const lm_vec_i32 *tokens, lm_dtype kv_dtype, loam_error *err) {
+    lm_text_chunks chunks;
+    lm_perplexity result;
+    lm_progress progress;
+    LM_TRY(lm_text_chunks_init(&chunks, model, tokens->ptr, (int64_t)tokens->len, s->ctx, s->chunks,
+                               lm_cli_chunk_bos(model), err));
+    lm_progress_init(&progress, lm_model_name(model), 0, chunks.n_chunks);
+    loam_status status =
+        lm_perplexity_run(model, &chunks, kv_dtype, show_progress, &progress, &result, err);
+    lm_progress_clear(&progress);
+    if (status == LOAM_OK) print_result(s, model, &result);
     return status;
 }
 
 static loam_status score(const perplexity_settings *s, const lm_model *model, loam_error *err) {
-    lm_perplexity_options options = {.n_ctx = s->ctx, .max_chunks = s->chunks, .bos = -1};
-    if (!lm_dtype_parse(s->kv_dtype, &options.kv_dtype))
+    lm_dtype kv_dtype;
+    if (!lm_dtype_parse(s->kv_dtype, &kv_dtype))
         return lm_error_set(err, LOAM_INVALID, "unknown element type '%s' for the cache",
                             s->kv_dtype);
     lm_vec_i32 tokens = {0};
-    lm_perplexity result;
-    lm_progress progress;
-    loam_status status = tokens_of(model, s->file, &tokens, err);
-    if (status == LOAM_OK) {
-        int64_t n_chunks = (int64_t)tokens.len / s->ctx;
-        if (s->chunks > 0 && s->chunks < n_chunks) n_chunks = s->chunks;
-        if (lm_tokenizer_adds_bos(lm_model_tokenizer(model)))
-            options.bos = lm_tokenizer_bos(lm_model_tokenizer(model));
-        lm_progress_init(&progress, lm_model_name(model), 0, n_chunks);
-        status = lm_perplexity_run(model, tokens.ptr, (int64_t)tokens.len, &options, show_progress,
-                                   &progress, &result, err);
-        lm_progress_clear(&progress);
-    }
-    if (status == LOAM_OK) print_result(s, model, &result);
+    loam_status status = lm_cli_text_tokens(model, s->file, &tokens, err);
+    if (status == LOAM_OK) status = score_tokens(s, model, &tokens, kv_dtype, err);
     lm_vec_deinit(&tokens);
     return status;
 }

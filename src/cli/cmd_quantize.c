@@ -172,7 +172,7 @@ const lm_command lm_cmd_quantize = {
         "loam quantize model-f16.gguf model-q4_k_m.gguf q4_k_m\n"
         "    the usual choice\n"
         "loam quantize model-f16.gguf model-q3_k_m.gguf q3_k_m --imatrix model.imatrix.gguf\n"
-        "    spend the bits where an importance matrix says that they matter\n",
+        "    spend the bits where loam imatrix says that they matter\n",
     .options = options,
     .min_args = 3,
     .max_args = 3,

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 
 /* Where the user's caches are; NULL: nowhere. Free with lm_free. */
@@ -21,4 +22,25 @@ loam_status lm_cli_model_open(const char *path, lm_device *device, const lm_cli_
     loam_status status = lm_model_open(path, device, &options, out, err);
     lm_free(cache);
     return status;
+}
+
+loam_status lm_cli_text_tokens(const lm_model *model, const char *path, lm_vec_i32 *out,
+                               loam_error *err) {
+    const lm_tokenizer *tokenizer = lm_model_tokenizer(model);
+    if (!tokenizer)
+        return lm_error_set(err, LOAM_UNSUPPORTED, "%s has no tokenizer to read a text with",
+                            lm_model_name(model));
+    char *bytes;
+    size_t size;
+    LM_TRY(lm_file_read(path, LM_TOKENIZER_MAX_TEXT_BYTES, &bytes, &size, err));
+    if (size > 0 && bytes[size - 1] == '\n') size--;
+    lm_encode_options options = {.add_bos = lm_tokenizer_adds_bos(tokenizer)};
+    loam_status status = lm_tokenizer_encode(tokenizer, (lm_str){bytes, size}, options, out, err);
+    lm_free(bytes);
+    return status;
+}
+
+int32_t lm_cli_chunk_bos(const lm_model *model) {
+    const lm_tokenizer *tokenizer = lm_model_tokenizer(model);
+    return lm_tokenizer_adds_bos(tokenizer) ? lm_tokenizer_bos(tokenizer) : -1;
 }

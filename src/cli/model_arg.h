@@ -5,6 +5,7 @@
 
 #include "cli/command.h"
 #include "model/model.h"
+#include "model/tokenizer.h"
 
 /* In a command's settings; its defaults begin with LM_CLI_PACK_DEFAULTS. */
 typedef struct lm_cli_pack {
@@ -42,6 +43,14 @@ typedef struct lm_cli_pack {
         .offset = LM_OPTION_AT(settings, threads), .max = 256, .env = "LOAM_THREADS", \
         .help = "threads to compute with (default: one per usable CPU)"               \
     }
+
+/* The tokens of a file's text, with the one that begins a text if the model wants it. The newline that ends the file is none of
+ * the text's, as the llama.cpp family reads it. */
+loam_status lm_cli_text_tokens(const lm_model *model, const char *path, lm_vec_i32 *out,
+                               loam_error *err) LM_MUST_USE;
+
+/* What takes the place of each chunk's first token: the model's BOS, or -1 where it wants none. */
+int32_t lm_cli_chunk_bos(const lm_model *model);
 
 loam_status lm_cli_model_open(const char *path, lm_device *device, const lm_cli_pack *pack,
                               lm_model **out, loam_error *err) LM_MUST_USE;

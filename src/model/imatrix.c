@@ -121,7 +121,7 @@ static loam_status read_gguf(lm_imatrix *m, const lm_gguf *gguf, loam_error *err
     if (!lm_str_is(type, "imatrix")) {
         lm_error_set(err, LOAM_INVALID, "a GGUF file of type '%.*s', not 'imatrix'", (int)type.len,
                      type.ptr);
-        return lm_error_hint(err, LOAM_INVALID, "llama-imatrix of llama.cpp makes one from a model and a text");
+        return lm_error_hint(err, LOAM_INVALID, "loam imatrix makes one from a model and a text");
     }
     LM_TRY(lm_gguf_i64_or(gguf, "imatrix.chunk_count", 0, &m->n_chunks, err));
     const lm_stored_tensors *tensors = lm_gguf_tensors(gguf);

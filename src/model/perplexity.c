@@ -6,7 +6,7 @@
 #include "base/pool.h"
 #include "compute/device.h"
 
-enum { STEP_ROWS = 128, DEFAULT_CTX = 512 };
+enum { STEP_ROWS = 128 };
 
 /* ---- The sums ---- */
 
@@ -56,20 +56,20 @@ static void add_scores(lm_perplexity *p, const scoring *s) {
 
 /* ---- Chunks ---- */
 
-/* tokens: of this chunk. The logits of position i speak of token i + 1; the last position has nothing to speak of. */
-static loam_status score_chunk(scoring *s, int32_t seq, const int32_t *tokens,
-                               const lm_perplexity_options *o, lm_perplexity *out,
+/* The logits of position i speak of token i + 1; the last position has nothing to speak of. */
+static loam_status score_chunk(scoring *s, int32_t seq, const lm_text_chunks *c, lm_perplexity *out,
                                loam_error *err) {
     lm_session_seq_truncate(s->session, seq, 0);
-    for (int64_t at = 0; at < o->n_ctx - 1; at += STEP_ROWS) {
+    for (int64_t at = 0; at < c->n_ctx - 1; at += STEP_ROWS) {
         lm_step_row rows[STEP_ROWS];
-        int64_t n_rows = o->n_ctx - 1 - at < STEP_ROWS ? o->n_ctx - 1 - at : STEP_ROWS;
+        int64_t n_rows = c->n_ctx - 1 - at < STEP_ROWS ? c->n_ctx - 1 - at : STEP_ROWS;
         s->n_outs = 0;
         for (int64_t i = 0; i < n_rows; i++) {
-            bool scored = at + i >= o->n_ctx / 2, first = at + i == 0 && o->bos >= 0;
-            rows[i] = (lm_step_row){
-                .token = first ? o->bos : tokens[at + i], .seq = seq, .want_logits = scored};
-            if (scored) s->targets[s->n_outs++] = tokens[at + i + 1];
+            bool scored = at + i >= c->n_ctx / 2;
+            rows[i] = (lm_step_row){.token = lm_text_chunk_token(c, out->n_done, at + i),
+                                    .seq = seq,
+                                    .want_logits = scored};
+            if (scored) s->targets[s->n_outs++] = lm_text_chunk_token(c, out->n_done, at + i + 1);
         }
         LM_TRY(lm_session_step(s->session, rows, n_rows, err));
         lm_device_parallel(lm_model_device(lm_session_model(s->session)), score_rows, s);
@@ -78,53 +78,29 @@ static loam_status score_chunk(scoring *s, int32_t seq, const int32_t *tokens,
     return LOAM_OK;
 }
 
-static loam_status score_chunks(scoring *s, const int32_t *tokens, const lm_perplexity_options *o,
-                                lm_perplexity_fn *fn, void *ctx, lm_perplexity *out,
-                                loam_error *err) {
+static loam_status score_chunks(scoring *s, const lm_text_chunks *c, lm_perplexity_fn *fn,
+                                void *ctx, lm_perplexity *out, loam_error *err) {
     int32_t seq;
     LM_TRY(lm_session_seq_new(s->session, &seq, err));
     while (out->n_done < out->n_chunks) {
-        LM_TRY(score_chunk(s, seq, tokens + out->n_done * o->n_ctx, o, out, err));
+        LM_TRY(score_chunk(s, seq, c, out, err));
         out->n_done++;
         if (fn) fn(ctx, out);
     }
     return LOAM_OK;
 }
 
-static loam_status check(const int32_t *tokens, int64_t n_tokens, int64_t n_vocab,
-                         const lm_perplexity_options *o, loam_error *err) {
-    if (o->n_ctx < 4)
-        return lm_error_set(err, LOAM_INVALID,
-                            "chunks of %lld tokens are too short, 4 is the least",
-                            (long long)o->n_ctx);
-    if (n_tokens < o->n_ctx) {
-        lm_error_set(err, LOAM_INVALID, "the text has %lld tokens, one chunk has %lld",
-                     (long long)n_tokens, (long long)o->n_ctx);
-        return lm_error_hint(err, LOAM_INVALID, "take a longer text or a smaller context");
-    }
-    for (int64_t i = 0; i < n_tokens; i++)
-        if (tokens[i] < 0 || tokens[i] >= n_vocab)
-            return lm_error_set(err, LOAM_INVALID,
-                                "token %d is not in the model's vocabulary of %lld", tokens[i],
-                                (long long)n_vocab);
-    return LOAM_OK;
-}
-
-loam_status lm_perplexity_run(const lm_model *model, const int32_t *tokens, int64_t n_tokens,
-                              const lm_perplexity_options *options, lm_perplexity_fn *fn, void *ctx,
+loam_status lm_perplexity_run(const lm_model *model, const lm_text_chunks *chunks,
+                              lm_dtype kv_dtype, lm_perplexity_fn *fn, void *ctx,
                               lm_perplexity *out, loam_error *err) {
-    lm_perplexity_options o = *options;
-    if (o.n_ctx == 0) o.n_ctx = DEFAULT_CTX;
     scoring s = {.n_vocab = lm_model_config(model)->hparams.vocab_size};
-    LM_TRY(check(tokens, n_tokens, s.n_vocab, &o, err));
-    lm_perplexity result = {.n_chunks = n_tokens / o.n_ctx};
-    if (o.max_chunks > 0 && o.max_chunks < result.n_chunks) result.n_chunks = o.max_chunks;
+    lm_perplexity result = {.n_chunks = chunks->n_chunks};
     lm_session_options limits = {.max_rows = STEP_ROWS,
                                  .max_outs = STEP_ROWS,
-                                 .max_context = o.n_ctx,
-                                 .kv_dtype = o.kv_dtype};
+                                 .max_context = chunks->n_ctx,
+                                 .kv_dtype = kv_dtype};
     LM_TRY(lm_session_new(model, &limits, &s.session, err));
-    loam_status status = score_chunks(&s, tokens, &o, fn, ctx, &result, err);
+    loam_status status = score_chunks(&s, chunks, fn, ctx, &result, err);
     lm_session_free(s.session);
     if (status == LOAM_OK) *out = result;
     return status;

@@ -33,6 +33,8 @@ typedef struct lm_session_options {
                             scaling is dynamic, which stretches to it */
     int64_t n_blocks;  /* KV blocks; 0: enough for max_seqs sequences of max_context */
     lm_dtype kv_dtype; /* LM_F16, LM_BF16, LM_I8 or LM_F32, which is the default (0) */
+    bool
+        keep_factors; /* keep what enters products with weights to the end of a step (lm_session_keeps); takes memory */
 } lm_session_options;
 
 loam_status lm_session_new(const lm_model *model, const lm_session_options *options,
@@ -84,10 +86,12 @@ loam_status lm_session_step(lm_session *session, const lm_step_row *rows, int64_
  * them (samplers work in place). */
 float *lm_session_logits(lm_session *session, int64_t i);
 
-/* --- For profilers. */
+/* --- For those who look into a step. */
 
-lm_plan *lm_session_plan(lm_session *session);                 /* of a step */
+lm_plan *lm_session_plan(lm_session *session);                /* of a step */
 const int64_t *lm_session_extents(const lm_session *session); /* of the last step, [LM_N_EXTENTS] */
+bool lm_session_keeps(
+    const lm_node *node); /* whether keep_factors keeps in[0] of this node: it is a row's product */
 
 /* --- What it costs. */
 

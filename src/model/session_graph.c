@@ -65,6 +65,17 @@ static void add_inputs(const build *b) {
     sg->out_rows = lm_graph_input(sg->graph, "out_rows", LM_I32, LM_EXTENT_OUTS, 1, outs);
 }
 
+bool lm_session_keeps(const lm_node *node) {
+    return node->op == LM_OP_LINEAR && node->in[0]->extent == LM_EXTENT_ROWS;
+}
+
+static void keep_factors(lm_graph *graph) {
+    for (int i = 0; i < lm_graph_n_nodes(graph); i++) {
+        const lm_node *node = lm_graph_node(graph, i);
+        if (lm_session_keeps(node)) lm_graph_output(graph, node->in[0]);
+    }
+}
+
 /* inv_freq: room for rope_dim / 2. */
 static loam_status build_graph(const build *b, float *inv_freq, loam_error *err) {
     lm_session_graph *sg = b->sg;
@@ -86,6 +97,7 @@ static loam_status build_graph(const build *b, float *inv_freq, loam_error *err)
     sg->logits = lm_arch_forward(sg->graph, lm_model_config(b->model), &inputs);
     LM_TRY(lm_graph_status(sg->graph, err));
     lm_graph_output(sg->graph, sg->logits);
+    if (b->limits->keep_factors) keep_factors(sg->graph);
     return lm_plan_new(sg->graph, lm_model_device(b->model), &sg->plan, err);
 }
 

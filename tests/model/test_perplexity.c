@@ -47,9 +47,10 @@ static void check_against_plain(const golden_model *g, int32_t bos) {
     for (int i = 0; i < n; i++) mean += nll[i] / n;
     for (int i = 0; i < n; i++) variance += (nll[i] - mean) * (nll[i] - mean) / n;
 
-    lm_perplexity_options options = {.n_ctx = CTX, .bos = bos};
+    lm_text_chunks chunks;
     lm_perplexity p;
-    assert_ok(lm_perplexity_run(g->model, tokens, GOLDEN_TOKENS, &options, NULL, NULL, &p, &err));
+    assert_ok(lm_text_chunks_init(&chunks, g->model, tokens, GOLDEN_TOKENS, CTX, 0, bos, &err));
+    assert_ok(lm_perplexity_run(g->model, &chunks, LM_F32, NULL, NULL, &p, &err));
     assert_int_equal(p.n_chunks, GOLDEN_TOKENS / CTX);
     assert_int_equal(p.n_scored, n);
     assert_close(lm_perplexity_value(&p), exp(mean), 0, 1e-9);
@@ -74,14 +75,14 @@ static void test_chunks(void **state) {
     int32_t tokens[GOLDEN_TOKENS];
     int n_calls = 0;
     fill_tokens(tokens);
-    lm_perplexity_options options = {.n_ctx = CTX, .max_chunks = 2, .bos = -1};
+    lm_text_chunks chunks;
     lm_perplexity two, all_but_one;
-    assert_ok(lm_perplexity_run(g.model, tokens, GOLDEN_TOKENS, &options, count_calls, &n_calls,
-                                &two, &err));
+    assert_ok(lm_text_chunks_init(&chunks, g.model, tokens, GOLDEN_TOKENS, CTX, 2, -1, &err));
+    assert_ok(lm_perplexity_run(g.model, &chunks, LM_F32, count_calls, &n_calls, &two, &err));
     assert_int_equal(n_calls, 2);
-    options.max_chunks = 0;
-    assert_ok(lm_perplexity_run(g.model, tokens, GOLDEN_TOKENS - 1, &options, NULL, NULL,
-                                &all_but_one, &err)); /* a chunk that is not whole is left out */
+    /* a chunk that is not whole is left out */
+    assert_ok(lm_text_chunks_init(&chunks, g.model, tokens, GOLDEN_TOKENS - 1, CTX, 0, -1, &err));
+    assert_ok(lm_perplexity_run(g.model, &chunks, LM_F32, NULL, NULL, &all_but_one, &err));
     assert_memory_equal(&two, &all_but_one, sizeof two);
     golden_close(&g);
 }
@@ -90,17 +91,14 @@ static void test_refusals(void **state) {
     golden_model g = golden_open_gguf("plain", 1);
     int32_t tokens[GOLDEN_TOKENS];
     fill_tokens(tokens);
-    lm_perplexity p;
-    lm_perplexity_options options = {.n_ctx = GOLDEN_TOKENS, .bos = -1};
-    assert_status(LOAM_INVALID, lm_perplexity_run(g.model, tokens, GOLDEN_TOKENS - 1, &options,
-                                                  NULL, NULL, &p, &err));
-    options.n_ctx = 3;
-    assert_status(LOAM_INVALID, lm_perplexity_run(g.model, tokens, GOLDEN_TOKENS, &options, NULL,
-                                                  NULL, &p, &err));
-    options.n_ctx = CTX;
+    lm_text_chunks c;
+    assert_status(LOAM_INVALID, lm_text_chunks_init(&c, g.model, tokens, GOLDEN_TOKENS - 1,
+                                                    GOLDEN_TOKENS, 0, -1, &err));
+    assert_status(LOAM_INVALID,
+                  lm_text_chunks_init(&c, g.model, tokens, GOLDEN_TOKENS, 3, 0, -1, &err));
     tokens[5] = GOLDEN_VOCAB;
-    assert_status(LOAM_INVALID, lm_perplexity_run(g.model, tokens, GOLDEN_TOKENS, &options, NULL,
-                                                  NULL, &p, &err));
+    assert_status(LOAM_INVALID,
+                  lm_text_chunks_init(&c, g.model, tokens, GOLDEN_TOKENS, CTX, 0, -1, &err));
     golden_close(&g);
 }
 
