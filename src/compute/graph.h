@@ -28,15 +28,31 @@ typedef enum lm_op_id {
     LM_OP_COUNT,
 } lm_op_id;
 
-enum { LM_MAX_INPUTS = 8, LM_MAX_OUTPUTS = 4 };
+enum { LM_MAX_INPUTS = 9, LM_MAX_OUTPUTS = 4 };
+
+/* Functions of one number, or of two where an activation is gated: MAP, ops/map.c. */
+typedef enum lm_function {
+    LM_FN_SCALE,        /* x * scale */
+    LM_FN_SOFT_CAP,     /* scale * tanh(x / scale) */
+    LM_FN_SILU,         /* x * sigmoid(x) */
+    LM_FN_GELU,         /* x * P(normal <= x), arXiv:1606.08415 */
+    LM_FN_GELU_TANH,    /* the same, approximated by a tanh */
+    LM_FN_RELU,         /* max(x, 0) */
+    LM_FN_RELU_SQUARED, /* its square */
+    LM_FN_TANH,
+    LM_N_FUNCTIONS,
+} lm_function;
 
 /* Parameters of ops by the field's names; each op reads the few that its file documents. */
 typedef struct lm_attrs {
     float eps;
-    float scale; /* of attention scores; of rope's sines and cosines, where 0 stands for 1 */
+    float scale; /* of attention scores; of rope's sines and cosines, where 0 stands for 1; map's number */
     float beta1, beta2, weight_decay; /* optimizers */
     int64_t n_heads, n_kv_heads, head_dim;
     int64_t seq_len;      /* training attention: rows are n_seqs * seq_len */
+    int64_t window;       /* paged attention: positions that a row sees, its own among them; 0: all */
+    float soft_cap;       /* paged attention: scores become cap * tanh(score / cap); 0: they stay */
+    lm_function function; /* map */
     bool interleaved;     /* rotary pairs (2i, 2i+1) instead of (i, i + head_dim / 2) */
     bool inverse;         /* rotate back: the backward of rope */
     lm_dtype dtype;       /* of the output: cast, rms_norm, swiglu */

@@ -90,4 +90,22 @@ static inline float lm_sigmoid(float x) {
     return 1.0f / (1.0f + lm_exp(-x));
 }
 
+/* Within 2^-23 of the hyperbolic tangent, as an absolute error. */
+static inline float lm_tanh(float x) {
+    return 1.0f - 2.0f / (1.0f + lm_exp(x + x));
+}
+
+/* Within 2e-7 of the error function, as an absolute error: Abramowitz and Stegun, 7.1.26. */
+static inline float lm_erf(float x) {
+    float a = x < 0.0f ? -x : x;
+    float t = 1.0f / fmaf(0.3275911f, a, 1.0f);
+    float p = 1.061405429f;
+    p = fmaf(p, t, -1.453152027f);
+    p = fmaf(p, t, 1.421413741f);
+    p = fmaf(p, t, -0.284496736f);
+    p = fmaf(p, t, 0.254829592f);
+    float y = 1.0f - p * t * lm_exp(-(a * a));
+    return x < 0.0f ? -y : y;
+}
+
 #endif

@@ -186,4 +186,25 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_sigmoid(lm_v16 x) {
     return lm_v16_div(one, lm_v16_add(one, lm_v16_exp(minus)));
 }
 
+/* lm_tanh in every lane, bit for bit. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_tanh(lm_v16 x) {
+    const lm_v16 one = lm_v16_set1(1.0f), two = lm_v16_set1(2.0f);
+    return lm_v16_sub(one, lm_v16_div(two, lm_v16_add(one, lm_v16_exp(lm_v16_add(x, x)))));
+}
+
+/* lm_erf in every lane, bit for bit. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_erf(lm_v16 x) {
+    const lm_v16 zero = lm_v16_zero(), one = lm_v16_set1(1.0f), minus = lm_v16_set1(-1.0f);
+    lm_v16 a = lm_v16_if_less(x, zero, lm_v16_mul(x, minus), x);
+    lm_v16 t = lm_v16_div(one, lm_v16_fma(lm_v16_set1(0.3275911f), a, one));
+    lm_v16 p = lm_v16_set1(1.061405429f);
+    p = lm_v16_fma(p, t, lm_v16_set1(-1.453152027f));
+    p = lm_v16_fma(p, t, lm_v16_set1(1.421413741f));
+    p = lm_v16_fma(p, t, lm_v16_set1(-0.284496736f));
+    p = lm_v16_fma(p, t, lm_v16_set1(0.254829592f));
+    lm_v16 tail = lm_v16_exp(lm_v16_mul(lm_v16_mul(a, a), minus));
+    lm_v16 y = lm_v16_sub(one, lm_v16_mul(lm_v16_mul(p, t), tail));
+    return lm_v16_if_less(x, zero, lm_v16_mul(y, minus), y);
+}
+
 #endif

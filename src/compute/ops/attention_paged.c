@@ -1,12 +1,13 @@
 /* ATTENTION_PAGED: causal attention of this step's rows over the paged cache    arXiv:2309.06180
  * q                 [R, Hq * D] f32                                    in
  * k_cache, v_cache  ops/paged_cache.h (KV_WRITE's outs)                in
- * row_pos           [R] i32: row r attends to positions 0 .. row_pos   in
+ * row_pos           [R] i32: row r attends to positions 0 .. row_pos, to the last `window` of them    in
  * row_seq           [R] i32: its line in block_table                   in
  * block_table       [S, max_blocks] i32: the blocks of a sequence, T positions each     in
  * k_scale, v_scale  of an i8 cache only                                in
+ * sinks             [Hq] f32, optional: a score for each head that joins the softmax and has no value    in
  * out               [R, Hq * D] f32                                    out
- * attrs             n_heads Hq, n_kv_heads Hkv (a divisor), head_dim D, scale
+ * attrs             n_heads Hq, n_kv_heads Hkv (a divisor), head_dim D, scale, window, soft_cap
  *
  * T is a multiple of LM_PAGED_BLOCK. Order: ops/paged_softmax.h, over absolute positions.
  */
@@ -30,6 +31,9 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
                             "n_heads a multiple of n_kv_heads, k_cache [blocks, n_kv_heads, "
                             "head_dim, T], v_cache [blocks, n_kv_heads, T, head_dim], T a multiple "
                             "of 64, and scales [blocks, n_kv_heads, T] with i8");
+    if (a->window < 0 || !(a->soft_cap >= 0.0f) ||
+        (node->in[8] && (!lm_is(node->in[8], LM_F32, 1) || node->in[8]->shape[0] != a->n_heads)))
+        return lm_op_refuse(node, err, "window and soft_cap of 0 or more, sinks [n_heads] f32");
     if (!lm_is(q, LM_F32, 2) || q->shape[1] != a->n_heads * a->head_dim ||
         !lm_is(row_pos, LM_I32, 1) || !lm_is(row_seq, LM_I32, 1) || !lm_is(table, LM_I32, 2) ||
         !lm_same_rows(q, row_pos) || !lm_same_rows(q, row_seq))
@@ -67,17 +71,20 @@ static void attend(const lm_kernel_args *args, int64_t row, int64_t head) {
     const lm_attrs *a = &node->attrs;
     int64_t at = (row * a->n_heads + head) * a->head_dim,
             kv_head = head / (a->n_heads / a->n_kv_heads), tokens = lm_paged_tokens(node->in[1]),
-            n_pos = lm_i32(node->in[3])[row] + (int64_t)1;
+            n_pos = lm_i32(node->in[3])[row] + (int64_t)1,
+            first = lm_paged_first(n_pos - 1, a->window);
     const lm_tensor *table = node->in[5];
     const int32_t *blocks = lm_i32(table) + lm_i32(node->in[4])[row] * table->shape[1];
     LM_ASSERT(n_pos <= table->shape[1] * tokens);
     block_room room;
     lm_paged_softmax state;
     lm_paged_softmax_init(&state, lm_f32(node->in[0]) + at, a->head_dim, a->scale);
-    for (int64_t pos = 0; pos < n_pos; pos += LM_PAGED_BLOCK) {
+    if (node->in[8]) lm_paged_softmax_sink(&state, lm_f32(node->in[8])[head]);
+    for (int64_t pos = first - first % LM_PAGED_BLOCK; pos < n_pos; pos += LM_PAGED_BLOCK) {
         int64_t n = n_pos - pos < LM_PAGED_BLOCK ? n_pos - pos : LM_PAGED_BLOCK;
         lm_paged_block b = load_block(node, blocks[pos / tokens], pos % tokens, n, kv_head, &room);
-        lm_paged_softmax_block(&state, &b, a->head_dim);
+        b.first = first > pos ? first - pos : 0;
+        lm_paged_softmax_block(&state, &b, a->head_dim, lm_paged_query_scale(a->soft_cap));
     }
     lm_paged_softmax_end(&state, lm_f32(node->out[0]) + at, a->head_dim);
 }
@@ -104,7 +111,7 @@ extern const lm_op lm_op_attention_paged;
 const lm_op lm_op_attention_paged = {
     .name = "attention_paged",
     .min_inputs = 6,
-    .max_inputs = 8,
+    .max_inputs = 9,
     .n_outputs = 1,
     .shape = shape,
     .reference = reference,
