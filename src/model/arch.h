@@ -8,6 +8,7 @@
  *
  *     config  --lm_param_in, _shape, _name-->  tensors to find in a file, to create in training, to write on export
  *     config  --lm_arch_forward------------->  graph: tokens, positions -> logits
+ *     config  --lm_arch_loss---------------->  graph: tokens, positions, targets -> loss
  */
 #ifndef LM_MODEL_ARCH_H
 #define LM_MODEL_ARCH_H
@@ -90,5 +91,10 @@ typedef struct lm_forward_inputs {
 /* Appends the forward pass; returns the logits [rows or outs, n_vocab] f32, or NULL (lm_graph_status says why). */
 lm_tensor *lm_arch_forward(lm_graph *graph, const lm_arch_config *config,
                            const lm_forward_inputs *inputs);
+
+/* The same with the mean cross-entropy [1] of the rows' logits at targets [rows] i32 (negative ones do not count) instead of the
+ * logits, which are never all there. The output head must be a state where it is trained. */
+lm_tensor *lm_arch_loss(lm_graph *graph, const lm_arch_config *config,
+                        const lm_forward_inputs *inputs, lm_tensor *targets);
 
 #endif

@@ -78,18 +78,35 @@ static lm_tensor *mlp(const builder *b, lm_tensor *x) {
     return linear(b, y, LM_PARAM_DOWN, LM_PARAM_DOWN_BIAS);
 }
 
+/* What the output head multiplies. */
+static lm_tensor *body(builder *b) {
+    const lm_forward_inputs *in = b->in;
+    lm_tensor *x = lm_graph_op(b->graph, LM_OP_EMBED,
+                               &(lm_op_args){.in = {param(b, LM_PARAM_TOKEN_EMBED), in->tokens}});
+    for (b->layer = 0; b->layer < b->hp->n_layers; b->layer++) {
+        x = add(b, x, attention(b, norm(b, x, LM_PARAM_ATTN_NORM, factor_dtype(b))));
+        x = add(b, x, mlp(b, norm(b, x, LM_PARAM_MLP_NORM, factor_dtype(b))));
+    }
+    if (in->out_rows)
+        x = lm_graph_op(b->graph, LM_OP_GATHER_ROWS, &(lm_op_args){.in = {x, in->out_rows}});
+    return norm(b, x, LM_PARAM_OUTPUT_NORM, factor_dtype(b));
+}
+
+static lm_tensor *output_head(const builder *b) {
+    return b->in->param(b->in->ctx, b->graph, LM_PARAM_OUTPUT_HEAD, 0);
+}
+
 lm_tensor *lm_arch_forward(lm_graph *graph, const lm_arch_config *config,
                            const lm_forward_inputs *inputs) {
     builder b = {.graph = graph, .hp = &config->hparams, .config = config, .in = inputs};
-    lm_tensor *x = lm_graph_op(
-        graph, LM_OP_EMBED, &(lm_op_args){.in = {param(&b, LM_PARAM_TOKEN_EMBED), inputs->tokens}});
-    for (b.layer = 0; b.layer < config->hparams.n_layers; b.layer++) {
-        x = add(&b, x, attention(&b, norm(&b, x, LM_PARAM_ATTN_NORM, factor_dtype(&b))));
-        x = add(&b, x, mlp(&b, norm(&b, x, LM_PARAM_MLP_NORM, factor_dtype(&b))));
-    }
-    if (inputs->out_rows)
-        x = lm_graph_op(graph, LM_OP_GATHER_ROWS, &(lm_op_args){.in = {x, inputs->out_rows}});
-    x = norm(&b, x, LM_PARAM_OUTPUT_NORM, factor_dtype(&b));
-    lm_tensor *head = inputs->param(inputs->ctx, graph, LM_PARAM_OUTPUT_HEAD, 0);
+    lm_tensor *x = body(&b), *head = output_head(&b);
     return lm_graph_op(graph, LM_OP_LINEAR, &(lm_op_args){.in = {x, head}});
+}
+
+lm_tensor *lm_arch_loss(lm_graph *graph, const lm_arch_config *config,
+                        const lm_forward_inputs *inputs, lm_tensor *targets) {
+    builder b = {.graph = graph, .hp = &config->hparams, .config = config, .in = inputs};
+    lm_tensor *x = body(&b), *head = output_head(&b);
+    return lm_graph_op(graph, LM_OP_LINEAR_CROSS_ENTROPY,
+                       &(lm_op_args){.in = {x, head, targets, head ? head->grad : NULL}});
 }

@@ -89,9 +89,7 @@ static void build_loss(build *b, task *t) {
                                 .param = param_tensor,
                                 .attend = attend,
                                 .ctx = b};
-    lm_tensor *logits = lm_arch_forward(t->graph, &learner->params->config, &inputs);
-    t->result =
-        lm_graph_op(t->graph, LM_OP_CROSS_ENTROPY, &(lm_op_args){.in = {logits, t->targets}});
+    t->result = lm_arch_loss(t->graph, &learner->params->config, &inputs, t->targets);
     lm_graph_output(t->graph, t->result);
 }
 

@@ -133,6 +133,10 @@ static const op_call wrong_calls[] = {
      {HEADS, .seq_len = 2}},
     {LM_OP_CROSS_ENTROPY, {F(2, 3), I1(3)}},
     {LM_OP_CROSS_ENTROPY_BACKWARD, {F(2, 3), I1(2), F1(2), F1(2)}},
+    {LM_OP_LINEAR_CROSS_ENTROPY, {F(2, 3), F(5, 4), I1(2)}},
+    {LM_OP_LINEAR_CROSS_ENTROPY, {F(2, 3), F(5, 3), I1(3)}},
+    {LM_OP_LINEAR_CROSS_ENTROPY, {F(2, 3), F(5, 3), I1(2), S(5, 4)}},
+    {LM_OP_LINEAR_CROSS_ENTROPY, {F(2, 3), F(5, 3), I1(2), F(5, 3)}}, /* no state */
     {LM_OP_SUM_SQUARES, {I(2, 3)}},
     {LM_OP_SUM_SQUARES, {F(2, 3), F1(2)}},
     {LM_OP_ADAMW, {S(2, 3), S(2, 3), S(2, 3), S(2, 3), F1(3)}},
@@ -203,6 +207,7 @@ static const op_call right_calls[] = {
      {HEADS, .seq_len = 2}},
     {LM_OP_CROSS_ENTROPY, {F(4, 8), I1(4)}},
     {LM_OP_CROSS_ENTROPY_BACKWARD, {F(4, 8), I1(4), F1(4), F1(1)}},
+    {LM_OP_LINEAR_CROSS_ENTROPY, {F(4, 8), F(8, 8), I1(4), S(8, 8)}},
     {LM_OP_SUM_SQUARES, {F(4, 8), F1(1)}},
     {LM_OP_ADAMW, {S(4, 8), S(4, 8), S(4, 8), S(4, 8), F1(4), {LM_BF16, LM_ROLE_STATE, 2, {4, 8}}}},
 };

@@ -286,6 +286,22 @@ static const op_case cases[] = {
      LM_OP_CROSS_ENTROPY_BACKWARD,
      {ROWS(LM_F32, 7, 101), COLUMN_I32(FILL_TARGETS, 7, 101), COLUMN_F32(FILL_LOG_SUM, 7), VECTOR(1)}},
 
+#define LOSS_OF(x_type, w_type, rows, classes, dim)                                                                     \
+    ROWS(x_type, rows, dim), MATRIX(w_type, classes, dim), COLUMN_I32(FILL_TARGETS, rows, classes)
+    {"linear_cross_entropy", LM_OP_LINEAR_CROSS_ENTROPY, {LOSS_OF(LM_F32, LM_F32, 7, 101, 37)}},
+    {"linear_cross_entropy f32", LM_OP_LINEAR_CROSS_ENTROPY, {LOSS_OF(LM_F32, LM_F32, 7, 101, 37), STATE(LM_F32, 101, 37)}},
+    {"linear_cross_entropy bf16", LM_OP_LINEAR_CROSS_ENTROPY, {LOSS_OF(LM_BF16, LM_BF16, 9, 67, 35), STATE(LM_F32, 67, 35)}},
+    {"linear_cross_entropy f32 bf16", LM_OP_LINEAR_CROSS_ENTROPY, {LOSS_OF(LM_F32, LM_BF16, 7, 33, 34), STATE(LM_F32, 33, 34)}},
+    {"linear_cross_entropy f16", LM_OP_LINEAR_CROSS_ENTROPY, {LOSS_OF(LM_F32, LM_F16, 5, 1, 17), STATE(LM_F32, 1, 17)}},
+    {"linear_cross_entropy chunks", LM_OP_LINEAR_CROSS_ENTROPY, {LOSS_OF(LM_F32, LM_F32, 515, 35, 9), STATE(LM_F32, 35, 9)}},
+    {"linear_cross_entropy bf16 chunks",
+     LM_OP_LINEAR_CROSS_ENTROPY,
+     {LOSS_OF(LM_BF16, LM_BF16, 515, 34, 9), STATE(LM_F32, 34, 9)}},
+    {"linear_cross_entropy gradient",
+     LM_OP_LINEAR_CROSS_ENTROPY,
+     {TRAINED(4, 5), TRAINED(7, 5), IDS(FILL_TARGETS, 4, 7), {.dtype = LM_F32, .n_dims = 2, .shape = {7, 5}, .grad_of = 2}},
+     .is_loss = true},
+
     {"sum_squares", LM_OP_SUM_SQUARES, {MATRIX(LM_F32, 3, 5001)}},
     {"sum_squares with sum so far", LM_OP_SUM_SQUARES, {MATRIX(LM_F32, 9, 11), VECTOR(1)}},
 

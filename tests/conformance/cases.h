@@ -24,6 +24,7 @@ typedef struct case_input {
     fill fill;
     int32_t limit;
     bool grad; /* f32 parameter whose gradient is compared with finite differences */
+    int grad_of; /* 1 + which input it is the gradient of, in gradient tests; 0: of none */
 } case_input;
 
 typedef struct op_case {
@@ -34,6 +35,7 @@ typedef struct op_case {
     /* Every output row depends on its own row of the inputs alone: a row by itself must give the
      * same bits. */
     bool rows;
+    bool is_loss; /* output 0 is differentiated itself, not a weighted sum of it */
     /* Kernel against reference: 0 asks for the same bits, which is what numerics.h and LINEAR's
      * fixed order are for. Anything else has its reason beside it. */
     double atol, rtol;

@@ -35,6 +35,7 @@ static void *zeros(int64_t n) {
 }
 
 static lm_tensor *make_input(gradient_test *t, const case_input *in) {
+    if (in->grad_of) return t->in[in->grad_of - 1]->grad;
     if (!in->grad)
         return lm_graph_input(t->graph, "x", in->dtype, LM_EXTENT_FIXED, in->n_dims, in->shape);
     int64_t n = 1;
@@ -47,9 +48,11 @@ static lm_tensor *make_input(gradient_test *t, const case_input *in) {
 static void fill_inputs(gradient_test *t) {
     lm_rng rng;
     lm_rng_init(&rng, 11);
-    for (int64_t i = 0; i < t->n_out; i++) t->weights[i] = lm_rng_normal(&rng);
+    for (int64_t i = 0; i < t->n_out; i++)
+        t->weights[i] = t->c->is_loss ? 1.0f : lm_rng_normal(&rng);
     for (int i = 0; i < LM_MAX_INPUTS; i++) {
         const case_input *in = &t->c->in[i];
+        if (in->grad_of) continue;
         for (int64_t k = 0; t->in[i] && k < lm_tensor_n_elems(t->in[i]); k++) {
             if (in->dtype == LM_I32)
                 ((int32_t *)t->in[i]->data)[k] = (int32_t)lm_rng_below(&rng, (uint64_t)in->limit) -
@@ -93,7 +96,8 @@ void gradient_check(const op_case *c, lm_device *device) {
     lm_graph_output(t.graph, t.out);
     t.n_out = lm_tensor_n_elems(t.out);
     t.weights = zeros(t.n_out);
-    assert_ok(lm_graph_backward(t.graph, weighted_sum(t.graph, t.out, t.weights), &err));
+    lm_tensor *loss = c->is_loss ? t.out : weighted_sum(t.graph, t.out, t.weights);
+    assert_ok(lm_graph_backward(t.graph, loss, &err));
     assert_ok(lm_plan_new(t.graph, device, &t.plan, &err));
     fill_inputs(&t);
     assert_ok(lm_plan_run(t.plan, (int64_t[LM_N_EXTENTS]){0}, &err));

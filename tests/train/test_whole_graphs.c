@@ -163,7 +163,8 @@ static void test_training_step(void **state) {
     learning_accumulate(&l);
     assert_int_equal(recording_bytes(r, RECORDED_DOWNLOAD), sizeof(float)); /* the loss */
     int n_forward = 0; /* the loss stands between the way there and the way back */
-    while (recording_get(r, RECORDED_STEP, n_forward)->op != LM_OP_CROSS_ENTROPY) n_forward++;
+    while (recording_get(r, RECORDED_STEP, n_forward)->op != LM_OP_LINEAR_CROSS_ENTROPY)
+        n_forward++;
     int n_steps = recording_count(r, RECORDED_STEP);
     for (int i = 0; i < n_steps; i++) {
         lm_op_id op = recording_get(r, RECORDED_STEP, i)->op;

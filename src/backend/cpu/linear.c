@@ -1,6 +1,7 @@
 /* LINEAR, LINEAR_DX and LINEAR_DW as products of gemm.h, for each instruction set. */
+#include "backend/cpu/linear.h"
+
 #include "backend/cpu/cpu.h"
-#include "backend/cpu/gemm.h"
 #include "base/cpu.h"
 
 static bool is_half_or_f32(const lm_tensor *tensor) {
@@ -28,73 +29,95 @@ static size_t scratch_bytes(const lm_device *device, const lm_node *node) {
            (size_t)lm_gemm_scratch_elems(b_order_of(node), in_pairs(node), node->in[1]->shape[1]);
 }
 
+static int64_t chunk_panels(void) {
+    return lm_gemm_chunk_panels(lm_cpu_get()->l2_bytes);
+}
+
+lm_gemm lm_linear_y(int64_t n_rows, lm_matrix x, const lm_tensor *w, float *y, int64_t y_stride) {
+    return (lm_gemm){
+        .m = n_rows,
+        .n = w->shape[0],
+        .k = w->shape[1],
+        .a = x.data,
+        .a_dtype = x.dtype,
+        .a_stride = x.stride,
+        .b = w->data,
+        .b_dtype = w->dtype,
+        .b_stride = w->shape[1],
+        .b_order = w->layout == LM_LAYOUT_PANELS ? LM_GEMM_PANELS : LM_GEMM_N_ROWS,
+        .pairs = w->dtype == LM_BF16,
+        .chunk_panels = chunk_panels(),
+        .c = y,
+        .c_stride = y_stride,
+    };
+}
+
+lm_gemm lm_linear_dx(int64_t n_rows, lm_matrix dy, const lm_tensor *w, float *dx) {
+    return (lm_gemm){
+        .m = n_rows,
+        .n = w->shape[1],
+        .k = w->shape[0],
+        .a = dy.data,
+        .a_dtype = dy.dtype,
+        .a_stride = dy.stride,
+        .b = w->data,
+        .b_dtype = w->dtype,
+        .b_stride = w->shape[1],
+        .b_order = LM_GEMM_K_ROWS,
+        .pairs = w->dtype == LM_BF16,
+        .chunk_panels = chunk_panels(),
+        .c = dx,
+        .c_stride = w->shape[1],
+    };
+}
+
+lm_gemm lm_linear_dw(int64_t n_rows, lm_matrix dy, int64_t n_out, lm_matrix x, int64_t n_in,
+                     float *dw, bool accumulate) {
+    return (lm_gemm){
+        .m = n_out,
+        .n = n_in,
+        .k = n_rows,
+        .a = dy.data,
+        .a_dtype = dy.dtype,
+        .a_stride = dy.stride,
+        .a_transposed = true,
+        .b = x.data,
+        .b_dtype = x.dtype,
+        .b_stride = x.stride,
+        .b_order = LM_GEMM_K_ROWS,
+        .pairs = dy.dtype == LM_BF16 && x.dtype == LM_BF16,
+        .chunk_panels = chunk_panels(),
+        .c = dw,
+        .c_stride = n_in,
+        .accumulate = accumulate,
+    };
+}
+
+static lm_matrix matrix_of(const lm_tensor *tensor) {
+    return (lm_matrix){tensor->data, tensor->dtype, tensor->shape[1]};
+}
+
 static void linear(const lm_kernel_args *args, lm_gemm_fn *gemm) {
     const lm_tensor *x = args->node->in[0], *w = args->node->in[1], *bias = args->node->in[2];
-    gemm(
-        &(lm_gemm){
-            .m = lm_tensor_dim0(x, args->extents),
-            .n = w->shape[0],
-            .k = w->shape[1],
-            .a = x->data,
-            .a_dtype = x->dtype,
-            .a_stride = x->shape[1],
-            .b = w->data,
-            .b_dtype = w->dtype,
-            .b_stride = w->shape[1],
-            .b_order = b_order_of(args->node),
-            .pairs = in_pairs(args->node),
-            .chunk_panels = lm_gemm_chunk_panels(lm_cpu_get()->l2_bytes),
-            .c = args->node->out[0]->data,
-            .c_stride = w->shape[0],
-            .bias = bias ? bias->data : NULL,
-        },
-        args->thread, args->n_threads, args->workspace);
+    lm_gemm y = lm_linear_y(lm_tensor_dim0(x, args->extents), matrix_of(x), w,
+                            args->node->out[0]->data, w->shape[0]);
+    y.bias = bias ? bias->data : NULL;
+    gemm(&y, args->thread, args->n_threads, args->workspace);
 }
 
 static void linear_dx(const lm_kernel_args *args, lm_gemm_fn *gemm) {
-    const lm_tensor *dy = args->node->in[0], *w = args->node->in[1];
-    gemm(
-        &(lm_gemm){
-            .m = lm_tensor_dim0(dy, args->extents),
-            .n = w->shape[1],
-            .k = w->shape[0],
-            .a = dy->data,
-            .a_dtype = dy->dtype,
-            .a_stride = dy->shape[1],
-            .b = w->data,
-            .b_dtype = w->dtype,
-            .b_stride = w->shape[1],
-            .b_order = b_order_of(args->node),
-            .pairs = in_pairs(args->node),
-            .chunk_panels = lm_gemm_chunk_panels(lm_cpu_get()->l2_bytes),
-            .c = args->node->out[0]->data,
-            .c_stride = w->shape[1],
-        },
-        args->thread, args->n_threads, args->workspace);
+    const lm_tensor *dy = args->node->in[0];
+    lm_gemm dx = lm_linear_dx(lm_tensor_dim0(dy, args->extents), matrix_of(dy), args->node->in[1],
+                              args->node->out[0]->data);
+    gemm(&dx, args->thread, args->n_threads, args->workspace);
 }
 
 static void linear_dw(const lm_kernel_args *args, lm_gemm_fn *gemm) {
     const lm_tensor *dy = args->node->in[0], *x = args->node->in[1];
-    gemm(
-        &(lm_gemm){
-            .m = dy->shape[1],
-            .n = x->shape[1],
-            .k = lm_tensor_dim0(dy, args->extents),
-            .a = dy->data,
-            .a_dtype = dy->dtype,
-            .a_stride = dy->shape[1],
-            .a_transposed = true,
-            .b = x->data,
-            .b_dtype = x->dtype,
-            .b_stride = x->shape[1],
-            .b_order = b_order_of(args->node),
-            .pairs = in_pairs(args->node),
-            .chunk_panels = lm_gemm_chunk_panels(lm_cpu_get()->l2_bytes),
-            .c = args->node->out[0]->data,
-            .c_stride = x->shape[1],
-            .accumulate = args->node->in[2] != NULL,
-        },
-        args->thread, args->n_threads, args->workspace);
+    lm_gemm dw =
+        lm_linear_dw(lm_tensor_dim0(dy, args->extents), matrix_of(dy), dy->shape[1], matrix_of(x),
+                     x->shape[1], args->node->out[0]->data, args->node->in[2] != NULL);
+    gemm(&dw, args->thread, args->n_threads, args->workspace);
 }
 
 static bool any(const lm_node *node) {

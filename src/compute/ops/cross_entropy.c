@@ -33,7 +33,7 @@ static void reference(const lm_kernel_args *args) {
     for (int64_t r = rows.begin; r < rows.end; r++)
         lm_f32(node->out[1])[r] = log_sum_exp(lm_f32(node->in[0]) + r * n_classes, n_classes);
     args->barrier(args->device);
-    if (args->thread == 0) *lm_f32(node->out[0]) = lm_mean_loss(node, n_rows);
+    if (args->thread == 0) *lm_f32(node->out[0]) = lm_mean_loss_of_logits(node, n_rows);
 }
 
 static void backward(lm_graph *graph, const lm_node *node, lm_tensor *const *d_out,

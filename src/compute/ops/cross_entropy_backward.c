@@ -8,7 +8,7 @@
  */
 #include <string.h>
 
-#include "compute/ops/rules.h"
+#include "compute/ops/mean_loss.h"
 
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
     const lm_tensor *logits = node->in[0], *targets = node->in[1], *lse = node->in[2],
@@ -25,9 +25,8 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
 static void reference(const lm_kernel_args *args) {
     const lm_node *node = args->node;
     const int32_t *targets = lm_i32(node->in[1]);
-    int64_t n_rows = lm_rows_now(args, node->in[0]), n_classes = node->in[0]->shape[1], count = 0;
-    for (int64_t r = 0; r < n_rows; r++) count += targets[r] >= 0;
-    float scale = count ? *lm_f32(node->in[3]) / (float)count : 0.0f;
+    int64_t n_rows = lm_rows_now(args, node->in[0]), n_classes = node->in[0]->shape[1];
+    float scale = lm_mean_loss_scale(targets, n_rows, *lm_f32(node->in[3]));
     lm_range rows = lm_share(args, n_rows);
     for (int64_t r = rows.begin; r < rows.end; r++) {
         const float *logits = lm_f32(node->in[0]) + r * n_classes;

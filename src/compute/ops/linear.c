@@ -27,7 +27,7 @@
  * A scale that is not finite, or 2^104 or more, counts as NaN. Integer sums have no order, so the
  * bits are again the same for all kernels, threads and numbers of rows.
  */
-#include "compute/ops/rules.h"
+#include "compute/ops/linear_sums.h"
 #include "compute/quant/quant.h"
 
 enum {
@@ -107,20 +107,6 @@ static void reference_quantized(const lm_kernel_args *args) {
     }
 }
 
-static float add_chunk(const float *x, const float *w, int64_t n, float acc) {
-    for (int64_t i = 0; i < n; i++) acc = fmaf(x[i], w[i], acc);
-    return acc;
-}
-
-static float add_pairs(const float *x, const float *w, int64_t n, float acc) {
-    for (int64_t i = 0; i < n; i += 2) {
-        bool whole = i + 1 < n;
-        acc = fmaf(whole ? lm_round_bf16(x[i + 1]) : 0.0f, whole ? w[i + 1] : 0.0f, acc);
-        acc = fmaf(lm_round_bf16(x[i]), w[i], acc);
-    }
-    return acc;
-}
-
 static void reference_plain(const lm_kernel_args *args) {
     const lm_tensor *x = args->node->in[0], *w = args->node->in[1], *bias = args->node->in[2];
     float *y = lm_f32(args->node->out[0]);
@@ -135,8 +121,8 @@ static void reference_plain(const lm_kernel_args *args) {
             for (int64_t r = 0; r < n_rows; r++) {
                 lm_load(x, r * n_in + k, x_chunk, count);
                 y[r * n_out + n] = w->dtype == LM_BF16
-                                       ? add_pairs(x_chunk, w_chunk, count, y[r * n_out + n])
-                                       : add_chunk(x_chunk, w_chunk, count, y[r * n_out + n]);
+                                       ? lm_add_pairs(x_chunk, w_chunk, count, y[r * n_out + n])
+                                       : lm_add_products(x_chunk, w_chunk, count, y[r * n_out + n]);
             }
         }
         for (int64_t r = 0; bias && r < n_rows; r++) y[r * n_out + n] += lm_f32(bias)[n];
