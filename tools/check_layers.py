@@ -13,6 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 MAY_USE = {
     "base": set(),
     "net": {"base"},
+    "hub": {"base", "net"},
     "compute": {"base"},
     "backend": {"base", "compute"},
     "model": {"base", "compute"},
@@ -20,7 +21,7 @@ MAY_USE = {
     "api": {"base", "compute", "backend", "model"},
     "serve": {"base", "net", "compute", "model"},
     "cloud": {"base", "net"},
-    "cli": {"base", "net", "compute", "backend", "model", "train", "serve", "cloud"},
+    "cli": {"base", "net", "hub", "compute", "backend", "model", "train", "serve", "cloud"},
 }
 LAYERS = set(MAY_USE)
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -104,10 +105,14 @@ loam_status lm_file_fsync_dir(const char *dir, loam_error *err) {
     return status;
 }
 
-static loam_status fsync_parent(const char *path, loam_error *err) {
+/* The folder a path is in, on the heap; NULL when out of memory. */
+static char *parent_of(const char *path) {
     const char *slash = strrchr(path, '/');
-    if (!slash) return lm_file_fsync_dir(".", err);
-    char *dir = lm_strndup(path, slash == path ? 1 : (size_t)(slash - path));
+    return slash ? lm_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : lm_strdup(".");
+}
+
+static loam_status fsync_parent(const char *path, loam_error *err) {
+    char *dir = parent_of(path);
     if (!dir) return lm_error_no_memory(err, 1);
     loam_status status = lm_file_fsync_dir(dir, err);
     lm_free(dir);
@@ -221,6 +226,21 @@ loam_status lm_file_size(const char *path, size_t *out_bytes, loam_error *err) {
     if (stat(path, &info) != 0) return lm_error_errno(err, "%s", path);
     *out_bytes = (size_t)info.st_size;
     return LOAM_OK;
+}
+
+loam_status lm_file_check_room(const char *path, size_t size_bytes, loam_error *err) {
+    struct statvfs disk;
+    char *dir = parent_of(path);
+    if (!dir) return lm_error_no_memory(err, strlen(path));
+    int failed = statvfs(dir, &disk);
+    loam_status status = failed ? lm_error_errno(err, "%s", dir) : LOAM_OK;
+    lm_free(dir);
+    if (status != LOAM_OK) return status;
+    uint64_t free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+    if (free_bytes >= size_bytes) return LOAM_OK;
+    lm_error_set(err, LOAM_LIMIT, "%s takes %.1f GB, the disk has room for %.1f", path,
+                 (double)size_bytes / 1e9, (double)free_bytes / 1e9);
+    return lm_error_hint(err, LOAM_LIMIT, "make room, or write to another disk");
 }
 
 char *lm_path_join(const char *dir, const char *name) {

@@ -56,6 +56,9 @@ bool lm_file_exists(const char *path);
 bool lm_file_is_dir(const char *path);
 loam_status lm_file_size(const char *path, size_t *out_bytes, loam_error *err) LM_MUST_USE;
 
+/* Whether the disk that holds the folder of `path` has room for so many bytes more: LOAM_LIMIT names both figures. */
+loam_status lm_file_check_room(const char *path, size_t size_bytes, loam_error *err) LM_MUST_USE;
+
 /* dir + "/" + name, on the heap (lm_free); NULL when out of memory. */
 LM_MUST_USE char *lm_path_join(const char *dir, const char *name);
 

@@ -165,6 +165,18 @@ void lm_buf_printf(lm_buf *buf, const char *fmt, ...) {
     va_end(args);
 }
 
+void lm_buf_put_percent(lm_buf *buf, const char *text, const char *keep) {
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     strchr("-_.~", c) || strchr(keep, c);
+        if (plain)
+            lm_buf_putc(buf, (char)c);
+        else
+            lm_buf_printf(buf, "%%%02X", c);
+    }
+}
+
 loam_status lm_buf_status(const lm_buf *buf, loam_error *err) {
     if (buf->status == LOAM_LIMIT)
         return lm_error_set(err, LOAM_LIMIT, "text grew past its limit of %zu bytes",

@@ -56,6 +56,8 @@ void lm_buf_append(lm_buf *buf, const void *bytes, size_t len);
 void lm_buf_puts(lm_buf *buf, const char *text);
 void lm_buf_putc(lm_buf *buf, char c);
 void lm_buf_printf(lm_buf *buf, const char *fmt, ...) LM_PRINTF(2, 3);
+/* Text as part of a URL: all but letters, digits, "-_.~" and the characters of `keep` percent-encoded (RFC 3986). */
+void lm_buf_put_percent(lm_buf *buf, const char *text, const char *keep);
 loam_status lm_buf_status(const lm_buf *buf, loam_error *err) LM_MUST_USE;
 lm_str lm_buf_view(const lm_buf *buf);      /* until the next append */
 const char *lm_buf_cstr(const lm_buf *buf); /* "" when empty */

@@ -386,6 +386,7 @@ const lm_command lm_bench_model_command = {
     .options = options,
     .min_args = 1,
     .max_args = 1,
+    .model_arg = 1,
     .settings_bytes = sizeof(model_settings),
     .defaults = &(model_settings){.prompts = "128,512",
                                   .answers = "128",

@@ -325,6 +325,7 @@ const lm_command lm_bench_serve_command = {
     .options = options,
     .min_args = 1,
     .max_args = 1,
+    .model_arg = 1,
     .settings_bytes = sizeof(serve_settings),
     .defaults = &(serve_settings){.clients = "1,8,16", .prompt_tokens = 128, .answer_tokens = 128},
     .run = run_serve_bench,

@@ -23,7 +23,7 @@ static int run_list(const void *settings_, int n_args, char **args) {
     lm_buf_puts(&path, "/events?order=desc");
     if (settings->kind) {
         lm_buf_puts(&path, "&kind=");
-        lm_rest_put_encoded(&path, settings->kind);
+        lm_buf_put_percent(&path, settings->kind, "");
     }
     int code = lm_rest_print_list(&settings->rest, lm_buf_cstr(&path), settings->limit, columns);
     lm_buf_deinit(&path);

@@ -124,6 +124,7 @@ const lm_command lm_cmd_imatrix = {
     .options = options,
     .min_args = 1,
     .max_args = 1,
+    .model_arg = 1,
     .settings_bytes = sizeof(imatrix_settings),
     .defaults = &(imatrix_settings){.ctx = 512, .output = "imatrix.gguf"},
     .run = run_imatrix,

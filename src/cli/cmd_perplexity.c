@@ -136,6 +136,7 @@ const lm_command lm_cmd_perplexity = {
     .options = options,
     .min_args = 1,
     .max_args = 1,
+    .model_arg = 1,
     .settings_bytes = sizeof(perplexity_settings),
     .defaults = &(perplexity_settings){.ctx = 512, .kv_dtype = "f16"},
     .run = run_perplexity,

@@ -246,6 +246,7 @@ const lm_command lm_cmd_profile = {
     .options = options,
     .min_args = 1,
     .max_args = 1,
+    .model_arg = 1,
     .settings_bytes = sizeof(profile_settings),
     .defaults = &(profile_settings){.prompt_tokens = 512,
                                     .answer_tokens = 16,

@@ -1,5 +1,4 @@
 /* loam quantize: a model's file in smaller types. */
-#include <signal.h>
 #include <stdio.h>
 
 #include <jansson.h>
@@ -9,9 +8,8 @@
 #include "base/pool.h"
 #include "base/progress.h"
 #include "cli/command.h"
+#include "cli/interrupt.h"
 #include "model/quantize.h"
-
-enum { EXIT_INTERRUPTED = 130 /* as shells say: 128 + SIGINT */ };
 
 typedef struct quantize_settings {
     const char *imatrix, *keep_output;
@@ -19,24 +17,11 @@ typedef struct quantize_settings {
     bool pure, requantize, json;
 } quantize_settings;
 
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int signal_number) {
-    interrupted = 1;
-}
-
-static void watch_interrupt(void) {
-    struct sigaction action = {.sa_handler = on_interrupt};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
-
 static bool show_progress(void *ctx, const lm_quantize_progress *p) {
     lm_progress *progress = ctx;
     progress->total = p->n_elems;
     lm_progress_update(progress, p->n_done, "%s %s", p->tensor, lm_dtype_get(p->dtype)->name);
-    return !interrupted;
+    return !lm_cli_interrupted();
 }
 
 static void print_json(const quantize_settings *s, char **args, const lm_quantize_options *o,
@@ -116,12 +101,12 @@ static loam_status quantize(const quantize_settings *s, char **args, lm_imatrix 
 static int run_quantize(const void *settings, int n_args, char **args) {
     loam_error err = {0};
     lm_imatrix *imatrix = NULL;
-    watch_interrupt();
+    lm_cli_watch_interrupt();
     loam_status status = quantize(settings, args, &imatrix, &err);
     lm_imatrix_free(imatrix);
     if (status == LOAM_OK) return LM_EXIT_OK;
     lm_cli_fail(&err);
-    return status == LOAM_CANCELLED ? EXIT_INTERRUPTED : LM_EXIT_FAILED;
+    return status == LOAM_CANCELLED ? LM_EXIT_INTERRUPTED : LM_EXIT_FAILED;
 }
 
 #define AT(field) LM_OPTION_AT(quantize_settings, field)
@@ -130,7 +115,8 @@ static const lm_option options[] = {
      .type = LM_OPT_STRING,
      .arg = "FILE",
      .offset = AT(imatrix),
-     .help = "weigh errors by the importance in an imatrix file, GGUF or the older form (default: all alike)"},
+     .help = "weigh errors by the importance in an imatrix file, GGUF or the older form (default: "
+             "all alike)"},
     {.name = "keep-output",
      .type = LM_OPT_STRING,
      .arg = "TYPE",
@@ -176,6 +162,7 @@ const lm_command lm_cmd_quantize = {
     .options = options,
     .min_args = 3,
     .max_args = 3,
+    .model_arg = 1,
     .settings_bytes = sizeof(quantize_settings),
     .run = run_quantize,
 };

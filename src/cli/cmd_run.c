@@ -276,6 +276,7 @@ const lm_command lm_cmd_run = {
     .options = options,
     .min_args = 1,
     .max_args = 2,
+    .model_arg = 1,
     .settings_bytes = sizeof(run_settings),
     .defaults = &defaults,
     .run = run_run,

@@ -160,6 +160,7 @@ const lm_command lm_cmd_serve = {
     .options = options,
     .min_args = 1,
     .max_args = 1,
+    .model_arg = 1,
     .settings_bytes = sizeof(serve_settings),
     .defaults = &defaults,
     .run = run_serve,

@@ -262,6 +262,7 @@ const lm_command lm_cmd_show = {
     .options = options,
     .min_args = 1,
     .max_args = 1,
+    .model_arg = 1,
     .settings_bytes = sizeof(show_settings),
     .run = run_show,
 };

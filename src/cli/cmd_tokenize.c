@@ -139,6 +139,7 @@ const lm_command lm_cmd_tokenize = {
     .options = options,
     .min_args = 1,
     .max_args = 2,
+    .model_arg = 1,
     .settings_bytes = sizeof(tokenize_settings),
     .defaults = &defaults,
     .run = run_tokenize,

@@ -53,7 +53,7 @@ static int run_sum(const void *settings_, int n_args, char **args) {
     lm_buf path;
     lm_buf_init(&path, 1024);
     lm_buf_puts(&path, "/usage?group_by=");
-    lm_rest_put_encoded(&path, settings->group_by);
+    lm_buf_put_percent(&path, settings->group_by, "");
     loam_status status = put_time(&path, "from", "from_ms", settings->from, &err);
     if (status == LOAM_OK) status = put_time(&path, "to", "to_ms", settings->to, &err);
     int code = status == LOAM_OK

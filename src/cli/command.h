@@ -62,8 +62,10 @@ struct lm_command {
     const char *examples;     /* lines of "command\n    what it does\n" */
     const lm_option *options; /* ends with LM_OPTIONS_END; NULL: none */
     int min_args, max_args;   /* positional arguments; max_args -1: any number */
-    size_t settings_bytes;    /* size of the settings struct; zeroed, then defaults, then options */
-    const void *defaults;     /* settings_bytes of initial values, or NULL for zeros */
+    int model_arg; /* 1: the first argument is a model, a path or the name of one that was pulled; run gets
+                                 its path (cli/store_arg.h). 0: there is none */
+    size_t settings_bytes; /* size of the settings struct; zeroed, then defaults, then options */
+    const void *defaults;  /* settings_bytes of initial values, or NULL for zeros */
     int (*run)(const void *settings, int n_args, char **args); /* returns the exit code */
     const lm_command *const *subcommands;                      /* NULL-terminated, instead of run */
     bool hidden; /* for loam's own processes: not in the list of commands nor in completions */

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/command.h"
+#include "cli/store_arg.h"
 
 typedef struct parser {
     const lm_command *command;
@@ -165,6 +166,16 @@ static int parse(parser *p) {
     return check_required(p);
 }
 
+/* Puts the path of the model in the place of its name. */
+static int resolve_model(parser *p, char **out_path) {
+    loam_error err = {0};
+    int at = p->command->model_arg - 1;
+    if (at < 0 || at >= p->n_args) return LM_EXIT_OK;
+    if (lm_cli_model_path(p->argv[at], out_path, &err) != LOAM_OK) return lm_cli_fail(&err);
+    p->argv[at] = *out_path;
+    return LM_EXIT_OK;
+}
+
 static bool asks_help(int argc, char **argv) {
     for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return true;
@@ -198,8 +209,11 @@ int lm_command_main(const lm_command *command, const char *full_name, int argc, 
     p.settings = lm_calloc(1, command->settings_bytes + 1);
     if (!p.settings) return lm_cli_fail(&(loam_error){.message = "out of memory"});
     if (command->defaults) memcpy(p.settings, command->defaults, command->settings_bytes);
+    char *model_path = NULL;
     int code = parse(&p);
+    if (code == LM_EXIT_OK) code = resolve_model(&p, &model_path);
     if (code == LM_EXIT_OK) code = command->run(p.settings, p.n_args, argv);
+    lm_free(model_path);
     lm_free(p.settings);
     return code;
 }

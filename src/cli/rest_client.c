@@ -10,19 +10,6 @@
 
 enum { URL_MAX_BYTES = 8192, TIMEOUT_MS = 60000, PAGE_ROWS = 500, ERROR_SHOWN_MAX = 200 };
 
-void lm_rest_put_encoded(lm_buf *out, const char *text) {
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                     strchr("-_.~", c);
-        if (plain) {
-            lm_buf_putc(out, (char)c);
-        } else {
-            lm_buf_printf(out, "%%%02X", c);
-        }
-    }
-}
-
 static void put_url(const lm_rest *rest, const char *path, lm_buf *out) {
     size_t len = strlen(rest->url);
     while (len && rest->url[len - 1] == '/') len--;
@@ -30,7 +17,7 @@ static void put_url(const lm_rest *rest, const char *path, lm_buf *out) {
     lm_buf_printf(out, "/api/v1%s", path);
     if (!rest->project) return;
     lm_buf_printf(out, "%sproject=", strchr(path, '?') ? "&" : "?");
-    lm_rest_put_encoded(out, rest->project);
+    lm_buf_put_percent(out, rest->project, "");
 }
 
 static loam_status status_of(int http_status) {
@@ -128,7 +115,7 @@ static loam_status fetch_page(const lm_rest *rest, const char *path, const char 
     lm_buf_printf(&page_path, "%s%slimit=%d", path, strchr(path, '?') ? "&" : "?", PAGE_ROWS);
     if (after) {
         lm_buf_puts(&page_path, "&after=");
-        lm_rest_put_encoded(&page_path, after);
+        lm_buf_put_percent(&page_path, after, "");
     }
     loam_status status = lm_buf_status(&page_path, err);
     if (status == LOAM_OK)

@@ -82,9 +82,6 @@ loam_status lm_rest_path(const lm_rest *rest, const char *list_path, const char 
                          const char *id_or_name, const char *tail, char out[LM_REST_PATH_BYTES],
                          loam_error *err) LM_MUST_USE;
 
-/* Text as a query's value: percent-encoded. */
-void lm_rest_put_encoded(lm_buf *out, const char *text);
-
 /* Whole commands: request, print as the options say, exit code. */
 int lm_rest_print_list(const lm_rest *rest, const char *path, int64_t max,
                        const lm_print_column *columns);

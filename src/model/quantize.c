@@ -1,7 +1,6 @@
 #include "model/quantize.h"
 
 #include <math.h>
-#include <sys/statvfs.h>
 
 #include "base/mem.h"
 #include "base/pool.h"
@@ -243,23 +242,6 @@ static loam_status write_item(quantizer *q, const matrix *item, loam_error *err)
 
 /* --- The file. */
 
-/* The tensors must fit beside what is there; the header is small beside them. */
-static loam_status check_room(const char *path, size_t size_bytes, loam_error *err) {
-    struct statvfs disk;
-    const char *slash = strrchr(path, '/');
-    char *dir = slash ? lm_strndup(path, (size_t)(slash - path) + (slash == path)) : lm_strdup(".");
-    if (!dir) return lm_error_no_memory(err, strlen(path));
-    int failed = statvfs(dir, &disk);
-    loam_status status = failed ? lm_error_errno(err, "%s", dir) : LOAM_OK;
-    lm_free(dir);
-    if (status != LOAM_OK) return status;
-    uint64_t free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
-    if (free_bytes >= size_bytes) return LOAM_OK;
-    lm_error_set(err, LOAM_LIMIT, "%s takes %.1f GB, the disk has room for %.1f", path,
-                 (double)size_bytes / 1e9, (double)free_bytes / 1e9);
-    return lm_error_hint(err, LOAM_LIMIT, "make room, or write to another disk");
-}
-
 static loam_status make_buffers(quantizer *q, loam_error *err) {
     LM_TRY(lm_pool_new(q->options->n_threads, &q->pool, err));
     size_t row = (size_t)(q->longest > 0 ? q->longest : 1) * sizeof(float);
@@ -273,7 +255,7 @@ static loam_status run(quantizer *q, const char *out_path, loam_error *err) {
     q->writer = lm_gguf_writer_new();
     if (!q->writer) return lm_error_no_memory(err, 0);
     LM_TRY(plan(q, err));
-    LM_TRY(check_room(out_path, q->result.bytes_out, err));
+    LM_TRY(lm_file_check_room(out_path, q->result.bytes_out, err));
     LM_TRY(make_buffers(q, err));
     LM_TRY(lm_gguf_writer_begin(q->writer, out_path, err));
     for (size_t i = 0; i < q->items.len; i++) LM_TRY(write_item(q, &q->items.ptr[i], err));

@@ -1,12 +1,9 @@
 #include "net/http_fetch.h"
 
-#include <pthread.h>
-
-#include <curl/curl.h>
-
 #include "base/mem.h"
+#include "net/curl_internal.h"
 
-enum { DEFAULT_MAX_ANSWER_BYTES = 64 << 20, CONNECT_TIMEOUT_MS = 10000 };
+enum { DEFAULT_MAX_ANSWER_BYTES = 64 << 20 };
 
 typedef struct fetch_state {
     const lm_http_fetch_options *options;
@@ -14,10 +11,6 @@ typedef struct fetch_state {
     lm_buf *answer;
     bool broken_off; /* on_body said so */
 } fetch_state;
-
-static void init_curl(void) {
-    curl_global_init(CURL_GLOBAL_DEFAULT);
-}
 
 static size_t on_bytes(char *bytes, size_t size, size_t count, void *arg) {
     fetch_state *state = arg;
@@ -49,12 +42,8 @@ static struct curl_slist *header_list(const lm_http_fetch_options *options) {
 static void set_options(fetch_state *state, struct curl_slist *headers, char *message) {
     const lm_http_fetch_options *options = state->options;
     CURL *curl = state->curl;
-    curl_easy_setopt(curl, CURLOPT_URL, options->url);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, message);
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
+    lm_curl_set_common(curl, options->url, headers, message);
+    if (options->follow) lm_curl_follow(curl, options->url);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)options->timeout_ms);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, state);
@@ -97,8 +86,7 @@ static loam_status status_of(CURLcode code, const fetch_state *state, const char
 
 loam_status lm_http_fetch(const lm_http_fetch_options *options, int *out_http_status,
                           lm_buf *answer, loam_error *err) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, init_curl);
+    lm_curl_init();
     lm_buf_init(answer,
                 options->max_answer_bytes ? options->max_answer_bytes : DEFAULT_MAX_ANSWER_BYTES);
     fetch_state state = {.options = options, .curl = curl_easy_init(), .answer = answer};

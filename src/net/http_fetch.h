@@ -14,6 +14,7 @@ typedef struct lm_http_fetch_options {
     const char *content_type; /* of the body; NULL: application/json */
     lm_str body;
     int64_t timeout_ms;      /* for the whole answer; 0: none (streams) */
+    bool follow;             /* redirects; the API key goes to the first host only */
     size_t max_answer_bytes; /* 0: 64 MiB */
     /* Takes the answer piece by piece instead of collecting it; false breaks off (LOAM_CANCELLED). Only for answers with
      * status 2xx; others are collected in `answer`. */
