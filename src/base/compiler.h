@@ -6,6 +6,7 @@
 #define LM_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define LM_NORETURN __attribute__((noreturn))
 #define LM_ALIGNED(n) __attribute__((aligned(n)))
+#define LM_VECTOR(n_bytes) __attribute__((vector_size(n_bytes)))
 #define LM_COLD __attribute__((cold, noinline))
 #define LM_UNUSED __attribute__((unused))
 #define LM_ALWAYS_INLINE inline __attribute__((always_inline))

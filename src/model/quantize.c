@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 #include "base/pool.h"
-#include "compute/quant/search.h"
+#include "compute/quant/quant.h"
 #include "model/gguf_writer.h"
 
 enum {
@@ -172,15 +172,19 @@ static bool is_finite(const float *x, int64_t n) {
     return true;
 }
 
+/* Eight bits err so little that a search is not worth its time, unless some columns are said to matter more. */
+static bool rounds(const lm_dtype_info *to, const float *importance) {
+    return !to->quant || (to->quant->bits >= 8 && !importance);
+}
+
 static void convert_row(const matrix *item, int64_t row, const float *x, uint8_t *dst) {
     const lm_dtype_info *to = lm_dtype_get(item->to);
-    if (!to->quant) {
-        to->pack(x, dst, item->n_cols);
-        return;
-    }
     const float *importance =
         item->importance ? item->importance + row / item->rows_per_mat * item->n_cols : NULL;
-    lm_quantize(to, x, importance, dst, item->n_cols);
+    if (rounds(to, importance))
+        to->pack(x, dst, item->n_cols);
+    else
+        lm_quantize(to, x, importance, dst, item->n_cols);
 }
 
 static void convert_share(void *arg, int thread, int n_threads) {

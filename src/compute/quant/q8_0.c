@@ -31,16 +31,33 @@ static const lm_quant_info quant = {.bits = 8,
                                     .read = read,
                                     .write = write};
 
+static float largest(const float *x) {
+    enum { LANES = 8 }; /* independent of each other, for the compiler's vectors */
+    float most[LANES] = {0}, max = 0.0f;
+    for (int i = 0; i < BLOCK_ELEMS; i += LANES)
+        for (int j = 0; j < LANES; j++) {
+            float size = fabsf(x[i + j]);
+            most[j] = size > most[j] ? size : most[j];
+        }
+    for (int j = 0; j < LANES; j++) max = most[j] > max ? most[j] : max;
+    return max;
+}
+
+/* Halves away from zero, as roundf does, without its call. */
+static int8_t nearest(float x) {
+    int whole = (int)x;
+    float rest = x - (float)whole;
+    return (int8_t)(whole + (rest >= 0.5f) - (rest <= -0.5f));
+}
+
 static void pack(const float *src, void *dst, int64_t n) {
     block_q8_0 *blocks = dst;
     for (int64_t b = 0; b < n / BLOCK_ELEMS; b++) {
         const float *x = src + b * BLOCK_ELEMS;
-        float max = 0.0f;
-        for (int i = 0; i < BLOCK_ELEMS; i++) max = fmaxf(max, fabsf(x[i]));
-        float d = max / 127.0f;
+        float d = largest(x) / 127.0f;
         float inverse = d != 0.0f ? 1.0f / d : 0.0f;
         blocks[b].d = lm_f32_to_f16(d);
-        for (int i = 0; i < BLOCK_ELEMS; i++) blocks[b].q[i] = (int8_t)roundf(x[i] * inverse);
+        for (int i = 0; i < BLOCK_ELEMS; i++) blocks[b].q[i] = nearest(x[i] * inverse);
     }
 }
 

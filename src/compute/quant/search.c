@@ -12,49 +12,56 @@ enum {
     MAX_PART = 32, /* elements */
     SETTLE_ROUNDS = 2,
     ROUNDS = 4,      /* of codes and scales in turn */
-    CANDIDATES = 10, /* to either side */
+    CANDIDATES = 4,  /* to either side */
     TOPS = 4,        /* f16 numbers to start from */
     E8M0_LO = -128,  /* powers of two that such a scale has */
-    MAX_CELLS = 512, /* half steps between a table's lowest and highest value */
 };
 
-static const float SPREAD = 0.04f;    /* from one candidate of a scale to the next, of few levels */
+/* Sums have LANES parts, whatever the width of vectors: every machine computes the same in the same order. The narrowest
+ * width that all have is near enough to the best, for most of the time goes into what stands between the loops. */
+enum { WIDTH = 4, VECTORS = LANES / WIDTH };
+typedef float vector LM_VECTOR(WIDTH * sizeof(float));
+typedef int32_t mask LM_VECTOR(WIDTH * sizeof(int32_t));
+
+static const float SPREAD = 0.05f;    /* from one candidate of a scale to the next, of few levels */
 static const float F16_REACH = 1e12f; /* more than such scales have, little enough to be squared */
 
 /* --- Levels: what a code may stand for. */
 
 typedef struct levels {
     int zero;
-    float lo, hi;            /* of value - zero */
-    bool is_table;           /* otherwise every whole number from lo to hi */
-    float spread;            /* of candidates for a scale, relative, from one to the next */
-    bool both_signs;         /* so few that it matters which end the largest element takes */
-    int16_t near[MAX_CELLS]; /* the level nearest to what lies between lo + cell / 2 and the next */
-    uint8_t code[256];       /* of a value */
+    float lo, hi;    /* of value - zero */
+    bool is_table;   /* otherwise every whole number from lo to hi */
+    float spread;    /* of candidates for a scale, relative, from one to the next */
+    bool both_signs; /* so few that it matters which end the largest element takes */
+    int n_steps;     /* of a table: from one value to the next greater one, */
+    float middle[LM_QUANT_VALUES], step[LM_QUANT_VALUES]; /* which is nearer from the middle on */
+    uint8_t code[256];                                    /* of a value */
 } levels;
 
 static void table_levels(levels *l, const uint8_t *values) {
-    int lowest = 255, highest = 0;
+    bool is_value[256] = {false};
+    int last = -1;
     for (int c = LM_QUANT_VALUES - 1; c >= 0; c--) {
         l->code[values[c]] = (uint8_t)c;
-        if (values[c] < lowest) lowest = values[c];
-        if (values[c] > highest) highest = values[c];
+        is_value[values[c]] = true;
     }
-    for (int cell = 0; cell <= 2 * (highest - lowest); cell++) {
-        float at = (float)lowest + 0.5f * (float)cell + 0.25f;
-        int best = lowest;
-        for (int c = 0; c < LM_QUANT_VALUES; c++)
-            if (fabsf((float)values[c] - at) < fabsf((float)best - at)) best = values[c];
-        l->near[cell] = (int16_t)(best - l->zero);
+    for (int value = 0; value < 256; value++) {
+        if (!is_value[value]) continue;
+        if (last < 0) {
+            l->lo = (float)(value - l->zero);
+        } else {
+            l->middle[l->n_steps] = 0.5f * (float)(last + value) - (float)l->zero;
+            l->step[l->n_steps++] = (float)(value - last);
+        }
+        last = value;
     }
-    l->lo = (float)(lowest - l->zero);
-    l->hi = (float)(highest - l->zero);
+    l->hi = (float)(last - l->zero);
 }
 
 static void levels_init(levels *l, const lm_quant_info *quant) {
     int n_codes = 1 << quant->bits;
-    l->zero = quant->zero;
-    l->is_table = quant->values != NULL;
+    *l = (levels){.zero = quant->zero, .is_table = quant->values != NULL};
     l->both_signs = quant->bits <= 4;
     l->spread = SPREAD / (quant->bits < 4 ? 1.0f : (float)(n_codes / 16));
     l->lo = (float)-quant->zero;
@@ -68,10 +75,16 @@ static void levels_init(levels *l, const lm_quant_info *quant) {
 
 /* --- A part: elements that share a scale. */
 
+/* A number for each element. */
+typedef union elements {
+    vector of[MAX_PART / LANES][VECTORS];
+    float at[MAX_PART];
+} elements;
+
 typedef struct part {
-    int n;                                        /* 16 or 32 */
-    float x[MAX_PART], w[MAX_PART], wx[MAX_PART]; /* elements, weights, products */
-    float low, high;                              /* of the elements */
+    int n;             /* elements: 16 or 32 */
+    elements x, w, wx; /* elements, weights, products */
+    float low, high;   /* of the elements */
     float sum_w, sum_wx;
 } part;
 
@@ -80,36 +93,52 @@ typedef struct fit {
     float scale, min;
 } fit;
 
-/* The levels nearest to (x + min) / scale. */
-static LM_ALWAYS_INLINE void assign(const levels *l, const part *p, fit f, float *q) {
-    const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to a whole number */
-    float inverse = f.scale != 0.0f ? 1.0f / f.scale : 0.0f;
-    if (!(fabsf(inverse) <= FLT_MAX)) inverse = 0.0f;
-    for (int at = 0; at < p->n; at += LANES)
-        for (int j = 0; j < LANES; j++) {
-            float t = (p->x[at + j] + f.min) * inverse;
-            t = t < l->lo ? l->lo : t;
-            t = t > l->hi ? l->hi : t;
-            q[at + j] = l->is_table ? t : (t + magic) - magic;
-        }
-    for (int i = 0; l->is_table && i < p->n; i++) q[i] = l->near[(int)(2.0f * (q[i] - l->lo))];
+static LM_ALWAYS_INLINE vector all(float x) {
+    return x - (vector){0};
 }
 
-static LM_ALWAYS_INLINE float fold(const float lanes[LANES]) {
-    float sums[LANES / 2];
-    for (int j = 0; j < LANES / 2; j++) sums[j] = lanes[j] + lanes[j + LANES / 2];
-    for (int j = 0; j < LANES / 4; j++) sums[j] += sums[j + LANES / 4];
+static LM_ALWAYS_INLINE vector choose(mask where, vector yes, vector no) {
+    return (vector)((where & (mask)yes) | (~where & (mask)no));
+}
+
+static LM_ALWAYS_INLINE vector nearest_level(const levels *l, vector t) {
+    const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to a whole number */
+    vector level = all(l->lo), hi = all(l->hi);
+    t = choose(t < level, level, t);
+    t = choose(t > hi, hi, t);
+    if (!l->is_table) return (t + magic) - magic;
+    for (int i = 0; i < l->n_steps; i++)
+        level += (vector)((t >= all(l->middle[i])) & (mask)all(l->step[i]));
+    return level;
+}
+
+/* The levels nearest to (x + min) / scale. */
+static LM_ALWAYS_INLINE void assign(const levels *l, const part *p, fit f, elements *q) {
+    float inverse = f.scale != 0.0f ? 1.0f / f.scale : 0.0f;
+    if (!(fabsf(inverse) <= FLT_MAX)) inverse = 0.0f;
+    for (int i = 0; i < p->n / LANES; i++)
+        for (int j = 0; j < VECTORS; j++)
+            q->of[i][j] = nearest_level(l, (p->x.of[i][j] + f.min) * inverse);
+}
+
+/* A sum in LANES parts. */
+typedef struct lanes {
+    vector of[VECTORS];
+} lanes;
+
+static LM_ALWAYS_INLINE float fold(const lanes *x) {
+    vector sums = (x->of[0] + x->of[2]) + (x->of[1] + x->of[3]);
     return (sums[0] + sums[2]) + (sums[1] + sums[3]);
 }
 
-static LM_ALWAYS_INLINE float error_of(const part *p, fit f, const float *q) {
-    float lanes[LANES] = {0};
-    for (int at = 0; at < p->n; at += LANES)
-        for (int j = 0; j < LANES; j++) {
-            float e = p->x[at + j] - (f.scale * q[at + j] - f.min);
-            lanes[j] += p->w[at + j] * e * e;
+static LM_ALWAYS_INLINE float error_of(const part *p, fit f, const elements *q) {
+    lanes sum = {0};
+    for (int i = 0; i < p->n / LANES; i++)
+        for (int j = 0; j < VECTORS; j++) {
+            vector e = p->x.of[i][j] - (f.scale * q->of[i][j] - f.min);
+            sum.of[j] += p->w.of[i][j] * e * e;
         }
-    return fold(lanes);
+    return fold(&sum);
 }
 
 /* Weighted sums over a part's elements. */
@@ -117,16 +146,17 @@ typedef struct sums {
     float q, qq, xq;
 } sums;
 
-static LM_ALWAYS_INLINE sums sums_of(const part *p, const float *q) {
-    float wq[LANES] = {0}, wqq[LANES] = {0}, wxq[LANES] = {0};
-    for (int at = 0; at < p->n; at += LANES)
-        for (int j = 0; j < LANES; j++) {
-            float level = q[at + j], weighted = p->w[at + j] * level;
-            wq[j] += weighted;
-            wqq[j] += weighted * level;
-            wxq[j] += p->wx[at + j] * level;
+/* Without a min there is no use for the sum of levels, and it is left at 0. */
+static LM_ALWAYS_INLINE sums sums_of(const part *p, const elements *q, bool with_min) {
+    lanes wq = {0}, wqq = {0}, wxq = {0};
+    for (int i = 0; i < p->n / LANES; i++)
+        for (int j = 0; j < VECTORS; j++) {
+            vector level = q->of[i][j], weighted = p->w.of[i][j] * level;
+            if (with_min) wq.of[j] += weighted;
+            wqq.of[j] += weighted * level;
+            wxq.of[j] += p->wx.of[i][j] * level;
         }
-    return (sums){fold(wq), fold(wqq), fold(wxq)};
+    return (sums){with_min ? fold(&wq) : 0.0f, fold(&wqq), fold(&wxq)};
 }
 
 typedef enum mode { SCALE_ONLY, SCALE_MIN, SCALE_FREE_MIN } mode;
@@ -151,21 +181,22 @@ static LM_ALWAYS_INLINE fit best_fit(const part *p, const sums *s, mode how, fit
 }
 
 /* One step from a guess: levels for it, then the fit for those. */
-static LM_ALWAYS_INLINE fit step(const levels *l, const part *p, mode how, fit guess, float *q,
+static LM_ALWAYS_INLINE fit step(const levels *l, const part *p, mode how, fit guess, elements *q,
                                  double *gain) {
     assign(l, p, guess, q);
-    sums s = sums_of(p, q);
+    sums s = sums_of(p, q, how != SCALE_ONLY);
     return best_fit(p, &s, how, guess, gain);
 }
 
 /* Levels and fit in turn until the error stays. */
 static LM_ALWAYS_INLINE fit improve(const levels *l, const part *p, mode how, fit best) {
-    float q[MAX_PART], least = FLT_MAX;
+    elements q;
+    float least = FLT_MAX;
     fit f = best;
     for (int round = 0; round < ROUNDS; round++) {
         double gain;
-        f = step(l, p, how, f, q, &gain);
-        float error = error_of(p, f, q);
+        f = step(l, p, how, f, &q, &gain);
+        float error = error_of(p, f, &q);
         if (!(error < least)) break;
         least = error;
         best = f;
@@ -176,11 +207,12 @@ static LM_ALWAYS_INLINE fit improve(const levels *l, const part *p, mode how, fi
 /* Tries scales around `reach` / levels, then improves the best of them. */
 static LM_ALWAYS_INLINE void search_scales(const levels *l, const part *p, mode how, float reach,
                                            float n_levels, float min, fit *best, double *most) {
-    float spread = how == SCALE_ONLY ? l->spread : l->spread / 2.0f, q[MAX_PART];
+    float spread = how == SCALE_ONLY ? l->spread : l->spread / 2.0f;
+    elements q;
     for (int i = -CANDIDATES; i <= CANDIDATES; i++) {
         double gain;
         fit guess = {reach / (n_levels * (1.0f + spread * (float)i)), min};
-        fit f = step(l, p, how, guess, q, &gain);
+        fit f = step(l, p, how, guess, &q, &gain);
         if (!(gain > *most)) continue;
         *most = gain;
         *best = f;
@@ -242,18 +274,17 @@ static fit fit_of(const choice *c, int s) {
     return (fit){c->d * (float)c->scale[s], c->dmin * (float)c->min[s]};
 }
 
-static float part_error(const block *b, const choice *c, int s) {
-    float q[MAX_PART];
-    fit f = fit_of(c, s);
-    assign(b->levels, &b->parts[s], f, q);
-    return error_of(&b->parts[s], f, q);
+static float part_error(const block *b, int s, fit f) {
+    elements q;
+    assign(b->levels, &b->parts[s], f, &q);
+    return error_of(&b->parts[s], f, &q);
 }
 
 /* Fills the errors of a choice. */
 static void judge(const block *b, choice *c) {
     c->error = 0.0f;
     for (int s = 0; s < b->n_parts; s++) {
-        c->part_error[s] = part_error(b, c, s);
+        c->part_error[s] = part_error(b, s, fit_of(c, s));
         c->error += c->part_error[s];
     }
 }
@@ -274,45 +305,41 @@ static void round_parts(const block *b, choice *c) {
     }
 }
 
-/* Tries the neighbours of every part's whole numbers until none is better. */
-static void step_parts(const block *b, choice *c) {
+/* Moves a part's whole numbers to the best of their neighbours. False: none is better. */
+static bool step_part(const block *b, choice *c, int s) {
     const lm_quant_info *quant = b->quant;
-    int min_reach = lm_quant_has_min(quant) ? 1 : 0;
-    for (int s = 0; s < b->n_parts; s++) {
-        bool moved = true;
-        for (int round = 0; moved && round < ROUNDS; round++) {
-            choice best = *c, trial = *c;
-            moved = false;
-            for (int i = -1; i <= 1; i++) {
-                for (int j = -min_reach; j <= min_reach; j++) {
-                    trial.scale[s] = c->scale[s] + i;
-                    trial.min[s] = c->min[s] + j;
-                    if ((i == 0 && j == 0) || trial.scale[s] < quant->sub_scale_lo ||
-                        trial.scale[s] > quant->sub_scale_hi || trial.min[s] < 0 ||
-                        trial.min[s] > quant->sub_min_hi)
-                        continue;
-                    float error = part_error(b, &trial, s);
-                    if (!(error < best.part_error[s])) continue;
-                    best.scale[s] = trial.scale[s];
-                    best.min[s] = trial.min[s];
-                    best.part_error[s] = error;
-                    moved = true;
-                }
-            }
-            *c = best;
+    int scale = c->scale[s], min = c->min[s], min_reach = lm_quant_has_min(quant) ? 1 : 0;
+    float before = c->part_error[s];
+    for (int i = scale - 1; i <= scale + 1; i++) {
+        if (i < quant->sub_scale_lo || i > quant->sub_scale_hi) continue;
+        for (int j = min - min_reach; j <= min + min_reach; j++) {
+            if ((i == scale && j == min) || j < 0 || j > quant->sub_min_hi) continue;
+            float error = part_error(b, s, (fit){c->d * (float)i, c->dmin * (float)j});
+            if (!(error < c->part_error[s])) continue;
+            c->scale[s] = i;
+            c->min[s] = j;
+            c->part_error[s] = error;
         }
     }
+    return c->part_error[s] < before;
+}
+
+static void step_parts(const block *b, choice *c) {
     c->error = 0.0f;
-    for (int s = 0; s < b->n_parts; s++) c->error += c->part_error[s];
+    for (int s = 0; s < b->n_parts; s++) {
+        for (int round = 0; round < ROUNDS; round++)
+            if (!step_part(b, c, s)) break;
+        c->error += c->part_error[s];
+    }
 }
 
 /* The f16 numbers with the least error for the codes and whole numbers that a choice gives. */
 static void refit(const block *b, choice *c) {
     double qq = 0, qm = 0, mm = 0, xq = 0, xm = 0;
     for (int s = 0; s < b->n_parts; s++) {
-        float q[MAX_PART];
-        assign(b->levels, &b->parts[s], fit_of(c, s), q);
-        sums t = sums_of(&b->parts[s], q);
+        elements q;
+        assign(b->levels, &b->parts[s], fit_of(c, s), &q);
+        sums t = sums_of(&b->parts[s], &q, lm_quant_has_min(b->quant));
         double scale = c->scale[s], min = c->min[s];
         qq += scale * scale * t.qq;
         qm += scale * min * t.q;
@@ -415,36 +442,59 @@ static float sane(float x, float reach) {
     return x != x ? 0.0f : x > reach ? reach : x < -reach ? -reach : x;
 }
 
+static float largest(const float *x, int n) {
+    float max = 0.0f;
+    for (int i = 0; i < n; i++)
+        if (fabsf(x[i]) > max) max = fabsf(x[i]);
+    return max;
+}
+
+/* What follows from a part's elements and weights. */
+static void describe_part(part *p) {
+    lanes w = {0}, wx = {0};
+    p->low = p->high = p->x.at[0];
+    for (int i = 1; i < p->n; i++) {
+        p->low = p->x.at[i] < p->low ? p->x.at[i] : p->low;
+        p->high = p->x.at[i] > p->high ? p->x.at[i] : p->high;
+    }
+    for (int i = 0; i < p->n / LANES; i++)
+        for (int j = 0; j < VECTORS; j++) {
+            p->wx.of[i][j] = p->w.of[i][j] * p->x.of[i][j];
+            w.of[j] += p->w.of[i][j];
+            wx.of[j] += p->wx.of[i][j];
+        }
+    p->sum_w = fold(&w);
+    p->sum_wx = fold(&wx);
+}
+
 /* Reads a block's elements; those of formats with powers of two in units of 2^exponent. */
 static void load(block *b, const float *x, const float *importance, int *out_exponent) {
     int n = b->n_parts * b->quant->sub_elems;
-    float max = 0.0f, most = 0.0f;
-    for (int i = 0; i < n; i++) {
-        if (fabsf(x[i]) > max) max = fabsf(x[i]);
-        if (importance && importance[i] > most) most = importance[i];
-    }
-    *out_exponent = is_power(b) && max > 0.0f ? ilogbf(max < FLT_MAX ? max : FLT_MAX) : 0;
+    float max = is_power(b) ? largest(x, n) : 0.0f, most = importance ? largest(importance, n) : 0.0f;
+    *out_exponent = max > 0.0f ? ilogbf(max < FLT_MAX ? max : FLT_MAX) : 0;
     for (int s = 0; s < b->n_parts; s++) {
         part *p = &b->parts[s];
-        p->sum_w = p->sum_wx = 0.0f;
         for (int i = 0; i < p->n; i++) {
             int at = s * p->n + i;
-            p->x[i] =
-                is_power(b) ? ldexpf(sane(x[at], FLT_MAX), -*out_exponent) : sane(x[at], F16_REACH);
-            p->w[i] = most > 0.0f ? importance[at] / most : 1.0f;
-            p->wx[i] = p->w[i] * p->x[i];
-            p->sum_w += p->w[i];
-            p->sum_wx += p->wx[i];
-            p->low = i == 0 || p->x[i] < p->low ? p->x[i] : p->low;
-            p->high = i == 0 || p->x[i] > p->high ? p->x[i] : p->high;
+            p->x.at[i] = is_power(b) ? ldexpf(sane(x[at], FLT_MAX), -*out_exponent)
+                                     : sane(x[at], F16_REACH);
+            p->w.at[i] = most > 0.0f ? importance[at] / most : 1.0f;
         }
+        describe_part(p);
     }
 }
 
 static choice search(block *b, int exponent) {
     if (is_power(b)) return search_power(b, exponent);
-    mode how = !lm_quant_has_min(b->quant) ? SCALE_ONLY : is_split(b) ? SCALE_MIN : SCALE_FREE_MIN;
-    for (int s = 0; s < b->n_parts; s++) b->ideal[s] = search_part(b->levels, &b->parts[s], how);
+    for (int s = 0; s < b->n_parts; s++) {
+        const part *p = &b->parts[s];
+        if (!lm_quant_has_min(b->quant))
+            b->ideal[s] = search_part(b->levels, p, SCALE_ONLY);
+        else if (is_split(b))
+            b->ideal[s] = search_part(b->levels, p, SCALE_MIN);
+        else
+            b->ideal[s] = search_part(b->levels, p, SCALE_FREE_MIN);
+    }
     return is_split(b) ? search_split(b) : search_whole(b);
 }
 
@@ -452,12 +502,12 @@ static void store(const block *b, const choice *c, int exponent, lm_quant_block 
     out->d = is_power(b) ? (uint16_t)(ilogbf(c->d) + exponent - E8M0_LO) : lm_f32_to_f16(c->d);
     out->dmin = lm_f32_to_f16(c->dmin);
     for (int s = 0; s < b->n_parts; s++) {
-        float q[MAX_PART];
-        assign(b->levels, &b->parts[s], fit_of(c, s), q);
+        elements q;
+        assign(b->levels, &b->parts[s], fit_of(c, s), &q);
         out->sub_scale[s] = (int8_t)c->scale[s];
         out->sub_min[s] = (uint8_t)c->min[s];
         for (int i = 0; i < b->quant->sub_elems; i++)
-            out->codes[s * b->quant->sub_elems + i] = b->levels->code[(int)q[i] + b->quant->zero];
+            out->codes[s * b->quant->sub_elems + i] = b->levels->code[(int)q.at[i] + b->quant->zero];
     }
 }
 
