@@ -193,7 +193,7 @@ static void check_product(const product *p) {
     free_operands(&o);
 }
 
-static const int64_t row_counts[] = {1, 2, 3, 6, 7, 14, 15, 33};
+static const int64_t row_counts[] = {1, 2, 3, 6, 7, 14, 15, 33, 64, 65};
 
 static void test_linear_of_every_type_and_layout(void **state) {
     const lm_dtype dtypes[] = {LM_F32, LM_BF16, LM_F16};
@@ -203,7 +203,7 @@ static void test_linear_of_every_type_and_layout(void **state) {
                 check_product(&(product){.op = LM_OP_LINEAR,
                                          .rows = row_counts[r],
                                          .n_out = 83,
-                                         .n_in = 288,
+                                         .n_in = 288 + (int64_t)r % 3 % 2,
                                          .w_dtype = dtypes[t],
                                          .bias = r % 2 == 0,
                                          .panels = panels});

@@ -9,7 +9,7 @@
  *     columns:  panels of 16; a thread owns a rectangle of row blocks x panels (gemm_share), so threads never wait
  *     k:        blocks of LM_GEMM_STEPS; a chunk of b is brought into panel order as f32 once a block (scratch, in L2), and
  *               each block of rows of a (scratch, in L1) goes over it with its tile of c in registers
- *     few rows: over b in PANELS order; nothing is copied, weights are expanded in registers and read once
+ *     few rows: over b in PANELS order; the rows are brought into order once, weights are expanded in registers and read once
  */
 #ifndef LM_BACKEND_CPU_GEMM_H
 #define LM_BACKEND_CPU_GEMM_H
@@ -29,7 +29,7 @@ enum {
     LM_GEMM_A_ELEMS = LM_GEMM_A_BLOCKS * LM_GEMM_A_BLOCK,
     LM_GEMM_B_PANEL = LM_GEMM_STEPS * LM_PANEL + 16,
     LM_GEMM_SCRATCH_ELEMS = LM_GEMM_A_ELEMS + LM_GEMM_N / LM_PANEL * LM_GEMM_B_PANEL,
-    LM_GEMM_FEW_ROWS = 6, /* at most so many rows go over PANELS as they are */
+    LM_GEMM_FEW_ROWS = 64, /* at most so many rows go over PANELS as they are */
 };
 
 typedef enum lm_gemm_order {
@@ -69,14 +69,10 @@ static inline int64_t lm_gemm_chunk_panels(int64_t l2_bytes) {
     return n < 2 ? 2 : n > most ? most : n / 2 * 2;
 }
 
-/* From one to the next of the rows that go over PANELS as they are, rounded. */
-static inline int64_t lm_gemm_few_stride(int64_t k) {
-    return (k + LM_PANEL - 1) / LM_PANEL * LM_PANEL;
-}
-
-static inline int64_t lm_gemm_scratch_elems(lm_gemm_order b_order, bool pairs, int64_t k) {
-    bool few = b_order == LM_GEMM_PANELS && pairs;
-    return LM_GEMM_SCRATCH_ELEMS + (few ? LM_GEMM_FEW_ROWS * lm_gemm_few_stride(k) : 0);
+static inline int64_t lm_gemm_scratch_elems(lm_gemm_order b_order, int64_t k) {
+    int64_t few = LM_GEMM_FEW_ROWS * (k + 1) + LM_PANEL;
+    return LM_GEMM_SCRATCH_ELEMS +
+           (b_order == LM_GEMM_PANELS ? (few + LM_PANEL - 1) / LM_PANEL * LM_PANEL : 0);
 }
 
 #endif

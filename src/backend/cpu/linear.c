@@ -26,7 +26,7 @@ static lm_gemm_order b_order_of(const lm_node *node) {
 
 static size_t scratch_bytes(const lm_device *device, const lm_node *node) {
     return (size_t)device->n_threads * sizeof(float) *
-           (size_t)lm_gemm_scratch_elems(b_order_of(node), in_pairs(node), node->in[1]->shape[1]);
+           (size_t)lm_gemm_scratch_elems(b_order_of(node), node->in[1]->shape[1]);
 }
 
 static int64_t chunk_panels(void) {

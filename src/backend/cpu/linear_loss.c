@@ -36,7 +36,7 @@ static size_t targets_bytes(const lm_node *node) {
 static size_t workspace_bytes(const lm_device *device, const lm_node *node) {
     return logits_bytes(node) + targets_bytes(node) +
            (size_t)device->n_threads * sizeof(float) *
-               (size_t)lm_gemm_scratch_elems(LM_GEMM_K_ROWS, in_pairs(node), 0);
+               (size_t)lm_gemm_scratch_elems(LM_GEMM_K_ROWS, 0);
 }
 
 typedef struct loss_run {
