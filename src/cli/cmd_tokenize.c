@@ -71,8 +71,7 @@ static loam_status decode(const lm_tokenizer *tokenizer, const tokenize_settings
 static loam_status encode(const lm_tokenizer *tokenizer, const tokenize_settings *s, lm_str text,
                           loam_error *err) {
     lm_vec_i32 ids = {0};
-    lm_encode_options options = {.add_bos = s->bos && lm_tokenizer_adds_bos(tokenizer),
-                                 .parse_special = s->special};
+    lm_encode_options options = {.add_special = s->bos, .parse_special = s->special};
     loam_status status = lm_tokenizer_encode(tokenizer, text, options, &ids, err);
     if (status == LOAM_OK && s->json) {
         print_json(tokenizer, &ids, text);
@@ -110,8 +109,8 @@ static const lm_option options[] = {
     {.name = "bos",
      .type = LM_OPT_FLAG,
      .offset = AT(bos),
-     .help = "put the token that begins a text in front, for models that want it (default; "
-             "--no-bos leaves it out)"},
+     .help = "put the tokens around the text that the model was trained with (default; --no-bos "
+             "leaves them out)"},
     {.name = "special",
      .type = LM_OPT_FLAG,
      .offset = AT(special),

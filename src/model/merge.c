@@ -47,11 +47,16 @@ static size_t slot_of(const lm_merge_table *table, int32_t left, int32_t right) 
     return i;
 }
 
-void lm_merge_table_add(lm_merge_table *table, int32_t left, int32_t right, int32_t result) {
+void lm_merge_table_add_ranked(lm_merge_table *table, int32_t left, int32_t right, int32_t rank,
+                               int32_t result) {
     LM_ASSERT(left >= 0 && right >= 0 && (size_t)table->n_added < table->mask);
     merge_slot *slot = &table->slots[slot_of(table, left, right)];
-    if (slot->left < 0) *slot = (merge_slot){left, right, table->n_added, result};
+    if (slot->left < 0) *slot = (merge_slot){left, right, rank, result};
     table->n_added++;
+}
+
+void lm_merge_table_add(lm_merge_table *table, int32_t left, int32_t right, int32_t result) {
+    lm_merge_table_add_ranked(table, left, right, table->n_added, result);
 }
 
 bool lm_merge_table_get(const lm_merge_table *table, int32_t left, int32_t right, int32_t *out_rank,

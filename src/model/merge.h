@@ -14,6 +14,8 @@ LM_MUST_USE lm_merge_table *lm_merge_table_new(size_t n_merges); /* NULL when ou
 void lm_merge_table_free(lm_merge_table *table);
 void lm_merge_table_add(lm_merge_table *table, int32_t left, int32_t right,
                         int32_t result); /* the first rank stays */
+void lm_merge_table_add_ranked(lm_merge_table *table, int32_t left, int32_t right, int32_t rank,
+                               int32_t result); /* the same with a rank of its own */
 LM_MUST_USE bool lm_merge_table_get(const lm_merge_table *table, int32_t left, int32_t right,
                                     int32_t *out_rank, int32_t *out_result);
 

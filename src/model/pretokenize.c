@@ -1,274 +1,380 @@
 #include "model/pretokenize.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
 #include "base/mem.h"
+#include "model/char_class.h"
+#include "model/tokenizer_spec.h"
 #include "model/utf8.h"
 
-enum {
-    MATCH_LIMIT =
-        10 * 1000 * 1000, /* steps of one match; a pattern worth its name needs a few a character */
-    JIT_STACK_BYTES = 1 << 20,
-};
+typedef struct ready_step {
+    lm_pretokenizer_step step;
+    lm_text_pattern *pattern;
+} ready_step;
 
 struct lm_pretokenizer {
-    int n;
-    pcre2_code *codes[LM_PRETOKENIZER_MAX_PATTERNS];
+    size_t n;
+    ready_step steps[];
 };
 
 /* ------------------------------------------------------------------------------------------------- names */
 
-static const struct {
-    const char *name;
-    const char *patterns[LM_PRETOKENIZER_MAX_PATTERNS]; /* NULL ends them */
-} known[] = {
-#define LM_PRETOKENIZER(name, ...) {name, {__VA_ARGS__}},
+static const lm_pretokenizer_preset presets[] = {
+#define LM_PRETOKENIZER(name, flags, ...) {name, flags, {__VA_ARGS__}},
 #include "model/pretokenizers.def"
 #undef LM_PRETOKENIZER
 };
 
-static void patterns_of(size_t index, lm_pretokenizer_patterns *out) {
-    *out = (lm_pretokenizer_patterns){0};
-    for (const char *const *pattern = known[index].patterns; *pattern; pattern++)
-        out->items[out->n++] = lm_str_of(*pattern);
-}
-
-bool lm_pretokenizer_find(lm_str name, lm_pretokenizer_patterns *out) {
-    for (size_t i = 0; i < LM_COUNT_OF(known); i++) {
-        if (!lm_str_is(name, known[i].name)) continue;
-        patterns_of(i, out);
-        return true;
+const lm_pretokenizer_preset *lm_pretokenizer_find(lm_str name) {
+    for (size_t i = 0; i < LM_COUNT_OF(presets); i++) {
+        if (lm_str_is(name, presets[i].name)) return &presets[i];
     }
-    return false;
+    return NULL;
 }
 
 const char *lm_pretokenizer_known_names(void) {
     static const char names[] =
-#define LM_PRETOKENIZER(name, ...) ", " name
+#define LM_PRETOKENIZER(name, flags, ...) ", " name
 #include "model/pretokenizers.def"
 #undef LM_PRETOKENIZER
         ;
     return names + 2;
 }
 
-const char *lm_pretokenizer_name_of(const lm_pretokenizer_patterns *patterns) {
-    for (size_t i = 0; i < LM_COUNT_OF(known); i++) {
-        lm_pretokenizer_patterns row;
-        patterns_of(i, &row);
-        bool same = row.n == patterns->n;
-        for (int k = 0; k < row.n && same; k++)
-            same = lm_str_equal(row.items[k], patterns->items[k]);
-        if (same) return known[i].name;
+static bool is_pattern(const lm_pretokenizer_step *step, const char *pattern) {
+    return step->kind == LM_PRETOKENIZER_SPLIT && step->at == LM_SPLIT_AT_REGEX &&
+           step->behavior == LM_SPLIT_ISOLATED && !step->inverted && pattern &&
+           lm_str_is(step->text, pattern);
+}
+
+const char *lm_pretokenizer_name_of(const lm_pretokenizer_steps *steps) {
+    size_t n = steps->len;
+    if (n > 0 && steps->ptr[n - 1].kind == LM_PRETOKENIZER_BYTE_LEVEL) n--;
+    if (n >= LM_PRETOKENIZER_MAX_PATTERNS) return NULL;
+    for (size_t i = 0; i < LM_COUNT_OF(presets); i++) {
+        const lm_pretokenizer_preset *preset = &presets[i];
+        size_t k = 0;
+        while (k < n && is_pattern(&steps->ptr[k], preset->patterns[k])) k++;
+        if (k == n && !preset->patterns[k] && !(preset->flags & LM_PRE_CHARACTERS))
+            return preset->name;
     }
     return NULL;
 }
 
-/* ------------------------------------------------------------------------------------------------- compiling */
-
-/* PCRE2's \s has U+180E besides Unicode's White_Space; the engines these patterns were written for do not. */
-#define WHITE_SPACE                                                                              \
-    "\\x09-\\x0d\\x20\\x85\\xa0\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}" \
-    "\\x{3000}"
-
-/* Spells \s and \S out. In a class only \s is replaced. */
-static void spell_white_space(lm_str pattern, lm_buf *out) {
-    bool in_class = false;
-    for (size_t i = 0; i < pattern.len; i++) {
-        char c = pattern.ptr[i], next = i + 1 < pattern.len ? pattern.ptr[i + 1] : '\0';
-        if (c == '\\' && next == 's') {
-            lm_buf_puts(out, in_class ? WHITE_SPACE : "[" WHITE_SPACE "]");
-            i++;
-        } else if (c == '\\' && next == 'S' && !in_class) {
-            lm_buf_puts(out, "[^" WHITE_SPACE "]");
-            i++;
-        } else if (c == '\\' && next) {
-            lm_buf_append(out, pattern.ptr + i++, 2);
-        } else {
-            in_class = in_class ? c != ']' : c == '[';
-            lm_buf_putc(out, c);
-        }
+bool lm_pretokenizer_add_preset(const lm_pretokenizer_preset *preset,
+                                lm_pretokenizer_steps *steps) {
+    for (const char *const *pattern = preset->patterns; *pattern; pattern++) {
+        lm_pretokenizer_step step = {.kind = LM_PRETOKENIZER_SPLIT,
+                                     .at = LM_SPLIT_AT_REGEX,
+                                     .behavior = LM_SPLIT_ISOLATED,
+                                     .text = lm_str_of(*pattern)};
+        if (!lm_vec_push(steps, step)) return false;
     }
+    return true;
 }
 
-static LM_MUST_USE loam_status compile(lm_str pattern, pcre2_code **out, loam_error *err) {
-    int code;
-    PCRE2_SIZE offset;
-    lm_buf spelled;
-    if (pattern.len > LM_PRETOKENIZER_MAX_PATTERN_BYTES)
-        return lm_error_set(err, LOAM_LIMIT, "a pattern of %zu bytes, at most %d are allowed",
-                            pattern.len, LM_PRETOKENIZER_MAX_PATTERN_BYTES);
-    lm_buf_init(&spelled, 64 * LM_PRETOKENIZER_MAX_PATTERN_BYTES);
-    spell_white_space(pattern, &spelled);
-    loam_status status = lm_buf_status(&spelled, err);
-    pcre2_code *compiled = NULL;
-    if (status == LOAM_OK) {
-        compiled =
-            pcre2_compile((PCRE2_SPTR)lm_buf_cstr(&spelled), spelled.len,
-                          PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &code, &offset, NULL);
-    }
-    lm_buf_deinit(&spelled);
-    if (status != LOAM_OK) return status;
-    if (!compiled) {
-        char reason[128];
-        pcre2_get_error_message(code, (PCRE2_UCHAR *)reason, sizeof reason);
-        return lm_error_set(err, LOAM_INVALID, "the pattern '%.*s' does not compile: %s",
-                            (int)(pattern.len < 200 ? pattern.len : 200), pattern.ptr, reason);
-    }
-    pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE); /* where it cannot, matching interprets */
-    *out = compiled;
-    return LOAM_OK;
-}
+/* ------------------------------------------------------------------------------------------------- making */
 
-loam_status lm_pretokenizer_new(const lm_pretokenizer_patterns *patterns, lm_pretokenizer **out,
-                                loam_error *err) {
-    lm_pretokenizer *pretokenizer = lm_calloc(1, sizeof *pretokenizer);
-    if (!pretokenizer) return lm_error_no_memory(err, sizeof *pretokenizer);
+loam_status lm_pretokenizer_new(const lm_pretokenizer_steps *steps, bool leaves_bytes,
+                                lm_pretokenizer **out, loam_error *err) {
+    size_t n = steps->len;
+    lm_pretokenizer *made = lm_calloc(1, sizeof *made + n * sizeof *made->steps);
+    if (!made) return lm_error_no_memory(err, sizeof *made);
+    if (leaves_bytes && n > 0 && steps->ptr[n - 1].kind == LM_PRETOKENIZER_BYTE_LEVEL) n--;
     loam_status status = LOAM_OK;
-    for (int i = 0; i < patterns->n && status == LOAM_OK; i++) {
-        status = compile(patterns->items[i], &pretokenizer->codes[i], err);
-        if (status == LOAM_OK) pretokenizer->n++;
+    for (size_t i = 0; i < n && status == LOAM_OK; i++) {
+        ready_step *ready = &made->steps[made->n++];
+        ready->step = steps->ptr[i];
+        if (ready->step.kind == LM_PRETOKENIZER_SPLIT && ready->step.at == LM_SPLIT_AT_REGEX)
+            status = lm_text_pattern_new(ready->step.text, &ready->pattern, err);
     }
     if (status != LOAM_OK) {
-        lm_pretokenizer_free(pretokenizer);
+        lm_pretokenizer_free(made);
         return status;
     }
-    *out = pretokenizer;
+    *out = made;
     return LOAM_OK;
 }
 
 void lm_pretokenizer_free(lm_pretokenizer *pretokenizer) {
     if (!pretokenizer) return;
-    for (int i = 0; i < pretokenizer->n; i++) pcre2_code_free(pretokenizer->codes[i]);
+    for (size_t i = 0; i < pretokenizer->n; i++)
+        lm_text_pattern_free(pretokenizer->steps[i].pattern);
     lm_free(pretokenizer);
 }
 
+void lm_pretokens_init(lm_pretokens *pretokens) {
+    *pretokens = (lm_pretokens){0};
+    lm_buf_init(&pretokens->written, UINT32_MAX);
+    lm_buf_init(&pretokens->rewritten, UINT32_MAX);
+}
+
 void lm_pretokens_deinit(lm_pretokens *pretokens) {
-    lm_vec_deinit(&pretokens->ends);
-    lm_vec_deinit(&pretokens->next_ends);
+    lm_vec_deinit(&pretokens->stretches);
+    lm_vec_deinit(&pretokens->next);
+    lm_buf_deinit(&pretokens->written);
+    lm_buf_deinit(&pretokens->rewritten);
+    lm_text_matcher_deinit(&pretokens->matcher);
 }
 
-/* ------------------------------------------------------------------------------------------------- matching */
+/* ------------------------------------------------------------------------------------------------- finding */
 
-/* PCRE2's working memory of one call. */
-typedef struct matcher {
-    pcre2_match_data *data;
-    pcre2_match_context *context;
-    pcre2_jit_stack *stack;
-} matcher;
-
-static void matcher_deinit(matcher *m) {
-    pcre2_match_data_free(m->data);
-    pcre2_match_context_free(m->context);
-    pcre2_jit_stack_free(m->stack);
-}
-
-static LM_MUST_USE bool matcher_init(matcher *m) {
-    *m = (matcher){pcre2_match_data_create(1, NULL), pcre2_match_context_create(NULL),
-                   pcre2_jit_stack_create(JIT_STACK_BYTES / 16, JIT_STACK_BYTES, NULL)};
-    if (!m->data || !m->context || !m->stack) {
-        matcher_deinit(m);
-        return false;
+static bool is_found(lm_split_at at, uint32_t c) {
+    switch (at) {
+    case LM_SPLIT_AT_SPACE: return lm_char_is_space(c);
+    case LM_SPLIT_AT_PUNCTUATION: return lm_char_is_bert_punctuation(c);
+    default: return lm_char_is_numeric(c);
     }
-    pcre2_set_match_limit(m->context, MATCH_LIMIT);
-    pcre2_jit_stack_assign(m->context, NULL, m->stack);
+}
+
+static bool find_character(lm_split_at at, lm_str text, size_t from, size_t *out_start,
+                           size_t *out_end) {
+    for (size_t i = from; i < text.len;) {
+        size_t n = lm_utf8_char_bytes(text.ptr + i, text.len - i);
+        if (is_found(at, lm_utf8_decode(text.ptr + i, n))) {
+            *out_start = i;
+            *out_end = i + n;
+            return true;
+        }
+        i += n;
+    }
+    return false;
+}
+
+static bool find_text(lm_str text, lm_str what, size_t from, size_t *out_start, size_t *out_end) {
+    const char *found = what.len && from < text.len
+                            ? memmem(text.ptr + from, text.len - from, what.ptr, what.len)
+                            : NULL;
+    if (!found) return false;
+    *out_start = (size_t)(found - text.ptr);
+    *out_end = *out_start + what.len;
     return true;
 }
 
-/* One match in the stretch at or behind `from`; false in *out_found when there is none. Empty matches cut nothing. */
-static LM_MUST_USE loam_status next_match(const matcher *m, const pcre2_code *code, lm_str stretch,
-                                          size_t from, bool *out_found, size_t *out_start,
-                                          size_t *out_end, loam_error *err) {
-    PCRE2_SPTR subject = (PCRE2_SPTR)stretch.ptr;
-    uint32_t options =
-        PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY; /* the caller cut the text at invalid bytes */
-    int n = pcre2_match(code, subject, stretch.len, from, options, m->data, m->context);
-    if (n == PCRE2_ERROR_JIT_STACKLIMIT)
-        n = pcre2_match(code, subject, stretch.len, from, options | PCRE2_NO_JIT, m->data,
-                        m->context);
-    *out_found = n >= 0;
-    if (n == PCRE2_ERROR_NOMATCH) return LOAM_OK;
-    if (n == PCRE2_ERROR_NOMEMORY) return lm_error_no_memory(err, stretch.len);
-    if (n < 0) {
-        char reason[128];
-        pcre2_get_error_message(n, (PCRE2_UCHAR *)reason, sizeof reason);
-        return lm_error_set(err, LOAM_LIMIT,
-                            "a pre-tokenization pattern gave up on %zu bytes of text: %s",
-                            stretch.len, reason);
+static LM_MUST_USE loam_status find(const ready_step *ready, lm_text_matcher *matcher, lm_str text,
+                                    size_t from, bool *out_found, size_t *out_start,
+                                    size_t *out_end, loam_error *err) {
+    const lm_pretokenizer_step *step = &ready->step;
+    switch (step->at) {
+    case LM_SPLIT_AT_REGEX:
+        return lm_text_pattern_find(ready->pattern, matcher, text, from, out_found, out_start,
+                                    out_end, err);
+    case LM_SPLIT_AT_TEXT:
+        *out_found = find_text(text, step->text, from, out_start, out_end);
+        return LOAM_OK;
+    default: *out_found = find_character(step->at, text, from, out_start, out_end); return LOAM_OK;
     }
-    const PCRE2_SIZE *bounds = pcre2_get_ovector_pointer(m->data);
-    *out_start = bounds[0];
-    *out_end = bounds[1];
-    return LOAM_OK;
 }
 
-/* Cuts one stretch [start, end) of the text by one pattern, appending to next_ends. */
-static LM_MUST_USE loam_status cut_stretch(const matcher *m, const pcre2_code *code, lm_str text,
-                                           size_t start, size_t end, lm_pretokens *out,
+/* ------------------------------------------------------------------------------------------------- cutting */
+
+/* Puts pieces, found ones and those between, together by the behavior, into stretches that begin at `base`. */
+typedef struct cutter {
+    const lm_pretokenizer_step *step;
+    lm_stretches *out;
+    size_t base, first; /* first: index of this stretch's first piece in out */
+    bool last_was_found, has_last;
+} cutter;
+
+static LM_MUST_USE bool push_piece(cutter *c, size_t start, size_t end) {
+    return start == end ||
+           lm_vec_push(c->out,
+                       ((lm_stretch){(uint32_t)(c->base + start), (uint32_t)(c->base + end)}));
+}
+
+static void extend_last(cutter *c, size_t end) {
+    c->out->ptr[c->out->len - 1].end = (uint32_t)(c->base + end);
+}
+
+/* Pieces come from left to right, without gaps. Empty ones only count as found. */
+static LM_MUST_USE bool add_piece(cutter *c, size_t start, size_t end, bool is_found) {
+    bool found = is_found != c->step->inverted, was_found = c->has_last && c->last_was_found;
+    bool has_stretch = c->out->len > c->first;
+    bool joins = false;
+    switch (c->step->behavior) {
+    case LM_SPLIT_REMOVED:
+        if (found) return true;
+        break;
+    case LM_SPLIT_CONTIGUOUS: joins = c->has_last && found == was_found; break;
+    case LM_SPLIT_MERGED_WITH_PREVIOUS: joins = found && c->has_last && !was_found; break;
+    case LM_SPLIT_MERGED_WITH_NEXT: joins = !found && was_found; break;
+    default: break;
+    }
+    c->has_last = true;
+    c->last_was_found = found;
+    if (!joins || !has_stretch) return push_piece(c, start, end);
+    extend_last(c, end);
+    return true;
+}
+
+static size_t char_bytes_at(lm_str text, size_t at) {
+    return at < text.len ? lm_utf8_char_bytes(text.ptr + at, text.len - at) : 1;
+}
+
+/* Cuts the stretch by the step. */
+static LM_MUST_USE loam_status cut_stretch(const ready_step *ready, lm_text_matcher *matcher,
+                                           lm_str text, lm_stretch stretch, lm_stretches *out,
                                            loam_error *err) {
-    lm_str stretch = {text.ptr + start, end - start};
-    size_t at = 0;
-    while (at < stretch.len) {
+    lm_str part = {text.ptr + stretch.start, stretch.end - stretch.start};
+    cutter c = {.step = &ready->step, .out = out, .base = stretch.start, .first = out->len};
+    size_t done = 0;
+    for (size_t at = 0; at < part.len;) {
         bool found = false;
-        size_t from = 0, to = 0;
-        LM_TRY(next_match(m, code, stretch, at, &found, &from, &to, err));
+        size_t start = 0, end = 0;
+        LM_TRY(find(ready, matcher, part, at, &found, &start, &end, err));
         if (!found) break;
-        if (from > at && !lm_vec_push(&out->next_ends, (uint32_t)(start + from)))
-            return lm_error_no_memory(err, out->next_ends.len);
-        if (!lm_vec_push(&out->next_ends, (uint32_t)(start + to)))
-            return lm_error_no_memory(err, out->next_ends.len);
-        at = to;
+        at = end > start ? end : end + char_bytes_at(part, end);
+        if (end == start && (start == done || start == part.len)) continue; /* cuts nothing */
+        if (start > done && !add_piece(&c, done, start, false))
+            return lm_error_no_memory(err, out->len);
+        if (!add_piece(&c, start, end, true)) return lm_error_no_memory(err, out->len);
+        done = end;
     }
-    if (at < stretch.len && !lm_vec_push(&out->next_ends, (uint32_t)end))
-        return lm_error_no_memory(err, out->next_ends.len);
+    if (done < part.len && !add_piece(&c, done, part.len, false))
+        return lm_error_no_memory(err, out->len);
     return LOAM_OK;
 }
 
-static void swap_ends(lm_pretokens *out) {
-    lm_text_ends old = out->ends;
-    out->ends = out->next_ends;
-    out->next_ends = old;
-    out->next_ends.len = 0;
+static LM_MUST_USE loam_status cut_length(size_t length, lm_str text, lm_stretch stretch,
+                                          lm_stretches *out, loam_error *err) {
+    uint32_t start = stretch.start, at = start;
+    for (size_t n = 1; at < stretch.end; n++) {
+        at += (uint32_t)lm_utf8_char_bytes(text.ptr + at, stretch.end - at);
+        if (n % length != 0 && at < stretch.end) continue;
+        if (!lm_vec_push(out, ((lm_stretch){start, at}))) return lm_error_no_memory(err, out->len);
+        start = at;
+    }
+    return LOAM_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------- rewriting */
+
+/* `text` with every space spelled anew. */
+static void spell_spaces(lm_str text, lm_str spelling, lm_buf *out) {
+    size_t done = 0;
+    for (const char *space;
+         done < text.len && (space = memchr(text.ptr + done, ' ', text.len - done)) != NULL;) {
+        lm_buf_append(out, text.ptr + done, (size_t)(space - text.ptr) - done);
+        lm_buf_append(out, spelling.ptr, spelling.len);
+        done = (size_t)(space - text.ptr) + 1;
+    }
+    lm_buf_append(out, text.ptr + done, text.len - done);
+}
+
+static bool wants_prefix(const lm_pretokenizer_step *step, lm_str part, bool is_first) {
+    if (step->scheme == LM_PREPEND_NEVER || (step->scheme == LM_PREPEND_FIRST && !is_first))
+        return false;
+    return part.ptr[0] != ' ' && !lm_str_starts(part, step->text);
+}
+
+/* Appends what the step makes of the stretch's text. after_invalid: it goes on behind bytes that are no UTF-8. */
+static void rewrite(const lm_pretokenizer_step *step, lm_str part, bool is_first,
+                    bool after_invalid, lm_buf *out) {
+    switch (step->kind) {
+    case LM_PRETOKENIZER_PREFIX_SPACE:
+        if (part.ptr[0] != ' ' && !after_invalid) lm_buf_putc(out, ' ');
+        lm_buf_append(out, part.ptr, part.len);
+        break;
+    case LM_PRETOKENIZER_METASPACE:
+        if (!after_invalid && wants_prefix(step, part, is_first))
+            lm_buf_append(out, step->text.ptr, step->text.len);
+        spell_spaces(part, step->text, out);
+        break;
+    default:
+        for (size_t i = 0; i < part.len; i++) {
+            char spelled[LM_UTF8_MAX_BYTES];
+            size_t n = lm_utf8_encode(lm_bpe_char_of_byte((uint8_t)part.ptr[i]), spelled);
+            lm_buf_append(out, spelled, n);
+        }
+    }
+}
+
+static bool is_invalid(lm_str text, lm_stretch stretch) {
+    return lm_utf8_char_bytes(text.ptr + stretch.start, stretch.end - stretch.start) == 0;
+}
+
+static LM_MUST_USE loam_status rewrite_all(const lm_pretokenizer_step *step, bool is_first,
+                                           lm_pretokens *out, loam_error *err) {
+    bool after_invalid = false;
+    lm_buf_reset(&out->rewritten);
+    for (size_t i = 0; i < out->stretches.len; i++) {
+        lm_stretch *stretch = &out->stretches.ptr[i];
+        uint32_t start = (uint32_t)out->rewritten.len;
+        lm_str part = {out->text.ptr + stretch->start, stretch->end - stretch->start};
+        bool invalid = is_invalid(out->text, *stretch);
+        if (invalid && step->kind != LM_PRETOKENIZER_BYTE_LEVEL)
+            lm_buf_append(&out->rewritten, part.ptr, part.len);
+        else
+            rewrite(step, part, is_first && stretch->start == 0, after_invalid, &out->rewritten);
+        after_invalid = invalid;
+        *stretch = (lm_stretch){start, (uint32_t)out->rewritten.len};
+    }
+    LM_TRY(lm_buf_status(&out->rewritten, err));
+    lm_buf old = out->written;
+    out->written = out->rewritten;
+    out->rewritten = old;
+    out->text = (lm_str){lm_buf_cstr(&out->written), out->written.len};
+    return LOAM_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------- running */
+
+static LM_MUST_USE loam_status cut_all(const ready_step *ready, lm_pretokens *out,
+                                       loam_error *err) {
+    out->next.len = 0;
+    for (size_t i = 0; i < out->stretches.len; i++) {
+        lm_stretch stretch = out->stretches.ptr[i];
+        if (is_invalid(out->text, stretch)) {
+            if (!lm_vec_push(&out->next, stretch)) return lm_error_no_memory(err, out->next.len);
+        } else if (ready->step.kind == LM_PRETOKENIZER_LENGTH) {
+            LM_TRY(cut_length(ready->step.length, out->text, stretch, &out->next, err));
+        } else {
+            LM_TRY(cut_stretch(ready, &out->matcher, out->text, stretch, &out->next, err));
+        }
+    }
+    lm_stretches old = out->stretches;
+    out->stretches = out->next;
+    out->next = old;
+    return LOAM_OK;
 }
 
 /* Valid and invalid stretches by turns. */
 static LM_MUST_USE loam_status cut_invalid(lm_str text, lm_pretokens *out, loam_error *err) {
-    out->ends.len = out->next_ends.len = 0;
+    out->text = text;
+    out->stretches.len = 0;
+    if (text.len > 0 && lm_utf8_is_valid(text))
+        return lm_vec_push(&out->stretches, ((lm_stretch){0, (uint32_t)text.len}))
+                   ? LOAM_OK
+                   : lm_error_no_memory(err, sizeof(lm_stretch));
     size_t at = 0;
     for (bool valid = true; at < text.len; valid = !valid) {
         size_t n = lm_utf8_run_bytes(text.ptr + at, text.len - at, valid);
+        lm_stretch stretch = {(uint32_t)at, (uint32_t)(at + n)};
         at += n;
-        if (n > 0 && !lm_vec_push(&out->ends, (uint32_t)at))
-            return lm_error_no_memory(err, out->ends.len);
+        if (n > 0 && !lm_vec_push(&out->stretches, stretch))
+            return lm_error_no_memory(err, out->stretches.len);
     }
     return LOAM_OK;
 }
 
-static LM_MUST_USE loam_status cut_all(const matcher *m, const pcre2_code *code, lm_str text,
-                                       lm_pretokens *out, loam_error *err) {
-    size_t start = 0;
-    for (size_t i = 0; i < out->ends.len; i++) {
-        size_t end = out->ends.ptr[i];
-        if (lm_utf8_char_bytes(text.ptr + start, end - start) > 0) {
-            LM_TRY(cut_stretch(m, code, text, start, end, out, err));
-        } else if (!lm_vec_push(&out->next_ends, (uint32_t)end)) {
-            return lm_error_no_memory(err, out->next_ends.len);
-        }
-        start = end;
-    }
-    swap_ends(out);
-    return LOAM_OK;
+static LM_MUST_USE loam_status run_step(const ready_step *ready, bool is_first, lm_pretokens *out,
+                                        loam_error *err) {
+    const lm_pretokenizer_step *step = &ready->step;
+    if (step->kind == LM_PRETOKENIZER_SPLIT || step->kind == LM_PRETOKENIZER_LENGTH)
+        return cut_all(ready, out, err);
+    LM_TRY(rewrite_all(step, is_first, out, err));
+    if (step->kind != LM_PRETOKENIZER_METASPACE || !step->cuts) return LOAM_OK;
+    ready_step cut = {.step = {.kind = LM_PRETOKENIZER_SPLIT,
+                               .at = LM_SPLIT_AT_TEXT,
+                               .behavior = LM_SPLIT_MERGED_WITH_NEXT,
+                               .text = step->text}};
+    return cut_all(&cut, out, err);
 }
 
-loam_status lm_pretokenizer_run(const lm_pretokenizer *pretokenizer, lm_str text, lm_pretokens *out,
-                                loam_error *err) {
-    matcher m;
-    if (text.len > UINT32_MAX) return lm_error_set(err, LOAM_LIMIT, "text of %zu bytes", text.len);
+loam_status lm_pretokenizer_run(const lm_pretokenizer *pretokenizer, lm_str text, bool is_first,
+                                lm_pretokens *out, loam_error *err) {
+    if (text.len > UINT32_MAX / 4)
+        return lm_error_set(err, LOAM_LIMIT, "text of %zu bytes", text.len);
     LM_TRY(cut_invalid(text, out, err));
-    if (!matcher_init(&m)) return lm_error_no_memory(err, JIT_STACK_BYTES);
-    loam_status status = LOAM_OK;
-    for (int i = 0; i < pretokenizer->n && status == LOAM_OK; i++)
-        status = cut_all(&m, pretokenizer->codes[i], text, out, err);
-    matcher_deinit(&m);
-    return status;
+    for (size_t i = 0; i < pretokenizer->n; i++)
+        LM_TRY(run_step(&pretokenizer->steps[i], is_first, out, err));
+    return LOAM_OK;
 }

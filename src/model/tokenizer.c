@@ -1,9 +1,5 @@
 #include "model/tokenizer.h"
 
-#include <stdlib.h>
-
-#include <utf8proc.h>
-
 #include "base/file.h"
 #include "base/mem.h"
 #include "model/tokenizer_impl.h"
@@ -22,102 +18,112 @@ const lm_tokenizer_ops *const lm_tokenizer_kinds[LM_TOKENIZER_KIND_COUNT] = {
 
 /* ------------------------------------------------------------------------------------------------- building */
 
-/* "<0x0A>" is 10; -1 for anything else. */
-static int byte_of_token(lm_str text) {
-    unsigned byte;
-    char end;
-    if (text.len != 6 || sscanf(text.ptr, "<0x%2X%c", &byte, &end) != 2 || end != '>') return -1;
-    return (int)byte;
+/* Whether a token is text as it stands, whatever the decoder makes of the model's own tokens. */
+static bool is_literal(const lm_tokenizer_spec *spec, const lm_token *token) {
+    return token->type == LM_TOKEN_USER_DEFINED && spec->kind == LM_TOKENIZER_BPE;
 }
 
-static void append_token_bytes(const lm_tokenizer *tokenizer, const lm_token *token, lm_buf *out) {
-    int byte;
-    switch (token->type) {
-    case LM_TOKEN_BYTE:
-        byte = byte_of_token(token->text);
-        if (byte >= 0) lm_buf_putc(out, (char)byte);
-        break;
-    case LM_TOKEN_NORMAL:
-    case LM_TOKEN_UNUSED: tokenizer->ops->spell(token->text, out); break;
-    case LM_TOKEN_USER_DEFINED:
-        if (tokenizer->spec.kind == LM_TOKENIZER_SPM) {
-            tokenizer->ops->spell(token->text, out);
-        } else {
-            lm_buf_append(out, token->text.ptr, token->text.len);
-        }
-        break;
-    default: break; /* control and unknown tokens are no text */
-    }
+static LM_MUST_USE loam_status append_token_bytes(lm_tokenizer *tokenizer, const lm_token *token,
+                                                  lm_decoder_scratch *scratch, loam_error *err) {
+    lm_buf *out = &tokenizer->bytes;
+    if (token->type == LM_TOKEN_CONTROL || token->type == LM_TOKEN_UNKNOWN) return LOAM_OK;
+    if (!is_literal(&tokenizer->spec, token))
+        return lm_decoder_spell(tokenizer->decoder, token->text, false, scratch, out, err);
+    lm_buf_append(out, token->text.ptr, token->text.len);
+    return lm_buf_status(out, err);
+}
+
+/* A token of one byte becomes that byte's. */
+static void note_byte(lm_tokenizer *tokenizer, const lm_token *token, int32_t id, lm_str bytes) {
+    int byte = -1;
+    if (token->type == LM_TOKEN_BYTE) byte = lm_decoder_byte_of_token(token->text);
+    if (token->type == LM_TOKEN_NORMAL && tokenizer->spec.kind == LM_TOKENIZER_BPE &&
+        bytes.len == 1)
+        byte = (uint8_t)bytes.ptr[0];
+    if (byte >= 0 && tokenizer->byte_ids[byte] < 0) tokenizer->byte_ids[byte] = id;
 }
 
 static LM_MUST_USE loam_status spell_tokens(lm_tokenizer *tokenizer, loam_error *err) {
     const lm_tokenizer_spec *spec = &tokenizer->spec;
+    lm_decoder_scratch scratch;
     tokenizer->bytes_start = lm_calloc(spec->tokens.len + 1, sizeof *tokenizer->bytes_start);
     if (!tokenizer->bytes_start) return lm_error_no_memory(err, spec->tokens.len);
     memset(tokenizer->byte_ids, 0xff, sizeof tokenizer->byte_ids); /* all -1 */
-    for (size_t id = 0; id < spec->tokens.len; id++) {
+    lm_decoder_scratch_init(&scratch);
+    loam_status status = LOAM_OK;
+    for (size_t id = 0; id < spec->tokens.len && status == LOAM_OK; id++) {
         const lm_token *token = &spec->tokens.ptr[id];
         size_t start = tokenizer->bytes.len;
-        append_token_bytes(tokenizer, token, &tokenizer->bytes);
+        status = append_token_bytes(tokenizer, token, &scratch, err);
         tokenizer->bytes_start[id + 1] = (uint32_t)tokenizer->bytes.len;
-        LM_TRY(lm_buf_status(&tokenizer->bytes, err));
-        lm_token_type of_bytes = spec->kind == LM_TOKENIZER_SPM ? LM_TOKEN_BYTE : LM_TOKEN_NORMAL;
-        if (token->type != of_bytes || tokenizer->bytes.len != start + 1) continue;
-        int32_t *slot = &tokenizer->byte_ids[(uint8_t)tokenizer->bytes.ptr[start]];
-        if (*slot < 0) *slot = (int32_t)id;
+        lm_str bytes = {lm_buf_cstr(&tokenizer->bytes) + start, tokenizer->bytes.len - start};
+        note_byte(tokenizer, token, (int32_t)id, bytes);
     }
-    return LOAM_OK;
-}
-
-static int longer_first(const void *a, const void *b) {
-    size_t x = *(const size_t *)a, y = *(const size_t *)b;
-    return (x < y) - (x > y);
-}
-
-static LM_MUST_USE loam_status add_special(lm_tokenizer *tokenizer, lm_str text, size_t id,
-                                           loam_error *err) {
-    uint64_t there;
-    if (text.len == 0 || lm_map_get(tokenizer->specials, text, &there)) return LOAM_OK;
-    if (!lm_map_set(tokenizer->specials, text, id)) return lm_error_no_memory(err, text.len);
-    tokenizer->special_first[(uint8_t)text.ptr[0]] = true;
-    for (size_t i = 0; i < tokenizer->special_lens.len; i++) {
-        if (tokenizer->special_lens.ptr[i] == text.len) return LOAM_OK;
-    }
-    return lm_vec_push(&tokenizer->special_lens, text.len)
-               ? LOAM_OK
-               : lm_error_no_memory(err, sizeof text.len);
-}
-
-static LM_MUST_USE loam_status index_specials(lm_tokenizer *tokenizer, loam_error *err) {
-    const lm_tokenizer_spec *spec = &tokenizer->spec;
-    tokenizer->specials = lm_map_new();
-    if (!tokenizer->specials) return lm_error_no_memory(err, sizeof(void *));
-    for (size_t id = 0; id < spec->tokens.len; id++) {
-        const lm_token *token = &spec->tokens.ptr[id];
-        if (token->type == LM_TOKEN_CONTROL || token->type == LM_TOKEN_UNKNOWN) {
-            LM_TRY(add_special(tokenizer, token->text, id, err));
-        } else if (token->type == LM_TOKEN_USER_DEFINED) {
-            LM_TRY(
-                add_special(tokenizer, lm_tokenizer_token_bytes(tokenizer, (int32_t)id), id, err));
-        }
-    }
-    if (tokenizer->special_lens.len)
-        qsort(tokenizer->special_lens.ptr, tokenizer->special_lens.len, sizeof(size_t),
-              longer_first);
-    return LOAM_OK;
+    lm_decoder_scratch_deinit(&scratch);
+    return status;
 }
 
 static LM_MUST_USE loam_status index_merges(lm_tokenizer *tokenizer, loam_error *err) {
     const lm_tokenizer_spec *spec = &tokenizer->spec;
-    if (spec->merges.len == 0 && spec->kind == LM_TOKENIZER_SPM)
-        return LOAM_OK; /* it merges by scores */
+    if (spec->kind != LM_TOKENIZER_BPE && (spec->kind != LM_TOKENIZER_SPM || spec->merges.len == 0))
+        return LOAM_OK; /* SPM without merges goes by scores */
     tokenizer->merges = lm_merge_table_new(spec->merges.len);
     if (!tokenizer->merges) return lm_error_no_memory(err, spec->merges.len);
     for (size_t i = 0; i < spec->merges.len; i++) {
         const lm_token_merge *merge = &spec->merges.ptr[i];
-        lm_merge_table_add(tokenizer->merges, merge->left, merge->right, merge->result);
+        int32_t rank = spec->merge_by_result ? merge->result : (int32_t)i;
+        lm_merge_table_add_ranked(tokenizer->merges, merge->left, merge->right, rank,
+                                  merge->result);
     }
     return LOAM_OK;
+}
+
+/* What an added token is looked for as. `normal`: the result when it is normalized, kept there until all are. */
+static LM_MUST_USE loam_status text_of_added(const lm_tokenizer *tokenizer, int32_t id,
+                                             lm_normalizer_scratch *scratch, lm_arena *arena,
+                                             lm_str *out, loam_error *err) {
+    const lm_tokenizer_spec *spec = &tokenizer->spec;
+    const lm_token *token = &spec->tokens.ptr[id];
+    *out = token->text;
+    if (token->type == LM_TOKEN_USER_DEFINED && spec->symbols_spell_spaces)
+        *out = lm_tokenizer_token_bytes(tokenizer, id);
+    if (!token->normalized) return LOAM_OK;
+    LM_TRY(lm_normalizer_run(tokenizer->normalizer, *out, scratch, out, err));
+    char *copy = lm_arena_strndup(arena, out->ptr, out->len);
+    *out = (lm_str){copy, out->len};
+    return copy ? LOAM_OK : lm_error_no_memory(err, out->len);
+}
+
+typedef LM_VEC(lm_added_token) added_list;
+
+static LM_MUST_USE loam_status list_added(const lm_tokenizer *tokenizer, bool normalized,
+                                          lm_arena *arena, added_list *out, loam_error *err) {
+    const lm_tokenizer_spec *spec = &tokenizer->spec;
+    lm_normalizer_scratch scratch;
+    lm_normalizer_scratch_init(&scratch);
+    loam_status status = LOAM_OK;
+    for (size_t id = 0; id < spec->tokens.len && status == LOAM_OK; id++) {
+        const lm_token *token = &spec->tokens.ptr[id];
+        lm_added_token added = {.id = (int32_t)id};
+        if (!token->is_added || token->normalized != normalized) continue;
+        if (spec->symbols_inside && token->type == LM_TOKEN_USER_DEFINED) continue;
+        status = text_of_added(tokenizer, (int32_t)id, &scratch, arena, &added.text, err);
+        if (status == LOAM_OK && !lm_vec_push(out, added)) status = lm_error_no_memory(err, id);
+    }
+    lm_normalizer_scratch_deinit(&scratch);
+    return status;
+}
+
+static LM_MUST_USE loam_status index_added(lm_tokenizer *tokenizer, bool normalized,
+                                           lm_added_tokens **out, loam_error *err) {
+    added_list list = {0};
+    loam_status status = list_added(tokenizer, normalized, &tokenizer->spec.arena, &list, err);
+    if (status == LOAM_OK && list.len > 0) {
+        *out = lm_added_tokens_new(&tokenizer->spec, list.ptr, list.len);
+        if (!*out) status = lm_error_no_memory(err, list.len);
+    }
+    lm_vec_deinit(&list);
+    return status;
 }
 
 static LM_MUST_USE loam_status check_id(const lm_tokenizer_spec *spec, const char *what, int32_t id,
@@ -127,19 +133,45 @@ static LM_MUST_USE loam_status check_id(const lm_tokenizer_spec *spec, const cha
                         id, spec->tokens.len);
 }
 
+static LM_MUST_USE loam_status check_ids(const lm_tokenizer_spec *spec, const char *what,
+                                         const lm_vec_i32 *ids, loam_error *err) {
+    for (size_t i = 0; i < ids->len; i++) LM_TRY(check_id(spec, what, ids->ptr[i], err));
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status check_spec(const lm_tokenizer_spec *spec, loam_error *err) {
     if (spec->tokens.len == 0) return lm_error_set(err, LOAM_INVALID, "the vocabulary is empty");
     LM_TRY(check_id(spec, "bos", spec->bos, err));
     LM_TRY(check_id(spec, "unk", spec->unk, err));
     LM_TRY(check_id(spec, "pad", spec->pad, err));
-    for (size_t i = 0; i < spec->eos.len; i++) LM_TRY(check_id(spec, "eos", spec->eos.ptr[i], err));
+    LM_TRY(check_ids(spec, "eos", &spec->eos, err));
+    LM_TRY(check_ids(spec, "template's", &spec->before, err));
+    return check_ids(spec, "template's", &spec->after, err);
+}
+
+/* What stands around a text, where the file said only whether BOS and EOS do. */
+static LM_MUST_USE loam_status complete_template(lm_tokenizer_spec *spec, loam_error *err) {
+    if (spec->add_bos && spec->before.len == 0 && spec->bos >= 0 &&
+        !lm_vec_push(&spec->before, spec->bos))
+        return lm_error_no_memory(err, sizeof spec->bos);
+    if (spec->add_eos && spec->after.len == 0 && spec->eos.len > 0 &&
+        !lm_vec_push(&spec->after, spec->eos.ptr[0]))
+        return lm_error_no_memory(err, sizeof spec->bos);
     return LOAM_OK;
 }
 
 static LM_MUST_USE loam_status build(lm_tokenizer *tokenizer, loam_error *err) {
-    LM_TRY(check_spec(&tokenizer->spec, err));
+    lm_tokenizer_spec *spec = &tokenizer->spec;
+    LM_TRY(check_spec(spec, err));
+    LM_TRY(complete_template(spec, err));
+    LM_TRY(lm_normalizer_new(&spec->normalizer, &tokenizer->normalizer, err));
+    LM_TRY(lm_pretokenizer_new(&spec->pretokenizer, spec->kind == LM_TOKENIZER_BPE,
+                               &tokenizer->pretokenizer, err));
+    LM_TRY(lm_decoder_new(&spec->decoder, &tokenizer->decoder, err));
+    tokenizer->takes_bytes = spec->kind == LM_TOKENIZER_BPE || spec->byte_fallback;
     LM_TRY(spell_tokens(tokenizer, err));
-    LM_TRY(index_specials(tokenizer, err));
+    LM_TRY(index_added(tokenizer, false, &tokenizer->raw, err));
+    LM_TRY(index_added(tokenizer, true, &tokenizer->normalized, err));
     LM_TRY(index_merges(tokenizer, err));
     return tokenizer->ops->prepare(tokenizer, err);
 }
@@ -166,110 +198,125 @@ loam_status lm_tokenizer_new(lm_tokenizer_spec *spec, lm_tokenizer **out, loam_e
 void lm_tokenizer_free(lm_tokenizer *tokenizer) {
     if (!tokenizer) return;
     lm_tokenizer_spec_deinit(&tokenizer->spec);
+    lm_normalizer_free(tokenizer->normalizer);
+    lm_pretokenizer_free(tokenizer->pretokenizer);
+    lm_decoder_free(tokenizer->decoder);
     lm_buf_deinit(&tokenizer->bytes);
     lm_free(tokenizer->bytes_start);
-    lm_map_free(tokenizer->specials);
-    lm_vec_deinit(&tokenizer->special_lens);
+    lm_added_tokens_free(tokenizer->raw);
+    lm_added_tokens_free(tokenizer->normalized);
+    lm_text_index_free(tokenizer->words);
+    lm_free(tokenizer->word_states);
     lm_merge_table_free(tokenizer->merges);
-    lm_map_free(tokenizer->pieces);
-    lm_map_free(tokenizer->whole);
-    lm_pretokenizer_free(tokenizer->pretokenizer);
+    lm_text_index_free(tokenizer->pieces);
+    lm_token_trie_free(tokenizer->trie);
+    lm_token_trie_free(tokenizer->symbols);
     lm_free(tokenizer);
 }
 
 /* ------------------------------------------------------------------------------------------------- encoding */
 
-/* The longest special token that starts exactly at text[0] and may be matched; -1: none. */
-static int32_t special_at(const lm_tokenizer *tokenizer, lm_str text, bool parse_special,
-                          size_t *out_len) {
-    for (size_t i = 0; i < tokenizer->special_lens.len; i++) {
-        uint64_t id;
-        size_t len = tokenizer->special_lens.ptr[i];
-        if (len > text.len || !lm_map_get(tokenizer->specials, (lm_str){text.ptr, len}, &id))
-            continue;
-        if (!parse_special && tokenizer->spec.tokens.ptr[id].type != LM_TOKEN_USER_DEFINED)
-            continue;
-        *out_len = len;
-        return (int32_t)id;
+enum { CACHE_WORTH_BYTES = 2048 }; /* texts from here on are worth a cache of words */
+
+static void scratch_init(lm_encode_scratch *scratch, size_t text_len) {
+    *scratch = (lm_encode_scratch){0};
+    lm_buf_init(&scratch->lossy, UINT32_MAX);
+    lm_normalizer_scratch_init(&scratch->normalizer);
+    lm_pretokens_init(&scratch->pretokens);
+    if (text_len >= CACHE_WORTH_BYTES) /* without memory for it, it goes without */
+        scratch->cache = lm_calloc(LM_WORD_CACHE_SLOTS, sizeof *scratch->cache);
+}
+
+static void scratch_deinit(lm_encode_scratch *scratch) {
+    lm_buf_deinit(&scratch->lossy);
+    lm_normalizer_scratch_deinit(&scratch->normalizer);
+    lm_pretokens_deinit(&scratch->pretokens);
+    lm_merger_deinit(&scratch->merger);
+    lm_vec_deinit(&scratch->lattice);
+    lm_free(scratch->cache);
+}
+
+/* Text without added tokens, normalized. */
+static LM_MUST_USE loam_status encode_words(const lm_tokenizer *tokenizer, lm_str text,
+                                            bool is_first, lm_encode_scratch *scratch,
+                                            lm_vec_i32 *ids, loam_error *err) {
+    lm_pretokens *pretokens = &scratch->pretokens;
+    LM_TRY(lm_pretokenizer_run(tokenizer->pretokenizer, text, is_first, pretokens, err));
+    for (size_t i = 0; i < pretokens->stretches.len; i++) {
+        lm_stretch stretch = pretokens->stretches.ptr[i];
+        lm_str word = {pretokens->text.ptr + stretch.start, stretch.end - stretch.start};
+        if (!tokenizer->ops->encode(tokenizer, word, scratch, ids))
+            return lm_error_no_memory(err, word.len);
     }
-    return -1;
+    return LOAM_OK;
 }
 
-/* The first special token in text: its id and place; -1: none, *out_at is the text's end. */
-static int32_t next_special(const lm_tokenizer *tokenizer, lm_str text, bool parse_special,
-                            size_t *out_at, size_t *out_len) {
-    for (size_t at = 0; at < text.len; at++) {
-        if (!tokenizer->special_first[(uint8_t)text.ptr[at]]) continue;
-        lm_str rest = {text.ptr + at, text.len - at};
-        int32_t id = special_at(tokenizer, rest, parse_special, out_len);
-        if (id < 0) continue;
-        *out_at = at;
-        return id;
+/* What is between added tokens goes to `encode`; `added` may be NULL. */
+typedef loam_status (*section_encoder)(const lm_tokenizer *tokenizer, lm_str text, bool is_first,
+                                       bool parse_special, lm_encode_scratch *scratch,
+                                       lm_vec_i32 *ids, loam_error *err);
+
+static LM_MUST_USE loam_status encode_around(const lm_tokenizer *tokenizer,
+                                             const lm_added_tokens *added, lm_str text,
+                                             bool is_first, bool parse_special,
+                                             section_encoder encode, lm_encode_scratch *scratch,
+                                             lm_vec_i32 *ids, loam_error *err) {
+    size_t done = 0;
+    while (done < text.len) {
+        size_t start = text.len, end = text.len;
+        int32_t id =
+            added ? lm_added_tokens_next(added, text, done, parse_special, &start, &end) : -1;
+        lm_str section = {text.ptr + done, start - done};
+        if (section.len > 0)
+            LM_TRY(encode(tokenizer, section, is_first && done == 0, parse_special, scratch, ids,
+                          err));
+        if (id >= 0 && !lm_vec_push(ids, id)) return lm_error_no_memory(err, sizeof id);
+        done = end;
     }
-    *out_at = text.len;
-    *out_len = 0;
-    return -1;
+    return LOAM_OK;
 }
 
-static bool is_blank(char c) {
-    return c == ' ' || (c >= '\t' && c <= '\r');
+static loam_status encode_normalized(const lm_tokenizer *tokenizer, lm_str text, bool is_first,
+                                     bool parse_special, lm_encode_scratch *scratch,
+                                     lm_vec_i32 *ids, loam_error *err) {
+    return encode_words(tokenizer, text, is_first, scratch, ids, err);
 }
 
-/* Brings text to its normal form; stretches that are no UTF-8 stay as they are. */
-static LM_MUST_USE loam_status normalize(lm_normal_form form, lm_str text, lm_buf *out,
-                                         loam_error *err) {
-    utf8proc_option_t options = UTF8PROC_STABLE | UTF8PROC_COMPOSE;
-    if (form == LM_NORMAL_FORM_NFKC) options |= UTF8PROC_COMPAT;
-    for (size_t at = 0; at < text.len;) {
-        size_t n = lm_utf8_run_bytes(text.ptr + at, text.len - at, false);
-        lm_buf_append(out, text.ptr + at, n);
-        at += n;
-        n = lm_utf8_run_bytes(text.ptr + at, text.len - at, true);
-        if (n == 0) continue;
-        utf8proc_uint8_t *normal = NULL;
-        utf8proc_ssize_t len = utf8proc_map((const utf8proc_uint8_t *)text.ptr + at,
-                                            (utf8proc_ssize_t)n, &normal, options);
-        if (len < 0) return lm_error_no_memory(err, n);
-        lm_buf_append(out, normal, (size_t)len);
-        free(normal); /* utf8proc's own allocation */
-        at += n;
+static loam_status encode_raw(const lm_tokenizer *tokenizer, lm_str text, bool is_first,
+                              bool parse_special, lm_encode_scratch *scratch, lm_vec_i32 *ids,
+                              loam_error *err) {
+    LM_TRY(lm_normalizer_run(tokenizer->normalizer, text, &scratch->normalizer, &text, err));
+    return encode_around(tokenizer, tokenizer->normalized, text, is_first, parse_special,
+                         encode_normalized, scratch, ids, err);
+}
+
+static LM_MUST_USE loam_status push_all(lm_vec_i32 *ids, const lm_vec_i32 *more, loam_error *err) {
+    for (size_t i = 0; i < more->len; i++) {
+        if (!lm_vec_push(ids, more->ptr[i])) return lm_error_no_memory(err, sizeof *ids->ptr);
     }
-    return lm_buf_status(out, err);
+    return LOAM_OK;
 }
 
-static LM_MUST_USE loam_status encode_section(const lm_tokenizer *tokenizer, lm_str text,
-                                              bool is_first, lm_encode_scratch *scratch,
-                                              lm_vec_i32 *ids, loam_error *err) {
-    if (text.len == 0) return LOAM_OK;
-    if (tokenizer->spec.normal_form == LM_NORMAL_FORM_NONE)
-        return tokenizer->ops->encode(tokenizer, text, is_first, scratch, ids, err);
-    lm_buf normal;
-    lm_buf_init(&normal, (size_t)LM_TOKENIZER_MAX_TEXT_BYTES);
-    loam_status status = normalize(tokenizer->spec.normal_form, text, &normal, err);
-    if (status == LOAM_OK)
-        status =
-            tokenizer->ops->encode(tokenizer, lm_buf_view(&normal), is_first, scratch, ids, err);
-    lm_buf_deinit(&normal);
-    return status;
+static LM_MUST_USE loam_status put_before(const lm_tokenizer_spec *spec, lm_encode_options options,
+                                          lm_vec_i32 *ids, loam_error *err) {
+    if (!options.add_bos && !options.add_special) return LOAM_OK;
+    if (spec->before.len > 0 || !options.add_bos || spec->bos < 0)
+        return push_all(ids, &spec->before, err);
+    return lm_vec_push(ids, spec->bos) ? LOAM_OK : lm_error_no_memory(err, sizeof spec->bos);
 }
 
 static LM_MUST_USE loam_status encode_all(const lm_tokenizer *tokenizer, lm_str text,
-                                          bool parse_special, lm_encode_scratch *scratch,
+                                          lm_encode_options options, lm_encode_scratch *scratch,
                                           lm_vec_i32 *ids, loam_error *err) {
-    for (bool is_first = true; text.len > 0; is_first = false) {
-        size_t at, len;
-        int32_t id = next_special(tokenizer, text, parse_special, &at, &len);
-        const lm_token *special = id >= 0 ? &tokenizer->spec.tokens.ptr[id] : NULL;
-        lm_str section = {text.ptr, at};
-        while (special && special->lstrip && section.len && is_blank(section.ptr[section.len - 1]))
-            section.len--;
-        LM_TRY(encode_section(tokenizer, section, is_first, scratch, ids, err));
-        if (special && !lm_vec_push(ids, id)) return lm_error_no_memory(err, sizeof id);
-        text = (lm_str){text.ptr + at + len, text.len - at - len};
-        while (special && special->rstrip && text.len && is_blank(text.ptr[0]))
-            text = (lm_str){text.ptr + 1, text.len - 1};
+    LM_TRY(put_before(&tokenizer->spec, options, ids, err));
+    if (!tokenizer->takes_bytes && !lm_utf8_is_valid(text)) {
+        lm_utf8_decode_lossy(text, &scratch->lossy);
+        LM_TRY(lm_buf_status(&scratch->lossy, err));
+        text = lm_buf_view(&scratch->lossy);
     }
-    return LOAM_OK;
+    LM_TRY(encode_around(tokenizer, tokenizer->raw, text, true, options.parse_special, encode_raw,
+                         scratch, ids, err));
+    return options.add_special ? push_all(ids, &tokenizer->spec.after, err) : LOAM_OK;
 }
 
 loam_status lm_tokenizer_encode(const lm_tokenizer *tokenizer, lm_str text,
@@ -277,17 +324,11 @@ loam_status lm_tokenizer_encode(const lm_tokenizer *tokenizer, lm_str text,
     if (text.len > LM_TOKENIZER_MAX_TEXT_BYTES)
         return lm_error_set(err, LOAM_LIMIT, "text of %zu bytes, at most %d are allowed", text.len,
                             LM_TOKENIZER_MAX_TEXT_BYTES);
-    lm_encode_scratch scratch = {0};
-    lm_buf_init(&scratch.text, UINT32_MAX);
+    lm_encode_scratch scratch;
     size_t before = ids->len;
-    loam_status status = LOAM_OK;
-    if (options.add_bos && tokenizer->spec.bos >= 0 && !lm_vec_push(ids, tokenizer->spec.bos))
-        status = lm_error_no_memory(err, sizeof *ids->ptr);
-    if (status == LOAM_OK)
-        status = encode_all(tokenizer, text, options.parse_special, &scratch, ids, err);
-    lm_merger_deinit(&scratch.merger);
-    lm_pretokens_deinit(&scratch.pretokens);
-    lm_buf_deinit(&scratch.text);
+    scratch_init(&scratch, text.len);
+    loam_status status = encode_all(tokenizer, text, options, &scratch, ids, err);
+    scratch_deinit(&scratch);
     if (status != LOAM_OK) ids->len = before;
     return status;
 }
@@ -356,11 +397,15 @@ int32_t lm_tokenizer_eos_at(const lm_tokenizer *tokenizer, size_t index) {
 }
 
 bool lm_tokenizer_adds_bos(const lm_tokenizer *tokenizer) {
-    return tokenizer->spec.add_bos;
+    return tokenizer->spec.before.len > 0;
 }
 
 lm_str lm_tokenizer_chat_template(const lm_tokenizer *tokenizer) {
     return tokenizer->spec.chat_template;
+}
+
+const lm_decoder *lm_tokenizer_decoder(const lm_tokenizer *tokenizer) {
+    return tokenizer->decoder;
 }
 
 const lm_tokenizer_spec *lm_tokenizer_get_spec(const lm_tokenizer *tokenizer) {

@@ -1,10 +1,14 @@
 /* Text to token ids and back. Immutable after open; any thread; models and sessions share it.
  *
- * Kinds: SentencePiece BPE (scores or ranked merges, byte fallback) and byte-level BPE. Bytes that are not valid
- * UTF-8 are accepted. Byte-level BPE gives every input back exactly. SentencePiece does too wherever its vocabulary has
- * all 256 byte tokens, but for two things it cannot tell apart: U+2581, its spelling of a space, comes back as a space;
- * and where it puts a space in front only if there is none (Metaspace), a leading space is lost. The space that it put
- * in front itself is taken away again by lm_tokenizer_decode. Normal forms (NFC), where a tokenizer has one, stay.
+ * Kinds: BPE of bytes (GPT-2 and its heirs) and of characters (SentencePiece), WordPiece, Unigram, word level; each
+ * behind the normalizers and pre-tokenizers its file names.
+ *
+ * Any bytes are accepted. Where every byte has a token (BPE of bytes, byte fallback), those that are no valid UTF-8
+ * pass every step unchanged and become their own tokens: BPE of bytes gives every input back exactly. SentencePiece
+ * does too, but for two things it cannot tell apart: U+2581, its spelling of a space, comes back as a space; and where
+ * it puts a space in front only if there is none (Metaspace), a leading space is lost. The space that it put in front
+ * itself is taken away again by lm_tokenizer_decode. Elsewhere invalid bytes are read as U+FFFD, as a lossy decoder
+ * does. What a normalizer changed stays changed.
  */
 #ifndef LM_MODEL_TOKENIZER_H
 #define LM_MODEL_TOKENIZER_H
@@ -35,10 +39,12 @@ loam_status lm_tokenizer_open_gguf(const lm_gguf *gguf, lm_tokenizer **out,
 void lm_tokenizer_free(lm_tokenizer *tokenizer); /* NULL is fine */
 
 typedef struct lm_encode_options {
-    bool
-        add_bos; /* put BOS in front, if there is one; lm_tokenizer_adds_bos says what the model wants */
-    bool
-        parse_special; /* control tokens spelled in the text become their ids; never on for text of strangers */
+    /* put BOS in front, if there is one; lm_tokenizer_adds_bos says what the model wants */
+    bool add_bos;
+    /* put everything in front and behind that the model was trained with: [CLS] and [SEP], EOS */
+    bool add_special;
+    /* control tokens spelled in the text become their ids; never on for text of strangers */
+    bool parse_special;
 } lm_encode_options;
 
 /* Appends the ids of `text` to *ids. On failure *ids is as before. LOAM_LIMIT, LOAM_NO_MEMORY. */
@@ -68,7 +74,10 @@ loam_status lm_tokenizer_decode(const lm_tokenizer *tokenizer, const int32_t *id
 enum { LM_DETOKENIZER_MAX_PIECE_BYTES = 1 << 16 };
 typedef struct lm_detokenizer {
     const lm_tokenizer *tokenizer;
-    bool at_start;   /* the prefix space has not been met yet */
+    bool at_start;   /* the first token has not come yet */
+    size_t n_front;  /* characters that may still be dropped at the beginning */
+    size_t n_back;   /* characters held back that are dropped if the text ends behind them */
+    int32_t last_id; /* -1: none yet */
     uint8_t held[4]; /* first bytes of a character whose rest has not come */
     int n_held;
 } lm_detokenizer;
@@ -80,7 +89,7 @@ void lm_detokenizer_push(lm_detokenizer *stream, int32_t id,
 void lm_detokenizer_flush(lm_detokenizer *stream, lm_buf *out); /* bytes still held, as they are */
 
 int32_t lm_tokenizer_vocab_size(const lm_tokenizer *tokenizer);
-const char *lm_tokenizer_kind(const lm_tokenizer *tokenizer); /* "spm", "bpe" */
+const char *lm_tokenizer_kind(const lm_tokenizer *tokenizer); /* "spm", "bpe", "wordpiece", ... */
 int32_t lm_tokenizer_bos(const lm_tokenizer *tokenizer);      /* these are -1 when there is none */
 int32_t lm_tokenizer_eos(const lm_tokenizer *tokenizer);      /* the first of the set */
 int32_t lm_tokenizer_unk(const lm_tokenizer *tokenizer);

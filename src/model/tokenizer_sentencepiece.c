@@ -69,26 +69,30 @@ enum { /* field numbers */
        PIECE_SCORE = 2,
        PIECE_TYPE = 3,
        TRAINER_MODEL_TYPE = 3,
+       TRAINER_SUFFIX = 24,
        TRAINER_BYTE_FALLBACK = 35,
        TRAINER_UNK_ID = 40,
        TRAINER_BOS_ID = 41,
        TRAINER_EOS_ID = 42,
        TRAINER_PAD_ID = 43,
-       NORMALIZER_NAME = 1,
        NORMALIZER_CHARSMAP = 2,
        NORMALIZER_DUMMY_PREFIX = 3,
        NORMALIZER_REMOVE_EXTRA = 4,
        NORMALIZER_ESCAPE = 5,
 };
 
-enum { MODEL_TYPE_UNIGRAM = 1, MODEL_TYPE_BPE = 2 };
+/* The trainer's numbers for kinds of models; others (whole words, single characters) are not in use. */
+static const struct {
+    uint64_t number;
+    lm_tokenizer_kind_id kind;
+} model_types[] = {{1, LM_TOKENIZER_UNIGRAM}, {2, LM_TOKENIZER_SPM}};
 
 /* What the messages say besides pieces, with the format's defaults. */
 typedef struct model_settings {
     uint64_t model_type;
-    bool byte_fallback;
+    bool byte_fallback, suffix;
     int32_t unk, bos, eos, pad;
-    lm_str normalizer_name, charsmap;
+    lm_str charsmap;
     bool dummy_prefix, remove_extra, escape;
 } model_settings;
 
@@ -124,6 +128,7 @@ static LM_MUST_USE loam_status read_trainer(lm_str in, model_settings *out, loam
         if (field.type != WIRE_VARINT) continue;
         switch (field.number) {
         case TRAINER_MODEL_TYPE: out->model_type = field.varint; break;
+        case TRAINER_SUFFIX: out->suffix = field.varint != 0; break;
         case TRAINER_BYTE_FALLBACK: out->byte_fallback = field.varint != 0; break;
         case TRAINER_UNK_ID: out->unk = (int32_t)field.varint; break;
         case TRAINER_BOS_ID: out->bos = (int32_t)field.varint; break;
@@ -140,7 +145,6 @@ static LM_MUST_USE loam_status read_normalizer(lm_str in, model_settings *out, l
         wire_field field;
         if (!take_field(&in, &field)) return malformed("the normalizer's settings", err);
         switch (field.number) {
-        case NORMALIZER_NAME: out->normalizer_name = field.bytes; break;
         case NORMALIZER_CHARSMAP: out->charsmap = field.bytes; break;
         case NORMALIZER_DUMMY_PREFIX: out->dummy_prefix = field.varint != 0; break;
         case NORMALIZER_REMOVE_EXTRA: out->remove_extra = field.varint != 0; break;
@@ -167,48 +171,54 @@ static LM_MUST_USE loam_status read_model(lm_str in, lm_tokenizer_spec *spec,
     return spec->tokens.len ? LOAM_OK : malformed("the list of pieces", err);
 }
 
-static LM_MUST_USE loam_status check_settings(const model_settings *settings, loam_error *err) {
-    if (settings->model_type != MODEL_TYPE_BPE) {
-        lm_error_set(err, LOAM_UNSUPPORTED, "SentencePiece model type %llu%s",
-                     (unsigned long long)settings->model_type,
-                     settings->model_type == MODEL_TYPE_UNIGRAM ? " (Unigram)" : "");
-        return lm_error_hint(err, LOAM_UNSUPPORTED, "loam knows SentencePiece BPE");
+static LM_MUST_USE loam_status choose_kind(const model_settings *settings, lm_tokenizer_spec *spec,
+                                           loam_error *err) {
+    for (size_t i = 0; i < LM_COUNT_OF(model_types); i++) {
+        if (model_types[i].number != settings->model_type) continue;
+        spec->kind = model_types[i].kind;
+        return LOAM_OK;
     }
-    if (settings->charsmap.len || settings->remove_extra || !settings->escape)
-        return lm_error_set(
-            err, LOAM_UNSUPPORTED,
-            "SentencePiece normalization '%.*s'; loam knows 'identity' without removal of spaces",
-            (int)(settings->normalizer_name.len < 100 ? settings->normalizer_name.len : 100),
-            settings->normalizer_name.ptr);
-    return LOAM_OK;
+    lm_error_set(err, LOAM_UNSUPPORTED, "SentencePiece model type %llu",
+                 (unsigned long long)settings->model_type);
+    return lm_error_hint(err, LOAM_UNSUPPORTED, "loam knows 1 (Unigram) and 2 (BPE)");
 }
 
 static LM_MUST_USE loam_status apply_settings(const model_settings *settings,
                                               lm_tokenizer_spec *spec, loam_error *err) {
+    lm_normalizer_step step = {.kind = LM_NORMALIZER_SENTENCEPIECE,
+                               .prefixes = settings->dummy_prefix && !settings->suffix,
+                               .suffixes = settings->dummy_prefix && settings->suffix,
+                               .squeezes = settings->remove_extra,
+                               .escapes = settings->escape};
+    step.pattern = lm_tokenizer_spec_copy(spec, settings->charsmap);
+    if (!step.pattern.ptr) return lm_error_no_memory(err, settings->charsmap.len);
     spec->byte_fallback = settings->byte_fallback;
-    spec->space_prefix = settings->dummy_prefix ? LM_SPACE_PREFIX_EACH : LM_SPACE_PREFIX_NONE;
+    spec->fuse_unk = spec->single_precision = true;
+    spec->symbols_inside = spec->symbols_spell_spaces = true;
     spec->unk = settings->unk;
     spec->bos = settings->bos;
     spec->pad = settings->pad;
     spec->add_bos = settings->bos >= 0;
+    LM_TRY(lm_tokenizer_spec_add_normalizer(spec, step, err));
+    LM_TRY(lm_tokenizer_spec_decode_metaspace(spec, step.prefixes, err));
     return settings->eos >= 0 ? lm_tokenizer_spec_add_eos(spec, settings->eos, err) : LOAM_OK;
 }
 
 loam_status lm_tokenizer_read_sentencepiece(lm_str bytes, const char *path, lm_tokenizer_spec *out,
                                             loam_error *err) {
-    model_settings settings = {.model_type = MODEL_TYPE_UNIGRAM,
+    model_settings settings = {.model_type = model_types[0].number,
                                .unk = 0,
                                .bos = 1,
                                .eos = 2,
                                .pad = -1,
-                               .normalizer_name = {"", 0},
+                               .charsmap = {"", 0},
                                .dummy_prefix = true,
                                .remove_extra = true,
                                .escape = true};
     lm_tokenizer_spec spec;
     loam_status status = lm_tokenizer_spec_init(&spec, LM_TOKENIZER_SPM, err);
     if (status == LOAM_OK) status = read_model(bytes, &spec, &settings, err);
-    if (status == LOAM_OK) status = check_settings(&settings, err);
+    if (status == LOAM_OK) status = choose_kind(&settings, &spec, err);
     if (status == LOAM_OK) status = apply_settings(&settings, &spec, err);
     if (status == LOAM_OK) {
         *out = spec;

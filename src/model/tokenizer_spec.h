@@ -8,6 +8,8 @@
 
 #include "base/arena.h"
 #include "base/map.h"
+#include "model/decode.h"
+#include "model/normalize.h"
 #include "model/pretokenize.h"
 #include "model/tokenizer.h"
 
@@ -29,44 +31,51 @@ typedef enum lm_tokenizer_kind_id {
 typedef struct lm_token {
     lm_str text; /* as the vocabulary spells it */
     lm_token_type type;
-    float score; /* SPM without merges: higher merges first */
-    bool lstrip; /* a special token that swallows the white space before it, or */
-    bool rstrip; /* behind it, when it is matched in text */
+    double score;  /* SPM without merges: higher merges first; UNIGRAM: log probability */
+    bool in_model; /* of the model's own vocabulary, not only added to it */
+    bool is_added; /* matched whole in text, before the model sees it */
+    /* Added tokens: */
+    bool lstrip;      /* swallows the white space before it, or */
+    bool rstrip;      /* behind it */
+    bool single_word; /* is passed over beside a letter, digit or '_' */
+    bool normalized;  /* is looked for in the normalized text, itself normalized */
 } lm_token;
 
 typedef struct lm_token_merge {
     int32_t left, right, result;
 } lm_token_merge;
 
-/* Where SPM puts a space in front that the text does not have. */
-typedef enum lm_space_prefix {
-    LM_SPACE_PREFIX_NONE,
-    LM_SPACE_PREFIX_EACH,            /* of every stretch of text between special tokens */
-    LM_SPACE_PREFIX_EACH_IF_ABSENT,  /* the same, unless the stretch begins with a space */
-    LM_SPACE_PREFIX_FIRST_IF_ABSENT, /* only at the very beginning */
-} lm_space_prefix;
-
-typedef enum lm_normal_form {
-    LM_NORMAL_FORM_NONE,
-    LM_NORMAL_FORM_NFC,
-    LM_NORMAL_FORM_NFKC
-} lm_normal_form;
-
 typedef struct lm_tokenizer_spec {
     lm_tokenizer_kind_id kind;
     LM_VEC(lm_token) tokens;       /* by id */
     LM_VEC(lm_token_merge) merges; /* by rank; empty for SPM by scores */
     lm_map *by_text;               /* token text to id; the first of equal ones */
-    lm_normal_form normal_form;
-    lm_space_prefix space_prefix;
-    bool byte_fallback; /* SPM: characters without a token become <0x..> tokens; else unk */
-    bool ignore_merges; /* BPE: a pre-token that is a token is taken whole */
-    char pre_name
-        [LM_PRETOKENIZER_NAME_BYTES]; /* BPE: GGUF's name of the pre-tokenization; "" when it has none */
-    lm_pretokenizer_patterns patterns; /* BPE */
-    int32_t bos, unk, pad;             /* -1: none */
+    lm_normalizer_steps normalizer;
+    lm_pretokenizer_steps pretokenizer;
+    lm_decoder_steps decoder;
+    char pre_name[LM_PRETOKENIZER_NAME_BYTES]; /* BPE: GGUF's name of the pre-tokenization; "" when
+                                                  it has none */
+
+    /* The model */
+    bool byte_fallback; /* characters without a token become <0x..> tokens; else unk */
+    bool fuse_unk;      /* neighbouring unknown characters give one unk */
+    bool ignore_merges; /* BPE: a stretch that is a token is taken whole */
+    bool
+        merge_by_result; /* BPE: of merges, the one that makes the smallest id comes first, as in tiktoken */
+    lm_str word_prefix;    /* WORDPIECE: in front of tokens that begin a word */
+    lm_str inner_prefix;   /* WORDPIECE, SPM: in front of tokens inside a word */
+    lm_str word_suffix;    /* SPM: behind tokens that end a word */
+    size_t max_word_chars; /* WORDPIECE: longer words are unknown */
+    bool single_precision; /* UNIGRAM: scores add up as floats, as SentencePiece does it */
+    bool symbols_inside; /* SPM, UNIGRAM: user-defined tokens are matched in the normalized text */
+    bool symbols_spell_spaces; /* user-defined tokens mean a space by "▁" */
+
+    /* What stands around a text */
+    int32_t bos, unk, pad; /* -1: none */
     lm_vec_i32 eos;
-    bool add_bos;
+    bool add_bos, add_eos;
+    lm_vec_i32 before, after; /* all of it; empty: BOS and EOS by the two flags */
+
     lm_str chat_template;
     lm_arena arena;
     char *pool; /* rest of the arena block that short texts are cut from */
@@ -79,7 +88,7 @@ void lm_tokenizer_spec_deinit(lm_tokenizer_spec *spec); /* a zeroed spec is fine
 
 /* The next id. LOAM_LIMIT past LM_VOCAB_MAX_TOKENS tokens or LM_TOKEN_MAX_BYTES bytes. */
 loam_status lm_tokenizer_spec_add_token(lm_tokenizer_spec *spec, lm_str text, lm_token_type type,
-                                        float score, loam_error *err) LM_MUST_USE;
+                                        double score, loam_error *err) LM_MUST_USE;
 
 /* The next rank. LOAM_INVALID when one of the two, or what they make together, is no token. */
 loam_status lm_tokenizer_spec_add_merge(lm_tokenizer_spec *spec, lm_str left, lm_str right,
@@ -102,8 +111,32 @@ int32_t lm_tokenizer_spec_find(const lm_tokenizer_spec *spec, lm_str text); /* -
 loam_status lm_tokenizer_spec_set_pre(lm_tokenizer_spec *spec, lm_str name,
                                       loam_error *err) LM_MUST_USE;
 
+/* Puts a step behind those there are; its texts are to live as long as the spec. */
+loam_status lm_tokenizer_spec_add_normalizer(lm_tokenizer_spec *spec, lm_normalizer_step step,
+                                             loam_error *err) LM_MUST_USE;
+loam_status lm_tokenizer_spec_add_pretokenizer(lm_tokenizer_spec *spec, lm_pretokenizer_step step,
+                                               loam_error *err) LM_MUST_USE;
+loam_status lm_tokenizer_spec_add_decoder(lm_tokenizer_spec *spec, lm_decoder_step step,
+                                          loam_error *err) LM_MUST_USE;
+
+/* BERT's normalizer and its pre-tokenizer, in steps. */
+loam_status lm_tokenizer_spec_normalize_bert(lm_tokenizer_spec *spec, bool cleans,
+                                             bool spaces_ideographs, bool strips_accents,
+                                             bool lowers, loam_error *err) LM_MUST_USE;
+loam_status lm_tokenizer_spec_cut_bert(lm_tokenizer_spec *spec, loam_error *err) LM_MUST_USE;
+
+/* The decoder of SentencePiece: "▁" is a space, <0x..> a byte, and the space put in front is dropped again. */
+loam_status lm_tokenizer_spec_decode_metaspace(lm_tokenizer_spec *spec, bool has_prefix,
+                                               loam_error *err) LM_MUST_USE;
+
+/* Whether a step puts a space in front of a text that has none. */
+bool lm_tokenizer_spec_adds_space(const lm_tokenizer_spec *spec);
+
 /* A copy that lives as long as the spec; ptr NULL when out of memory. */
 lm_str lm_tokenizer_spec_copy(lm_tokenizer_spec *spec, lm_str text);
+
+/* Whether the model takes bytes as they are: its pre-tokenization ends with spelling them one by one. */
+bool lm_tokenizer_spec_is_byte_level(const lm_tokenizer_spec *spec);
 
 /* Takes the spec over, on failure too; spec is empty afterwards. LOAM_INVALID for ids out of range. */
 loam_status lm_tokenizer_new(lm_tokenizer_spec *spec, lm_tokenizer **out,
@@ -111,6 +144,8 @@ loam_status lm_tokenizer_new(lm_tokenizer_spec *spec, lm_tokenizer **out,
 
 /* What a tokenizer was made from. */
 const lm_tokenizer_spec *lm_tokenizer_get_spec(const lm_tokenizer *tokenizer);
+
+const lm_decoder *lm_tokenizer_decoder(const lm_tokenizer *tokenizer);
 
 /* Byte-level BPE spells every byte as one printable character (Radford et al. 2019, GPT-2). */
 uint32_t lm_bpe_char_of_byte(uint8_t byte);

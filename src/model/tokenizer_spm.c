@@ -1,27 +1,20 @@
-/* SentencePiece BPE: spaces are spelled "▁", whole characters merge, by the score of what they make or by ranked
- * merges, and characters without a token fall back to their bytes. Source: Kudo and Richardson, arXiv:1808.06226.
+/* BPE of characters: whole characters merge, by the score of what they make (SentencePiece) or by ranked merges, and
+ * those without a token fall back to their bytes or to unk. Spaces are mostly spelled "▁", by a step before.
+ * Sources: Kudo and Richardson, arXiv:1808.06226; Sennrich et al., arXiv:1508.07909.
  */
 #include "base/mem.h"
 #include "model/tokenizer_impl.h"
 #include "model/utf8.h"
 
-static void spell(lm_str text, lm_buf *out) {
-    const lm_str space = LM_STR(LM_SPM_SPACE);
-    for (size_t i = 0; i < text.len;) {
-        if (lm_str_starts((lm_str){text.ptr + i, text.len - i}, space)) {
-            lm_buf_putc(out, ' ');
-            i += space.len;
-        } else {
-            lm_buf_putc(out, text.ptr[i++]);
-        }
-    }
+static bool may_be_made(const lm_token *token) {
+    return token->type == LM_TOKEN_NORMAL || token->type == LM_TOKEN_USER_DEFINED;
 }
 
-static bool may_be_made(lm_token_type type) {
-    return type == LM_TOKEN_NORMAL || type == LM_TOKEN_USER_DEFINED;
+static bool is_user_defined(const lm_token *token) {
+    return token->type == LM_TOKEN_USER_DEFINED;
 }
 
-/* Where the first word of escaped text ends: before a space that does not follow another one. */
+/* Where the first word of text ends: before a space, spelled "▁", that does not follow another one. */
 static size_t word_bytes(lm_str text) {
     const lm_str space = LM_STR(LM_SPM_SPACE);
     bool after_space = true;
@@ -34,26 +27,34 @@ static size_t word_bytes(lm_str text) {
     return text.len;
 }
 
-static LM_MUST_USE loam_status prepare(lm_tokenizer *tokenizer, loam_error *err) {
+static lm_str piece_of(const lm_tokenizer *tokenizer, int32_t id) {
+    const lm_token *token = &tokenizer->spec.tokens.ptr[id];
+    return may_be_made(token) ? token->text : LM_STR("");
+}
+
+static LM_MUST_USE loam_status index_pieces(lm_tokenizer *tokenizer, loam_error *err) {
     const lm_tokenizer_spec *spec = &tokenizer->spec;
-    tokenizer->pieces = lm_map_new();
-    tokenizer->words_apart = true;
-    if (!tokenizer->pieces) return lm_error_no_memory(err, sizeof(void *));
+    tokenizer->words_apart = !spec->inner_prefix.len && !spec->word_suffix.len;
+    tokenizer->pieces = lm_text_index_new(spec->tokens.len);
+    if (!tokenizer->pieces) return lm_error_no_memory(err, spec->tokens.len);
     for (size_t id = 0; id < spec->tokens.len; id++) {
-        const lm_token *token = &spec->tokens.ptr[id];
-        uint64_t there;
-        if (!may_be_made(token->type) || token->text.len == 0) continue;
-        if (lm_map_get(tokenizer->pieces, token->text, &there)) continue;
-        if (!lm_map_set(tokenizer->pieces, token->text, id))
-            return lm_error_no_memory(err, token->text.len);
-        if (token->text.len > tokenizer->max_piece_bytes)
-            tokenizer->max_piece_bytes = token->text.len;
-        if (word_bytes(token->text) < token->text.len) tokenizer->words_apart = false;
+        lm_str text = piece_of(tokenizer, (int32_t)id);
+        if (text.len == 0) continue;
+        lm_text_index_add(tokenizer->pieces, text, (int32_t)id);
+        if (text.len > tokenizer->max_piece_bytes) tokenizer->max_piece_bytes = text.len;
+        if (word_bytes(text) < text.len) tokenizer->words_apart = false;
     }
     return LOAM_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------- encoding */
+static loam_status prepare(lm_tokenizer *tokenizer, loam_error *err) {
+    LM_TRY(index_pieces(tokenizer, err));
+    LM_TRY(lm_words_index(tokenizer, piece_of, err));
+    if (!tokenizer->spec.symbols_inside) return LOAM_OK;
+    return lm_tokens_trie(tokenizer, is_user_defined, &tokenizer->symbols, err);
+}
+
+/* ------------------------------------------------------------------------------------------------- merging */
 
 typedef struct score_rule {
     const lm_tokenizer *tokenizer;
@@ -61,8 +62,7 @@ typedef struct score_rule {
 } score_rule;
 
 static int32_t find_piece(const lm_tokenizer *tokenizer, lm_str text) {
-    uint64_t id;
-    return lm_map_get(tokenizer->pieces, text, &id) ? (int32_t)id : -1;
+    return lm_text_index_get(tokenizer->pieces, text, lm_text_hash(text));
 }
 
 static bool merge_by_score(const void *context, const lm_symbol *left, const lm_symbol *right,
@@ -77,26 +77,19 @@ static bool merge_by_score(const void *context, const lm_symbol *left, const lm_
     return true;
 }
 
-static bool wants_prefix(lm_space_prefix rule, lm_str text, bool is_first) {
-    switch (rule) {
-    case LM_SPACE_PREFIX_EACH: return true;
-    case LM_SPACE_PREFIX_EACH_IF_ABSENT: return text.ptr[0] != ' ';
-    case LM_SPACE_PREFIX_FIRST_IF_ABSENT: return is_first && text.ptr[0] != ' ';
-    default: return false;
-    }
-}
-
-static void escape(const lm_tokenizer *tokenizer, lm_str text, bool is_first, lm_buf *out) {
-    lm_buf_reset(out);
-    if (wants_prefix(tokenizer->spec.space_prefix, text, is_first)) lm_buf_puts(out, LM_SPM_SPACE);
-    size_t done = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] != ' ') continue;
-        lm_buf_append(out, text.ptr + done, i - done);
-        lm_buf_puts(out, LM_SPM_SPACE);
-        done = i + 1;
-    }
-    lm_buf_append(out, text.ptr + done, text.len - done);
+/* The token of a character, with what the vocabulary writes around those inside and at the end of a word. */
+static int32_t find_character(const lm_tokenizer *tokenizer, lm_str c, bool is_first,
+                              bool is_last) {
+    const lm_tokenizer_spec *spec = &tokenizer->spec;
+    lm_str prefix = is_first ? LM_STR("") : spec->inner_prefix,
+           suffix = is_last ? spec->word_suffix : LM_STR("");
+    char text[LM_UTF8_MAX_BYTES + 128];
+    if (prefix.len + suffix.len == 0) return find_piece(tokenizer, c);
+    if (prefix.len + c.len + suffix.len > sizeof text) return -1;
+    memcpy(text, prefix.ptr, prefix.len);
+    memcpy(text + prefix.len, c.ptr, c.len);
+    memcpy(text + prefix.len + c.len, suffix.ptr, suffix.len);
+    return find_piece(tokenizer, (lm_str){text, prefix.len + c.len + suffix.len});
 }
 
 static LM_MUST_USE bool push_characters(const lm_tokenizer *tokenizer, lm_str text,
@@ -105,64 +98,82 @@ static LM_MUST_USE bool push_characters(const lm_tokenizer *tokenizer, lm_str te
     for (size_t at = 0; at < text.len;) {
         size_t n = lm_utf8_char_bytes(text.ptr + at, text.len - at);
         if (n == 0) n = 1; /* a byte that is no UTF-8 */
-        int32_t id = find_piece(tokenizer, (lm_str){text.ptr + at, n});
+        int32_t id =
+            find_character(tokenizer, (lm_str){text.ptr + at, n}, at == 0, at + n == text.len);
         if (!lm_merger_push(merger, (uint32_t)at, (uint32_t)n, id)) return false;
         at += n;
     }
     return true;
 }
 
-/* A symbol without token: its bytes, or one unk for a row of them; without unk it is lost. */
-static LM_MUST_USE bool emit_unknown(const lm_tokenizer *tokenizer, lm_str text, bool after_unknown,
-                                     lm_vec_i32 *ids) {
-    bool fall_back = tokenizer->spec.byte_fallback;
-    for (size_t i = 0; i < text.len && fall_back; i++)
-        fall_back = tokenizer->byte_ids[(uint8_t)text.ptr[i]] >= 0;
-    if (!fall_back)
-        return after_unknown || tokenizer->spec.unk < 0 || lm_vec_push(ids, tokenizer->spec.unk);
-    for (size_t i = 0; i < text.len; i++) {
-        if (!lm_vec_push(ids, tokenizer->byte_ids[(uint8_t)text.ptr[i]])) return false;
+/* A symbol without token: its bytes, or unk, one for a row of them if so wished; without unk it is lost. */
+static LM_MUST_USE bool emit_unknown(const lm_tokenizer *tokenizer, lm_str text,
+                                     lm_encode_scratch *scratch, lm_vec_i32 *ids) {
+    bool done = false, fused = scratch->after_unknown && tokenizer->spec.fuse_unk;
+    scratch->met_unknown = true;
+    if (tokenizer->spec.byte_fallback && !lm_encode_bytes(tokenizer, text, ids, &done))
+        return false;
+    if (done) {
+        scratch->after_unknown = false;
+        return true;
     }
-    return true;
+    scratch->after_unknown = true;
+    return fused || tokenizer->spec.unk < 0 || lm_vec_push(ids, tokenizer->spec.unk);
 }
 
-/* *unknown: whether the last symbol had no token, from word to word. */
-static LM_MUST_USE bool emit(const lm_tokenizer *tokenizer, const char *text,
-                             const lm_merger *merger, bool *unknown, lm_vec_i32 *ids) {
-    for (int32_t i = merger->symbols.len ? 0 : -1; i >= 0; i = merger->symbols.ptr[i].next) {
-        const lm_symbol *symbol = &merger->symbols.ptr[i];
-        lm_str piece = {text + symbol->start, symbol->len};
-        if (symbol->id >= 0 ? !lm_vec_push(ids, symbol->id)
-                            : !emit_unknown(tokenizer, piece, *unknown, ids))
-            return false;
-        *unknown = symbol->id < 0;
-    }
-    return true;
-}
-
-static LM_MUST_USE bool encode_word(const lm_tokenizer *tokenizer, lm_str word, lm_merger *merger,
-                                    bool *unknown, lm_vec_i32 *ids) {
+static bool encode_word(const lm_tokenizer *tokenizer, lm_str word, lm_encode_scratch *scratch,
+                        lm_vec_i32 *ids) {
     score_rule by_score = {tokenizer, word.ptr};
     lm_merge_rule rule = tokenizer->merges ? lm_merge_by_table : merge_by_score;
     const void *context = tokenizer->merges ? (const void *)tokenizer->merges : &by_score;
-    return push_characters(tokenizer, word, merger) && lm_merger_run(merger, rule, context) &&
-           emit(tokenizer, word.ptr, merger, unknown, ids);
+    lm_merger *merger = &scratch->merger;
+    if (!push_characters(tokenizer, word, merger) || !lm_merger_run(merger, rule, context))
+        return false;
+    for (int32_t i = merger->symbols.len ? 0 : -1; i >= 0; i = merger->symbols.ptr[i].next) {
+        const lm_symbol *symbol = &merger->symbols.ptr[i];
+        lm_str piece = {word.ptr + symbol->start, symbol->len};
+        if (symbol->id < 0) {
+            if (!emit_unknown(tokenizer, piece, scratch, ids)) return false;
+        } else {
+            scratch->after_unknown = false;
+            if (!lm_vec_push(ids, symbol->id)) return false;
+        }
+    }
+    return true;
 }
 
-static LM_MUST_USE loam_status encode(const lm_tokenizer *tokenizer, lm_str text, bool is_first,
-                                      lm_encode_scratch *scratch, lm_vec_i32 *ids,
-                                      loam_error *err) {
-    escape(tokenizer, text, is_first, &scratch->text);
-    LM_TRY(lm_buf_status(&scratch->text, err));
-    lm_str rest = lm_buf_view(&scratch->text);
-    for (bool unknown = false; rest.len > 0;) {
+/* ------------------------------------------------------------------------------------------------- stretches */
+
+static LM_MUST_USE bool encode_words(const lm_tokenizer *tokenizer, lm_str rest,
+                                     lm_encode_scratch *scratch, lm_vec_i32 *ids) {
+    while (rest.len > 0) {
         size_t n = tokenizer->words_apart ? word_bytes(rest) : rest.len;
-        if (!encode_word(tokenizer, (lm_str){rest.ptr, n}, &scratch->merger, &unknown, ids))
-            return lm_error_no_memory(err, n * sizeof(lm_symbol));
+        if (!lm_words_encode(tokenizer, (lm_str){rest.ptr, n}, scratch, ids)) return false;
         rest = (lm_str){rest.ptr + n, rest.len - n};
     }
-    return LOAM_OK;
+    return true;
+}
+
+static bool encode(const lm_tokenizer *tokenizer, lm_str stretch, lm_encode_scratch *scratch,
+                   lm_vec_i32 *ids) {
+    size_t done = 0;
+    scratch->after_unknown = false;
+    for (size_t at = 0; tokenizer->symbols && at < stretch.len;) {
+        size_t len = 0;
+        lm_str rest = {stretch.ptr + at, stretch.len - at};
+        int32_t id = lm_token_trie_longest(tokenizer->symbols, 0, rest, &len);
+        if (id < 0) {
+            size_t n = lm_utf8_char_bytes(rest.ptr, rest.len);
+            at += n ? n : 1;
+            continue;
+        }
+        lm_str before = {stretch.ptr + done, at - done};
+        if (!encode_words(tokenizer, before, scratch, ids) || !lm_vec_push(ids, id)) return false;
+        scratch->after_unknown = false;
+        done = at += len;
+    }
+    return encode_words(tokenizer, (lm_str){stretch.ptr + done, stretch.len - done}, scratch, ids);
 }
 
 const lm_tokenizer_ops lm_tokenizer_ops_spm = {
-    .name = "spm", .spell = spell, .prepare = prepare, .encode = encode};
+    .name = "spm", .prepare = prepare, .encode = encode, .encode_word = encode_word};

@@ -4,7 +4,9 @@
 
 static LM_MUST_USE loam_status check_sayable(const lm_tokenizer_spec *spec, loam_error *err) {
     const char *what = NULL;
-    if (spec->normal_form != LM_NORMAL_FORM_NONE) what = "a normal form";
+    if (spec->kind == LM_TOKENIZER_BPE && spec->normalizer.len) what = "a normal form";
+    if (spec->kind != LM_TOKENIZER_BPE && spec->kind != LM_TOKENIZER_SPM)
+        what = "another kind than BPE";
     if (spec->kind == LM_TOKENIZER_SPM && spec->merges.len) what = "SentencePiece by merges";
     if (spec->kind == LM_TOKENIZER_BPE && !spec->pre_name[0])
         what = "a pre-tokenization of its own";
@@ -21,7 +23,8 @@ static void add_tokens(const lm_tokenizer_spec *spec, lm_gguf_writer *writer) {
         lm_gguf_writer_push_i32(writer, (int32_t)spec->tokens.ptr[i].type);
     if (spec->kind != LM_TOKENIZER_SPM) return;
     lm_gguf_writer_open_array(writer, "tokenizer.ggml.scores", LM_GGUF_F32, n);
-    for (size_t i = 0; i < n; i++) lm_gguf_writer_push_f32(writer, spec->tokens.ptr[i].score);
+    for (size_t i = 0; i < n; i++)
+        lm_gguf_writer_push_f32(writer, (float)spec->tokens.ptr[i].score);
 }
 
 static LM_MUST_USE loam_status add_merges(const lm_tokenizer_spec *spec, lm_gguf_writer *writer,
@@ -65,7 +68,7 @@ loam_status lm_tokenizer_write_gguf(const lm_tokenizer *tokenizer, lm_gguf_write
     add_id(writer, "tokenizer.ggml.padding_token_id", spec->pad);
     lm_gguf_writer_add_bool(writer, "tokenizer.ggml.add_bos_token", spec->add_bos);
     lm_gguf_writer_add_bool(writer, "tokenizer.ggml.add_space_prefix",
-                            spec->space_prefix != LM_SPACE_PREFIX_NONE);
+                            lm_tokenizer_spec_adds_space(spec));
     if (spec->chat_template.len)
         lm_gguf_writer_add_str(writer, "tokenizer.chat_template", spec->chat_template);
     return LOAM_OK;

@@ -47,14 +47,36 @@ static json_t *byte_level(bool adds_space, bool uses_regex) {
                      "trim_offsets", 1, "use_regex", uses_regex);
 }
 
+static json_t *split(const lm_pretokenizer_step *step) {
+    static const char *const behaviors[] = {[LM_SPLIT_ISOLATED] = "Isolated",
+                                            [LM_SPLIT_REMOVED] = "Removed",
+                                            [LM_SPLIT_MERGED_WITH_PREVIOUS] = "MergedWithPrevious",
+                                            [LM_SPLIT_MERGED_WITH_NEXT] = "MergedWithNext",
+                                            [LM_SPLIT_CONTIGUOUS] = "Contiguous"};
+    const char *behavior = behaviors[step->behavior];
+    switch (step->at) {
+    case LM_SPLIT_AT_PUNCTUATION:
+        return json_pack("{s:s, s:s}", "type", "Punctuation", "behavior", behavior);
+    case LM_SPLIT_AT_NUMERIC:
+        return json_pack("{s:s, s:b}", "type", "Digits", "individual_digits",
+                         step->behavior == LM_SPLIT_ISOLATED);
+    case LM_SPLIT_AT_SPACE: return json_pack("{s:s}", "type", "WhitespaceSplit");
+    default:
+        return json_pack("{s:s, s:{s:o}, s:s, s:b}", "type", "Split", "pattern",
+                         step->at == LM_SPLIT_AT_REGEX ? "Regex" : "String", text_of(step->text),
+                         "behavior", behavior, "invert", step->inverted);
+    }
+}
+
+/* Byte-level BPE: splits, maybe a space in front, and bytes at the end. */
 static json_t *pre_tokenizer(const lm_tokenizer_spec *spec) {
     json_t *steps = json_array();
-    for (int i = 0; i < spec->patterns.n && steps; i++) {
-        steps = append(steps, json_pack("{s:s, s:{s:o}, s:s, s:b}", "type", "Split", "pattern",
-                                        "Regex", text_of(spec->patterns.items[i]), "behavior",
-                                        "Isolated", "invert", 0));
+    bool adds_space = lm_tokenizer_spec_adds_space(spec);
+    for (size_t i = 0; i < spec->pretokenizer.len && steps; i++) {
+        const lm_pretokenizer_step *step = &spec->pretokenizer.ptr[i];
+        if (step->kind == LM_PRETOKENIZER_SPLIT) steps = append(steps, split(step));
     }
-    steps = append(steps, byte_level(spec->space_prefix != LM_SPACE_PREFIX_NONE, false));
+    steps = append(steps, byte_level(adds_space, false));
     return json_pack("{s:s, s:o}", "type", "Sequence", "pretokenizers", steps);
 }
 
@@ -113,10 +135,18 @@ static json_t *model(const lm_tokenizer_spec *spec) {
 }
 
 static json_t *normalizer(const lm_tokenizer_spec *spec) {
-    static const char *const names[] = {
-        [LM_NORMAL_FORM_NFC] = "NFC", [LM_NORMAL_FORM_NFKC] = "NFKC"};
-    if (spec->normal_form == LM_NORMAL_FORM_NONE) return json_null();
-    return json_pack("{s:s}", "type", names[spec->normal_form]);
+    static const char *const names[LM_NORMALIZER_KIND_COUNT] = {
+        [LM_NORMALIZER_NFC] = "NFC",
+        [LM_NORMALIZER_NFD] = "NFD",
+        [LM_NORMALIZER_NFKC] = "NFKC",
+        [LM_NORMALIZER_NFKD] = "NFKD",
+        [LM_NORMALIZER_LOWERCASE] = "Lowercase",
+        [LM_NORMALIZER_STRIP_ACCENTS] = "StripAccents"};
+    if (spec->normalizer.len == 0) return json_null();
+    json_t *steps = json_array();
+    for (size_t i = 0; i < spec->normalizer.len && steps; i++)
+        steps = append(steps, json_pack("{s:s}", "type", names[spec->normalizer.ptr[i].kind]));
+    return json_pack("{s:s, s:o}", "type", "Sequence", "normalizers", steps);
 }
 
 static json_t *tokenizer_document(const lm_tokenizer_spec *spec) {

@@ -38,6 +38,14 @@ size_t lm_utf8_char_bytes(const char *text, size_t n) {
     return fitting_bytes(text, n, &want) == want ? want : 0;
 }
 
+size_t lm_utf8_last_char_bytes(lm_str text) {
+    for (size_t n = 1; n <= LM_UTF8_MAX_BYTES && n <= text.len; n++) {
+        const char *at = text.ptr + text.len - n;
+        if (!is_continuation((uint8_t)*at)) return lm_utf8_char_bytes(at, n) == n ? n : 0;
+    }
+    return 0;
+}
+
 bool lm_utf8_is_cut(const char *text, size_t n) {
     size_t want;
     return fitting_bytes(text, n, &want) == n && n < want;
@@ -51,6 +59,27 @@ size_t lm_utf8_run_bytes(const char *text, size_t n, bool valid) {
         at += len ? len : 1;
     }
     return at;
+}
+
+/* How many of the n bytes are ASCII, eight at a time. */
+static size_t ascii_run(const char *text, size_t n) {
+    size_t at = 0;
+    for (uint64_t eight; at + sizeof eight <= n; at += sizeof eight) {
+        memcpy(&eight, text + at, sizeof eight);
+        if (eight & 0x8080808080808080u) break;
+    }
+    return at;
+}
+
+bool lm_utf8_is_valid(lm_str text) {
+    for (size_t at = 0; at < text.len;) {
+        at += ascii_run(text.ptr + at, text.len - at);
+        if (at == text.len) break;
+        size_t n = lm_utf8_char_bytes(text.ptr + at, text.len - at);
+        if (n == 0) return false;
+        at += n;
+    }
+    return true;
 }
 
 uint32_t lm_utf8_decode(const char *text, size_t n) {
@@ -81,5 +110,17 @@ void lm_utf8_repair(lm_str text, lm_buf *out) {
         if (at == text.len) break;
         lm_buf_puts(out, "\xef\xbf\xbd"); /* U+FFFD */
         at++;
+    }
+}
+
+void lm_utf8_decode_lossy(lm_str text, lm_buf *out) {
+    for (size_t at = 0; at < text.len;) {
+        size_t good = lm_utf8_run_bytes(text.ptr + at, text.len - at, true), want;
+        lm_buf_append(out, text.ptr + at, good);
+        at += good;
+        if (at == text.len) break;
+        lm_buf_puts(out, "\xef\xbf\xbd");
+        size_t fitting = fitting_bytes(text.ptr + at, text.len - at, &want);
+        at += fitting ? fitting : 1;
     }
 }

@@ -11,24 +11,30 @@ static const char pre_tokenization[] = "gpt-2";
 
 static loam_status add_words(lm_bpe_words *words, const lm_pretokenizer *pretokenizer,
                              lm_str document, lm_pretokens *pretokens, loam_error *err) {
-    LM_TRY(lm_pretokenizer_run(pretokenizer, document, pretokens, err));
-    size_t begin = 0;
-    for (size_t i = 0; i < pretokens->ends.len; i++) {
-        size_t end = pretokens->ends.ptr[i];
-        if (!lm_bpe_words_add(words, (lm_str){document.ptr + begin, end - begin}))
-            return lm_error_no_memory(err, end - begin);
-        begin = end;
+    LM_TRY(lm_pretokenizer_run(pretokenizer, document, true, pretokens, err));
+    for (size_t i = 0; i < pretokens->stretches.len; i++) {
+        lm_stretch word = pretokens->stretches.ptr[i];
+        if (!lm_bpe_words_add(words, (lm_str){document.ptr + word.start, word.end - word.start}))
+            return lm_error_no_memory(err, word.end - word.start);
     }
     return LOAM_OK;
 }
 
+static loam_status open_pretokenizer(lm_pretokenizer **out, loam_error *err) {
+    lm_pretokenizer_steps steps = {0};
+    bool ok = lm_pretokenizer_add_preset(lm_pretokenizer_find(lm_str_of(pre_tokenization)), &steps);
+    loam_status status =
+        ok ? lm_pretokenizer_new(&steps, true, out, err) : lm_error_no_memory(err, sizeof steps);
+    lm_vec_deinit(&steps);
+    return status;
+}
+
 static loam_status collect_words(const lm_vocab_options *options, lm_bpe_words *words,
                                  loam_error *err) {
-    lm_pretokenizer_patterns patterns;
-    LM_ASSERT(lm_pretokenizer_find(lm_str_of(pre_tokenization), &patterns));
     lm_pretokenizer *pretokenizer = NULL;
-    LM_TRY(lm_pretokenizer_new(&patterns, &pretokenizer, err));
-    lm_pretokens pretokens = {0};
+    LM_TRY(open_pretokenizer(&pretokenizer, err));
+    lm_pretokens pretokens;
+    lm_pretokens_init(&pretokens);
     lm_str rest = options->text, document;
     if (rest.len > LM_VOCAB_SAMPLE_BYTES) rest.len = LM_VOCAB_SAMPLE_BYTES;
     loam_status status = LOAM_OK;

@@ -73,11 +73,12 @@ static void test_sentencepiece_spellings(void **state) {
         "\"split\":false}",
     };
     for (size_t i = 0; i < LM_COUNT_OF(prefixes); i++) {
-        char *text = lm_asprintf("{%s,\"model\":{\"byte_fallback\":true,\"unk_token\":\"<unk>\","
-                                 "\"vocab\":{\"<unk>\":0,\"<0xC3>\":1,"
-                                 "\"<0xA9>\":2,\"\xe2\x96\x81\":3,\"a\":4,\"\xe2\x96\x81"
-                                 "a\":5},\"merges\":[\"\xe2\x96\x81 a\"]}}",
-                                 prefixes[i]);
+        char *text = lm_asprintf(
+            "{%s,\"model\":{\"byte_fallback\":true,\"fuse_unk\":true,\"unk_token\":\"<unk>\","
+            "\"vocab\":{\"<unk>\":0,\"<0xC3>\":1,"
+            "\"<0xA9>\":2,\"\xe2\x96\x81\":3,\"a\":4,\"\xe2\x96\x81"
+            "a\":5},\"merges\":[\"\xe2\x96\x81 a\"]}}",
+            prefixes[i]);
         lm_tokenizer *tokenizer = open_text(text);
         assert_string_equal(lm_tokenizer_kind(tokenizer), "spm");
         check_ids(tokenizer, "a\xc3\xa9 a", (lm_encode_options){0}, 4, (int32_t[]){5, 1, 2, 5});
@@ -90,24 +91,105 @@ static void test_sentencepiece_spellings(void **state) {
 
 static void test_what_would_be_ignored_is_refused(void **state) {
 #define WITH(stage) "{" stage "," BPE_MODEL(SMALL_VOCAB, SMALL_MERGES) "}"
-    check_refused(WITH("\"normalizer\":{\"type\":\"Lowercase\"}"), LOAM_UNSUPPORTED,
-                  "normalizer 'Lowercase'");
-    check_refused(WITH("\"pre_tokenizer\":{\"type\":\"Whitespace\"}"), LOAM_UNSUPPORTED,
-                  "pre-tokenizer 'Whitespace'");
-    check_refused(WITH("\"pre_tokenizer\":{\"type\":\"Metaspace\"}"), LOAM_UNSUPPORTED,
-                  "Metaspace with split");
+    check_refused(WITH("\"normalizer\":{\"type\":\"Rot13\"}"), LOAM_UNSUPPORTED,
+                  "normalizer: unknown step 'Rot13'");
+    check_refused(WITH("\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":"
+                       "\"Syllables\"}]}"),
+                  LOAM_UNSUPPORTED, "pre_tokenizer: unknown step 'Syllables'");
+    check_refused(WITH("\"decoder\":{\"type\":\"Rot13\"}"), LOAM_UNSUPPORTED,
+                  "decoder: unknown step 'Rot13'");
+    check_refused(WITH("\"post_processor\":{\"type\":\"Rot13\"}"), LOAM_UNSUPPORTED,
+                  "post_processor: unknown step 'Rot13'");
     check_refused(WITH("\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},"
-                       "\"behavior\":\"Removed\"}"),
-                  LOAM_UNSUPPORTED, "behavior 'Removed'");
-    check_refused(WITH("\"pre_tokenizer\":null"), LOAM_UNSUPPORTED,
-                  "neither byte-level nor SentencePiece");
-    check_refused(WITH(BYTE_LEVEL "," SPM_NORMALIZER), LOAM_UNSUPPORTED, "at once");
-    check_refused(
-        WITH(BYTE_LEVEL ",\"added_tokens\":[{\"id\":5,\"content\":\"x\",\"single_word\":true}]"),
-        LOAM_UNSUPPORTED, "whole words");
-    check_refused("{\"model\":{\"type\":\"WordPiece\"}}", LOAM_UNSUPPORTED, "'WordPiece'");
-    check_refused("{\"model\":{\"type\":\"BPE\",\"end_of_word_suffix\":\"</w>\"}}",
-                  LOAM_UNSUPPORTED, "'</w>'");
+                       "\"behavior\":\"Lost\"}"),
+                  LOAM_UNSUPPORTED, "behavior 'Lost'");
+    check_refused(WITH("\"pre_tokenizer\":{\"type\":\"Metaspace\",\"prepend_scheme\":\"last\"}"),
+                  LOAM_UNSUPPORTED, "prepend scheme 'last'");
+    check_refused("{\"model\":{\"type\":\"Characters\"}}", LOAM_UNSUPPORTED, "'Characters'");
+}
+
+static void check_decoded(const lm_tokenizer *tokenizer, size_t n, const int32_t *ids,
+                          const char *want) {
+    lm_buf out;
+    lm_buf_init(&out, 1 << 16);
+    assert_ok(lm_tokenizer_decode(tokenizer, ids, n, &out, &err));
+    assert_string_equal(lm_buf_cstr(&out), want);
+    lm_buf_deinit(&out);
+}
+
+static void test_wordpiece(void **state) {
+    lm_tokenizer *tokenizer = open_text(
+        "{\"normalizer\":{\"type\":\"BertNormalizer\"},\"pre_tokenizer\":{\"type\":"
+        "\"BertPreTokenizer\"},\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"[SEP]\","
+        "2],"
+        "\"cls\":[\"[CLS]\",1]},\"decoder\":{\"type\":\"WordPiece\",\"prefix\":\"##\",\"cleanup\":"
+        "true},\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\","
+        "\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":6,\"vocab\":{\"[UNK]\":"
+        "0,"
+        "\"[CLS]\":1,\"[SEP]\":2,\"un\":3,\"##do\":4,\"##ing\":5,\"e\":6,\".\":7,\"a\":8}}}");
+    assert_string_equal(lm_tokenizer_kind(tokenizer), "wordpiece");
+    check_ids(tokenizer, "Undo\xc3\x89.", (lm_encode_options){.add_special = true}, 4,
+              (int32_t[]){1, 0, 7, 2});
+    check_ids(tokenizer, "UNdo \xc3\x89", (lm_encode_options){.add_bos = true}, 4,
+              (int32_t[]){1, 3, 4, 6});
+    check_ids(tokenizer, "undoing", (lm_encode_options){0}, 1, (int32_t[]){0}); /* too long */
+    check_ids(tokenizer, "a\xff", (lm_encode_options){0}, 1, (int32_t[]){8});   /* U+FFFD goes */
+    check_decoded(tokenizer, 4, (int32_t[]){3, 4, 6, 7}, "undo e.");
+    lm_tokenizer_free(tokenizer);
+}
+
+static void test_unigram(void **state) {
+    lm_tokenizer *tokenizer = open_text(
+        "{\"pre_tokenizer\":{\"type\":\"Metaspace\",\"prepend_scheme\":\"always\"},\"decoder\":{"
+        "\"type\":\"Metaspace\",\"prepend_scheme\":\"always\"},\"model\":{\"type\":\"Unigram\","
+        "\"unk_id\":0,\"vocab\":[[\"<unk>\",0],[\"\xe2\x96\x81\",-2],[\"a\",-3],[\"b\",-3],"
+        "[\"ab\",-5],[\"\xe2\x96\x81"
+        "a\",-6]]}}");
+    assert_string_equal(lm_tokenizer_kind(tokenizer), "unigram");
+    check_ids(tokenizer, "ab", (lm_encode_options){0}, 2, (int32_t[]){1, 4});
+    check_ids(tokenizer, "a zz", (lm_encode_options){0}, 4, (int32_t[]){1, 2, 1, 0});
+    check_decoded(tokenizer, 4, (int32_t[]){1, 4, 1, 2}, "ab a");
+    lm_tokenizer_free(tokenizer);
+}
+
+static void test_word_level(void **state) {
+    lm_tokenizer *tokenizer =
+        open_text("{\"pre_tokenizer\":{\"type\":\"Whitespace\"},\"model\":{\"type\":\"WordLevel\","
+                  "\"unk_token\":\"?\",\"vocab\":{\"?\":0,\"one\":1,\"two\":2,\",\":3}}}");
+    check_ids(tokenizer, "one, two three", (lm_encode_options){0}, 4, (int32_t[]){1, 3, 2, 0});
+    check_decoded(tokenizer, 3, (int32_t[]){1, 3, 2}, "one , two");
+    lm_tokenizer_free(tokenizer);
+}
+
+/* Characters with what is written around them inside and at the end of words. */
+static void test_affixes(void **state) {
+    lm_tokenizer *tokenizer = open_text(
+        "{\"pre_tokenizer\":{\"type\":\"Whitespace\"},\"decoder\":{\"type\":\"BPEDecoder\","
+        "\"suffix\":\"</w>\"},\"model\":{\"type\":\"BPE\",\"end_of_word_suffix\":\"</"
+        "w>\",\"vocab\":{"
+        "\"a\":0,\"b\":1,\"a</w>\":2,\"b</w>\":3,\"ab</w>\":4},\"merges\":[\"a b</w>\"]}}");
+    check_ids(tokenizer, "ab ba", (lm_encode_options){0}, 3, (int32_t[]){4, 1, 2});
+    check_decoded(tokenizer, 3, (int32_t[]){4, 1, 2}, "ab ba");
+    lm_tokenizer_free(tokenizer);
+}
+
+/* single_word, white space of all kinds, and tokens that are looked for in normalized text. */
+static void test_added_tokens(void **state) {
+    lm_tokenizer *tokenizer = open_text(
+        "{\"normalizer\":{\"type\":\"Lowercase\"},\"added_tokens\":["
+        "{\"id\":5,\"content\":\"ba\",\"single_word\":true,\"normalized\":false},"
+        "{\"id\":6,\"content\":\"<M>\",\"lstrip\":true,\"rstrip\":true,\"normalized\":false},"
+        "{\"id\":7,\"content\":\"BB\",\"normalized\":true}]," BYTE_LEVEL
+        "," BPE_MODEL(SMALL_VOCAB, SMALL_MERGES) "}");
+    check_ids(tokenizer, "ba", (lm_encode_options){0}, 1, (int32_t[]){5});
+    check_ids(tokenizer, "aba", (lm_encode_options){0}, 2, (int32_t[]){2, 0});
+    check_ids(tokenizer,
+              "a\xe3\x80\x80<M>\xc2\xa0"
+              "b",
+              (lm_encode_options){0}, 3, (int32_t[]){0, 6, 1});
+    check_ids(tokenizer, "abb", (lm_encode_options){0}, 2, (int32_t[]){0, 7});
+    check_ids(tokenizer, "aBB", (lm_encode_options){0}, 2, (int32_t[]){0, 7});
+    lm_tokenizer_free(tokenizer);
 }
 
 static void test_hostile_documents(void **state) {
@@ -130,10 +212,17 @@ static void test_hostile_documents(void **state) {
                   "added token 0");
     check_refused("{\"normalizer\":7," BPE_MODEL("{}", "[]") "}", LOAM_INVALID,
                   "a step is no object");
-    check_refused("{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Sequence\","
-                  "\"normalizers\":[]}]}"
-                  "," BPE_MODEL("{}", "[]") "}",
-                  LOAM_UNSUPPORTED, "'Sequence'");
+    check_refused("{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{"
+                  "\"SpecialToken\":{\"id\":\"<s>\"}}]}," BPE_MODEL("{\"a\":0}", "[]") "}",
+                  LOAM_INVALID, "post_processor: token -1");
+    check_refused("{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\"]]}}", LOAM_INVALID,
+                  "entry 0 is no pair");
+    check_refused("{\"model\":{\"type\":\"Unigram\",\"unk_id\":7,\"vocab\":[[\"a\",1]]}}",
+                  LOAM_INVALID, "'model.unk_id' is 7");
+    check_refused(
+        "{\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"*\"}," BPE_MODEL(
+            "{}", "[]") "}",
+        LOAM_INVALID, "no base64");
 }
 
 static void test_deep_nesting(void **state) {
@@ -199,6 +288,11 @@ int main(void) {
         cmocka_unit_test(test_byte_level),
         cmocka_unit_test(test_sentencepiece_spellings),
         cmocka_unit_test(test_what_would_be_ignored_is_refused),
+        cmocka_unit_test(test_wordpiece),
+        cmocka_unit_test(test_unigram),
+        cmocka_unit_test(test_word_level),
+        cmocka_unit_test(test_affixes),
+        cmocka_unit_test(test_added_tokens),
         cmocka_unit_test(test_hostile_documents),
         cmocka_unit_test(test_deep_nesting),
         cmocka_unit_test(test_missing_memory),

@@ -49,7 +49,8 @@ static void check_text(const lm_tokenizer *tokenizer, lm_str text, const lm_vec_
     }
     assert_int_equal(ids.len, want->len);
     assert_ok(lm_tokenizer_decode(tokenizer, ids.ptr, ids.len, &decoded, &err));
-    assert_true(lm_str_equal(lm_buf_view(&decoded), text));
+    if (strcmp(lm_tokenizer_kind(tokenizer), "wordpiece") != 0) /* it forgets case and spaces */
+        assert_true(lm_str_equal(lm_buf_view(&decoded), text));
     lm_buf_deinit(&decoded);
     lm_vec_deinit(&ids);
 }
@@ -94,25 +95,15 @@ static void test_deepseek_llm(void **state) {
     check_vocab("deepseek-llm");
 }
 
-static void test_wordpiece_is_refused(void **state) {
-    const char *folder = test_data_dir();
-    if (!folder) skip();
-    char *path = lm_asprintf("%s/vocab/bert-bge.gguf", folder);
-    lm_tokenizer *tokenizer = NULL;
-    loam_error err = {0};
-    assert_int_equal(lm_tokenizer_open(path, &tokenizer, &err), LOAM_UNSUPPORTED);
-    assert_non_null(strstr(err.message, "WordPiece"));
-    assert_non_null(strstr(err.hint, "byte-level BPE"));
-    lm_free(path);
+static void test_bert_bge(void **state) {
+    check_vocab("bert-bge");
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_llama_spm),
-        cmocka_unit_test(test_phi_3),
-        cmocka_unit_test(test_gpt_2),
-        cmocka_unit_test(test_deepseek_llm),
-        cmocka_unit_test(test_wordpiece_is_refused),
+        cmocka_unit_test(test_llama_spm), cmocka_unit_test(test_phi_3),
+        cmocka_unit_test(test_gpt_2),     cmocka_unit_test(test_deepseek_llm),
+        cmocka_unit_test(test_bert_bge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
