@@ -2,16 +2,31 @@
 #include "model/tokenizer_spec.h"
 #include "model/tokenizer_writers.h"
 
+/* Qwen's: readers of GGUF know it by the pre-tokenization or leave it out, which text that is composed does not notice. */
+static bool is_nfc_only(const lm_tokenizer_spec *spec) {
+    return spec->normalizer.len == 1 && spec->normalizer.ptr[0].kind == LM_NORMALIZER_NFC;
+}
+
 static LM_MUST_USE loam_status check_sayable(const lm_tokenizer_spec *spec, loam_error *err) {
     const char *what = NULL;
-    if (spec->kind == LM_TOKENIZER_BPE && spec->normalizer.len) what = "a normal form";
+    if (spec->kind == LM_TOKENIZER_BPE && spec->normalizer.len && !is_nfc_only(spec))
+        what = "a normal form";
     if (spec->kind != LM_TOKENIZER_BPE && spec->kind != LM_TOKENIZER_SPM)
         what = "another kind than BPE";
-    if (spec->kind == LM_TOKENIZER_SPM && spec->merges.len) what = "SentencePiece by merges";
     if (spec->kind == LM_TOKENIZER_BPE && !spec->pre_name[0])
         what = "a pre-tokenization of its own";
     if (!what) return LOAM_OK;
     return lm_error_set(err, LOAM_UNSUPPORTED, "the tokenizer has %s, which GGUF cannot say", what);
+}
+
+static LM_MUST_USE loam_status add_scores(const lm_tokenizer_spec *spec, lm_gguf_writer *writer,
+                                          loam_error *err) {
+    float *scores;
+    LM_TRY(lm_tokenizer_spec_scores(spec, &scores, err));
+    lm_gguf_writer_open_array(writer, "tokenizer.ggml.scores", LM_GGUF_F32, spec->tokens.len);
+    for (size_t i = 0; i < spec->tokens.len; i++) lm_gguf_writer_push_f32(writer, scores[i]);
+    lm_free(scores);
+    return LOAM_OK;
 }
 
 static void add_tokens(const lm_tokenizer_spec *spec, lm_gguf_writer *writer) {
@@ -21,10 +36,6 @@ static void add_tokens(const lm_tokenizer_spec *spec, lm_gguf_writer *writer) {
     lm_gguf_writer_open_array(writer, "tokenizer.ggml.token_type", LM_GGUF_I32, n);
     for (size_t i = 0; i < n; i++)
         lm_gguf_writer_push_i32(writer, (int32_t)spec->tokens.ptr[i].type);
-    if (spec->kind != LM_TOKENIZER_SPM) return;
-    lm_gguf_writer_open_array(writer, "tokenizer.ggml.scores", LM_GGUF_F32, n);
-    for (size_t i = 0; i < n; i++)
-        lm_gguf_writer_push_f32(writer, (float)spec->tokens.ptr[i].score);
 }
 
 static LM_MUST_USE loam_status add_merges(const lm_tokenizer_spec *spec, lm_gguf_writer *writer,
@@ -61,7 +72,7 @@ loam_status lm_tokenizer_write_gguf(const lm_tokenizer *tokenizer, lm_gguf_write
     lm_gguf_writer_add_str(writer, "tokenizer.ggml.pre",
                            is_spm ? LM_STR("default") : lm_str_of(spec->pre_name));
     add_tokens(spec, writer);
-    if (!is_spm) LM_TRY(add_merges(spec, writer, err));
+    LM_TRY(is_spm ? add_scores(spec, writer, err) : add_merges(spec, writer, err));
     add_id(writer, "tokenizer.ggml.bos_token_id", spec->bos);
     add_id(writer, "tokenizer.ggml.eos_token_id", lm_tokenizer_eos(tokenizer));
     add_id(writer, "tokenizer.ggml.unknown_token_id", spec->unk);

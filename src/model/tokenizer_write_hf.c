@@ -159,9 +159,11 @@ static json_t *tokenizer_document(const lm_tokenizer_spec *spec) {
 static json_t *config_document(const lm_tokenizer *tokenizer, int64_t context_len) {
     const lm_tokenizer_spec *spec = lm_tokenizer_get_spec(tokenizer);
     json_t *chat_template = spec->chat_template.len ? text_of(spec->chat_template) : NULL;
+    bool is_spm = spec->kind == LM_TOKENIZER_SPM;
     return json_pack("{s:s, s:o, s:o, s:o, s:o, s:b, s:b, s:I, s:o*}", "tokenizer_class",
-                     "PreTrainedTokenizerFast", "bos_token", token_text(spec, spec->bos),
-                     "eos_token", token_text(spec, lm_tokenizer_eos(tokenizer)), "unk_token",
+                     is_spm ? "LlamaTokenizer" : "PreTrainedTokenizerFast", "bos_token",
+                     token_text(spec, spec->bos), "eos_token",
+                     token_text(spec, lm_tokenizer_eos(tokenizer)), "unk_token",
                      token_text(spec, spec->unk), "pad_token", token_text(spec, spec->pad),
                      "add_bos_token", spec->add_bos, "clean_up_tokenization_spaces", 0,
                      "model_max_length", (json_int_t)context_len, "chat_template", chat_template);
@@ -180,13 +182,26 @@ static LM_MUST_USE loam_status write_document(json_t *document, const char *dir,
     return status;
 }
 
+static LM_MUST_USE loam_status write_sentencepiece(const lm_tokenizer *tokenizer, const char *dir,
+                                                   loam_error *err) {
+    char *path = lm_path_join(dir, "tokenizer.model");
+    loam_status status =
+        path ? lm_tokenizer_write_sentencepiece(tokenizer, path, err) : lm_error_no_memory(err, 1);
+    lm_free(path);
+    return status;
+}
+
 loam_status lm_tokenizer_write_folder(const lm_tokenizer *tokenizer, const char *dir,
                                       int64_t context_len, loam_error *err) {
     const lm_tokenizer_spec *spec = lm_tokenizer_get_spec(tokenizer);
-    if (spec->kind != LM_TOKENIZER_BPE)
+    if (spec->kind == LM_TOKENIZER_SPM)
+        LM_TRY(write_sentencepiece(tokenizer, dir, err));
+    else if (spec->kind == LM_TOKENIZER_BPE)
+        LM_TRY(write_document(tokenizer_document(spec), dir, "tokenizer.json", err));
+    else
         return lm_error_set(err, LOAM_UNSUPPORTED,
-                            "%s: a tokenizer.json can be written of byte-level BPE only", dir);
-    LM_TRY(write_document(tokenizer_document(spec), dir, "tokenizer.json", err));
+                            "%s: tokenizers of kind %s are read, not written", dir,
+                            lm_tokenizer_kind(tokenizer));
     return write_document(config_document(tokenizer, context_len), dir, "tokenizer_config.json",
                           err);
 }

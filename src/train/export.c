@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "model/gguf_writer.h"
+#include "model/hparams_write.h"
 #include "model/safetensors_writer.h"
 #include "model/tokenizer_writers.h"
 
@@ -55,19 +55,12 @@ static loam_status write_safetensors(const lm_train_params *params, const char *
 }
 
 static json_t *config_json(const lm_arch_config *config, const lm_tokenizer *tokenizer) {
-    const lm_hparams *hp = &config->hparams;
-    return json_pack(
-        "{s:[s], s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:b, s:b, s:b, "
-        "s:i, s:i}",
-        "architectures", config->arch->hf_class, "model_type", config->arch->name, "torch_dtype",
-        "float32", "hidden_act", hp->hidden_act, "vocab_size", (json_int_t)hp->vocab_size,
-        "hidden_size", (json_int_t)hp->dim, "intermediate_size", (json_int_t)hp->ffn_dim,
-        "num_hidden_layers", (json_int_t)hp->n_layers, "num_attention_heads",
-        (json_int_t)hp->n_heads, "num_key_value_heads", (json_int_t)hp->n_kv_heads, "head_dim",
-        (json_int_t)hp->head_dim, "max_position_embeddings", (json_int_t)hp->context_len,
-        "rms_norm_eps", hp->rms_norm_eps, "rope_theta", hp->rope_theta, "tie_word_embeddings",
-        (int)hp->tied_embeddings, "attention_bias", 0, "mlp_bias", 0, "bos_token_id",
-        (int)lm_tokenizer_bos(tokenizer), "eos_token_id", (int)lm_tokenizer_eos(tokenizer));
+    json_t *document = lm_hparams_config_json(config, LM_F32),
+           *ids = json_pack("{s:i, s:i}", "bos_token_id", (int)lm_tokenizer_bos(tokenizer),
+                            "eos_token_id", (int)lm_tokenizer_eos(tokenizer));
+    json_object_update(document, ids);
+    json_decref(ids);
+    return document;
 }
 
 static json_t *generation_json(const lm_tokenizer *tokenizer) {
@@ -102,23 +95,6 @@ loam_status lm_export_folder(const lm_train_params *params, const lm_tokenizer *
 }
 
 /* --- GGUF */
-
-static void add_hparams(const lm_hparams *hp, const char *name, lm_gguf_writer *writer) {
-    lm_gguf_writer_add_str(writer, "general.architecture", LM_STR("llama"));
-    lm_gguf_writer_add_str(writer, "general.name", lm_str_of(name));
-    lm_gguf_writer_add_u32(writer, "general.file_type", 0); /* all f32 */
-    lm_gguf_writer_add_u32(writer, "llama.context_length", (uint32_t)hp->context_len);
-    lm_gguf_writer_add_u32(writer, "llama.embedding_length", (uint32_t)hp->dim);
-    lm_gguf_writer_add_u32(writer, "llama.block_count", (uint32_t)hp->n_layers);
-    lm_gguf_writer_add_u32(writer, "llama.feed_forward_length", (uint32_t)hp->ffn_dim);
-    lm_gguf_writer_add_u32(writer, "llama.attention.head_count", (uint32_t)hp->n_heads);
-    lm_gguf_writer_add_u32(writer, "llama.attention.head_count_kv", (uint32_t)hp->n_kv_heads);
-    lm_gguf_writer_add_f32(writer, "llama.attention.layer_norm_rms_epsilon",
-                           (float)hp->rms_norm_eps);
-    lm_gguf_writer_add_u32(writer, "llama.rope.dimension_count", (uint32_t)hp->rope_dim);
-    lm_gguf_writer_add_f32(writer, "llama.rope.freq_base", (float)hp->rope_theta);
-    lm_gguf_writer_add_u32(writer, "llama.vocab_size", (uint32_t)hp->vocab_size);
-}
 
 static loam_status declare_gguf(const lm_train_params *params, lm_gguf_writer *writer,
                                 loam_error *err) {
@@ -165,7 +141,9 @@ loam_status lm_export_gguf(const lm_train_params *params, const lm_tokenizer *to
                            const char *name, const char *path, loam_error *err) {
     lm_gguf_writer *writer = lm_gguf_writer_new();
     if (!writer) return lm_error_no_memory(err, 0);
-    add_hparams(&params->config.hparams, name, writer);
+    lm_hparams_write_gguf(&params->config, writer);
+    lm_gguf_writer_add_str(writer, "general.name", lm_str_of(name));
+    lm_gguf_writer_add_u32(writer, "general.file_type", 0); /* all f32 */
     loam_status status = lm_tokenizer_write_gguf(tokenizer, writer, err);
     if (status == LOAM_OK) status = declare_gguf(params, writer, err);
     if (status == LOAM_OK) status = lm_gguf_writer_begin(writer, path, err);

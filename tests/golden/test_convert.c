@@ -1,0 +1,144 @@
+/* Every golden model from folder to GGUF and back: the same logits, and in the end the same tensors bit by bit. */
+#include "golden/golden.h"
+#include "model/convert.h"
+#include "model/model_file.h"
+
+static const double tolerance = 1e-4; /* f32; rotary pairs in another order sum in another */
+
+typedef struct convert_case {
+    const char *name, *weights;
+} convert_case;
+
+static const convert_case cases[] = {
+    {"plain", "plain"},  {"biased", "biased"}, {"linear", "plain"},
+    {"llama3", "plain"}, {"yarn", "plain"},    {"mistral", "plain"},
+    {"qwen2", "qwen2"},  {"qwen3", "qwen3"},   {"dynamic", "plain"},
+};
+
+static void convert(const char *from, const char *to, lm_convert_options options) {
+    golden_model g;
+    lm_convert_result result;
+    assert_ok(lm_backend_cpu.open(&(lm_device_options){.n_threads = 1}, &g.device, &err));
+    assert_ok(lm_model_open(from, g.device, &(lm_model_options){.no_pack = true}, &g.model, &err));
+    assert_ok(lm_convert(g.model, to, &options, &result, &err));
+    assert_true(result.n_tensors > 0 && result.n_elems > 0);
+    golden_close(&g);
+}
+
+/* [GOLDEN_TOKENS, GOLDEN_VOCAB], for lm_free. */
+static float *logits_of(const char *path) {
+    golden_model g = golden_open(path, 1);
+    lm_session *session = golden_session(&g, (lm_session_options){.max_rows = GOLDEN_TOKENS,
+                                                                  .max_outs = GOLDEN_TOKENS,
+                                                                  .max_context = GOLDEN_TOKENS});
+    int32_t seq;
+    lm_step_row rows[GOLDEN_TOKENS];
+    float *out = lm_alloc(GOLDEN_TOKENS * GOLDEN_VOCAB * sizeof *out);
+    assert_ok(lm_session_seq_new(session, &seq, &err));
+    for (int i = 0; i < GOLDEN_TOKENS; i++)
+        rows[i] = (lm_step_row){.token = golden_token(i), .seq = seq, .want_logits = true};
+    assert_ok(lm_session_step(session, rows, GOLDEN_TOKENS, &err));
+    for (int i = 0; i < GOLDEN_TOKENS; i++)
+        memcpy(out + i * GOLDEN_VOCAB, lm_session_logits(session, i), GOLDEN_VOCAB * sizeof *out);
+    lm_session_free(session);
+    golden_close(&g);
+    return out;
+}
+
+static void check_logits(const float *expected, const char *path, double atol) {
+    float *logits = logits_of(path);
+    for (int i = 0; i < GOLDEN_TOKENS * GOLDEN_VOCAB; i++)
+        assert_close(logits[i], expected[i], atol, 0);
+    lm_free(logits);
+}
+
+static void check_tensors(const char *a_path, const char *b_path) {
+    lm_model_file *a, *b;
+    assert_ok(lm_model_file_open(a_path, &a, &err));
+    assert_ok(lm_model_file_open(b_path, &b, &err));
+    for (size_t i = 0; i < lm_model_file_n_tensors(b); i++) {
+        const lm_stored_tensor *is = lm_model_file_tensor_at(b, i),
+                               *was = lm_model_file_find(a, is->name);
+        assert_non_null(was);
+        assert_string_equal(is->type->name, was->type->name);
+        assert_int_equal(is->size_bytes, was->size_bytes);
+        assert_memory_equal(is->data, was->data, is->size_bytes);
+    }
+    lm_model_file_close(a);
+    lm_model_file_close(b);
+}
+
+static void test_there_and_back(void **state) {
+    const convert_case *c = *state;
+    char *folder = golden_folder(c->name, c->weights), *dir = test_temp_dir();
+    char *gguf = lm_path_join(dir, "m.gguf"), *back = lm_path_join(dir, "back");
+    float *expected = logits_of(folder);
+    convert(folder, gguf, (lm_convert_options){0});
+    check_logits(expected, gguf, tolerance);
+    convert(gguf, back, (lm_convert_options){.to_folder = true});
+    check_logits(expected, back, tolerance);
+    check_tensors(folder, back);
+    lm_free(expected);
+    assert_ok(lm_file_remove_tree(folder, &err));
+    assert_ok(lm_file_remove_tree(dir, &err));
+    lm_free(folder);
+    lm_free(dir);
+    lm_free(gguf);
+    lm_free(back);
+}
+
+/* bf16 there and back is the bf16 that it was, norms among it, which GGUF has as f32. */
+static void test_types(void **state) {
+    char *folder = golden_folder("qwen3", "qwen3"), *dir = test_temp_dir();
+    char *bf16 = lm_path_join(dir, "bf16"), *gguf = lm_path_join(dir, "m.gguf"),
+         *back = lm_path_join(dir, "back"), *f16 = lm_path_join(dir, "f16.gguf");
+    convert(folder, bf16,
+            (lm_convert_options){.to_folder = true, .fixed_dtype = true, .dtype = LM_BF16});
+    convert(bf16, gguf, (lm_convert_options){0});
+    convert(gguf, back, (lm_convert_options){.to_folder = true});
+    check_tensors(bf16, back);
+    float *expected = logits_of(bf16);
+    check_logits(expected, gguf, 0);
+    convert(folder, f16, (lm_convert_options){.fixed_dtype = true, .dtype = LM_F16});
+    lm_model_file *file;
+    assert_ok(lm_model_file_open(f16, &file, &err));
+    assert_string_equal(lm_model_file_find(file, "blk.0.attn_q.weight")->type->name, "F16");
+    assert_string_equal(lm_model_file_find(file, "blk.0.attn_norm.weight")->type->name, "F32");
+    lm_model_file_close(file);
+    lm_free(expected);
+    assert_ok(lm_file_remove_tree(folder, &err));
+    assert_ok(lm_file_remove_tree(dir, &err));
+    char *const paths[] = {folder, dir, bf16, gguf, back, f16};
+    for (size_t i = 0; i < LM_COUNT_OF(paths); i++) lm_free(paths[i]);
+}
+
+static void test_refusals(void **state) {
+    golden_model g;
+    lm_convert_result result;
+    char *folder = golden_folder("plain", "plain"), *config = lm_path_join(folder, "config.json");
+    assert_ok(lm_backend_cpu.open(&(lm_device_options){.n_threads = 1}, &g.device, &err));
+    assert_ok(
+        lm_model_open(folder, g.device, &(lm_model_options){.no_pack = true}, &g.model, &err));
+    assert_status(LOAM_INVALID,
+                  lm_convert(g.model, folder, &(lm_convert_options){0}, &result, &err));
+    assert_status(
+        LOAM_INVALID,
+        lm_convert(g.model, config, &(lm_convert_options){.to_folder = true}, &result, &err));
+    assert_status(LOAM_NOT_FOUND,
+                  lm_convert(g.model, "/nowhere/x.gguf", &(lm_convert_options){0}, &result, &err));
+    golden_close(&g);
+    assert_ok(lm_file_remove_tree(folder, &err));
+    lm_free(folder);
+    lm_free(config);
+}
+
+int main(void) {
+    struct CMUnitTest tests[LM_COUNT_OF(cases) + 2];
+    for (size_t i = 0; i < LM_COUNT_OF(cases); i++)
+        tests[i] = (struct CMUnitTest){.name = cases[i].name,
+                                       .test_func = test_there_and_back,
+                                       .initial_state = (void *)&cases[i]};
+    tests[LM_COUNT_OF(cases)] = (struct CMUnitTest)cmocka_unit_test(test_types);
+    tests[LM_COUNT_OF(cases) + 1] = (struct CMUnitTest)cmocka_unit_test(test_refusals);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
