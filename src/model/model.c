@@ -135,6 +135,10 @@ const lm_weight *lm_model_param(const lm_model *model, lm_param_id id, int64_t l
     return lm_model_weights_get(&model->weights, id, layer);
 }
 
+void lm_model_trim(const lm_model *model) {
+    lm_model_weights_trim(&model->weights);
+}
+
 size_t lm_model_weight_bytes(const lm_model *model) {
     return model->weights.stored_bytes;
 }

@@ -46,6 +46,7 @@ bool lm_model_is_end(const lm_model *model, int32_t token);
 /* Parameter as the device reads it; NULL when the model has none (lm_param_in). */
 const lm_weight *lm_model_param(const lm_model *model, lm_param_id id, int64_t layer);
 
+void lm_model_trim(const lm_model *model); /* lm_model_weights_trim */
 size_t
 lm_model_weight_bytes(const lm_model *model); /* as stored: what one decode step reads at least */
 

@@ -219,6 +219,15 @@ const lm_weight *lm_model_weights_get(const lm_model_weights *w, lm_param_id id,
     return weight->name ? weight : NULL;
 }
 
+void lm_model_weights_trim(const lm_model_weights *w) {
+    const lm_weight *embed = slot(w, LM_PARAM_TOKEN_EMBED, 0),
+                    *head = slot(w, LM_PARAM_OUTPUT_HEAD, 0);
+    bool mapped = !w->owned[embed - w->weights];
+    bool tied = head->name && strcmp(head->name, embed->name) == 0;
+    if (mapped && tied && head->layout != LM_LAYOUT_ROWS)
+        lm_file_map_forget(embed->data, bytes_of(embed));
+}
+
 loam_status lm_weight_check_finite(const lm_weight *weight, loam_error *err) {
     enum { CHUNK = 1024 }; /* a multiple of every format's block */
     const lm_dtype_info *type = lm_dtype_get(weight->dtype);

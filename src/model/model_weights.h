@@ -44,6 +44,10 @@ void lm_model_weights_free(lm_model_weights *weights); /* zeroed and half-loaded
 const lm_weight *lm_model_weights_get(const lm_model_weights *weights, lm_param_id id,
                                       int64_t layer);
 
+/* Gives the pages of the file's embedding, which steps look rows up in, back to the system when the head of a tied model
+ * holds the same weights packed: they come back from the page cache, and do not add up to a second copy. */
+void lm_model_weights_trim(const lm_model_weights *weights);
+
 /* LOAM_CORRUPT, with the position, if an element is NaN or infinite. */
 loam_status lm_weight_check_finite(const lm_weight *weight, loam_error *err) LM_MUST_USE;
 

@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "model/session_graph.h"
 
+enum { TRIM_ROWS = 512 }; /* each may have brought in 64 KiB around its embedding */
+
 /* What the current step knows of one sequence. */
 typedef struct step_seq {
     int64_t n_rows; /* 0: not in this step */
@@ -21,6 +23,7 @@ struct lm_session {
     int32_t *in_step;    /* [n_in_step] the sequences of the current step; room for max_seqs */
     int64_t n_in_step;
     int64_t n_outs;                /* of the last step */
+    int64_t n_untrimmed;           /* rows since the model was trimmed */
     int64_t extents[LM_N_EXTENTS]; /* of the last step */
     int64_t row_flops, out_flops,
         context_flops; /* of one row, one row's logits, one position attended to */
@@ -266,6 +269,11 @@ loam_status lm_session_step(lm_session *session, const lm_step_row *rows, int64_
     for (int64_t i = 0; i < session->n_in_step; i++)
         lm_kv_cache_append(session->cache, session->in_step[i],
                            session->step_seqs[session->in_step[i]].n_rows);
+    session->n_untrimmed += n_rows;
+    if (session->n_untrimmed >= TRIM_ROWS) {
+        lm_model_trim(session->model);
+        session->n_untrimmed = 0;
+    }
     return LOAM_OK;
 }
 
