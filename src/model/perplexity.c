@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "compute/device.h"
+#include "model/sampler.h"
 
 enum { STEP_ROWS = 128 };
 
@@ -74,6 +75,7 @@ static loam_status score_chunk(scoring *s, int32_t seq, const lm_text_chunks *c,
         LM_TRY(lm_session_step(s->session, rows, n_rows, err));
         lm_device_parallel(lm_model_device(lm_session_model(s->session)), score_rows, s);
         add_scores(out, s);
+        if (!isfinite(out->nll_sum)) return lm_refuse_logits(err);
     }
     return LOAM_OK;
 }

@@ -25,7 +25,7 @@ double lm_perplexity_error(const lm_perplexity *p);
 /* Called after each chunk. */
 typedef void lm_perplexity_fn(void *ctx, const lm_perplexity *so_far);
 
-/* fn may be NULL. LOAM_INVALID: a context that the model was not made for. */
+/* fn may be NULL. LOAM_INVALID: a context that the model was not made for; LOAM_CORRUPT: logits are no finite numbers. */
 loam_status lm_perplexity_run(const lm_model *model, const lm_text_chunks *chunks,
                               lm_dtype kv_dtype, lm_perplexity_fn *fn, void *ctx,
                               lm_perplexity *out, loam_error *err) LM_MUST_USE;

@@ -226,8 +226,13 @@ static loam_status convert_rows(quantizer *q, const matrix *item, int64_t first,
                                 (size_t)n_rows * lm_dtype_bytes(item->to, item->n_cols), err);
 }
 
+/* Types that hold what a conversion makes of them, bit by bit, so that converting one to itself is to check it. */
+static bool is_float(lm_dtype dtype) {
+    return dtype == LM_F32 || dtype == LM_F16 || dtype == LM_BF16;
+}
+
 static loam_status write_item(quantizer *q, const matrix *item, loam_error *err) {
-    if (item->to == item->from->type->dtype) {
+    if (item->to == item->from->type->dtype && !is_float(item->to)) {
         q->n_done += lm_stored_tensor_n_elems(item->from);
         LM_TRY(report(q, item, err));
         return lm_gguf_writer_write(q->writer, item->from->data, item->from->size_bytes, err);

@@ -228,7 +228,7 @@ static bool all_finite(const float *logits, int64_t n) {
     return n_broken == 0;
 }
 
-static LM_COLD loam_status refuse_logits(loam_error *err) {
+LM_COLD loam_status lm_refuse_logits(loam_error *err) {
     lm_error_set(err, LOAM_CORRUPT,
                  "the model's logits are not finite numbers: its weights are broken");
     return lm_error_hint(err, LOAM_CORRUPT, "loam show --check names the tensor");
@@ -236,7 +236,7 @@ static LM_COLD loam_status refuse_logits(loam_error *err) {
 
 loam_status lm_sampler_sample(lm_sampler *s, float *logits, lm_sample *out, loam_error *err) {
     const lm_sampler_options *o = &s->options;
-    if (!all_finite(logits, s->n_vocab)) return refuse_logits(err);
+    if (!all_finite(logits, s->n_vocab)) return lm_refuse_logits(err);
     if (s->raw) memcpy(s->raw, logits, s->n_vocab * sizeof *logits);
     apply_biases(s, logits);
     if (s->history) apply_penalties(s, logits);

@@ -76,4 +76,7 @@ void lm_sampler_accept_prompt(lm_sampler *sampler, const int32_t *tokens, int64_
 loam_status lm_sampler_sample(lm_sampler *sampler, float *logits, lm_sample *out,
                               loam_error *err) LM_MUST_USE;
 
+/* The error of a model whose logits are NaN or infinite: LOAM_CORRUPT. */
+loam_status lm_refuse_logits(loam_error *err) LM_MUST_USE;
+
 #endif

@@ -8,6 +8,7 @@
 
 #include "model/generate.h"
 #include "model/model_file.h"
+#include "model/perplexity.h"
 
 static bool is_broken(lm_dtype dtype, const char *block, bool infinite) {
     float values[256];
@@ -76,6 +77,20 @@ static void check_generation(const char *path, const char *what, const char *isa
     golden_close(&g);
 }
 
+/* A text's perplexity is an error then, not a NaN. */
+static void check_perplexity(const char *path, const char *what) {
+    golden_model g = {0};
+    lm_text_chunks chunks;
+    lm_perplexity p;
+    const int32_t text[8] = {0};
+    assert_ok(lm_backend_cpu.open(&(lm_device_options){.n_threads = 1}, &g.device, &err));
+    assert_ok(lm_model_open(path, g.device, NULL, &g.model, &err));
+    assert_ok(lm_text_chunks_init(&chunks, g.model, text, 8, 8, 0, -1, &err));
+    loam_status status = lm_perplexity_run(g.model, &chunks, LM_F32, NULL, NULL, &p, NULL);
+    if (status != LOAM_CORRUPT) fail_msg("%s: perplexity: '%s'", what, loam_status_name(status));
+    golden_close(&g);
+}
+
 static void check_refused(const char *path, lm_param_id id) {
     char name[LM_PARAM_NAME_BYTES];
     lm_param_name(id, 0, LM_NAMING_GGUF, name);
@@ -112,6 +127,7 @@ static void test_broken_weights_end_generation(void **state) {
                      lm_dtype_get((lm_dtype)d)->name, name);
             check_generation(path, what, lm_cpu_isa_name((lm_cpu_isa)(n_broken % LM_CPU_N_ISAS)),
                              (float)(n_broken / LM_CPU_N_ISAS % 2));
+            check_perplexity(path, what);
         }
     }
     assert_true(n_broken > 2 * LM_COUNT_OF(ids) * 5); /* five types at the least can be broken */

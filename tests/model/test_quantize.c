@@ -39,8 +39,8 @@ static const row tensors[] = {
     {"output.weight", 40, 256},
 };
 
-/* A model's file without a tokenizer, of tensors of f32 or f16; one row of attn_q may be no numbers. */
-static void write_model(const char *path, lm_dtype dtype, bool broken) {
+/* A model's file without a tokenizer, of tensors of f32 or f16; in one of them, `broken`, there may be a NaN. */
+static void write_model(const char *path, lm_dtype dtype, const char *broken) {
     static float values[256 * 256];
     static char packed[sizeof values];
     lm_gguf_writer *w = lm_gguf_writer_new();
@@ -61,7 +61,7 @@ static void write_model(const char *path, lm_dtype dtype, bool broken) {
     for (size_t i = 0; i < LM_COUNT_OF(tensors); i++) {
         int64_t n = tensors[i].rows * (tensors[i].cols ? tensors[i].cols : 1);
         for (int64_t j = 0; j < n; j++) values[j] = lm_rng_normal(&rng);
-        if (broken && strstr(tensors[i].name, "attn_q")) values[5 * 256 + 7] = NAN;
+        if (broken && strcmp(tensors[i].name, broken) == 0) values[n - 5] = NAN;
         lm_dtype to = tensors[i].cols ? dtype : LM_F32;
         lm_dtype_get(to)->pack(values, packed, n);
         assert_ok(lm_gguf_writer_write(w, packed, lm_dtype_bytes(to, n), &err));
@@ -89,7 +89,7 @@ static void test_file(void **state) {
     lm_quantize_options options = {.mix = lm_mix_find("q4_k_m"), .n_threads = 2};
     int64_t number;
     lm_gguf_array words;
-    write_model(f.in, LM_F16, false);
+    write_model(f.in, LM_F16, NULL);
     assert_ok(lm_quantize_file(f.in, f.out, &options, &result, &err));
     assert_int_equal(result.n_fallbacks, 1); /* 96 columns are no whole blocks of 256 */
     assert_int_equal(result.n_tensors[LM_Q6_K], 2);
@@ -121,7 +121,7 @@ static void test_same_bytes(void **state) {
     fixture f = new_fixture();
     char *one, *other;
     size_t n_one, n_other;
-    write_model(f.in, LM_F32, false);
+    write_model(f.in, LM_F32, NULL);
     assert_ok(quantize(&f, (lm_quantize_options){.mix = lm_mix_find("Q3_K_M"), .n_threads = 1}));
     read_all(f.out, &one, &n_one);
     assert_ok(quantize(&f, (lm_quantize_options){.mix = lm_mix_find("Q3_K_M"), .n_threads = 3}));
@@ -136,7 +136,7 @@ static void test_same_bytes(void **state) {
 static void test_choices(void **state) {
     fixture f = new_fixture();
     lm_gguf *gguf;
-    write_model(f.in, LM_F32, false);
+    write_model(f.in, LM_F32, NULL);
     assert_ok(quantize(&f, (lm_quantize_options){.mix = lm_mix_find("Q4_0"),
                                                  .fixed_head = true,
                                                  .head_dtype = LM_F16}));
@@ -169,13 +169,17 @@ static void test_refusals(void **state) {
     fixture f = new_fixture();
     lm_quantize_options options = {.mix = lm_mix_find("Q8_0"), .n_threads = 2};
     assert_status(LOAM_NOT_FOUND, quantize(&f, options));
-    write_model(f.in, LM_F32, true);
-    lm_quantize_result result;
-    loam_error why = {0};
-    assert_int_equal(lm_quantize_file(f.in, f.out, &options, &result, &why), LOAM_CORRUPT);
-    assert_non_null(strstr(why.message, "'blk.0.attn_q.weight': row 5"));
-    check_nothing_left(&f);
-    write_model(f.in, LM_Q4_0, false);
+    const char *const broken[] = {"blk.0.attn_q.weight", "blk.0.attn_norm.weight"};
+    for (size_t i = 0; i < LM_COUNT_OF(broken); i++) { /* what is only copied, too */
+        lm_quantize_result result;
+        loam_error why = {0};
+        write_model(f.in, LM_F32, broken[i]);
+        assert_int_equal(lm_quantize_file(f.in, f.out, &options, &result, &why), LOAM_CORRUPT);
+        assert_non_null(strstr(why.message, broken[i]));
+        assert_non_null(strstr(why.message, i == 0 ? "row 255" : "row 0"));
+        check_nothing_left(&f);
+    }
+    write_model(f.in, LM_Q4_0, NULL);
     assert_status(LOAM_INVALID, quantize(&f, options));
     check_nothing_left(&f);
     options.requantize = true;
@@ -252,7 +256,7 @@ static void test_imatrix(void **state) {
     assert_int_equal(n, 256);
     assert_true(means[0] == 16.0f && fabsf(means[9] - 1e-4f) < 1e-8f);
     assert_null(lm_imatrix_find(m, "blk.0.attn_k.weight", &n));
-    write_model(f.in, LM_F32, false);
+    write_model(f.in, LM_F32, NULL);
     lm_quantize_options options = {
         .mix = lm_mix_find("Q4_0"), .imatrix = m, .imatrix_path = f.imatrix};
     lm_quantize_result result;

@@ -26,8 +26,8 @@ def evaluate(engine, program, args, model):
         answers = common.json_lines(common.output_of(command))
         return answers[-1]["perplexity"] if answers else None
     command = [program, "-m", model, "-f", args.text, "-c", args.ctx, "-t", args.threads, *chunks, *common.peer_flags(engine)]
-    answer = re.search(r"PPL = ([0-9.]+)", common.output_of(command, with_errors=True) or "")
-    return float(answer.group(1)) if answer else None
+    so_far = re.findall(r"\[\d+\]([0-9.]+),", common.output_of(command) or "")  # of all chunks up to each
+    return float(so_far[-1]) if so_far else None
 
 
 def make(args, source, target, name):

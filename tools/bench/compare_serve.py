@@ -22,7 +22,7 @@ import common
 
 KEYS = ["model", "clients", "threads"]
 COLUMNS = {"tok_per_s": "output tokens/s", "ttft_p50": "ttft p50 s", "ttft_p99": "ttft p99 s", "itl_p50": "itl p50 s",
-           "itl_p99": "itl p99 s"}
+           "itl_p99": "itl p99 s", "resident_mb": "resident MB"}
 FIRST_ID, LAST_ID = 100, 30000  # ordinary tokens of any large vocabulary
 
 
@@ -33,7 +33,7 @@ def free_port():
 
 
 def command_of(engine, program, args, model, clients, port):
-    context = args.prompt + args.answer + 64
+    context = max(args.prompt, args.max_prompt) + args.answer + 64
     if engine == "loam":
         return [program, "serve", model, "--port", port, "--threads", args.threads, "--max-seqs", clients, "--context", context]
     return [program, "-m", model, "--host", "127.0.0.1", "--port", port, "-t", args.threads, "-np", clients,
@@ -57,14 +57,15 @@ class Load:
     """The measurements of all clients together."""
 
     def __init__(self):
-        self.ttft, self.itl, self.tokens, self.failures = [], [], 0, 0
+        self.ttft, self.itl, self.n_tokens, self.n_failures = [], [], 0, 0
 
     def percentile(self, values, part):
         return sorted(values)[int((len(values) - 1) * part)] if values else float("nan")
 
 
 async def request(load, port, model, args, rng):
-    body = json.dumps({"model": model, "prompt": [rng.randint(FIRST_ID, LAST_ID) for _ in range(args.prompt)],
+    n_prompt = rng.randint(args.prompt, max(args.prompt, args.max_prompt))
+    body = json.dumps({"model": model, "prompt": [rng.randint(FIRST_ID, LAST_ID) for _ in range(n_prompt)],
                        "max_tokens": args.answer, "ignore_eos": True, "stream": True, "temperature": 0,
                        "cache_prompt": False if args.no_cache else True,
                        "stream_options": {"include_usage": True}}).encode()
@@ -83,8 +84,8 @@ async def request(load, port, model, args, rng):
         (load.itl if events else load.ttft).append(now - (last if events else sent))
         events, last = events + 1, now
     writer.close()
-    load.tokens += counted or events
-    load.failures += events == 0
+    load.n_tokens += counted or events
+    load.n_failures += events == 0
 
 
 async def client(load, port, model, args, n_requests, seed):
@@ -100,6 +101,14 @@ async def run_load(port, model, args, clients):
     return load, time.monotonic() - begin
 
 
+def memory_of(pid):
+    """MB that a process holds: its peak and what of now is its own (anonymous), of files, and its share of all (PSS)."""
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text() + pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    of = {line.split(":")[0]: line.split()[1] for line in lines.splitlines() if line.endswith("kB")}
+    names = {"resident": "VmHWM", "anonymous": "RssAnon", "mapped": "RssFile", "share": "Pss"}
+    return {f"{name}_mb": int(of[key]) / 1024 for name, key in names.items()}
+
+
 def measure(engine, program, args, model, clients):
     port = free_port()
     command = [str(word) for word in command_of(engine, program, args, model, clients, port)]
@@ -107,14 +116,13 @@ def measure(engine, program, args, model, clients):
     try:
         name = wait_until_up(process, port)
         load, seconds = asyncio.run(run_load(port, name, args, clients))
-        resident = int(next(line for line in pathlib.Path(f"/proc/{process.pid}/status").read_text().splitlines()
-                            if line.startswith("VmHWM")).split()[1]) / 1024
+        memory = memory_of(process.pid)
     finally:
         process.terminate()
         process.wait()
     return {"engine": engine, "model": pathlib.Path(model).stem, "clients": clients, "threads": args.threads,
-            "prompt": args.prompt, "answer": args.answer, "failures": load.failures, "resident_mb": resident,
-            "tok_per_s": load.tokens / seconds,
+            "prompt": args.prompt, "max_prompt": args.max_prompt, "answer": args.answer, "failures": load.n_failures, **memory,
+            "tok_per_s": load.n_tokens / seconds,
             "ttft_p50": load.percentile(load.ttft, 0.5), "ttft_p99": load.percentile(load.ttft, 0.99),
             "itl_p50": load.percentile(load.itl, 0.5), "itl_p99": load.percentile(load.itl, 0.99)}
 
@@ -122,7 +130,7 @@ def measure(engine, program, args, model, clients):
 def print_tables(results):
     for column, title in COLUMNS.items():
         rows = common.medians([r | {"value": r[column]} for r in results], KEYS)
-        print(f"\n{title}\n\n" + common.table(rows, KEYS, places=1 if column == "tok_per_s" else 3,
+        print(f"\n{title}\n\n" + common.table(rows, KEYS, places=1 if column in ("tok_per_s", "resident_mb") else 3,
                                               less_is_better=column != "tok_per_s"))
 
 
@@ -132,7 +140,9 @@ def main():
     parser.add_argument("--loam", default="build/loam")
     parser.add_argument("-c", "--clients", default="1,8,16")
     parser.add_argument("--prompt", type=int, default=128)
+    parser.add_argument("--max-prompt", type=int, default=0, help="draw each prompt's length evenly up to this")
     parser.add_argument("--answer", type=int, default=128)
+    parser.add_argument("--engines", default="", help="only these (default: all there are)")
     parser.add_argument("--requests", type=int, default=2, help="of each client")
     parser.add_argument("--no-cache", action="store_true", help="ask peers not to keep prompts")
     parser.add_argument("-t", "--threads", type=int, default=2)
@@ -142,6 +152,8 @@ def main():
     args = parser.parse_args()
     results = common.load(args.table) if args.table else []
     engines = {"loam": args.loam} | common.peer_programs("llama-server")
+    if args.engines:
+        engines = {name: engines[name] for name in args.engines.split(",")}
     for model in args.models:
         for clients in map(int, args.clients.split(",")):
             for _ in range(args.rounds):

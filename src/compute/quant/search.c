@@ -11,10 +11,10 @@ enum {
     LANES = 16,    /* a part is one or two of these */
     MAX_PART = 32, /* elements */
     SETTLE_ROUNDS = 2,
-    ROUNDS = 4,      /* of codes and scales in turn */
-    CANDIDATES = 4,  /* to either side */
-    TOPS = 4,        /* f16 numbers to start from */
-    E8M0_LO = -128,  /* powers of two that such a scale has */
+    ROUNDS = 4,     /* of codes and scales in turn */
+    CANDIDATES = 4, /* to either side */
+    TOPS = 4,       /* f16 numbers to start from */
+    E8M0_LO = -128, /* powers of two that such a scale has */
 };
 
 /* Sums have LANES parts, whatever the width of vectors: every machine computes the same in the same order. The narrowest
@@ -470,14 +470,15 @@ static void describe_part(part *p) {
 /* Reads a block's elements; those of formats with powers of two in units of 2^exponent. */
 static void load(block *b, const float *x, const float *importance, int *out_exponent) {
     int n = b->n_parts * b->quant->sub_elems;
-    float max = is_power(b) ? largest(x, n) : 0.0f, most = importance ? largest(importance, n) : 0.0f;
+    float max = is_power(b) ? largest(x, n) : 0.0f,
+          most = importance ? largest(importance, n) : 0.0f;
     *out_exponent = max > 0.0f ? ilogbf(max < FLT_MAX ? max : FLT_MAX) : 0;
     for (int s = 0; s < b->n_parts; s++) {
         part *p = &b->parts[s];
         for (int i = 0; i < p->n; i++) {
             int at = s * p->n + i;
-            p->x.at[i] = is_power(b) ? ldexpf(sane(x[at], FLT_MAX), -*out_exponent)
-                                     : sane(x[at], F16_REACH);
+            p->x.at[i] =
+                is_power(b) ? ldexpf(sane(x[at], FLT_MAX), -*out_exponent) : sane(x[at], F16_REACH);
             p->w.at[i] = most > 0.0f ? importance[at] / most : 1.0f;
         }
         describe_part(p);
@@ -507,7 +508,8 @@ static void store(const block *b, const choice *c, int exponent, lm_quant_block 
         out->sub_scale[s] = (int8_t)c->scale[s];
         out->sub_min[s] = (uint8_t)c->min[s];
         for (int i = 0; i < b->quant->sub_elems; i++)
-            out->codes[s * b->quant->sub_elems + i] = b->levels->code[(int)q.at[i] + b->quant->zero];
+            out->codes[s * b->quant->sub_elems + i] =
+                b->levels->code[(int)q.at[i] + b->quant->zero];
     }
 }
 
