@@ -17,7 +17,7 @@ help:
 	@echo 'make demo       install what is missing, build, and do the whole job once: train, serve, meter, bill'
 	@echo 'make demo TEXT=file   the same on a text of your own'
 	@echo 'make check      install what is missing, build and run every test'
-	@echo 'make check-references   hold exports and tokenizers against torch, transformers and their kin'
+	@echo 'make check-references   hold exports, tokenizers and templates against torch, transformers and their kin'
 	@echo 'make install    install under PREFIX (/usr/local); make uninstall takes it away'
 	@echo 'make fuzz       fuzz the parsers at length (FUZZ_SECONDS=600 each)'
 	@echo 'make deps       install the packages that building and testing need'
@@ -34,9 +34,10 @@ demo:
 # Needs torch, transformers, gguf and tensorboard from PyPI (gigabytes): not part of `make check`.
 check-references: all
 	@[ -x build-references/bin/python ] || python3 -m venv build-references
-	@build-references/bin/pip install -q torch==2.13.0 transformers tokenizers sentencepiece protobuf gguf tensorboard safetensors
+	@build-references/bin/pip install -q torch==2.13.0 transformers jinja2 tokenizers sentencepiece protobuf gguf tensorboard safetensors
 	@PYTHON=$(CURDIR)/build-references/bin/python meson test -C $(BUILD) train_export
 	@build-references/bin/python tests/golden/compare_tokenizers.py $(BUILD)/tests/golden/tokenize_lines 4000
+	@build-references/bin/python tests/golden/compare_jinja.py $(BUILD)/tests/golden/render_lines 20000
 
 check:
 	@tools/install-deps.sh check
