@@ -58,6 +58,13 @@ void lm_file_map_close(lm_file_map *map) {
     *map = (lm_file_map){0};
 }
 
+loam_status lm_file_map_anonymous(size_t size_bytes, lm_file_map *out, loam_error *err) {
+    void *ptr = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (ptr == MAP_FAILED) return lm_error_no_memory(err, size_bytes);
+    *out = (lm_file_map){ptr, size_bytes};
+    return LOAM_OK;
+}
+
 void lm_file_map_forget(const void *ptr, size_t size_bytes) {
     uintptr_t page =
         (uintptr_t)sysconf(_SC_PAGESIZE); /* only pages that lie in the part as a whole */

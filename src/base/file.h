@@ -21,6 +21,9 @@ typedef struct lm_file_map {
 loam_status lm_file_map_open(const char *path, lm_file_map *out, loam_error *err) LM_MUST_USE;
 void lm_file_map_close(lm_file_map *map);
 
+/* Zeroed memory with the same promise: what lm_file_map_forget is told of it stays. */
+loam_status lm_file_map_anonymous(size_t size_bytes, lm_file_map *out, loam_error *err) LM_MUST_USE;
+
 /* Gives the memory behind this part of a map back; the next read fetches it from the file again. A hint: never fails. */
 void lm_file_map_forget(const void *ptr, size_t size_bytes);
 

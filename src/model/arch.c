@@ -1,5 +1,6 @@
 #include "model/arch.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -7,13 +8,24 @@
 #include "model/rope_table.h"
 
 static const lm_arch archs[] = {
-#define LM_ARCH(name, hf_class, features) {name, hf_class, features},
+#define LM_ARCH(...) {__VA_ARGS__},
 #include "model/archs.def"
 #undef LM_ARCH
 };
 
 /* What a dimension of a parameter is the size of. */
-typedef enum param_dim { DIM_NONE, DIM_VOCAB, DIM_DIM, DIM_Q, DIM_KV, DIM_HEAD, DIM_FFN } param_dim;
+typedef enum param_dim {
+    DIM_NONE,
+    DIM_VOCAB,
+    DIM_CONTEXT,
+    DIM_DIM,
+    DIM_Q,
+    DIM_KV,
+    DIM_HEADS,
+    DIM_Q_NORM,
+    DIM_K_NORM,
+    DIM_FFN
+} param_dim;
 
 typedef struct param_row {
     const char *name[2]; /* by lm_naming */
@@ -31,6 +43,9 @@ static const param_row params[LM_PARAM_COUNT] = {
 const lm_arch *lm_arch_find(const char *name) {
     for (size_t i = 0; i < LM_COUNT_OF(archs); i++) {
         if (strcmp(archs[i].name, name) == 0) return &archs[i];
+    }
+    for (size_t i = 0; i < LM_COUNT_OF(archs); i++) {
+        if (strcmp(archs[i].hf_type, name) == 0) return &archs[i];
     }
     return NULL;
 }
@@ -50,8 +65,9 @@ loam_status lm_arch_config_check(const lm_arch_config *config, loam_error *err) 
     if (hp->head_dim > LM_MAX_HEAD_DIM)
         return lm_error_set(err, LOAM_UNSUPPORTED, "heads are %lld wide, at most %d is supported",
                             (long long)hp->head_dim, LM_MAX_HEAD_DIM);
-    if (strcmp(hp->hidden_act, "silu") != 0)
-        return lm_error_set(err, LOAM_UNSUPPORTED, "activation '%s' is not supported, only silu is",
+    lm_function act;
+    if (!lm_act_find(hp->hidden_act, &act))
+        return lm_error_set(err, LOAM_UNSUPPORTED, "activation '%s' is not supported",
                             hp->hidden_act);
     if (hp->context_len > INT32_MAX)
         return lm_error_set(err, LOAM_UNSUPPORTED, "a context of %lld tokens is not supported",
@@ -67,31 +83,81 @@ lm_feature lm_param_feature(lm_param_id id) {
     return params[id].feature;
 }
 
-bool lm_param_in(const lm_arch_config *config, lm_param_id id) {
-    return params[id].feature == LM_FEATURE_ALWAYS || (config->features & params[id].feature);
+bool lm_param_is_norm(lm_param_id id) {
+    return strstr(params[id].name[LM_NAMING_GGUF], "norm.weight") != NULL;
 }
 
-static int64_t dim_size(const lm_hparams *hp, param_dim dim) {
+bool lm_arch_has(const lm_arch_config *config, lm_feature feature) {
+    return ((config->features | (config->arch ? config->arch->features : 0)) & feature) != 0;
+}
+
+bool lm_param_in(const lm_arch_config *config, lm_param_id id) {
+    lm_feature feature = params[id].feature;
+    return feature == LM_FEATURE_ALWAYS || lm_arch_has(config, feature);
+}
+
+bool lm_act_find(const char *name, lm_function *out) {
+    static const struct {
+        const char *name;
+        lm_function function;
+    } acts[] = {
+        {"silu", LM_FN_SILU},           {"swish", LM_FN_SILU},
+        {"gelu", LM_FN_GELU},           {"gelu_new", LM_FN_GELU_TANH},
+        {"gelu_fast", LM_FN_GELU_TANH}, {"gelu_pytorch_tanh", LM_FN_GELU_TANH},
+        {"relu", LM_FN_RELU},           {"relu2", LM_FN_RELU_SQUARED},
+    };
+    for (size_t i = 0; i < LM_COUNT_OF(acts); i++) {
+        if (strcmp(acts[i].name, name) != 0) continue;
+        *out = acts[i].function;
+        return true;
+    }
+    return false;
+}
+
+lm_attrs lm_arch_attention(const lm_arch_config *config, int64_t layer) {
+    const lm_hparams *hp = &config->hparams;
+    double scale = hp->attention_scale > 0 ? hp->attention_scale : 1 / sqrt((double)hp->head_dim);
+    return (lm_attrs){.n_heads = hp->n_heads,
+                      .n_kv_heads = hp->n_kv_heads,
+                      .head_dim = hp->head_dim,
+                      .scale = (float)scale,
+                      .window = lm_layer_in(&hp->windowed, layer) ? hp->window : 0,
+                      .soft_cap = (float)hp->attention_soft_cap};
+}
+
+static int64_t dim_size(const lm_arch_config *config, param_dim dim) {
+    const lm_hparams *hp = &config->hparams;
+    bool whole = lm_arch_has(config, LM_FEATURE_QK_NORM_WHOLE);
     switch (dim) {
     case DIM_NONE: return 1;
     case DIM_VOCAB: return hp->vocab_size;
+    case DIM_CONTEXT: return hp->context_len;
     case DIM_DIM: return hp->dim;
     case DIM_Q: return hp->n_heads * hp->head_dim;
     case DIM_KV: return hp->n_kv_heads * hp->head_dim;
-    case DIM_HEAD: return hp->head_dim;
+    case DIM_HEADS: return hp->n_heads;
+    case DIM_Q_NORM: return hp->head_dim * (whole ? hp->n_heads : 1);
+    case DIM_K_NORM: return hp->head_dim * (whole ? hp->n_kv_heads : 1);
     case DIM_FFN: return hp->ffn_dim;
     }
     return 0;
 }
 
 int lm_param_shape(const lm_arch_config *config, lm_param_id id, int64_t out_shape[2]) {
-    out_shape[0] = dim_size(&config->hparams, params[id].n_out);
-    out_shape[1] = dim_size(&config->hparams, params[id].n_in);
+    out_shape[0] = dim_size(config, params[id].n_out);
+    out_shape[1] = dim_size(config, params[id].n_in);
     return params[id].n_in == DIM_NONE ? 1 : 2;
 }
 
+const char *lm_param_pattern(lm_param_id id, lm_naming naming) {
+    return params[id].name[naming];
+}
+
 void lm_param_name(lm_param_id id, int64_t layer, lm_naming naming, char out[LM_PARAM_NAME_BYTES]) {
-    const char *pattern = params[id].name[naming];
+    lm_param_name_fill(params[id].name[naming], layer, out);
+}
+
+void lm_param_name_fill(const char *pattern, int64_t layer, char out[LM_PARAM_NAME_BYTES]) {
     const char *mark = strstr(pattern, "%d");
     if (mark) {
         snprintf(out, LM_PARAM_NAME_BYTES, "%.*s%lld%s", (int)(mark - pattern), pattern,

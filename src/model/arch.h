@@ -1,14 +1,16 @@
 /* Architectures as data: which parameters a model has, their names and shapes, and the forward pass they make.
  *
- * A family (today the Llama family: pre-norm decoder blocks of attention and gated MLP) is one parameter table
- * (params.def) and one graph builder. A member of the family is one row of archs.def. Options that differ between
- * members and between models (biases, tied head) are features: bits on which parameters depend. The
- * same builder serves inference (weights, paged KV cache) and training (trained states, attention over whole
+ * An architecture is a row of archs.def: its names, the blocks it is made of, and how its files spell things. The blocks
+ * (norms before, behind or beside attention and MLP, gated or not, biases) are features: bits on which parameters depend
+ * (params.def) and by which the one graph builder (forward.c) goes. Numbers that differ between models are lm_hparams.
+ * The same builder serves inference (weights, paged KV cache) and training (trained states, attention over whole
  * sequences): the caller says where parameters come from and how rows attend.
  *
  *     config  --lm_param_in, _shape, _name-->  tensors to find in a file, to create in training, to write on export
  *     config  --lm_arch_forward------------->  graph: tokens, positions -> logits
  *     config  --lm_arch_loss---------------->  graph: tokens, positions, targets -> loss
+ *
+ * A file may hold a parameter under another name than the table's, or as part of a tensor: spellings.def, param_source.h.
  */
 #ifndef LM_MODEL_ARCH_H
 #define LM_MODEL_ARCH_H
@@ -31,18 +33,64 @@ typedef enum lm_feature {
         1 << 0, /* an output matrix of its own; without: the token embedding serves */
     LM_FEATURE_QKV_BIAS = 1 << 1,
     LM_FEATURE_OUT_BIAS = 1 << 2, /* on attention's output projection */
-    LM_FEATURE_MLP_BIAS = 1 << 3,
-    LM_FEATURE_QK_NORM = 1 << 4, /* RMS norm of every head of q and k before rope */
+    LM_FEATURE_MLP_BIAS = 1 << 3, /* on its matrices up and down */
+    LM_FEATURE_QK_NORM = 1 << 4,  /* RMS norm of q and k before rope: of every head, or see WHOLE */
+    LM_FEATURE_ATTN_NORM = 1 << 5,    /* before attention */
+    LM_FEATURE_MLP_NORM = 1 << 6,     /* before the MLP; without, a parallel MLP reads what attention does */
+    LM_FEATURE_POST_NORM = 1 << 7,    /* behind both, before they are added to the residual stream */
+    LM_FEATURE_NORM_BIAS = 1 << 8,    /* of the layer norms */
+    LM_FEATURE_GATE = 1 << 9,         /* the MLP is act(gate) * up, not act(up) */
+    LM_FEATURE_GATE_BIAS = 1 << 10,   /* on the matrix gate */
+    LM_FEATURE_POSITION_EMBED = 1 << 11, /* a learned vector of each position is added to the token's */
+    LM_FEATURE_SINKS = 1 << 12,       /* a learned score without a value in every head's softmax */
+    /* Without parameters of their own: */
+    LM_FEATURE_QK_NORM_WHOLE = 1 << 13, /* the norm of q and k spans all heads */
+    LM_FEATURE_LAYER_NORM = 1 << 14,    /* norms are layer norms, not RMS norms */
+    LM_FEATURE_PARALLEL = 1 << 15,      /* attention and MLP read and add to one residual */
+    /* What a decoder has without it being said. */
+    LM_FEATURES_PRE_NORM = LM_FEATURE_ATTN_NORM | LM_FEATURE_MLP_NORM,
+    LM_FEATURES_LLAMA = LM_FEATURES_PRE_NORM | LM_FEATURE_GATE,
+    LM_FEATURES_GPT = LM_FEATURES_PRE_NORM | LM_FEATURE_LAYER_NORM | LM_FEATURE_NORM_BIAS,
 } lm_feature;
 
-/* A member of the family. */
+/* Whose names of tensors a Hugging Face folder has: those of params.def unless spellings.def has another for it. */
+typedef enum lm_dialect {
+    LM_DIALECT_LLAMA,
+    LM_DIALECT_SANDWICH, /* norms before and behind, as Gemma 2 calls them */
+    LM_DIALECT_POST,     /* norms behind only: OLMo 2 */
+    LM_DIALECT_GLM4,
+    LM_DIALECT_INTERNLM2,
+    LM_DIALECT_GPT2,
+    LM_DIALECT_NEOX,
+    LM_DIALECT_FALCON,
+    LM_DIALECT_STARCODER2,
+} lm_dialect;
+
+/* A row of archs.def. Zero is what most have. */
 typedef struct lm_arch {
-    const char *name;     /* general.architecture in GGUF, model_type in config.json; "llama" */
-    const char *hf_class; /* config.json architectures[0] when exported */
-    unsigned features;    /* what its members always have */
+    const char *name;      /* general.architecture in GGUF */
+    const char *hf_type;   /* model_type in config.json */
+    const char *hf_class;  /* config.json architectures[0] when exported */
+    unsigned features;     /* what its models always have; a file's tensors may add to it */
+    lm_dialect dialect;
+    const char *act;       /* activation where the file does not say; NULL: "silu" */
+    bool gguf_interleaved; /* GGUF files have q and k in the order of LM_ROPE_INTERLEAVED */
+    bool hf_interleaved;   /* Hugging Face folders do */
+    bool no_rope;
+    bool tied;             /* the head is the embedding where config.json does not say */
+    bool hf_norm_minus_one; /* folders have the weights of norms less one */
+    bool hf_transposed;     /* folders have matrices of layers as [n_in, n_out] */
+    bool embed_scale_sqrt_dim;  /* embeddings are multiplied by the root of their width */
+    bool logit_divisor;     /* the file's logit scale divides */
+    /* Layers whose attention is windowed where the file does not list them: 0 none, 1 all, n all but each n-th. */
+    int window_period;
+    int no_rope_period;     /* each n-th layer does without rope; 0: none */
+    double local_rope_theta; /* of windowed layers where the file does not say; 0: all have the same */
+    double rope_fraction;    /* of a head that rotates where the file does not say; 0: all */
 } lm_arch;
 
-const lm_arch *lm_arch_find(const char *name); /* NULL: unknown */
+/* By either name, GGUF's first. NULL: unknown. */
+const lm_arch *lm_arch_find(const char *name);
 size_t lm_arch_count(void);
 const lm_arch *lm_arch_at(size_t index);
 
@@ -58,31 +106,43 @@ loam_status lm_arch_config_check(const lm_arch_config *config, loam_error *err) 
 
 typedef enum lm_naming { LM_NAMING_GGUF, LM_NAMING_HF } lm_naming;
 
-enum { LM_PARAM_NAME_BYTES = 96 };
+enum { LM_PARAM_NAME_BYTES = 112 };
 
 bool lm_param_has_layer(lm_param_id id);
+bool lm_arch_has(const lm_arch_config *config, lm_feature feature); /* by its row, if any, or by itself */
 bool lm_param_in(const lm_arch_config *config, lm_param_id id); /* whether such a model has it */
 lm_feature lm_param_feature(lm_param_id id);                    /* the one it depends on */
+bool lm_param_is_norm(lm_param_id id); /* the weight of a norm: 1 where nothing is learned */
 /* [n_out, n_in] or [n_out]; returns the number of dimensions. */
 int lm_param_shape(const lm_arch_config *config, lm_param_id id, int64_t out_shape[2]);
 /* layer is not read for parameters without one. */
 void lm_param_name(lm_param_id id, int64_t layer, lm_naming naming, char out[LM_PARAM_NAME_BYTES]);
+/* The name with "%d" for the layer, and a name made from one. */
+const char *lm_param_pattern(lm_param_id id, lm_naming naming);
+void lm_param_name_fill(const char *pattern, int64_t layer, char out[LM_PARAM_NAME_BYTES]);
 int64_t lm_arch_n_params(
     const lm_arch_config *config); /* elements of all parameters; a tied head counts once */
+
+/* The function of an activation's name in a config ("silu", "gelu_new"); false: unknown. */
+bool lm_act_find(const char *name, lm_function *out);
+
+/* How rows of a layer attend: the attributes of attention that are the model's, n_heads to soft_cap. */
+lm_attrs lm_arch_attention(const lm_arch_config *config, int64_t layer);
 
 /* What the builder needs from its caller. The functions may fail by lm_graph_fail. */
 typedef struct lm_forward_inputs {
     lm_tensor *tokens;    /* [rows] i32 */
     lm_tensor *positions; /* [rows] i32 */
-    lm_tensor *inv_freq;  /* [rope_dim / 2] f32, from lm_rope_table */
+    lm_tensor *inv_freq;  /* [rope_dim / 2] f32, from lm_rope_table; NULL: no layer has rope */
     float rope_scale;     /* from lm_rope_table */
+    lm_tensor *local_inv_freq; /* the same for windowed layers; NULL: as for the others */
     bool bf16_products;   /* round what enters a matrix product to bf16: mixed-precision training */
     lm_tensor *out_rows;  /* [outs] i32: rows whose logits are wanted; NULL: all rows */
     /* The tensor of a parameter that lm_param_in says exists; layer is 0 for those without. LM_PARAM_OUTPUT_HEAD is
      * asked for in tied models too: the caller gives the embedding, in whatever layout it has for it. */
     lm_tensor *(*param)(void *ctx, lm_graph *graph, lm_param_id id, int64_t layer);
-    /* Attention of one layer: q [rows, n_heads * head_dim], k and v [rows, n_kv_heads * head_dim], q and k after
-     * rope. Returns [rows, n_heads * head_dim]. */
+    /* Attention of one layer (lm_arch_attention): q [rows, n_heads * head_dim], k and v [rows, n_kv_heads * head_dim],
+     * q and k after rope. Returns [rows, n_heads * head_dim]. */
     lm_tensor *(*attend)(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q, lm_tensor *k,
                          lm_tensor *v);
     void *ctx;

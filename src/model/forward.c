@@ -1,5 +1,5 @@
-/* The Llama family's forward pass: blocks of pre-norm attention (arXiv:1706.03762, grouped-query arXiv:2305.13245) and gated
- * MLP (arXiv:2002.05202), options by feature. The contract stands in arch.h. */
+/* The forward pass of all decoders: blocks of attention (arXiv:1706.03762, grouped-query arXiv:2305.13245) and MLP, gated
+ * (arXiv:2002.05202) or not, with what their descriptor says around them. The contract stands in arch.h. */
 #include "model/arch.h"
 
 /* The builder's tools: graph, config and inputs at hand, and the ops that need no attributes by name. */
@@ -33,10 +33,38 @@ static lm_tensor *factor(const builder *b, lm_tensor *x) {
     return lm_graph_op(b->graph, LM_OP_CAST, &(lm_op_args){.in = {x}, .attrs.dtype = LM_BF16});
 }
 
-static lm_tensor *norm(const builder *b, lm_tensor *x, lm_param_id weight, lm_dtype dtype) {
+static lm_tensor *mapped(const builder *b, lm_tensor *x, lm_function function, double scale) {
+    return lm_graph_op(
+        b->graph, LM_OP_MAP,
+        &(lm_op_args){.in = {x}, .attrs = {.function = function, .scale = (float)scale}});
+}
+
+/* Times a factor that is 0 where there is none. */
+static lm_tensor *scaled(const builder *b, lm_tensor *x, double scale) {
+    return scale > 0 && scale != 1 ? mapped(b, x, LM_FN_SCALE, scale) : x;
+}
+
+/* bias: LM_PARAM_COUNT for a norm that never has one. */
+static lm_tensor *norm(const builder *b, lm_tensor *x, lm_param_id weight, lm_param_id bias,
+                       lm_dtype dtype) {
+    bool layer_norm = lm_arch_has(b->config, LM_FEATURE_LAYER_NORM);
+    lm_tensor *shift = layer_norm && bias != LM_PARAM_COUNT ? param_or_none(b, bias) : NULL;
     lm_attrs attrs = {.eps = (float)b->hp->rms_norm_eps, .dtype = dtype};
-    return lm_graph_op(b->graph, LM_OP_RMS_NORM,
-                       &(lm_op_args){.in = {x, param(b, weight)}, .attrs = attrs});
+    return lm_graph_op(b->graph, layer_norm ? LM_OP_LAYER_NORM : LM_OP_RMS_NORM,
+                       &(lm_op_args){.in = {x, param(b, weight), shift}, .attrs = attrs});
+}
+
+/* What a block reads: normed where the model norms before. */
+static lm_tensor *read_residual(const builder *b, lm_tensor *x, lm_param_id weight,
+                                lm_param_id bias) {
+    if (!lm_param_in(b->config, weight)) return factor(b, x);
+    return norm(b, x, weight, bias, factor_dtype(b));
+}
+
+/* What a block adds: normed where the model norms behind, and scaled. */
+static lm_tensor *to_residual(const builder *b, lm_tensor *y, lm_param_id weight) {
+    if (lm_param_in(b->config, weight)) y = norm(b, y, weight, LM_PARAM_COUNT, LM_F32);
+    return scaled(b, y, b->hp->residual_scale);
 }
 
 static lm_tensor *linear(const builder *b, lm_tensor *x, lm_param_id weight, lm_param_id bias) {
@@ -46,18 +74,26 @@ static lm_tensor *linear(const builder *b, lm_tensor *x, lm_param_id weight, lm_
 
 /* Rotation by position. x [rows, n_heads * head_dim]. */
 static lm_tensor *turn(const builder *b, lm_tensor *x, int64_t n_heads) {
+    const lm_forward_inputs *in = b->in;
+    bool local = in->local_inv_freq && lm_layer_in(&b->hp->windowed, b->layer);
     lm_attrs attrs = {.n_heads = n_heads,
                       .head_dim = b->hp->head_dim,
-                      .scale = b->in->rope_scale,
+                      .scale = local ? 1.0f : in->rope_scale,
                       .interleaved = b->hp->rope_layout == LM_ROPE_INTERLEAVED};
-    return lm_graph_op(b->graph, LM_OP_ROPE,
-                       &(lm_op_args){.in = {x, b->in->positions, b->in->inv_freq}, .attrs = attrs});
+    return lm_graph_op(
+        b->graph, LM_OP_ROPE,
+        &(lm_op_args){.in = {x, in->positions, local ? in->local_inv_freq : in->inv_freq},
+                      .attrs = attrs});
 }
 
-/* What becomes queries or keys: every head normed where the model does that, then turned. */
+/* What becomes queries or keys: normed where the model does that, then turned. */
 static lm_tensor *placed(const builder *b, lm_tensor *x, lm_param_id norm_weight, int64_t n_heads) {
-    if (lm_param_in(b->config, norm_weight)) x = norm(b, x, norm_weight, LM_F32);
-    return turn(b, x, n_heads);
+    if (lm_param_in(b->config, norm_weight)) {
+        lm_attrs attrs = {.eps = (float)b->hp->rms_norm_eps};
+        x = lm_graph_op(b->graph, LM_OP_RMS_NORM,
+                        &(lm_op_args){.in = {x, param(b, norm_weight)}, .attrs = attrs});
+    }
+    return b->in->inv_freq && !lm_layer_in(&b->hp->no_rope, b->layer) ? turn(b, x, n_heads) : x;
 }
 
 static lm_tensor *attention(const builder *b, lm_tensor *x) {
@@ -70,26 +106,55 @@ static lm_tensor *attention(const builder *b, lm_tensor *x) {
     return linear(b, factor(b, y), LM_PARAM_OUT, LM_PARAM_OUT_BIAS);
 }
 
+/* act(gate) * up, or act(up). */
+static lm_tensor *activated(const builder *b, lm_tensor *gate, lm_tensor *up) {
+    lm_attrs attrs = {.dtype = factor_dtype(b)};
+    if (!lm_act_find(b->hp->hidden_act, &attrs.function)) /* lm_arch_config_check has seen it */
+        return lm_graph_fail(b->graph, LOAM_UNSUPPORTED, "activation '%s'", b->hp->hidden_act);
+    if (gate && attrs.function == LM_FN_SILU)
+        return lm_graph_op(b->graph, LM_OP_SWIGLU,
+                           &(lm_op_args){.in = {gate, up}, .attrs.dtype = attrs.dtype});
+    return lm_graph_op(b->graph, LM_OP_MAP,
+                       &(lm_op_args){.in = {gate ? gate : up, gate ? up : NULL}, .attrs = attrs});
+}
+
 static lm_tensor *mlp(const builder *b, lm_tensor *x) {
-    lm_tensor *gate = linear(b, x, LM_PARAM_GATE, LM_PARAM_GATE_BIAS);
+    lm_tensor *gate = lm_arch_has(b->config, LM_FEATURE_GATE)
+                          ? linear(b, x, LM_PARAM_GATE, LM_PARAM_GATE_BIAS)
+                          : NULL;
     lm_tensor *up = linear(b, x, LM_PARAM_UP, LM_PARAM_UP_BIAS);
-    lm_tensor *y = lm_graph_op(b->graph, LM_OP_SWIGLU,
-                               &(lm_op_args){.in = {gate, up}, .attrs.dtype = factor_dtype(b)});
-    return linear(b, y, LM_PARAM_DOWN, LM_PARAM_DOWN_BIAS);
+    return linear(b, activated(b, gate, up), LM_PARAM_DOWN, LM_PARAM_DOWN_BIAS);
+}
+
+/* One layer. */
+static lm_tensor *block(const builder *b, lm_tensor *x) {
+    bool parallel = lm_arch_has(b->config, LM_FEATURE_PARALLEL) && !b->hp->serial_residual;
+    lm_tensor *entry = read_residual(b, x, LM_PARAM_ATTN_NORM, LM_PARAM_ATTN_NORM_BIAS);
+    lm_tensor *y = to_residual(b, attention(b, entry), LM_PARAM_POST_ATTN_NORM);
+    lm_tensor *residual = x;
+    x = add(b, x, y);
+    entry = read_residual(b, parallel ? residual : x, LM_PARAM_MLP_NORM, LM_PARAM_MLP_NORM_BIAS);
+    return add(b, x, to_residual(b, mlp(b, entry), LM_PARAM_POST_MLP_NORM));
+}
+
+static lm_tensor *lookup(const builder *b, lm_param_id table, lm_tensor *ids) {
+    return lm_graph_op(b->graph, LM_OP_EMBED, &(lm_op_args){.in = {param(b, table), ids}});
+}
+
+static lm_tensor *embed(const builder *b) {
+    lm_tensor *x = lookup(b, LM_PARAM_TOKEN_EMBED, b->in->tokens);
+    if (lm_arch_has(b->config, LM_FEATURE_POSITION_EMBED))
+        x = add(b, x, lookup(b, LM_PARAM_POSITION_EMBED, b->in->positions));
+    return scaled(b, x, b->hp->embedding_scale);
 }
 
 /* What the output head multiplies. */
 static lm_tensor *body(builder *b) {
-    const lm_forward_inputs *in = b->in;
-    lm_tensor *x = lm_graph_op(b->graph, LM_OP_EMBED,
-                               &(lm_op_args){.in = {param(b, LM_PARAM_TOKEN_EMBED), in->tokens}});
-    for (b->layer = 0; b->layer < b->hp->n_layers; b->layer++) {
-        x = add(b, x, attention(b, norm(b, x, LM_PARAM_ATTN_NORM, factor_dtype(b))));
-        x = add(b, x, mlp(b, norm(b, x, LM_PARAM_MLP_NORM, factor_dtype(b))));
-    }
-    if (in->out_rows)
-        x = lm_graph_op(b->graph, LM_OP_GATHER_ROWS, &(lm_op_args){.in = {x, in->out_rows}});
-    return norm(b, x, LM_PARAM_OUTPUT_NORM, factor_dtype(b));
+    lm_tensor *x = embed(b);
+    for (b->layer = 0; b->layer < b->hp->n_layers; b->layer++) x = block(b, x);
+    if (b->in->out_rows)
+        x = lm_graph_op(b->graph, LM_OP_GATHER_ROWS, &(lm_op_args){.in = {x, b->in->out_rows}});
+    return norm(b, x, LM_PARAM_OUTPUT_NORM, LM_PARAM_OUTPUT_NORM_BIAS, factor_dtype(b));
 }
 
 static lm_tensor *output_head(const builder *b) {
@@ -100,12 +165,17 @@ lm_tensor *lm_arch_forward(lm_graph *graph, const lm_arch_config *config,
                            const lm_forward_inputs *inputs) {
     builder b = {.graph = graph, .hp = &config->hparams, .config = config, .in = inputs};
     lm_tensor *x = body(&b), *head = output_head(&b);
-    return lm_graph_op(graph, LM_OP_LINEAR, &(lm_op_args){.in = {x, head}});
+    lm_tensor *logits = lm_graph_op(graph, LM_OP_LINEAR, &(lm_op_args){.in = {x, head}});
+    logits = scaled(&b, logits, b.hp->logit_scale);
+    return b.hp->logit_soft_cap > 0 ? mapped(&b, logits, LM_FN_SOFT_CAP, b.hp->logit_soft_cap)
+                                    : logits;
 }
 
 lm_tensor *lm_arch_loss(lm_graph *graph, const lm_arch_config *config,
                         const lm_forward_inputs *inputs, lm_tensor *targets) {
     builder b = {.graph = graph, .hp = &config->hparams, .config = config, .in = inputs};
+    if (b.hp->logit_soft_cap > 0 || b.hp->logit_scale > 0)
+        return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no scaled or capped logits");
     lm_tensor *x = body(&b), *head = output_head(&b);
     return lm_graph_op(graph, LM_OP_LINEAR_CROSS_ENTROPY,
                        &(lm_op_args){.in = {x, head, targets, head ? head->grad : NULL}});

@@ -518,6 +518,11 @@ float lm_gguf_array_f32(const lm_gguf_array *array, size_t index) {
     return number;
 }
 
+bool lm_gguf_array_bool(const lm_gguf_array *array, size_t index) {
+    LM_ASSERT(index < array->n && array->type == LM_GGUF_BOOL);
+    return array->bytes[index] != 0;
+}
+
 int32_t lm_gguf_array_i32(const lm_gguf_array *array, size_t index) {
     LM_ASSERT((array->type == LM_GGUF_I32 || array->type == LM_GGUF_U32) && index < array->n);
     int32_t number;

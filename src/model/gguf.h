@@ -86,6 +86,7 @@ loam_status lm_gguf_array_or_empty(const lm_gguf *gguf, const char *key, lm_gguf
 /* Element of an array of 32-bit numbers. */
 float lm_gguf_array_f32(const lm_gguf_array *array, size_t index);
 int32_t lm_gguf_array_i32(const lm_gguf_array *array, size_t index);
+bool lm_gguf_array_bool(const lm_gguf_array *array, size_t index); /* of an array of bools */
 
 /* Walks an array of strings: start with *cursor = 0, until it returns false. */
 bool lm_gguf_array_next_str(const lm_gguf_array *array, size_t *cursor, lm_str *out);

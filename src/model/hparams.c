@@ -6,7 +6,7 @@
 static const char *const scaling_names[] = {
     [LM_ROPE_SCALING_NONE] = "none",       [LM_ROPE_SCALING_LINEAR] = "linear",
     [LM_ROPE_SCALING_DYNAMIC] = "dynamic", [LM_ROPE_SCALING_LLAMA3] = "llama3",
-    [LM_ROPE_SCALING_YARN] = "yarn",
+    [LM_ROPE_SCALING_YARN] = "yarn",       [LM_ROPE_SCALING_LONGROPE] = "longrope",
 };
 
 const char *lm_rope_scaling_name(lm_rope_scaling_kind kind) {
@@ -16,6 +16,7 @@ const char *lm_rope_scaling_name(lm_rope_scaling_kind kind) {
 loam_status lm_rope_scaling_parse(lm_str name, const char *path, lm_rope_scaling_kind *out,
                                   loam_error *err) {
     if (lm_str_is(name, "default")) name = LM_STR("none");
+    if (lm_str_is(name, "su")) name = LM_STR("longrope"); /* as its first models had it */
     for (size_t i = 0; i < LM_COUNT_OF(scaling_names); i++) {
         if (!lm_str_is(name, scaling_names[i])) continue;
         *out = (lm_rope_scaling_kind)i;
@@ -23,7 +24,7 @@ loam_status lm_rope_scaling_parse(lm_str name, const char *path, lm_rope_scaling
     }
     lm_error_set(err, LOAM_UNSUPPORTED, "%s: rope scaling '%.*s'", path, (int)name.len, name.ptr);
     return lm_error_hint(err, LOAM_UNSUPPORTED,
-                         "loam knows none, linear, dynamic, llama3 and yarn");
+                         "loam knows none, linear, dynamic, llama3, yarn and longrope");
 }
 
 static LM_MUST_USE loam_status check_range(const char *path, const char *what, int64_t value,
@@ -39,8 +40,30 @@ static LM_MUST_USE loam_status check_positive(const char *path, const char *what
     return lm_error_set(err, LOAM_INVALID, "%s: %s %g is not positive", path, what, value);
 }
 
+/* Numbers that stand for "none" when they are 0. */
+static LM_MUST_USE loam_status check_options(const lm_hparams *h, const char *path,
+                                             loam_error *err) {
+    const struct {
+        const char *what;
+        double value;
+    } options[] = {
+        {"attention scale", h->attention_scale},
+        {"attention soft cap", h->attention_soft_cap},
+        {"logit soft cap", h->logit_soft_cap},
+        {"embedding scale", h->embedding_scale},
+        {"residual scale", h->residual_scale},
+        {"logit scale", h->logit_scale},
+        {"sliding window", (double)h->window},
+        {"local rope theta", h->local_rope_theta},
+    };
+    for (size_t i = 0; i < LM_COUNT_OF(options); i++)
+        if (options[i].value != 0)
+            LM_TRY(check_positive(path, options[i].what, options[i].value, err));
+    return LOAM_OK;
+}
+
 loam_status lm_hparams_check(const lm_hparams *h, const char *path, loam_error *err) {
-    LM_TRY(check_range(path, "number of layers", h->n_layers, 4096, err));
+    LM_TRY(check_range(path, "number of layers", h->n_layers, LM_MAX_LAYERS, err));
     LM_TRY(check_range(path, "width", h->dim, 1 << 20, err));
     LM_TRY(check_range(path, "number of heads", h->n_heads, 4096, err));
     LM_TRY(check_range(path, "number of key-value heads", h->n_kv_heads, h->n_heads, err));
@@ -52,6 +75,7 @@ loam_status lm_hparams_check(const lm_hparams *h, const char *path, loam_error *
     LM_TRY(check_positive(path, "rms norm epsilon", h->rms_norm_eps, err));
     LM_TRY(check_positive(path, "rope theta", h->rope_theta, err));
     LM_TRY(check_positive(path, "rope scaling factor", h->rope_scaling.factor, err));
+    LM_TRY(check_options(h, path, err));
     if (h->n_heads % h->n_kv_heads != 0)
         return lm_error_set(err, LOAM_INVALID, "%s: %lld heads cannot share %lld key-value heads",
                             path, (long long)h->n_heads, (long long)h->n_kv_heads);

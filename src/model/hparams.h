@@ -10,9 +10,28 @@
 #include <jansson.h>
 
 #include "base/error.h"
+#include "compute/numerics.h"
 #include "model/gguf.h"
 
-enum { LM_ARCHITECTURE_BYTES = 64, LM_HIDDEN_ACT_BYTES = 32 };
+enum {
+    LM_ARCHITECTURE_BYTES = 64,
+    LM_HIDDEN_ACT_BYTES = 32,
+    LM_MAX_LAYERS = 4096,
+    LM_MAX_ROPE_PAIRS = LM_MAX_HEAD_DIM / 2,
+};
+
+/* A set of layers. */
+typedef struct lm_layer_set {
+    uint64_t bits[LM_MAX_LAYERS / 64];
+} lm_layer_set;
+
+static inline bool lm_layer_in(const lm_layer_set *set, int64_t layer) {
+    return set->bits[layer / 64] >> (layer % 64) & 1;
+}
+
+static inline void lm_layer_add(lm_layer_set *set, int64_t layer) {
+    set->bits[layer / 64] |= (uint64_t)1 << (layer % 64);
+}
 
 typedef enum lm_rope_scaling_kind {
     LM_ROPE_SCALING_NONE,
@@ -20,6 +39,7 @@ typedef enum lm_rope_scaling_kind {
     LM_ROPE_SCALING_DYNAMIC, /* theta grows with the sequence once it is longer than original_context_len */
     LM_ROPE_SCALING_LLAMA3, /* frequencies scaled by wavelength bands (Llama 3.1) */
     LM_ROPE_SCALING_YARN,   /* arXiv:2309.00071 */
+    LM_ROPE_SCALING_LONGROPE, /* a divisor for each frequency, others past original_context_len: arXiv:2402.13753 */
 } lm_rope_scaling_kind;
 
 typedef struct lm_rope_scaling {
@@ -28,7 +48,10 @@ typedef struct lm_rope_scaling {
     int64_t original_context_len; /* context the model was trained with before scaling; 0 unknown */
     double low_freq_factor, high_freq_factor; /* llama3 */
     double beta_fast, beta_slow;              /* yarn; 32 and 1 when the file does not say */
-    double attention_factor;                  /* yarn; 0: computed from factor */
+    double attention_factor;                  /* yarn, longrope; 0: computed from factor */
+    double mscale, mscale_all_dim;            /* yarn; 0: not said */
+    bool exact_bounds;                        /* yarn: the ramp's ends are not rounded to whole pairs */
+    float short_factors[LM_MAX_ROPE_PAIRS], long_factors[LM_MAX_ROPE_PAIRS]; /* longrope; [rope_dim / 2] */
 } lm_rope_scaling;
 
 /* Which elements of a head rotate together. */
@@ -60,6 +83,16 @@ typedef struct lm_hparams {
     bool tied_embeddings; /* the output matrix is the embedding matrix */
     bool attention_bias;  /* q, k, v (and output) projections add a bias */
     bool mlp_bias;
+    /* What most models do without. Zero is: not there. */
+    double attention_scale; /* of scores; 0: 1 / sqrt(head_dim) */
+    double attention_soft_cap, logit_soft_cap;
+    double embedding_scale, residual_scale, logit_scale; /* factors; 0: 1 */
+    int64_t window;          /* positions that a windowed layer's rows see, their own among them */
+    lm_layer_set windowed;   /* layers with that window */
+    lm_layer_set no_rope;    /* layers whose queries and keys are not turned */
+    double local_rope_theta; /* of windowed layers, which then have no scaling; 0: rope_theta and all */
+    bool serial_residual;    /* a member of a family of parallel residuals that is not parallel */
+    bool unit_head;          /* rows of the head are divided by their lengths (Baichuan 2) */
 } lm_hparams;
 
 const char *lm_rope_scaling_name(lm_rope_scaling_kind kind); /* "none", "llama3", ... */

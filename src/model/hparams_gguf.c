@@ -1,8 +1,9 @@
 /* Hyperparameters out of GGUF metadata, whose keys are prefixed with the architecture's name. */
+#include <math.h>
 #include <stdio.h>
 
 #include "base/mem.h"
-#include "model/hparams.h"
+#include "model/arch.h"
 
 enum { KEY_BYTES = 160 };
 
@@ -56,7 +57,74 @@ static LM_MUST_USE loam_status read_sizes(const lm_gguf *gguf, lm_hparams *h, lo
     LM_TRY(read_i64(gguf, h, "context_length", &h->context_len, err));
     LM_TRY(lm_gguf_array_or_empty(gguf, "tokenizer.ggml.tokens", LM_GGUF_STRING, &tokens, err));
     LM_TRY(read_i64_or(gguf, h, "vocab_size", (int64_t)tokens.n, &h->vocab_size, err));
-    return read_f64_or(gguf, h, "attention.layer_norm_rms_epsilon", 1e-6, &h->rms_norm_eps, err);
+    LM_TRY(read_f64_or(gguf, h, "attention.layer_norm_epsilon", 1e-6, &h->rms_norm_eps, err));
+    return read_f64_or(gguf, h, "attention.layer_norm_rms_epsilon", h->rms_norm_eps,
+                       &h->rms_norm_eps, err);
+}
+
+/* A list of layers: an array of bools, or of numbers, or a period; by the family's period where the file has none. */
+static LM_MUST_USE loam_status read_windowed(const lm_gguf *gguf, lm_hparams *h, int64_t period,
+                                             loam_error *err) {
+    char key[KEY_BYTES];
+    full_key(h, "attention.sliding_window_pattern", key);
+    const lm_gguf_value *value = lm_gguf_find(gguf, key);
+    lm_gguf_array listed = {0};
+    if (value && value->type == LM_GGUF_ARRAY)
+        LM_TRY(lm_gguf_array_or_empty(gguf, key, LM_GGUF_BOOL, &listed, err));
+    else
+        LM_TRY(lm_gguf_i64_or(gguf, key, period, &period, err));
+    for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
+        bool windowed = (size_t)i < listed.n ? lm_gguf_array_bool(&listed, (size_t)i)
+                                             : period == 1 || (period > 1 && (i + 1) % period != 0);
+        if (windowed) lm_layer_add(&h->windowed, i);
+    }
+    return LOAM_OK;
+}
+
+static LM_MUST_USE loam_status read_layers(const lm_gguf *gguf, const lm_arch *arch, lm_hparams *h,
+                                           loam_error *err) {
+    LM_TRY(read_i64_or(gguf, h, "attention.sliding_window", 0, &h->window, err));
+    if (h->window >= h->context_len) h->window = 0;
+    if (h->window > 0) LM_TRY(read_windowed(gguf, h, arch->window_period, err));
+    LM_TRY(read_f64_or(gguf, h, "rope.freq_base_swa", arch->local_rope_theta, &h->local_rope_theta,
+                       err));
+    for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++)
+        if (arch->no_rope || (arch->no_rope_period > 0 && (i + 1) % arch->no_rope_period == 0))
+            lm_layer_add(&h->no_rope, i);
+    return LOAM_OK;
+}
+
+/* The largest Gemmas of their generations scale scores by what heads would be as shares of the width; files do not say. */
+static double gemma_scale(const lm_hparams *h) {
+    lm_str name = lm_str_of(h->architecture);
+    bool largest = (lm_str_is(name, "gemma2") && h->n_layers == 46) ||
+                   (lm_str_is(name, "gemma3") && h->n_layers == 62);
+    return largest ? 1 / sqrt((double)h->dim / (double)h->n_heads) : 0;
+}
+
+static LM_MUST_USE loam_status read_numbers(const lm_gguf *gguf, const lm_arch *arch, lm_hparams *h,
+                                            loam_error *err) {
+    double embedding = arch->embed_scale_sqrt_dim ? sqrt((double)h->dim) : 0;
+    LM_TRY(read_f64_or(gguf, h, "attention.scale", gemma_scale(h), &h->attention_scale, err));
+    LM_TRY(read_f64_or(gguf, h, "attn_logit_softcapping", 0, &h->attention_soft_cap, err));
+    LM_TRY(read_f64_or(gguf, h, "final_logit_softcapping", 0, &h->logit_soft_cap, err));
+    LM_TRY(read_f64_or(gguf, h, "embedding_scale", embedding, &h->embedding_scale, err));
+    LM_TRY(read_f64_or(gguf, h, "residual_scale", 0, &h->residual_scale, err));
+    LM_TRY(read_f64_or(gguf, h, "logit_scale", 0, &h->logit_scale, err));
+    if (arch->logit_divisor && h->logit_scale > 0) h->logit_scale = 1 / h->logit_scale;
+    bool parallel;
+    char key[KEY_BYTES];
+    LM_TRY(lm_gguf_bool_or(gguf, full_key(h, "use_parallel_residual", key), true, &parallel, err));
+    h->serial_residual = !parallel;
+    return LOAM_OK;
+}
+
+/* MiniCPM's first files lack the numbers that all its models had then. */
+static void fill_numbers(lm_hparams *h) {
+    if (!lm_str_is(lm_str_of(h->architecture), "minicpm") || h->embedding_scale > 0) return;
+    h->embedding_scale = 12;
+    h->residual_scale = 1.4 / sqrt((double)h->n_layers);
+    h->logit_scale = 256 / (double)h->dim;
 }
 
 static LM_MUST_USE loam_status read_scaling(const lm_gguf *gguf, lm_hparams *h, loam_error *err) {
@@ -76,30 +144,52 @@ static LM_MUST_USE loam_status read_scaling(const lm_gguf *gguf, lm_hparams *h, 
     return read_f64_or(gguf, h, "rope.scaling.attn_factor", 0, &scaling->attention_factor, err);
 }
 
-static LM_MUST_USE loam_status read_freq_factors(const lm_gguf *gguf, lm_hparams *h,
-                                                 loam_error *err) {
-    const lm_stored_tensor *freqs =
-        lm_stored_tensors_find(lm_gguf_tensors(gguf), "rope_freqs.weight");
+/* A tensor of divisors of frequencies; NULL where there is none. */
+static LM_MUST_USE loam_status find_factors(const lm_gguf *gguf, const lm_hparams *h,
+                                            const char *name, const float **out, loam_error *err) {
+    const lm_stored_tensor *freqs = lm_stored_tensors_find(lm_gguf_tensors(gguf), name);
+    *out = NULL;
     if (!freqs) return LOAM_OK;
     if (!freqs->type->is_loadable || freqs->type->dtype != LM_F32 || freqs->n_dims != 1 ||
-        freqs->shape[0] != h->rope_dim / 2)
-        return lm_error_set(err, LOAM_INVALID, "%s: tensor 'rope_freqs.weight' must be F32 [%lld]",
-                            lm_gguf_path(gguf), (long long)h->rope_dim / 2);
-    h->rope_freq_factors = freqs->data;
+        freqs->shape[0] != h->rope_dim / 2 || freqs->shape[0] > LM_MAX_ROPE_PAIRS)
+        return lm_error_set(err, LOAM_INVALID, "%s: tensor '%s' must be F32 [%lld]",
+                            lm_gguf_path(gguf), name, (long long)h->rope_dim / 2);
+    *out = freqs->data;
+    return LOAM_OK;
+}
+
+static LM_MUST_USE loam_status read_freq_factors(const lm_gguf *gguf, lm_hparams *h,
+                                                 loam_error *err) {
+    const float *longer, *shorter;
+    size_t bytes = (size_t)h->rope_dim / 2 * sizeof(float);
+    LM_TRY(find_factors(gguf, h, "rope_freqs.weight", &h->rope_freq_factors, err));
+    LM_TRY(find_factors(gguf, h, "rope_factors_long.weight", &longer, err));
+    LM_TRY(find_factors(gguf, h, "rope_factors_short.weight", &shorter, err));
+    if (!longer || !shorter) return LOAM_OK;
+    h->rope_scaling.kind = LM_ROPE_SCALING_LONGROPE; /* files need not say it */
+    memcpy(h->rope_scaling.long_factors, longer, bytes);
+    memcpy(h->rope_scaling.short_factors, shorter, bytes);
     return LOAM_OK;
 }
 
 loam_status lm_hparams_from_gguf(const lm_gguf *gguf, lm_hparams *out, loam_error *err) {
     const lm_stored_tensors *tensors = lm_gguf_tensors(gguf);
-    lm_hparams h = {.hidden_act = "silu"}; /* the format does not say: a family's convention */
+    static const lm_arch unknown = {0};
+    lm_hparams h = {0};
     LM_TRY(read_architecture(gguf, &h, err));
+    const lm_arch *arch = lm_arch_find(h.architecture);
+    if (!arch) arch = &unknown;
+    /* The format does not say: a family's convention. */
+    snprintf(h.hidden_act, sizeof h.hidden_act, "%s", arch->act ? arch->act : "silu");
     LM_TRY(read_sizes(gguf, &h, err));
+    LM_TRY(read_layers(gguf, arch, &h, err));
+    LM_TRY(read_numbers(gguf, arch, &h, err));
+    fill_numbers(&h);
     LM_TRY(read_f64_or(gguf, &h, "rope.freq_base", 10000, &h.rope_theta, err));
     LM_TRY(read_scaling(gguf, &h, err));
     LM_TRY(lm_hparams_check(&h, lm_gguf_path(gguf), err));
     LM_TRY(read_freq_factors(gguf, &h, err));
-    bool is_llama = lm_str_is(lm_str_of(h.architecture), "llama");
-    h.rope_layout = is_llama ? LM_ROPE_INTERLEAVED : LM_ROPE_HALF_SPLIT;
+    h.rope_layout = arch->gguf_interleaved ? LM_ROPE_INTERLEAVED : LM_ROPE_HALF_SPLIT;
     h.tied_embeddings = !lm_stored_tensors_find(tensors, "output.weight");
     h.attention_bias = lm_stored_tensors_find(tensors, "blk.0.attn_q.bias") != NULL;
     h.mlp_bias = lm_stored_tensors_find(tensors, "blk.0.ffn_down.bias") != NULL;

@@ -1,111 +1,287 @@
 /* Hyperparameters out of a Hugging Face config.json. */
-#include "base/json.h"
-#include "model/hparams.h"
+#include <math.h>
+#include <stdio.h>
 
-static LM_MUST_USE loam_status copy_text(const json_t *config, const char *path, const char *key,
-                                         lm_str fallback, char *out, size_t out_bytes,
-                                         loam_error *err) {
+#include "base/json.h"
+#include "model/arch.h"
+
+/* The object that is read, and what a family has where it does not say. */
+typedef struct reader {
+    const json_t *config;
+    const char *path;
+    const lm_arch *arch;
+    loam_error *err;
+} reader;
+
+enum { KEY_BYTES = 64 };
+
+/* The first of the keys in "a|b|c" that is there, else a: families call the same thing by different names. */
+static const char *key_of(const reader *r, const char *keys, char out[KEY_BYTES]) {
+    for (const char *at = keys, *end; at; at = *end ? end + 1 : NULL) {
+        end = at + strcspn(at, "|");
+        snprintf(out, KEY_BYTES, "%.*s", (int)(end - at), at);
+        const json_t *value = json_object_get(r->config, out);
+        if (value && !json_is_null(value)) return out;
+    }
+    snprintf(out, KEY_BYTES, "%.*s", (int)strcspn(keys, "|"), keys);
+    return out;
+}
+
+static LM_MUST_USE loam_status need_i64(const reader *r, const char *keys, int64_t *out) {
+    char key[KEY_BYTES];
+    return lm_json_i64(r->config, r->path, key_of(r, keys, key), out, r->err);
+}
+
+static LM_MUST_USE loam_status read_i64(const reader *r, const char *keys, int64_t fallback,
+                                        int64_t *out) {
+    char key[KEY_BYTES];
+    return lm_json_i64_or(r->config, r->path, key_of(r, keys, key), fallback, out, r->err);
+}
+
+static LM_MUST_USE loam_status read_f64(const reader *r, const char *keys, double fallback,
+                                        double *out) {
+    char key[KEY_BYTES];
+    return lm_json_f64_or(r->config, r->path, key_of(r, keys, key), fallback, out, r->err);
+}
+
+static LM_MUST_USE loam_status read_bool(const reader *r, const char *key, bool fallback,
+                                         bool *out) {
+    return lm_json_bool_or(r->config, r->path, key, fallback, out, r->err);
+}
+
+static LM_MUST_USE loam_status copy_text(const reader *r, const char *keys, lm_str fallback,
+                                         char *out, size_t out_bytes) {
+    char key[KEY_BYTES];
     lm_str text;
-    LM_TRY(lm_json_str_or(config, path, key, fallback, &text, err));
+    LM_TRY(lm_json_str_or(r->config, r->path, key_of(r, keys, key), fallback, &text, r->err));
     if (text.len == 0 || text.len >= out_bytes)
-        return lm_error_set(err, LOAM_INVALID, "%s: '%s' is missing or too long", path, key);
+        return lm_error_set(r->err, LOAM_INVALID, "%s: '%s' is missing or too long", r->path, key);
     memcpy(out, text.ptr, text.len);
     out[text.len] = '\0';
     return LOAM_OK;
 }
 
-static LM_MUST_USE loam_status read_sizes(const json_t *config, const char *path, lm_hparams *h,
-                                          loam_error *err) {
-    LM_TRY(lm_json_i64(config, path, "num_hidden_layers", &h->n_layers, err));
-    LM_TRY(lm_json_i64(config, path, "hidden_size", &h->dim, err));
-    LM_TRY(lm_json_i64(config, path, "num_attention_heads", &h->n_heads, err));
-    LM_TRY(lm_json_i64_or(config, path, "num_key_value_heads", h->n_heads, &h->n_kv_heads, err));
-    int64_t head_dim = h->n_heads > 0 ? h->dim / h->n_heads : 0;
-    LM_TRY(lm_json_i64_or(config, path, "head_dim", head_dim, &h->head_dim, err));
-    LM_TRY(lm_json_i64(config, path, "intermediate_size", &h->ffn_dim, err));
-    LM_TRY(lm_json_i64(config, path, "vocab_size", &h->vocab_size, err));
-    LM_TRY(lm_json_i64(config, path, "max_position_embeddings", &h->context_len, err));
-    return lm_json_f64_or(config, path, "rms_norm_eps", 1e-6, &h->rms_norm_eps, err);
+/* --- Sizes. */
+
+/* Falcon's first models share one key among all heads and say so apart. */
+static LM_MUST_USE loam_status read_kv_heads(const reader *r, lm_hparams *h) {
+    bool multi_query, new_decoder;
+    LM_TRY(read_bool(r, "multi_query", false, &multi_query));
+    LM_TRY(read_bool(r, "new_decoder_architecture", false, &new_decoder));
+    if (multi_query && !new_decoder) {
+        h->n_kv_heads = 1;
+        return LOAM_OK;
+    }
+    return read_i64(r, "num_key_value_heads|num_kv_heads", h->n_heads, &h->n_kv_heads);
 }
 
-/* Models with a sliding window (Mistral) attend as all others do within its length; loam runs them no further. */
-static LM_MUST_USE loam_status limit_to_window(const json_t *config, const char *path,
-                                               lm_hparams *h, loam_error *err) {
-    int64_t window;
-    bool use_window;
-    LM_TRY(lm_json_i64_or(config, path, "sliding_window", h->context_len, &window, err));
-    LM_TRY(lm_json_bool_or(config, path, "use_sliding_window", true, &use_window, err));
-    if (use_window && window < h->context_len) h->context_len = window;
+static LM_MUST_USE loam_status read_sizes(const reader *r, lm_hparams *h) {
+    LM_TRY(need_i64(r, "num_hidden_layers|n_layer|num_layers", &h->n_layers));
+    LM_TRY(need_i64(r, "hidden_size|n_embd", &h->dim));
+    LM_TRY(need_i64(r, "num_attention_heads|n_head", &h->n_heads));
+    LM_TRY(read_kv_heads(r, h));
+    int64_t head_dim = h->n_heads > 0 ? h->dim / h->n_heads : 0;
+    LM_TRY(read_i64(r, "head_dim|kv_channels", head_dim, &h->head_dim));
+    /* GPT-2 and Falcon do not say what is usual. */
+    bool has_default = r->arch && (r->arch->features & LM_FEATURE_LAYER_NORM);
+    if (has_default)
+        LM_TRY(read_i64(r, "intermediate_size|n_inner|ffn_hidden_size", 4 * h->dim, &h->ffn_dim));
+    else
+        LM_TRY(need_i64(r, "intermediate_size", &h->ffn_dim));
+    LM_TRY(need_i64(r, "vocab_size|padded_vocab_size", &h->vocab_size));
+    if (has_default)
+        LM_TRY(read_i64(r, "max_position_embeddings|n_positions|n_ctx", 2048, &h->context_len));
+    else
+        LM_TRY(need_i64(r, "max_position_embeddings|seq_length", &h->context_len));
+    return read_f64(r, "rms_norm_eps|layer_norm_eps|layer_norm_epsilon|norm_epsilon",
+                    has_default ? 1e-5 : 1e-6, &h->rms_norm_eps);
+}
+
+/* --- Windows and layers without rope. */
+
+/* layer_types, or the family's period; Qwen 2 has windows from some layer on. */
+static LM_MUST_USE loam_status read_windowed(const reader *r, lm_hparams *h) {
+    const json_t *types = json_object_get(r->config, "layer_types");
+    int64_t period, first;
+    LM_TRY(read_i64(r, "sliding_window_pattern|_sliding_window_pattern",
+                    r->arch ? r->arch->window_period : 0, &period));
+    LM_TRY(read_i64(r, "max_window_layers", h->n_layers, &first));
+    bool from_first = json_object_get(r->config, "max_window_layers") != NULL;
+    for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
+        const char *type = json_string_value(json_array_get(types, (size_t)i));
+        bool windowed = type         ? strcmp(type, "sliding_attention") == 0
+                        : from_first ? i >= first
+                                     : period == 1 || (period > 1 && (i + 1) % period != 0);
+        if (windowed) lm_layer_add(&h->windowed, i);
+    }
     return LOAM_OK;
 }
 
-static LM_MUST_USE loam_status read_scaling(const json_t *scaling, const char *path,
-                                            lm_rope_scaling *out, loam_error *err) {
-    lm_str kind;
-    if (scaling && !json_is_object(scaling))
-        return lm_error_set(err, LOAM_INVALID, "%s: the rope scaling must be an object", path);
-    LM_TRY(lm_json_str_or(scaling, path, "type", LM_STR("none"), &kind, err));
-    LM_TRY(lm_json_str_or(scaling, path, "rope_type", kind, &kind, err));
-    LM_TRY(lm_rope_scaling_parse(kind, path, &out->kind, err));
-    LM_TRY(lm_json_f64_or(scaling, path, "factor", 1, &out->factor, err));
-    LM_TRY(lm_json_i64_or(scaling, path, "original_max_position_embeddings", 0,
-                          &out->original_context_len, err));
-    LM_TRY(lm_json_f64_or(scaling, path, "low_freq_factor", 1, &out->low_freq_factor, err));
-    LM_TRY(lm_json_f64_or(scaling, path, "high_freq_factor", 4, &out->high_freq_factor, err));
-    LM_TRY(lm_json_f64_or(scaling, path, "beta_fast", 32, &out->beta_fast, err));
-    LM_TRY(lm_json_f64_or(scaling, path, "beta_slow", 1, &out->beta_slow, err));
-    return lm_json_f64_or(scaling, path, "attention_factor", 0, &out->attention_factor, err);
+static LM_MUST_USE loam_status read_window(const reader *r, lm_hparams *h) {
+    bool use_window;
+    LM_TRY(read_i64(r, "sliding_window", 0, &h->window));
+    LM_TRY(read_bool(r, "use_sliding_window", true, &use_window));
+    if (!use_window || h->window >= h->context_len) h->window = 0;
+    return h->window != 0 ? read_windowed(r, h) : LOAM_OK;
 }
 
-static LM_MUST_USE loam_status check_llama3(const lm_rope_scaling *scaling, const char *path,
-                                            loam_error *err) {
+static LM_MUST_USE loam_status read_no_rope(const reader *r, lm_hparams *h) {
+    const json_t *layers = json_object_get(r->config, "no_rope_layers"); /* 1: with rope */
+    int64_t period;
+    LM_TRY(read_i64(r, "no_rope_layer_interval", r->arch ? r->arch->no_rope_period : 0, &period));
+    for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
+        const json_t *listed = json_array_get(layers, (size_t)i);
+        bool without = listed ? json_integer_value(listed) == 0
+                              : period > 0 && (i + 1) % period == 0;
+        if (without || (r->arch && r->arch->no_rope)) lm_layer_add(&h->no_rope, i);
+    }
+    return LOAM_OK;
+}
+
+/* --- Rope. */
+
+static LM_MUST_USE loam_status read_factors(const reader *scaling, const char *key, float *out) {
+    const json_t *list = json_object_get(scaling->config, key);
+    size_t n = json_array_size(list);
+    if (n > LM_MAX_ROPE_PAIRS)
+        return lm_error_set(scaling->err, LOAM_INVALID, "%s: '%s' has %zu numbers, at most %d are",
+                            scaling->path, key, n, LM_MAX_ROPE_PAIRS);
+    for (size_t i = 0; i < n; i++) out[i] = (float)json_number_value(json_array_get(list, i));
+    return LOAM_OK;
+}
+
+static LM_MUST_USE loam_status read_scaling(const reader *model, const json_t *object,
+                                            lm_rope_scaling *out) {
+    const reader r = {object, model->path, model->arch, model->err};
+    lm_str kind;
+    bool truncate;
+    int64_t original;
+    if (object && !json_is_object(object))
+        return lm_error_set(r.err, LOAM_INVALID, "%s: the rope scaling must be an object", r.path);
+    LM_TRY(lm_json_str_or(object, r.path, "type", LM_STR("none"), &kind, r.err));
+    LM_TRY(lm_json_str_or(object, r.path, "rope_type", kind, &kind, r.err));
+    LM_TRY(lm_rope_scaling_parse(kind, r.path, &out->kind, r.err));
+    LM_TRY(read_f64(&r, "factor", 1, &out->factor));
+    LM_TRY(read_i64(model, "original_max_position_embeddings", 0, &original));
+    LM_TRY(read_i64(&r, "original_max_position_embeddings", original, &out->original_context_len));
+    LM_TRY(read_f64(&r, "low_freq_factor", 1, &out->low_freq_factor));
+    LM_TRY(read_f64(&r, "high_freq_factor", 4, &out->high_freq_factor));
+    LM_TRY(read_f64(&r, "beta_fast", 32, &out->beta_fast));
+    LM_TRY(read_f64(&r, "beta_slow", 1, &out->beta_slow));
+    LM_TRY(read_f64(&r, "mscale", 0, &out->mscale));
+    LM_TRY(read_f64(&r, "mscale_all_dim", 0, &out->mscale_all_dim));
+    LM_TRY(read_bool(&r, "truncate", true, &truncate));
+    out->exact_bounds = !truncate;
+    LM_TRY(read_factors(&r, "short_factor", out->short_factors));
+    LM_TRY(read_factors(&r, "long_factor", out->long_factors));
+    return read_f64(&r, "attention_factor", 0, &out->attention_factor);
+}
+
+static LM_MUST_USE loam_status check_llama3(const reader *r, const lm_rope_scaling *scaling) {
     if (scaling->kind != LM_ROPE_SCALING_LLAMA3) return LOAM_OK;
     if (scaling->original_context_len > 0 && scaling->low_freq_factor > 0 &&
         scaling->high_freq_factor > scaling->low_freq_factor)
         return LOAM_OK;
-    return lm_error_set(err, LOAM_INVALID,
+    return lm_error_set(r->err, LOAM_INVALID,
                         "%s: llama3 rope scaling wants original_max_position_embeddings and 0 < "
                         "low_freq_factor (%g) < "
                         "high_freq_factor (%g)",
-                        path, scaling->low_freq_factor, scaling->high_freq_factor);
+                        r->path, scaling->low_freq_factor, scaling->high_freq_factor);
+}
+
+/* The object of rope_parameters that is this kind of layers'; since transformers 5 there may be one for each. */
+static const json_t *rope_object(const reader *r, const char *layers) {
+    const json_t *all = json_object_get(r->config, "rope_parameters"),
+                 *one = json_object_get(all, layers);
+    return one ? one : all;
 }
 
 /* Either rope_theta beside rope_scaling, or both in rope_parameters (since transformers 5). */
-static LM_MUST_USE loam_status read_rope(const json_t *config, const char *path, lm_hparams *h,
-                                         loam_error *err) {
-    const json_t *together = json_object_get(config, "rope_parameters");
-    const json_t *scaling =
-        json_is_object(together) ? together : json_object_get(config, "rope_scaling");
-    double rotary_share;
-    LM_TRY(lm_json_f64_or(config, path, "rope_theta", 10000, &h->rope_theta, err));
-    LM_TRY(lm_json_f64_or(together, path, "rope_theta", h->rope_theta, &h->rope_theta, err));
-    LM_TRY(lm_json_f64_or(config, path, "partial_rotary_factor", 1, &rotary_share, err));
-    if (!(rotary_share > 0 && rotary_share <= 1))
-        return lm_error_set(err, LOAM_INVALID,
-                            "%s: 'partial_rotary_factor' %g is not above 0 and at most 1", path,
-                            rotary_share);
-    double rope_dim = (double)h->head_dim * rotary_share;
-    h->rope_dim = rope_dim >= 0 && rope_dim <= INT32_MAX ? (int64_t)rope_dim
-                                                         : 0; /* head_dim itself is checked later */
-    LM_TRY(read_scaling(json_is_null(scaling) ? NULL : scaling, path, &h->rope_scaling, err));
-    return check_llama3(&h->rope_scaling, path, err);
+static LM_MUST_USE loam_status read_rope(const reader *r, lm_hparams *h) {
+    const json_t *parameters = rope_object(r, "full_attention");
+    const json_t *scaling = parameters ? parameters : json_object_get(r->config, "rope_scaling");
+    const reader inner = {json_is_object(parameters) ? parameters : NULL, r->path, r->arch, r->err};
+    double fraction = r->arch && r->arch->rope_fraction > 0 ? r->arch->rope_fraction : 1;
+    LM_TRY(read_f64(r, "rope_theta|rotary_emb_base", 10000, &h->rope_theta));
+    LM_TRY(read_f64(&inner, "rope_theta", h->rope_theta, &h->rope_theta));
+    LM_TRY(read_f64(r, "partial_rotary_factor|rotary_pct", fraction, &fraction));
+    LM_TRY(read_f64(&inner, "partial_rotary_factor", fraction, &fraction));
+    if (!(fraction > 0 && fraction <= 1))
+        return lm_error_set(r->err, LOAM_INVALID,
+                            "%s: 'partial_rotary_factor' is %g, must be above 0 and at most 1",
+                            r->path, fraction);
+    h->rope_dim = (int64_t)((double)h->head_dim * fraction);
+    LM_TRY(read_scaling(r, json_is_null(scaling) ? NULL : scaling, &h->rope_scaling));
+    if (r->arch && r->arch->local_rope_theta > 0) {
+        const json_t *local = rope_object(r, "sliding_attention");
+        const reader windowed = {local != parameters ? local : NULL, r->path, r->arch, r->err};
+        LM_TRY(read_f64(r, "rope_local_base_freq", r->arch->local_rope_theta, &h->local_rope_theta));
+        LM_TRY(read_f64(&windowed, "rope_theta", h->local_rope_theta, &h->local_rope_theta));
+    }
+    return check_llama3(r, &h->rope_scaling);
+}
+
+/* --- Factors and caps. */
+
+static LM_MUST_USE loam_status read_factors_of_minicpm(const reader *r, lm_hparams *h) {
+    double depth, base;
+    LM_TRY(read_f64(r, "scale_depth", 0, &depth));
+    LM_TRY(read_f64(r, "dim_model_base", 0, &base));
+    if (depth > 0) h->residual_scale = depth / sqrt((double)h->n_layers);
+    if (base > 0) h->logit_scale = base / (double)h->dim;
+    return LOAM_OK;
+}
+
+static LM_MUST_USE loam_status read_numbers(const reader *r, lm_hparams *h) {
+    double query_scalar, divisor;
+    LM_TRY(read_f64(r, "attention_multiplier", 0, &h->attention_scale));
+    LM_TRY(read_f64(r, "query_pre_attn_scalar", 0, &query_scalar));
+    if (query_scalar > 0) h->attention_scale = 1 / sqrt(query_scalar);
+    LM_TRY(read_f64(r, "attn_logit_softcapping", 0, &h->attention_soft_cap));
+    LM_TRY(read_f64(r, "final_logit_softcapping", 0, &h->logit_soft_cap));
+    double embedding = r->arch && r->arch->embed_scale_sqrt_dim ? sqrt((double)h->dim) : 0;
+    LM_TRY(read_f64(r, "embedding_multiplier|scale_emb", embedding, &h->embedding_scale));
+    LM_TRY(read_f64(r, "residual_multiplier", 0, &h->residual_scale));
+    LM_TRY(read_f64(r, "logits_scaling", 0, &divisor));
+    if (divisor > 0) h->logit_scale = 1 / divisor;
+    return read_factors_of_minicpm(r, h);
+}
+
+static LM_MUST_USE loam_status read_flags(const reader *r, lm_hparams *h) {
+    bool parallel, parallel_attn, alibi;
+    bool tied = r->arch && r->arch->tied;
+    LM_TRY(read_bool(r, "tie_word_embeddings", tied, &h->tied_embeddings));
+    LM_TRY(read_bool(r, "attention_bias", false, &h->attention_bias));
+    LM_TRY(read_bool(r, "mlp_bias", false, &h->mlp_bias));
+    LM_TRY(read_bool(r, "use_parallel_residual", true, &parallel));
+    LM_TRY(read_bool(r, "parallel_attn", true, &parallel_attn));
+    h->serial_residual = !parallel || !parallel_attn;
+    h->unit_head = json_object_get(r->config, "z_loss_weight") != NULL; /* Baichuan 2, not 1 */
+    LM_TRY(read_bool(r, "alibi", false, &alibi));
+    if (!alibi) return LOAM_OK;
+    return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'alibi' is true: such biases are not done",
+                        r->path);
 }
 
 loam_status lm_hparams_from_config(const json_t *config, const char *path, lm_hparams *out,
                                    loam_error *err) {
-    lm_hparams h = {.rope_layout = LM_ROPE_HALF_SPLIT};
     if (!json_is_object(config))
         return lm_error_set(err, LOAM_INVALID, "%s: not a JSON object", path);
-    LM_TRY(copy_text(config, path, "model_type", LM_STR(""), h.architecture, sizeof h.architecture,
-                     err));
-    LM_TRY(copy_text(config, path, "hidden_act", LM_STR("silu"), h.hidden_act, sizeof h.hidden_act,
-                     err));
-    LM_TRY(read_sizes(config, path, &h, err));
-    LM_TRY(limit_to_window(config, path, &h, err));
-    LM_TRY(read_rope(config, path, &h, err));
-    LM_TRY(lm_json_bool_or(config, path, "tie_word_embeddings", false, &h.tied_embeddings, err));
-    LM_TRY(lm_json_bool_or(config, path, "attention_bias", false, &h.attention_bias, err));
-    LM_TRY(lm_json_bool_or(config, path, "mlp_bias", false, &h.mlp_bias, err));
+    const json_t *text = json_object_get(config, "text_config"); /* of a model that sees, too */
+    reader r = {json_is_object(text) ? text : config, path, NULL, err};
+    lm_hparams h = {0};
+    LM_TRY(copy_text(&r, "model_type", LM_STR(""), h.architecture, sizeof h.architecture));
+    r.arch = lm_arch_find(h.architecture);
+    const char *act = r.arch && r.arch->act ? r.arch->act : "silu";
+    LM_TRY(copy_text(&r, "hidden_activation|hidden_act|activation_function|activation",
+                     lm_str_of(act), h.hidden_act, sizeof h.hidden_act));
+    h.rope_layout = r.arch && r.arch->hf_interleaved ? LM_ROPE_INTERLEAVED : LM_ROPE_HALF_SPLIT;
+    LM_TRY(read_sizes(&r, &h));
+    LM_TRY(read_rope(&r, &h));
+    LM_TRY(read_window(&r, &h));
+    LM_TRY(read_no_rope(&r, &h));
+    LM_TRY(read_numbers(&r, &h));
+    LM_TRY(read_flags(&r, &h));
     LM_TRY(lm_hparams_check(&h, path, err));
     *out = h;
     return LOAM_OK;

@@ -11,16 +11,22 @@ enum { KEY_BYTES = 160, MAX_ROPE_PAIRS = 8192 };
 /* Architectures of which everything that makes the model is written below. */
 static const char *const written[] = {"llama", "mistral", "qwen2", "qwen3"};
 
-static LM_MUST_USE loam_status check_arch(const lm_arch *arch, loam_error *err) {
+static LM_MUST_USE loam_status check_arch(const lm_arch_config *config, loam_error *err) {
+    const lm_arch *arch = config->arch;
+    if (config->hparams.rope_scaling.kind == LM_ROPE_SCALING_LONGROPE)
+        return lm_error_set(err, LOAM_UNSUPPORTED, "models with longrope are read, not written");
+    if (config->hparams.window > 0 && arch->window_period != 1)
+        return lm_error_set(err, LOAM_UNSUPPORTED,
+                            "models with windows in some of their layers are read, not written");
     for (size_t i = 0; i < LM_COUNT_OF(written); i++)
-        if (strcmp(arch->name, written[i]) == 0) return LOAM_OK;
+        if (strcmp(arch->hf_type, written[i]) == 0) return LOAM_OK;
     lm_error_set(err, LOAM_UNSUPPORTED, "models of architecture '%s' are read, not written",
-                 arch->name);
+                 arch->hf_type);
     return lm_error_hint(err, LOAM_UNSUPPORTED, "loam writes llama, mistral, qwen2 and qwen3");
 }
 
 bool lm_hparams_gguf_interleaves(const lm_arch *arch) {
-    return strcmp(arch->name, "llama") == 0 || strcmp(arch->name, "mistral") == 0;
+    return arch->gguf_interleaved;
 }
 
 /* --- Rope. */
@@ -65,12 +71,12 @@ static bool find_llama3(const lm_hparams *hp, lm_rope_scaling *out) {
 }
 
 loam_status lm_hparams_check_gguf(const lm_arch_config *config, loam_error *err) {
-    return check_arch(config->arch, err);
+    return check_arch(config, err);
 }
 
 loam_status lm_hparams_check_config(const lm_arch_config *config, loam_error *err) {
     lm_rope_scaling found;
-    LM_TRY(check_arch(config->arch, err));
+    LM_TRY(check_arch(config, err));
     if (!config->hparams.rope_freq_factors || find_llama3(&config->hparams, &found)) return LOAM_OK;
     return lm_error_set(
         err, LOAM_UNSUPPORTED,
@@ -116,10 +122,8 @@ static void add_scaling(const gguf_out *out, const lm_rope_scaling *s) {
 
 void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer) {
     const lm_hparams *hp = &config->hparams;
-    /* llama.cpp knows Mistral's models as llama */
-    const char *arch = lm_hparams_gguf_interleaves(config->arch) ? "llama" : config->arch->name;
-    gguf_out out = {writer, arch};
-    lm_gguf_writer_add_str(writer, "general.architecture", lm_str_of(arch));
+    gguf_out out = {writer, config->arch->name};
+    lm_gguf_writer_add_str(writer, "general.architecture", lm_str_of(out.arch));
     add_u32(&out, "context_length", hp->context_len);
     add_u32(&out, "embedding_length", hp->dim);
     add_u32(&out, "block_count", hp->n_layers);
@@ -130,6 +134,7 @@ void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer)
         add_u32(&out, "attention.key_length", hp->head_dim);
         add_u32(&out, "attention.value_length", hp->head_dim);
     }
+    if (hp->window > 0) add_u32(&out, "attention.sliding_window", hp->window);
     add_f32(&out, "attention.layer_norm_rms_epsilon", hp->rms_norm_eps);
     add_u32(&out, "rope.dimension_count", hp->rope_dim);
     add_f32(&out, "rope.freq_base", hp->rope_theta);
@@ -183,16 +188,17 @@ json_t *lm_hparams_config_json(const lm_arch_config *config, lm_dtype dtype) {
     bool has_bias = config->features & LM_FEATURE_QKV_BIAS,
          mlp_bias = config->features & LM_FEATURE_MLP_BIAS;
     return json_pack(
-        "{s:[s], s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:o*, s:b, s:b, "
-        "s:b}",
-        "architectures", config->arch->hf_class, "model_type", config->arch->name, "torch_dtype",
+        "{s:[s], s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:o*, s:o*, s:b, "
+        "s:b, s:b}",
+        "architectures", config->arch->hf_class, "model_type", config->arch->hf_type, "torch_dtype",
         torch_dtype, "hidden_act", hp->hidden_act, "vocab_size", (json_int_t)hp->vocab_size,
         "hidden_size", (json_int_t)hp->dim, "intermediate_size", (json_int_t)hp->ffn_dim,
         "num_hidden_layers", (json_int_t)hp->n_layers, "num_attention_heads",
         (json_int_t)hp->n_heads, "num_key_value_heads", (json_int_t)hp->n_kv_heads, "head_dim",
         (json_int_t)hp->head_dim, "max_position_embeddings", (json_int_t)hp->context_len,
         "rms_norm_eps", shortest(hp->rms_norm_eps), "rope_theta", shortest(hp->rope_theta),
-        "rope_scaling", scaling_json(hp), "tie_word_embeddings",
+        "rope_scaling", scaling_json(hp), "sliding_window",
+        hp->window > 0 ? json_integer((json_int_t)hp->window) : NULL, "tie_word_embeddings",
         !(config->features & LM_FEATURE_UNTIED_HEAD), "attention_bias",
         has_bias && !(config->arch->features & LM_FEATURE_QKV_BIAS), "mlp_bias", mlp_bias);
 }

@@ -1,6 +1,6 @@
 #include "model/model.h"
 
-#include <stdio.h>
+#include <limits.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -20,12 +20,45 @@ struct lm_model {
     lm_sampler_options sampling;
 };
 
+/* How many single letters have to be put in, left out or exchanged; letters past LIMIT are not looked at. */
+static int distance(const char *a, const char *b) {
+    enum { LIMIT = 31 };
+    int row[LIMIT + 1], n = (int)strnlen(b, LIMIT);
+    for (int j = 0; j <= n; j++) row[j] = j;
+    for (int i = 0; a[i] && i < LIMIT; i++) {
+        int diagonal = row[0];
+        row[0] = i + 1;
+        for (int j = 0; j < n; j++) {
+            int changed = diagonal + (a[i] != b[j]);
+            int least = row[j] < row[j + 1] ? row[j] : row[j + 1];
+            diagonal = row[j + 1];
+            row[j + 1] = least + 1 < changed ? least + 1 : changed;
+        }
+    }
+    return row[n];
+}
+
+/* Names the three that are nearest, then how many there are. */
 static loam_status unknown_arch(const char *name, loam_error *err) {
+    enum { N_NEAR = 3 };
     lm_error_set(err, LOAM_UNSUPPORTED, "architecture '%s' is not known", name);
-    char known[128] = "";
-    for (size_t i = 0, at = 0; i < lm_arch_count() && at < sizeof known; i++)
-        at += snprintf(known + at, sizeof known - at, "%s%s", i ? ", " : "", lm_arch_at(i)->name);
-    return lm_error_hint(err, LOAM_UNSUPPORTED, "loam runs %s", known);
+    const char *near[N_NEAR] = {"", "", ""};
+    int distances[N_NEAR] = {INT_MAX, INT_MAX, INT_MAX};
+    for (size_t i = 0; i < lm_arch_count(); i++) {
+        const char *known = lm_arch_at(i)->hf_type;
+        int d = distance(name, known), at = N_NEAR;
+        for (; at > 0 && d < distances[at - 1]; at--) {
+            if (at == N_NEAR) continue;
+            near[at] = near[at - 1];
+            distances[at] = distances[at - 1];
+        }
+        if (at == N_NEAR) continue;
+        near[at] = known;
+        distances[at] = d;
+    }
+    return lm_error_hint(err, LOAM_UNSUPPORTED,
+                         "near are %s, %s and %s; docs/models.md lists all that loam runs", near[0],
+                         near[1], near[2]);
 }
 
 static loam_status read_config(lm_model *model, loam_error *err) {

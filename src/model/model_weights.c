@@ -1,58 +1,73 @@
 #include "model/model_weights.h"
 
 #include <math.h>
+#include <stdio.h>
 
-#include "base/file.h"
-#include "compute/device.h"
+#include "base/map.h"
+#include "model/param_source.h"
 
 /* --- What the file has. */
 
-static lm_naming naming_of(const lm_model_file *file) {
-    return lm_model_file_format(file) == LM_FORMAT_GGUF ? LM_NAMING_GGUF : LM_NAMING_HF;
-}
+/* Features that models of one architecture may have or not. */
+enum {
+    OPTIONAL_FEATURES = LM_FEATURE_QKV_BIAS | LM_FEATURE_OUT_BIAS | LM_FEATURE_MLP_BIAS |
+                        LM_FEATURE_GATE_BIAS | LM_FEATURE_QK_NORM | LM_FEATURE_SINKS
+};
 
 unsigned lm_model_weights_features(const lm_model_file *file, const lm_arch *arch) {
     const lm_hparams *hp = lm_model_file_hparams(file);
     unsigned features = arch->features;
     if (!hp->tied_embeddings) features |= LM_FEATURE_UNTIED_HEAD;
+    lm_arch_config config = {.arch = arch, .hparams = *hp};
     for (int id = 0; id < LM_PARAM_COUNT; id++) {
-        if (!lm_param_has_layer(id) || lm_param_feature(id) == LM_FEATURE_ALWAYS) continue;
-        char name[LM_PARAM_NAME_BYTES];
-        lm_param_name(id, 0, naming_of(file), name);
-        if (lm_model_file_find(file, name)) features |= lm_param_feature(id);
+        lm_param_source source;
+        if ((lm_param_feature(id) & OPTIONAL_FEATURES) &&
+            lm_param_source_find(file, &config, id, 0, &source))
+            features |= lm_param_feature(id);
     }
     return features;
 }
 
-/* Tensors that files carry and graphs do not read. */
+/* Tensors that files carry and graphs do not read: what can be computed, masks, and the parts of a model that sees. */
 static bool is_ignorable(const char *name, const lm_arch_config *config) {
+    static const char *const ends[] = {".rotary_emb.inv_freq", ".attn.bias",    ".attn.masked_bias",
+                                       ".attention.bias",      ".masked_bias",  "embed_out.weight",
+                                       "lm_head.weight",       "output.weight", ".position_ids"};
+    static const char *const begins[] = {"rope_freqs.",     "rope_factors_", "vision_",
+                                         "model.vision_",   "multi_modal_",  "model.multi_modal_",
+                                         "vision_model.", "visual.",         "model.visual."};
     lm_str text = lm_str_of(name);
     bool tied = !(config->features & LM_FEATURE_UNTIED_HEAD);
-    if (tied && (lm_str_is(text, "lm_head.weight") || lm_str_is(text, "output.weight")))
-        return true;
-    return lm_str_is(text, "rope_freqs.weight") ||
-           lm_str_ends(text, LM_STR(".rotary_emb.inv_freq"));
+    for (size_t i = 0; i < LM_COUNT_OF(ends); i++) {
+        bool head = i >= 5 && i <= 7;
+        if ((tied || !head) && lm_str_ends(text, lm_str_of(ends[i]))) return true;
+    }
+    for (size_t i = 0; i < LM_COUNT_OF(begins); i++)
+        if (strncmp(name, begins[i], strlen(begins[i])) == 0) return true;
+    return false;
 }
 
-static loam_status refuse_strangers(const lm_model_weights *w, const lm_model_file *file,
-                                    const lm_arch_config *config, loam_error *err) {
-    lm_map *known = lm_map_new();
-    bool ok = known != NULL;
-    for (int64_t i = 0; ok && i < LM_PARAM_COUNT * w->n_layers; i++) {
-        if (w->weights[i].name) ok = lm_map_set(known, lm_str_of(w->weights[i].name), 1);
-    }
-    loam_status status = ok ? LOAM_OK : lm_error_no_memory(err, 0);
-    for (size_t i = 0; status == LOAM_OK && i < lm_model_file_n_tensors(file); i++) {
-        const char *name = lm_model_file_tensor_at(file, i)->name;
+/* What loading goes by. */
+typedef struct loader {
+    lm_model_weights *w;
+    const lm_model_file *file;
+    const lm_arch_config *config;
+    const lm_model_weights_options *options;
+    lm_map *known; /* names of the tensors that have been found a place */
+} loader;
+
+static loam_status refuse_strangers(const loader *l, loam_error *err) {
+    for (size_t i = 0; i < lm_model_file_n_tensors(l->file); i++) {
+        const char *name = lm_model_file_tensor_at(l->file, i)->name;
         uint64_t unused;
-        if (lm_map_get(known, lm_str_of(name), &unused) || is_ignorable(name, config)) continue;
-        status = lm_error_set(err, LOAM_UNSUPPORTED,
-                              "%s: tensor '%s' has no place in architecture '%s' of %lld layers",
-                              lm_model_file_path(file), name, config->arch->name,
-                              (long long)w->n_layers);
+        if (lm_map_get(l->known, lm_str_of(name), &unused) || is_ignorable(name, l->config))
+            continue;
+        return lm_error_set(err, LOAM_UNSUPPORTED,
+                            "%s: tensor '%s' has no place in architecture '%s' of %lld layers",
+                            lm_model_file_path(l->file), name, l->config->hparams.architecture,
+                            (long long)l->w->n_layers);
     }
-    lm_map_free(known);
-    return status;
+    return LOAM_OK;
 }
 
 /* --- Loading. */
@@ -61,17 +76,92 @@ static lm_weight *slot(const lm_model_weights *w, lm_param_id id, int64_t layer)
     return &w->weights[id * w->n_layers + layer];
 }
 
-static loam_status find_weight(lm_model_weights *w, const lm_model_file *file,
-                               const lm_arch_config *config, lm_param_id id, int64_t layer,
-                               loam_error *err) {
-    char name[LM_PARAM_NAME_BYTES];
-    int64_t shape[2];
-    lm_param_name(id, layer, naming_of(file), name);
-    int n_dims = lm_param_shape(config, id, shape);
-    lm_weight *weight = slot(w, id, layer);
-    LM_TRY(lm_model_file_weight(file, name, n_dims, shape, weight, err));
-    w->stored_bytes += lm_dtype_bytes(weight->dtype, shape[0] * shape[1]);
+static size_t bytes_of(const lm_weight *weight) {
+    return lm_dtype_bytes(weight->dtype,
+                          weight->shape[0] * (weight->n_dims > 1 ? weight->shape[1] : 1));
+}
+
+/* Room for the weight's elements in an order of our own, in its type. */
+static loam_status copy_room(lm_model_weights *w, const lm_weight *weight, char **out,
+                             loam_error *err) {
+    lm_file_map *copy = &w->copies[weight - w->weights];
+    LM_TRY(lm_file_map_anonymous(bytes_of(weight), copy, err));
+    *out = (char *)copy->ptr;
     return LOAM_OK;
+}
+
+/* From the whole tensor, which weight->data is, to the rows that are the parameter. */
+static loam_status take_rows(lm_model_weights *w, const lm_param_source *source, lm_weight *weight,
+                             loam_error *err) {
+    size_t row_bytes =
+        lm_dtype_bytes(weight->dtype, weight->n_dims > 1 ? weight->shape[1] : 1);
+    const char *from = (const char *)weight->data + (size_t)source->first_row * row_bytes;
+    weight->data = from;
+    if (source->n_groups == 1) return LOAM_OK;
+    char *to;
+    LM_TRY(copy_room(w, weight, &to, err));
+    weight->data = to;
+    for (int64_t g = 0; g < source->n_groups; g++) {
+        memcpy(to, from, (size_t)source->run_rows * row_bytes);
+        to += (size_t)source->run_rows * row_bytes;
+        from += (size_t)source->run_step * row_bytes;
+    }
+    return LOAM_OK;
+}
+
+/* From [n_in, total rows], of which the columns from first_row on are the parameter's, to [n_out, n_in]. */
+static loam_status transpose(lm_model_weights *w, const lm_param_source *source, lm_weight *weight,
+                             loam_error *err) {
+    if (lm_dtype_is_quantized(weight->dtype))
+        return lm_error_set(err, LOAM_UNSUPPORTED, "tensor '%s' is transposed and quantized",
+                            weight->name);
+    size_t size = lm_dtype_bytes(weight->dtype, 1);
+    int64_t n_out = weight->shape[0], n_in = weight->shape[1],
+            step = source->order == LM_PART_WHOLE ? n_out : source->total_rows;
+    const char *from = (const char *)weight->data + (size_t)source->first_row * size;
+    char *to;
+    LM_TRY(copy_room(w, weight, &to, err));
+    for (int64_t o = 0; o < n_out; o++)
+        for (int64_t i = 0; i < n_in; i++)
+            memcpy(to + (size_t)(o * n_in + i) * size, from + (size_t)(i * step + o) * size, size);
+    weight->data = to;
+    return LOAM_OK;
+}
+
+/* Parts of one tensor get names of their own: those of weights are told apart by them. */
+static loam_status name_part(lm_model_weights *w, const lm_param_source *source, lm_weight *weight,
+                             loam_error *err) {
+    if (source->order == LM_PART_WHOLE) return LOAM_OK;
+    size_t size = strlen(weight->name) + sizeof "[0]";
+    char *name = lm_arena_alloc(&w->arena, size);
+    if (!name) return lm_error_no_memory(err, size);
+    snprintf(name, size, "%s[%d]", weight->name, source->part);
+    weight->name = name;
+    return LOAM_OK;
+}
+
+static loam_status find_weight(const loader *l, lm_param_id id, int64_t layer, loam_error *err) {
+    char name[LM_PARAM_NAME_BYTES];
+    int64_t shape[2], stored[2];
+    lm_param_source source;
+    lm_weight *weight = slot(l->w, id, layer);
+    int n_dims = lm_param_shape(l->config, id, shape);
+    bool found = lm_param_source_find(l->file, l->config, id, layer, &source);
+    lm_param_name(id, layer, lm_naming_of(l->file), name);
+    bool turned = n_dims == 2 && lm_param_has_layer(id) && l->config->arch->hf_transposed &&
+                  lm_naming_of(l->file) == LM_NAMING_HF;
+    int64_t rows = found && source.order != LM_PART_WHOLE ? source.total_rows : shape[0];
+    stored[0] = turned ? shape[1] : rows;
+    stored[1] = turned ? rows : shape[1];
+    LM_TRY(lm_model_file_weight(l->file, found ? source.tensor->name : name, n_dims, stored, weight,
+                                err));
+    if (!lm_map_set(l->known, lm_str_of(weight->name), 1))
+        return lm_error_no_memory(err, strlen(weight->name));
+    memcpy(weight->shape, shape, (size_t)n_dims * sizeof *shape);
+    l->w->stored_bytes += bytes_of(weight);
+    LM_TRY(name_part(l->w, &source, weight, err));
+    if (turned) return transpose(l->w, &source, weight, err);
+    return source.order == LM_PART_WHOLE ? LOAM_OK : take_rows(l->w, &source, weight, err);
 }
 
 /* Ops read vectors as f32. */
@@ -85,9 +175,33 @@ static loam_status widen_vector(lm_model_weights *w, lm_weight *weight, loam_err
     return LOAM_OK;
 }
 
-static size_t bytes_of(const lm_weight *weight) {
-    return lm_dtype_bytes(weight->dtype,
-                          weight->shape[0] * (weight->n_dims > 1 ? weight->shape[1] : 1));
+/* Folders of some families have the weights of norms less one. */
+static loam_status add_one(lm_model_weights *w, lm_weight *weight, loam_error *err) {
+    float *sum = lm_arena_alloc(&w->arena, weight->shape[0] * sizeof *sum);
+    if (!sum) return lm_error_no_memory(err, weight->shape[0] * sizeof *sum);
+    for (int64_t i = 0; i < weight->shape[0]; i++) sum[i] = ((const float *)weight->data)[i] + 1.0f;
+    weight->data = sum;
+    return LOAM_OK;
+}
+
+/* Divides every row by its length. */
+static loam_status make_unit_rows(lm_model_weights *w, lm_weight *weight, loam_error *err) {
+    const lm_dtype_info *type = lm_dtype_get(weight->dtype);
+    int64_t n = weight->shape[1];
+    size_t row_bytes = lm_dtype_bytes(weight->dtype, n);
+    float *row = lm_arena_alloc(&w->arena, (size_t)n * sizeof *row);
+    char *to;
+    if (!row) return lm_error_no_memory(err, (size_t)n * sizeof *row);
+    LM_TRY(copy_room(w, weight, &to, err));
+    for (int64_t r = 0; r < weight->shape[0]; r++) {
+        double squares = 0;
+        type->unpack((const char *)weight->data + (size_t)r * row_bytes, row, n);
+        for (int64_t i = 0; i < n; i++) squares += (double)row[i] * row[i];
+        for (int64_t i = 0; i < n && squares > 0; i++) row[i] = (float)(row[i] / sqrt(squares));
+        type->pack(row, to + (size_t)r * row_bytes, n);
+    }
+    weight->data = to;
+    return LOAM_OK;
 }
 
 /* Brings a weight to a device that cannot read it where it is. */
@@ -101,39 +215,56 @@ static loam_status place(lm_model_weights *w, lm_weight *weight, loam_error *err
     return lm_device_upload(w->device, buffer, stored.data, bytes_of(&stored), err);
 }
 
-static loam_status find_param(lm_model_weights *w, const lm_model_file *file,
-                              const lm_arch_config *config, bool check_finite, lm_param_id id,
-                              loam_error *err) {
-    int64_t n = lm_param_has_layer(id) ? w->n_layers : 1;
-    for (int64_t layer = 0; layer < n; layer++) {
-        LM_TRY(find_weight(w, file, config, id, layer, err));
-        lm_weight *weight = slot(w, id, layer);
-        loam_status status = check_finite ? lm_weight_check_finite(weight, err) : LOAM_OK;
-        if (status != LOAM_OK) return lm_error_prefix(err, status, "%s", lm_model_file_path(file));
-        if (weight->n_dims == 1) LM_TRY(widen_vector(w, weight, err));
-    }
+/* What remains of the way from a file's numbers to those that ops read. */
+static loam_status finish_weight(const loader *l, lm_param_id id, lm_weight *weight,
+                                 loam_error *err) {
+    loam_status status =
+        l->options->check_finite ? lm_weight_check_finite(weight, err) : LOAM_OK;
+    if (status != LOAM_OK) return lm_error_prefix(err, status, "%s", lm_model_file_path(l->file));
+    if (weight->n_dims == 1) LM_TRY(widen_vector(l->w, weight, err));
+    bool folder = lm_naming_of(l->file) == LM_NAMING_HF;
+    if (folder && lm_param_is_norm(id) && l->config->arch->hf_norm_minus_one)
+        return add_one(l->w, weight, err);
+    if (id == LM_PARAM_OUTPUT_HEAD && l->config->hparams.unit_head)
+        return make_unit_rows(l->w, weight, err);
     return LOAM_OK;
 }
 
+static loam_status find_params(const loader *l, loam_error *err) {
+    for (int id = 0; id < LM_PARAM_COUNT; id++) {
+        if (!lm_param_in(l->config, id)) continue;
+        int64_t n = lm_param_has_layer(id) ? l->w->n_layers : 1;
+        for (int64_t layer = 0; layer < n; layer++) {
+            LM_TRY(find_weight(l, id, layer, err));
+            LM_TRY(finish_weight(l, id, slot(l->w, id, layer), err));
+        }
+    }
+    return refuse_strangers(l, err);
+}
+
 static loam_status find_all(lm_model_weights *w, const lm_model_file *file,
-                            const lm_arch_config *config, bool check_finite, loam_error *err) {
+                            const lm_arch_config *config, const lm_model_weights_options *options,
+                            loam_error *err) {
     size_t n = LM_PARAM_COUNT * (size_t)w->n_layers;
     w->weights = lm_arena_calloc(&w->arena, n, sizeof *w->weights);
     w->owned = lm_arena_calloc(&w->arena, n, sizeof *w->owned);
-    if (!w->weights || !w->owned) return lm_error_no_memory(err, n * sizeof *w->weights);
-    for (int id = 0; id < LM_PARAM_COUNT; id++) {
-        if (lm_param_in(config, id)) LM_TRY(find_param(w, file, config, check_finite, id, err));
-    }
-    return refuse_strangers(w, file, config, err);
+    w->copies = lm_arena_calloc(&w->arena, n, sizeof *w->copies);
+    loader l = {w, file, config, options, lm_map_new()};
+    loam_status status = w->weights && w->owned && w->copies && l.known
+                             ? find_params(&l, err)
+                             : lm_error_no_memory(err, n * sizeof *w->weights);
+    lm_map_free(l.known);
+    return status;
 }
 
 /* The weights that the device wants in its own order: [*out_n], room for all. */
 static void list_packable(const lm_model_weights *w, lm_weight **list, size_t *out_n) {
-    const lm_weight *embed = slot(w, LM_PARAM_TOKEN_EMBED, 0);
+    const lm_weight *embed = slot(w, LM_PARAM_TOKEN_EMBED, 0),
+                    *positions = slot(w, LM_PARAM_POSITION_EMBED, 0);
     size_t n = 0;
     for (int64_t i = 0; i < LM_PARAM_COUNT * w->n_layers; i++) {
         lm_weight *weight = &w->weights[i];
-        if (weight->name && weight->n_dims > 1 && weight != embed &&
+        if (weight->name && weight->n_dims > 1 && weight != embed && weight != positions &&
             lm_device_packed_bytes(w->device, weight) > 0)
             list[n++] = weight;
     }
@@ -183,15 +314,23 @@ static loam_status place_all(lm_model_weights *w, bool tied, loam_error *err) {
     return LOAM_OK;
 }
 
+/* Copies that nothing points into any more. */
+static void drop_copies(lm_model_weights *w) {
+    for (int64_t i = 0; i < LM_PARAM_COUNT * w->n_layers; i++)
+        if (w->weights[i].data != w->copies[i].ptr) lm_file_map_close(&w->copies[i]);
+}
+
 /* The embedding is looked up row by row, in the file's order; as the head of a tied model it is multiplied with as well. */
 static loam_status load_all(lm_model_weights *w, const lm_model_file *file,
                             const lm_arch_config *config, const lm_model_weights_options *options,
                             loam_error *err) {
-    LM_TRY(find_all(w, file, config, options->check_finite, err));
+    LM_TRY(find_all(w, file, config, options, err));
     bool tied = !(config->features & LM_FEATURE_UNTIED_HEAD);
     if (tied) *slot(w, LM_PARAM_OUTPUT_HEAD, 0) = *slot(w, LM_PARAM_TOKEN_EMBED, 0);
     if (!options->no_pack) LM_TRY(pack_all(w, file, &options->pack_places, err));
-    return place_all(w, tied, err);
+    LM_TRY(place_all(w, tied, err));
+    drop_copies(w);
+    return LOAM_OK;
 }
 
 loam_status lm_model_weights_load(lm_model_weights *w, const lm_model_file *file,
@@ -208,6 +347,8 @@ void lm_model_weights_free(lm_model_weights *w) {
     for (int64_t i = 0; w->owned && i < LM_PARAM_COUNT * w->n_layers; i++) {
         if (w->owned[i]) lm_device_free(w->device, (void *)w->weights[i].data);
     }
+    for (int64_t i = 0; w->copies && i < LM_PARAM_COUNT * w->n_layers; i++)
+        lm_file_map_close(&w->copies[i]);
     lm_file_map_close(&w->packed_file);
     lm_arena_deinit(&w->arena);
     *w = (lm_model_weights){0};

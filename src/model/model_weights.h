@@ -2,12 +2,14 @@
  *
  * Matrices that only matrix products read are packed when the device wants that, and the file's pages of them are
  * given back to the system; vectors become f32; everything else is read from the map, or copied to a device that cannot
- * read it there. Immutable after loading; any thread.
+ * read it there. A parameter that is part of a stored tensor is used where it lies there, if its rows lie together;
+ * what a file has in another order or transposed is copied once. Immutable after loading; any thread.
  */
 #ifndef LM_MODEL_MODEL_WEIGHTS_H
 #define LM_MODEL_MODEL_WEIGHTS_H
 
 #include "base/arena.h"
+#include "base/file.h"
 #include "compute/device.h"
 #include "model/arch.h"
 #include "model/pack_store.h"
@@ -18,6 +20,7 @@ typedef struct lm_model_weights {
     lm_weight *
         weights; /* [LM_PARAM_COUNT][n_layers], those without a layer at 0; name NULL where there is none */
     bool *owned;             /* same shape: data is a device buffer of ours */
+    lm_file_map *copies;     /* same shape: what had to be put in another order, on its way to the device */
     lm_file_map packed_file; /* what the packed weights point into when a packed file is in use */
     size_t stored_bytes;     /* of all weights as the file has them */
     lm_arena arena;          /* f32 vectors and the arrays above */

@@ -12,6 +12,11 @@ loam_status lm_rope_check(const lm_hparams *hp, loam_error *err) {
     if (s->kind == LM_ROPE_SCALING_DYNAMIC && hp->rope_dim < 4)
         return lm_error_set(err, LOAM_INVALID,
                             "dynamic rope scaling needs at least 4 rotary elements");
+    for (int64_t i = 0; s->kind == LM_ROPE_SCALING_LONGROPE && i < hp->rope_dim / 2; i++)
+        if (!(s->short_factors[i] > 0 && s->long_factors[i] > 0))
+            return lm_error_set(err, LOAM_INVALID,
+                                "longrope needs %lld positive short and long factors",
+                                (long long)hp->rope_dim / 2);
     if (s->kind == LM_ROPE_SCALING_YARN && !(s->beta_slow > 0 && s->beta_fast > s->beta_slow))
         return lm_error_set(err, LOAM_INVALID,
                             "yarn rope scaling needs 0 < beta_slow < beta_fast, has %g and %g",
@@ -50,21 +55,40 @@ static double yarn_pair(const lm_hparams *hp, double n_rotations) {
 
 /* Pairs that turn often are kept, those that turn less than once are stretched, a ramp between. */
 static double yarn_freq(const lm_hparams *hp, double freq, int64_t pair) {
-    double low = fmax(floor(yarn_pair(hp, hp->rope_scaling.beta_fast)), 0);
-    double high = fmin(ceil(yarn_pair(hp, hp->rope_scaling.beta_slow)), hp->rope_dim - 1);
+    double low = yarn_pair(hp, hp->rope_scaling.beta_fast),
+           high = yarn_pair(hp, hp->rope_scaling.beta_slow);
+    bool exact = hp->rope_scaling.exact_bounds;
+    low = fmax(exact ? low : floor(low), 0);
+    high = fmin(exact ? high : ceil(high), hp->rope_dim - 1);
     if (low == high) high += 0.001;
     double stretched = fmin(fmax((pair - low) / (high - low), 0), 1);
     return freq / hp->rope_scaling.factor * stretched + freq * (1 - stretched);
 }
 
+static double yarn_mscale(const lm_rope_scaling *s, double weight) {
+    return s->factor > 1 ? 0.1 * weight * log(s->factor) + 1 : 1;
+}
+
 static double yarn_scale(const lm_rope_scaling *s) {
     if (s->attention_factor > 0) return s->attention_factor;
-    return s->factor > 1 ? 0.1 * log(s->factor) + 1 : 1;
+    if (s->mscale > 0 && s->mscale_all_dim > 0)
+        return yarn_mscale(s, s->mscale) / yarn_mscale(s, s->mscale_all_dim);
+    return yarn_mscale(s, 1);
+}
+
+/* The factor is the context's, where the file says none. */
+static double longrope_scale(const lm_hparams *hp) {
+    const lm_rope_scaling *s = &hp->rope_scaling;
+    double original = original_context(hp),
+           factor = s->factor > 1 ? s->factor : (double)hp->context_len / original;
+    if (s->attention_factor > 0) return s->attention_factor;
+    return factor > 1 ? sqrt(1 + log(factor) / log(original)) : 1;
 }
 
 static double scaled_freq(const lm_hparams *hp, double freq, int64_t pair) {
     switch (hp->rope_scaling.kind) {
     case LM_ROPE_SCALING_NONE:
+    case LM_ROPE_SCALING_LONGROPE: /* see lm_rope_table */
     case LM_ROPE_SCALING_DYNAMIC: return freq;
     case LM_ROPE_SCALING_LINEAR: return freq / hp->rope_scaling.factor;
     case LM_ROPE_SCALING_LLAMA3: return llama3_freq(hp, freq);
@@ -76,9 +100,20 @@ static double scaled_freq(const lm_hparams *hp, double freq, int64_t pair) {
 void lm_rope_table(const lm_hparams *hp, int64_t context, float *out_inv_freq, float *out_scale) {
     bool dynamic = hp->rope_scaling.kind == LM_ROPE_SCALING_DYNAMIC;
     double theta = dynamic ? stretched_theta(hp, context) : hp->rope_theta;
+    bool longrope = hp->rope_scaling.kind == LM_ROPE_SCALING_LONGROPE;
+    const float *divisors = !longrope                        ? hp->rope_freq_factors
+                            : context > original_context(hp) ? hp->rope_scaling.long_factors
+                                                             : hp->rope_scaling.short_factors;
     for (int64_t i = 0; i < hp->rope_dim / 2; i++) {
         double freq = scaled_freq(hp, pow(theta, -2.0 * i / hp->rope_dim), i);
-        out_inv_freq[i] = hp->rope_freq_factors ? freq / hp->rope_freq_factors[i] : freq;
+        out_inv_freq[i] = divisors ? freq / divisors[i] : freq;
     }
-    *out_scale = hp->rope_scaling.kind == LM_ROPE_SCALING_YARN ? yarn_scale(&hp->rope_scaling) : 1;
+    *out_scale = hp->rope_scaling.kind == LM_ROPE_SCALING_YARN ? yarn_scale(&hp->rope_scaling)
+                 : longrope                                    ? longrope_scale(hp)
+                                                               : 1;
+}
+
+void lm_rope_local_table(const lm_hparams *hp, float *out_inv_freq) {
+    for (int64_t i = 0; i < hp->rope_dim / 2; i++)
+        out_inv_freq[i] = pow(hp->local_rope_theta, -2.0 * i / hp->rope_dim);
 }

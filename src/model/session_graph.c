@@ -1,7 +1,5 @@
 #include "model/session_graph.h"
 
-#include <math.h>
-
 #include "base/mem.h"
 #include "model/rope_table.h"
 
@@ -42,14 +40,12 @@ static lm_tensor *attend(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q
     lm_tensor *written = lm_graph_op(graph, LM_OP_KV_WRITE, &write);
     for (int i = 0; i < LM_KV_N_PARTS; i++)
         if (parts[i]) parts[i] = lm_graph_out(written, i);
-    lm_attrs attrs = {.n_heads = b->hp->n_heads,
-                      .n_kv_heads = b->hp->n_kv_heads,
-                      .head_dim = b->hp->head_dim,
-                      .scale = 1.0f / sqrtf((float)b->hp->head_dim)};
+    const lm_weight *sinks = lm_model_param(b->model, LM_PARAM_SINKS, layer);
     lm_op_args args = {.in = {q, parts[LM_KV_KEYS], parts[LM_KV_VALUES], b->sg->positions,
                               b->sg->row_seq, b->sg->table, parts[LM_KV_KEY_SCALES],
-                              parts[LM_KV_VALUE_SCALES]},
-                       .attrs = attrs};
+                              parts[LM_KV_VALUE_SCALES],
+                              sinks ? lm_graph_weight(graph, sinks) : NULL},
+                       .attrs = lm_arch_attention(lm_model_config(b->model), layer)};
     return lm_graph_op(graph, LM_OP_ATTENTION_PAGED, &args);
 }
 
@@ -76,25 +72,37 @@ static void keep_factors(lm_graph *graph) {
     }
 }
 
+static lm_tensor *frequencies(const build *b, const char *name, const float *inv_freq) {
+    const int64_t n_pairs[] = {b->hp->rope_dim / 2};
+    return lm_graph_constant(b->sg->graph, name, LM_F32, 1, n_pairs, inv_freq);
+}
+
 /* inv_freq: room for rope_dim / 2. */
 static loam_status build_graph(const build *b, float *inv_freq, loam_error *err) {
     lm_session_graph *sg = b->sg;
+    const lm_arch_config *config = lm_model_config(b->model);
     LM_TRY(lm_graph_new(&sg->graph, err));
     add_inputs(b);
-    const int64_t n_pairs[] = {b->hp->rope_dim / 2};
     float rope_scale;
+    lm_tensor *local = NULL, *global = NULL;
+    if (b->hp->local_rope_theta > 0 && b->hp->window > 0) {
+        lm_rope_local_table(b->hp, inv_freq);
+        local = frequencies(b, "local_inv_freq", inv_freq);
+    }
     lm_rope_table(b->hp, b->limits->max_context, inv_freq, &rope_scale);
+    if (!config->arch->no_rope) global = frequencies(b, "inv_freq", inv_freq);
     lm_forward_inputs inputs = {
         .tokens = sg->tokens,
         .positions = sg->positions,
-        .inv_freq = lm_graph_constant(sg->graph, "inv_freq", LM_F32, 1, n_pairs, inv_freq),
+        .inv_freq = global,
         .rope_scale = rope_scale,
+        .local_inv_freq = local,
         .out_rows = sg->out_rows,
         .param = param,
         .attend = attend,
         .ctx = (void *)b,
     };
-    sg->logits = lm_arch_forward(sg->graph, lm_model_config(b->model), &inputs);
+    sg->logits = lm_arch_forward(sg->graph, config, &inputs);
     LM_TRY(lm_graph_status(sg->graph, err));
     lm_graph_output(sg->graph, sg->logits);
     if (b->limits->keep_factors) keep_factors(sg->graph);

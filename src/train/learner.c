@@ -62,12 +62,11 @@ static lm_tensor *param_tensor(void *ctx, lm_graph *graph, lm_param_id id, int64
 static lm_tensor *attend(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q, lm_tensor *k,
                          lm_tensor *v) {
     const lm_learner *learner = ((const build *)ctx)->learner;
-    const lm_hparams *hp = &learner->params->config.hparams;
-    lm_attrs attrs = {.n_heads = hp->n_heads,
-                      .n_kv_heads = hp->n_kv_heads,
-                      .head_dim = hp->head_dim,
-                      .seq_len = learner->options.seq_len,
-                      .scale = 1.0f / sqrtf((float)hp->head_dim)};
+    lm_attrs attrs = lm_arch_attention(&learner->params->config, layer);
+    attrs.seq_len = learner->options.seq_len;
+    if (attrs.soft_cap > 0 || (attrs.window > 0 && attrs.window < attrs.seq_len))
+        return lm_graph_fail(graph, LOAM_UNSUPPORTED,
+                             "training has no sliding windows and no soft caps of attention");
     return lm_graph_op(graph, LM_OP_ATTENTION, &(lm_op_args){.in = {q, k, v}, .attrs = attrs});
 }
 

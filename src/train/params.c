@@ -63,8 +63,7 @@ static loam_status draw_param(lm_train_params *params, int i, double init_std, l
     bool into_residual = param->id == LM_PARAM_OUT || param->id == LM_PARAM_DOWN;
     double residual = into_residual ? sqrt(2.0 * (double)params->config.hparams.n_layers) : 1;
     float deviation = (float)(init_std / residual), chunk[CHUNK_ELEMS];
-    float constant =
-        lm_param_feature(param->id) == LM_FEATURE_ALWAYS ? 1.0f : 0.0f; /* norms, not biases */
+    float constant = lm_param_is_norm(param->id) ? 1.0f : 0.0f;
     for (int64_t at = 0; at < param->n_elems; at += CHUNK_ELEMS) {
         int64_t n = param->n_elems - at < CHUNK_ELEMS ? param->n_elems - at : CHUNK_ELEMS;
         for (int64_t j = 0; j < n; j++)

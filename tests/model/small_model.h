@@ -21,7 +21,7 @@ static const lm_arch_config small_config = {
                 .context_len = 64,
                 .rms_norm_eps = 1e-5,
                 .rope_theta = 10000},
-    .features = LM_FEATURE_UNTIED_HEAD,
+    .features = LM_FEATURES_LLAMA | LM_FEATURE_UNTIED_HEAD,
 };
 
 static inline void small_metadata(lm_gguf_writer *w) {

@@ -74,8 +74,8 @@ static void test_other_scalings(void **state) {
     assert_ok(
         read_config("{" SIZES ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4}}", &h, &err));
     assert_close(h.rope_scaling.beta_fast, 32, 0, 0);
-    check_refused("{" SIZES ",\"rope_scaling\":{\"type\":\"longrope\"}}", LOAM_UNSUPPORTED,
-                  "rope scaling 'longrope'");
+    check_refused("{" SIZES ",\"rope_scaling\":{\"type\":\"spiral\"}}", LOAM_UNSUPPORTED,
+                  "rope scaling 'spiral'");
     check_refused("{" SIZES ",\"rope_scaling\":7}", LOAM_INVALID, "must be an object");
     check_refused("{" SIZES ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":0}}", LOAM_INVALID,
                   "scaling factor 0");
@@ -145,7 +145,7 @@ static void test_gguf(void **state) {
     gguf = write_gguf(path, 5, NULL);
     assert_status(LOAM_INVALID, lm_hparams_from_gguf(gguf, &h, &err));
     lm_gguf_close(gguf);
-    gguf = write_gguf(path, 0, "longrope");
+    gguf = write_gguf(path, 0, "spiral");
     assert_status(LOAM_UNSUPPORTED, lm_hparams_from_gguf(gguf, &h, &err));
     lm_gguf_close(gguf);
     assert_ok(lm_file_remove_tree(dir, &err));

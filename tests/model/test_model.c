@@ -56,7 +56,7 @@ static void test_refusals_say_why(void **state) {
         {"\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true", LOAM_OK, {""}},
         {"\"model_type\": \"llama\"", "\"model_type\": \"mistral\"", LOAM_OK, {""}},
         {"\"model_type\": \"llama\"", "\"model_type\": \"mamba\"", LOAM_UNSUPPORTED, {"mamba"}},
-        {"\"hidden_act\": \"silu\"", "\"hidden_act\": \"gelu\"", LOAM_UNSUPPORTED, {"gelu"}},
+        {"\"hidden_act\": \"silu\"", "\"hidden_act\": \"mish\"", LOAM_UNSUPPORTED, {"mish"}},
         {"\"rope_theta\": 10000.0", "\"rope_theta\": 0.5", LOAM_INVALID, {"rope_theta"}},
         {"\"num_attention_heads\": 4", "\"num_attention_heads\": 3", LOAM_INVALID, {"3"}},
         {"\"head_dim\": 8", "\"head_dim\": 1024", LOAM_UNSUPPORTED, {"1024"}},
@@ -72,15 +72,17 @@ static void test_refusals_say_why(void **state) {
     }
 }
 
-/* Within its window a sliding-window model is like any other: that is how far it is run. */
-static void test_sliding_window_limits_the_context(void **state) {
+static void test_sliding_window_is_of_all_layers(void **state) {
     char *dir = golden_folder("plain", "plain"), *path = lm_path_join(dir, "config.json"), *text;
     size_t size;
     assert_ok(lm_file_read(path, 1 << 16, &text, &size, &err));
     char *windowed = lm_asprintf("{\"sliding_window\": 32,%s", text + 1);
     assert_ok(lm_file_write_atomic(path, windowed, strlen(windowed), &err));
     golden_model g = golden_open(dir, 1);
-    assert_int_equal(lm_model_config(g.model)->hparams.context_len, 32);
+    const lm_hparams *hp = &lm_model_config(g.model)->hparams;
+    assert_int_equal(hp->context_len, 64);
+    assert_int_equal(hp->window, 32);
+    assert_true(lm_layer_in(&hp->windowed, 0) && lm_layer_in(&hp->windowed, 1));
     golden_close(&g);
     assert_ok(lm_file_remove_tree(dir, &err));
     lm_free(windowed);
@@ -90,7 +92,7 @@ static void test_sliding_window_limits_the_context(void **state) {
 }
 
 static void test_unknown_architecture_hints_at_known_ones(void **state) {
-    loam_error error = open_changed("\"model_type\": \"llama\"", "\"model_type\": \"mamba\"", NULL);
+    loam_error error = open_changed("\"model_type\": \"llama\"", "\"model_type\": \"lama2\"", NULL);
     assert_non_null(strstr(error.hint, "llama"));
 }
 
@@ -271,7 +273,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refusals_say_why),
         cmocka_unit_test(test_unknown_architecture_hints_at_known_ones),
-        cmocka_unit_test(test_sliding_window_limits_the_context),
+        cmocka_unit_test(test_sliding_window_is_of_all_layers),
         cmocka_unit_test(test_check_finds_nan),
         cmocka_unit_test(test_recommended_sampling),
         cmocka_unit_test(test_packing_changes_no_bit),

@@ -1,0 +1,129 @@
+#include "model/param_source.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { ANY = -1, MAX_PARTS = 3 };
+
+typedef struct spelling {
+    lm_naming naming;
+    int dialect;
+    lm_param_id id;
+    const char *name;
+} spelling;
+
+static const spelling spellings[] = {
+#define LM_SPELLING(naming, dialect, id, name) \
+    {LM_NAMING_##naming, LM_DIALECT_##dialect, LM_PARAM_##id, name},
+#define LM_FUSED(naming, dialect, order, name, ...)
+#include "model/spellings.def"
+#undef LM_SPELLING
+#undef LM_FUSED
+};
+
+/* Parameters of one tensor, one under the other; the list ends at the first 0, which is the embedding and never fused. */
+typedef struct fusion {
+    lm_naming naming;
+    int dialect;
+    lm_part_order order;
+    const char *name;
+    lm_param_id ids[MAX_PARTS + 1];
+} fusion;
+
+enum { LM_DIALECT_ANY = ANY };
+#define Q LM_PARAM_Q
+#define K LM_PARAM_K
+#define V LM_PARAM_V
+#define Q_BIAS LM_PARAM_Q_BIAS
+#define K_BIAS LM_PARAM_K_BIAS
+#define V_BIAS LM_PARAM_V_BIAS
+#define GATE LM_PARAM_GATE
+#define UP LM_PARAM_UP
+static const fusion fusions[] = {
+#define LM_SPELLING(naming, dialect, id, name)
+#define LM_FUSED(naming, dialect, order, name, ...) \
+    {LM_NAMING_##naming, LM_DIALECT_##dialect, LM_PART_##order, name, {__VA_ARGS__}},
+#include "model/spellings.def"
+#undef LM_SPELLING
+#undef LM_FUSED
+};
+
+lm_naming lm_naming_of(const lm_model_file *file) {
+    return lm_model_file_format(file) == LM_FORMAT_GGUF ? LM_NAMING_GGUF : LM_NAMING_HF;
+}
+
+/* The tensor of this name, or of the name as other folders have it. */
+static const lm_stored_tensor *find_named(const lm_model_file *file, const char *pattern,
+                                          int64_t layer) {
+    char name[LM_PARAM_NAME_BYTES], longer[LM_PARAM_NAME_BYTES + 24];
+    lm_param_name_fill(pattern, layer, name);
+    const lm_stored_tensor *found = lm_model_file_find(file, name);
+    const char *rest = strchr(name, '.');
+    if (found || !rest || lm_naming_of(file) == LM_NAMING_GGUF) return found;
+    if ((found = lm_model_file_find(file, rest + 1))) return found;
+    snprintf(longer, sizeof longer, "language_model.%s", name);
+    if ((found = lm_model_file_find(file, longer))) return found;
+    snprintf(longer, sizeof longer, "model.language_model.%s", rest + 1);
+    return lm_model_file_find(file, longer);
+}
+
+static bool speaks(const lm_model_file *file, const lm_arch_config *config, lm_naming naming,
+                   int dialect) {
+    return naming == lm_naming_of(file) &&
+           (dialect == ANY || dialect == (int)config->arch->dialect);
+}
+
+static int64_t rows_of(const lm_arch_config *config, lm_param_id id) {
+    int64_t shape[2];
+    lm_param_shape(config, id, shape);
+    return shape[0];
+}
+
+/* Fills out for part `part` of a fusion whose tensor is there. */
+static void fill_part(const lm_arch_config *config, const fusion *f, int part,
+                      lm_param_source *out) {
+    out->order = f->order;
+    out->part = part;
+    for (int i = 0; f->ids[i]; i++) out->total_rows += rows_of(config, f->ids[i]);
+    out->n_groups = f->order == LM_PART_GROUPS ? config->hparams.n_kv_heads : 1;
+    out->run_step = out->total_rows / out->n_groups;
+    out->run_rows = rows_of(config, f->ids[part]) / out->n_groups;
+    for (int i = 0; i < part; i++)
+        out->first_row += rows_of(config, f->ids[i]) / out->n_groups;
+}
+
+static bool find_part(const lm_model_file *file, const lm_arch_config *config, const fusion *f,
+                      lm_param_id id, int64_t layer, lm_param_source *out) {
+    if (!speaks(file, config, f->naming, f->dialect)) return false;
+    for (int part = 0; f->ids[part]; part++) {
+        if (f->ids[part] != id) continue;
+        lm_param_source source = {.tensor = find_named(file, f->name, layer)};
+        if (!source.tensor) return false;
+        fill_part(config, f, part, &source);
+        bool turned = config->arch->hf_transposed && f->naming == LM_NAMING_HF;
+        int dim = turned && source.tensor->n_dims == 2 ? 1 : 0;
+        if (source.tensor->shape[dim] != source.total_rows) return false;
+        *out = source;
+        return true;
+    }
+    return false;
+}
+
+static const lm_stored_tensor *find_whole(const lm_model_file *file, const lm_arch_config *config,
+                                          lm_param_id id, int64_t layer) {
+    for (size_t i = 0; i < LM_COUNT_OF(spellings); i++) {
+        const spelling *s = &spellings[i];
+        if (s->id != id || !speaks(file, config, s->naming, s->dialect)) continue;
+        const lm_stored_tensor *tensor = find_named(file, s->name, layer);
+        if (tensor) return tensor;
+    }
+    return find_named(file, lm_param_pattern(id, lm_naming_of(file)), layer);
+}
+
+bool lm_param_source_find(const lm_model_file *file, const lm_arch_config *config, lm_param_id id,
+                          int64_t layer, lm_param_source *out) {
+    for (size_t i = 0; i < LM_COUNT_OF(fusions); i++)
+        if (find_part(file, config, &fusions[i], id, layer, out)) return true;
+    *out = (lm_param_source){.tensor = find_whole(file, config, id, layer)};
+    return out->tensor != NULL;
+}

@@ -1,0 +1,33 @@
+/* Where a file keeps a parameter: under which of its names, or as which rows of a tensor that holds several.
+ *
+ * The names are params.def's and spellings.def's. A folder that was saved from a model without its head lacks the first
+ * part of every name ("model."), and one of a model that also sees images has the language model's behind
+ * "language_model.": both are found. Borrows from the file.
+ */
+#ifndef LM_MODEL_PARAM_SOURCE_H
+#define LM_MODEL_PARAM_SOURCE_H
+
+#include "model/arch.h"
+#include "model/model_file.h"
+
+typedef enum lm_part_order {
+    LM_PART_WHOLE, /* the tensor is the parameter */
+    LM_PART_PARTS, /* its rows lie together, from first_row on */
+    LM_PART_GROUPS /* they lie in n_groups runs of run_rows, run_step apart, from first_row on */
+} lm_part_order;
+
+typedef struct lm_param_source {
+    const lm_stored_tensor *tensor;
+    lm_part_order order;
+    int64_t first_row, n_groups, run_rows, run_step;
+    int64_t total_rows; /* of the tensor, as the model's sizes want them */
+    int part;           /* which of the tensor's parameters, from 0 */
+} lm_param_source;
+
+lm_naming lm_naming_of(const lm_model_file *file);
+
+/* false: the file has it nowhere. */
+bool lm_param_source_find(const lm_model_file *file, const lm_arch_config *config, lm_param_id id,
+                          int64_t layer, lm_param_source *out);
+
+#endif

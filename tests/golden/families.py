@@ -1,0 +1,228 @@
+#!/usr/bin/env python3
+"""Makes tests/golden/families/: for every architecture a tiny random model, as a Hugging Face folder and as a GGUF file, and
+the logits that transformers computes with it.
+
+    python3 tests/golden/families.py --llama-cpp DIR [name ...]
+
+(torch 2.13, transformers 5.24; DIR: the sources of llama.cpp with its converter, as in llama-cpp-python 0.3.36, which writes
+the GGUF files, so that names, orders and metadata are those that are published.)
+
+A model's matrices are f16 in both files, which is exact for the reference: it computes in f32 with the same numbers. For
+each of N_PROMPTS prompts of N_TOKENS tokens, <name>/logits holds f32 [N_KEPT, N_VOCAB], the logits after tokens
+STEP - 1, 2 STEP - 1, ... Where transformers lacks an architecture, the reference is the one it has that computes the same,
+with the weights brought into its names: see `reference` and `publish` of a case.
+"""
+import argparse
+import contextlib
+import json
+import pathlib
+import shutil
+import sys
+import tempfile
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from transformers import AutoConfig, AutoModelForCausalLM
+
+OUT = pathlib.Path(__file__).resolve().parent / "families"
+N_PROMPTS, N_TOKENS, STEP, N_VOCAB = 2, 96, 4, 48
+SIZES = dict(hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+             vocab_size=N_VOCAB, max_position_embeddings=128, rms_norm_eps=1e-6, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+GPT_SIZES = dict(vocab_size=N_VOCAB, bos_token_id=1, eos_token_id=2)
+
+
+def case(hf_type, hf_class, reference=None, publish=None, **config):
+    config = dict(SIZES, **config)
+    config.update(model_type=hf_type, architectures=[hf_class])
+    if hf_type in ("gpt_neox", "starcoder2"):  # layer norms
+        del config["rms_norm_eps"]
+    return dict(config=config, reference=reference, publish=publish)
+
+
+def internlm2(state, config):
+    out, heads, groups = {}, config["num_attention_heads"], config["num_key_value_heads"]
+    dim = config["hidden_size"] // heads
+    names = {"self_attn.o_proj": "attention.wo", "input_layernorm": "attention_norm", "mlp.gate_proj": "feed_forward.w1",
+             "mlp.up_proj": "feed_forward.w3", "mlp.down_proj": "feed_forward.w2", "post_attention_layernorm": "ffn_norm",
+             "embed_tokens": "tok_embeddings", "lm_head": "output"}
+    for i in range(config["num_hidden_layers"]):
+        q, k, v = (state.pop(f"model.layers.{i}.self_attn.{x}_proj.weight") for x in "qkv")
+        grouped = [w.reshape(groups, -1, dim, w.shape[1]) for w in (q, k, v)]
+        out[f"model.layers.{i}.attention.wqkv.weight"] = torch.cat(grouped, dim=1).reshape(-1, q.shape[1])
+    for name, w in state.items():
+        for ours, theirs in names.items():
+            name = name.replace(ours, theirs)
+        out[name] = w
+    return out
+
+
+def baichuan(state, config):
+    for i in range(config["num_hidden_layers"]):
+        parts = [state.pop(f"model.layers.{i}.self_attn.{x}_proj.weight") for x in "qkv"]
+        state[f"model.layers.{i}.self_attn.W_pack.weight"] = torch.cat(parts)
+    return state
+
+
+def unit_head(model):
+    """Baichuan 2 divides the rows of its head by their lengths before it multiplies with them."""
+    model.lm_head.weight.data = torch.nn.functional.normalize(model.lm_head.weight.data)
+
+
+LLAMA = dict(model_type="llama", architectures=["LlamaForCausalLM"])
+CASES = {
+    "llama": case("llama", "LlamaForCausalLM", head_dim=16, tie_word_embeddings=False),
+    "mistral-window": case("mistral", "MistralForCausalLM", sliding_window=20),
+    "llama-yarn": case("llama", "LlamaForCausalLM", rope_parameters=dict(
+        rope_type="yarn", rope_theta=1000.0, factor=4.0, original_max_position_embeddings=32)),
+    "internlm3": case("internlm3", "InternLM3ForCausalLM", reference=dict(LLAMA), head_dim=8, bias=False, qkv_bias=False),
+    "qwen2": case("qwen2", "Qwen2ForCausalLM"),
+    "qwen2-window": case("qwen2", "Qwen2ForCausalLM", use_sliding_window=True, sliding_window=20, max_window_layers=1),
+    "qwen3": case("qwen3", "Qwen3ForCausalLM", head_dim=16, tie_word_embeddings=True),
+    "gemma": case("gemma", "GemmaForCausalLM", head_dim=16, hidden_activation="gelu_pytorch_tanh"),
+    "gemma2": case("gemma2", "Gemma2ForCausalLM", head_dim=16, query_pre_attn_scalar=16, sliding_window=20,
+                   attn_logit_softcapping=5.0, final_logit_softcapping=9.0),
+    "gemma3": case("gemma3_text", "Gemma3ForCausalLM", head_dim=8, query_pre_attn_scalar=8, sliding_window=20,
+                   hidden_size=16, intermediate_size=24, num_hidden_layers=7, rope_parameters=dict(
+                       full_attention=dict(rope_type="linear", factor=8.0, rope_theta=100000.0),
+                       sliding_attention=dict(rope_type="default", rope_theta=1000.0))),
+    "phi3": case("phi3", "Phi3ForCausalLM", sliding_window=20),
+    "phi3-longrope": case("phi3", "Phi3ForCausalLM", original_max_position_embeddings=32, rope_parameters=dict(
+        rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.75, original_max_position_embeddings=32,
+        short_factor=[1.0, 1.1, 1.2], long_factor=[1.5, 2.5, 6.0])),
+    "glm4": case("glm4", "Glm4ForCausalLM", head_dim=16, attention_bias=True, partial_rotary_factor=0.5),
+    "glm": case("glm", "GlmForCausalLM", head_dim=8, seq_length=128, rms_norm_eps=1e-5, attention_bias=True, partial_rotary_factor=0.5),
+    "internlm2": case("internlm2", "InternLM2ForCausalLM", reference=dict(LLAMA), publish=internlm2, bias=False),
+    "minicpm": case("minicpm", "MiniCPMForCausalLM", scale_emb=3, scale_depth=1.4, dim_model_base=8, rms_norm_eps=1e-5,
+                    tie_word_embeddings=False, reference=dict(
+                        model_type="granite", embedding_multiplier=3.0, residual_multiplier=1.4 / 2 ** 0.5,
+                        logits_scaling=4.0, attention_multiplier=8 ** -0.5)),
+    "yi": case("llama", "LlamaForCausalLM", rope_theta=5000000.0),
+    "baichuan2": case("baichuan", "BaichuanForCausalLM", reference=dict(LLAMA, num_key_value_heads=4), publish=baichuan,
+                      z_loss_weight=0, num_key_value_heads=4),
+    "ernie4_5": case("ernie4_5", "Ernie4_5ForCausalLM", head_dim=16, use_bias=False),
+    "pangu": case("PanguEmbedded", "PanguEmbeddedForCausalLM", reference=dict(LLAMA, attention_bias=True), bias=True),
+    "granite": case("granite", "GraniteForCausalLM", embedding_multiplier=2.5, residual_multiplier=0.22,
+                    logits_scaling=0.7, attention_multiplier=0.2),
+    "olmo2": case("olmo2", "Olmo2ForCausalLM"),
+    "smollm3": case("smollm3", "SmolLM3ForCausalLM", num_hidden_layers=4, use_sliding_window=False),
+    "starcoder2": case("starcoder2", "Starcoder2ForCausalLM", sliding_window=None, norm_epsilon=1e-5),
+    "starcoder2-window": case("starcoder2", "Starcoder2ForCausalLM", sliding_window=20, norm_epsilon=1e-5),
+    "gpt2": dict(config=dict(GPT_SIZES, model_type="gpt2", architectures=["GPT2LMHeadModel"], n_embd=32, n_layer=2, n_head=4,
+                             n_positions=128, n_ctx=128), reference=None, publish=None),
+    "gpt_neox": case("gpt_neox", "GPTNeoXForCausalLM", rotary_pct=0.5, num_key_value_heads=4),
+    "gpt_neox-serial": case("gpt_neox", "GPTNeoXForCausalLM", rotary_pct=0.25, use_parallel_residual=False,
+                            num_key_value_heads=4),
+    "falcon": dict(config=dict(GPT_SIZES, model_type="falcon", architectures=["FalconForCausalLM"], hidden_size=32,
+                               num_hidden_layers=2, num_attention_heads=4, multi_query=True, alibi=False, bias=False,
+                               parallel_attn=True, new_decoder_architecture=False), reference=None, publish=None),
+    "falcon-40b": dict(config=dict(GPT_SIZES, model_type="falcon", architectures=["FalconForCausalLM"], hidden_size=32,
+                                   num_hidden_layers=2, num_attention_heads=4, num_kv_heads=2, alibi=False, bias=False,
+                                   parallel_attn=True, new_decoder_architecture=True), reference=None, publish=None),
+}
+# Windows of these families are not in the format; Baichuan's converter calls itself for ever.
+NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2"}
+
+
+def tokens(prompt):
+    return [(7 * i + 3) % N_VOCAB if prompt == 0 else (5 * i * i + i + 11) % N_VOCAB for i in range(N_TOKENS)]
+
+
+def build(spec, seed):
+    config = dict(spec["config"], **(spec["reference"] or {}))
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**config), attn_implementation="eager").eval()
+    for name, p in model.named_parameters():
+        spread = 0.1 if "norm" in name or "ln_" in name or name.endswith("bias") else 1.0 if "emb" in name else 0.3
+        around = 1.0 if ("norm" in name or "ln_" in name) and name.endswith("weight") else 0.0
+        if spec["config"]["model_type"].startswith("gemma") and around:
+            around = 0.0
+        p.data = (torch.randn_like(p) * spread + around).half().float()
+    if config.get("tie_word_embeddings", getattr(model.config, "tie_word_embeddings", False)):
+        model.tie_weights()
+    return model
+
+
+def logits_of(model):
+    with torch.no_grad():
+        rows = [model(torch.tensor([tokens(p)]), use_cache=False).logits[0, STEP - 1::STEP] for p in range(N_PROMPTS)]
+    return torch.stack(rows).numpy()
+
+
+def state_of(model, spec):
+    state = {k: v.clone() for k, v in model.state_dict().items() if not k.endswith((".attn.bias", ".masked_bias"))}
+    if model.config.tie_word_embeddings:
+        state.pop("lm_head.weight", None)
+        state.pop("embed_out.weight", None)
+    state = spec["publish"](state, spec["config"]) if spec["publish"] else state
+    exact = spec["config"]["model_type"] == "baichuan"  # its head is no f16 once it has been divided
+    return {k: (v.half() if v.dim() > 1 and not (exact and k.startswith("lm_head")) else v.float()).contiguous()
+            for k, v in state.items()}
+
+
+def convert(folder, path):
+    """The folder as llama.cpp's converter writes it, without a vocabulary."""
+    from conversion.base import ModelBase, TextModel, gguf
+    from conversion import get_model_class
+    published = json.loads((folder / "config.json").read_text())
+    hparams = dict(ModelBase.load_hparams(folder, False), **published)
+    if published.get("multi_query") and not published.get("new_decoder_architecture"):
+        hparams.pop("num_kv_heads")  # as its first models have it
+    cls = get_model_class(hparams["architectures"][0], mmproj=False)
+    cls.set_vocab = lambda self: self.gguf_writer.add_vocab_size(N_VOCAB)
+    model = cls(folder, gguf.LlamaFileType.MOSTLY_F16, path, model_name="tiny", hparams=hparams)
+    with open("/dev/null", "w") as nowhere, contextlib.redirect_stderr(nowhere):
+        model.write()
+
+
+def make(name, seed):
+    spec, folder = CASES[name], OUT / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    model = build(spec, seed)
+    state = state_of(model, spec)
+    if name == "baichuan2":
+        unit_head(model)
+    if spec["reference"]:
+        config = spec["config"]
+    else:
+        model.config.save_pretrained(folder)
+        config = json.loads((folder / "config.json").read_text())
+        config.update(spec["config"])
+    config.pop("transformers_version", None)
+    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    save_file(state, folder / "model.safetensors")
+    logits = logits_of(model)
+    logits.astype("<f4").tofile(folder / "logits")
+    if name not in NO_GGUF:
+        with tempfile.TemporaryDirectory() as temp:
+            shutil.copytree(folder, pathlib.Path(temp) / "model")
+            (pathlib.Path(temp) / "model" / "tokenizer.json").write_text(json.dumps(dict(
+                model=dict(vocab={str(i): i for i in range(N_VOCAB)}), added_tokens=[])))
+            convert(pathlib.Path(temp) / "model", folder / "model.gguf")
+    size = sum(f.stat().st_size for f in folder.iterdir())
+    print(f"{name}: logits from {logits.min():.2f} to {logits.max():.2f}, {size // 1024} KiB")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--llama-cpp", required=True)
+    parser.add_argument("names", nargs="*")
+    args = parser.parse_args()
+    sys.path[:0] = [args.llama_cpp, str(pathlib.Path(args.llama_cpp) / "gguf-py")]
+    import logging
+    logging.disable(logging.WARNING)
+    failed = []
+    for i, name in enumerate(CASES):
+        if args.names and name not in args.names:
+            continue
+        try:
+            make(name, 100 + i)
+        except Exception as e:  # the others are made all the same
+            failed.append(name)
+            print(f"{name}: {type(e).__name__}: {e}")
+    sys.exit(f"failed: {failed}" if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
