@@ -131,7 +131,8 @@ static const lm_option options[] = {
      .offset = AT(prefill_ms),
      .min = 1,
      .max = 60000,
-     .help = "time that prompts may add to a step while others stream (default 50)"},
+     .help = "time that prompts may add to a step while others stream, and up to three times as "
+             "much while more wait than stream (default 50)"},
     {.name = "usage-journal",
      .type = LM_OPT_STRING,
      .arg = "FILE",

@@ -27,7 +27,8 @@ typedef struct lm_engine_options {
     lm_usage_journal *journal; /* borrowed; NULL: none */
     int64_t
         max_waiting; /* sequences beyond max_seqs of the model that may wait; submit refuses more */
-    int64_t prefill_ms; /* what prompts may add to a step while others stream; 0: 50 */
+    int64_t
+        prefill_ms; /* what prompts may add to a step while others stream, up to three times as much when more wait than stream; 0: 50 */
 } lm_engine_options;
 
 typedef struct lm_generation_event {

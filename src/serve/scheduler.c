@@ -53,17 +53,31 @@ static void give_rows(pass *p, lm_sched_seq *seq, int64_t n_rows) {
     seq->n_rows = n_rows;
 }
 
-/* Whether any sequence decodes; they get their rows first. */
-static bool plan_decoding(pass *p) {
-    bool any = false;
+/* How many sequences decode; they get their rows first. */
+static int64_t plan_decoding(pass *p) {
+    int64_t n = 0;
     for (size_t i = 0; i < p->n && p->n_rows < p->limits->max_rows; i++) {
         lm_sched_seq *seq = p->seqs[i];
         if (!seq->active || n_pending(seq) != 1) continue;
         if (!make_room(p, i, blocks_needed(p, seq, 1))) continue;
         give_rows(p, seq, 1);
-        any = true;
+        n++;
     }
-    return any;
+    return n;
+}
+
+/* Rows for prompts beside n_decoding streams: max_prefill_rows, stretched by how many there are of both for each of these. */
+static int64_t prefill_rows(const pass *p, int64_t n_decoding) {
+    const lm_sched_limits *limits = p->limits;
+    int64_t n_prompts = 0, n_slots = limits->max_seqs - p->n_active;
+    for (size_t i = 0; i < p->n; i++) {
+        const lm_sched_seq *seq = p->seqs[i];
+        bool can_start = !seq->active && !seq->blocked && n_slots-- > 0;
+        n_prompts += can_start || (seq->active && n_pending(seq) > 1);
+    }
+    int64_t n_all = n_prompts + n_decoding;
+    if (n_all > LM_SCHED_MAX_STRETCH * n_decoding) n_all = LM_SCHED_MAX_STRETCH * n_decoding;
+    return limits->max_prefill_rows * n_all / n_decoding;
 }
 
 static void plan_prompts(pass *p, int64_t budget) {
@@ -111,9 +125,9 @@ int64_t lm_schedule(const lm_sched_limits *limits, lm_sched_seq *const *seqs, si
         seqs[i]->admit = seqs[i]->preempt = false;
         p.n_active += seqs[i]->active;
     }
-    bool decoding = plan_decoding(&p);
+    int64_t n_decoding = plan_decoding(&p);
     int64_t budget = limits->max_rows - p.n_rows;
-    if (decoding) budget = min_i64(budget, limits->max_prefill_rows);
+    if (n_decoding > 0) budget = min_i64(budget, prefill_rows(&p, n_decoding));
     int64_t before = p.n_rows;
     plan_prompts(&p, budget);
     admit_waiting(&p, budget - (p.n_rows - before));

@@ -5,7 +5,8 @@
  * step, in order of arrival:
  *
  *   1. each decoding sequence gets its row, so that no stream stalls;
- *   2. prompts share what is left of the row budget, oldest first, in chunks;
+ *   2. prompts share what is left of the row budget, oldest first, in chunks; a chunk holds up those who stream and
+ *      brings forward those who wait, so chunks are the longer the more wait for each that streams;
  *   3. waiting sequences are admitted while there are slots, rows, and blocks for their whole text.
  *
  * When blocks run out, the youngest active sequence is preempted: it gives its blocks back and waits to be computed
@@ -35,12 +36,15 @@ typedef struct lm_sched_seq {
 } lm_sched_seq;
 
 typedef struct lm_sched_limits {
-    int64_t max_rows;         /* in one step */
-    int64_t max_prefill_rows; /* of these for prompts, while any sequence decodes; at least 1 */
-    int64_t max_seqs;         /* active at once */
+    int64_t max_rows; /* in one step */
+    int64_t
+        max_prefill_rows; /* of these for prompts, while others decode and few wait; at least 1 */
+    int64_t max_seqs;     /* active at once */
     int64_t block_tokens;
     int64_t n_free_blocks; /* now */
 } lm_sched_limits;
+
+enum { LM_SCHED_MAX_STRETCH = 3 }; /* times max_prefill_rows, when many wait */
 
 /* seqs [n]: in order of arrival. Returns the number of rows planned. */
 int64_t lm_schedule(const lm_sched_limits *limits, lm_sched_seq *const *seqs, size_t n);

@@ -26,12 +26,32 @@ static lm_sched_seq active(int64_t n_tokens, int64_t n_computed) {
 
 static void test_long_prompt_does_not_stall_streams(void **state) {
     lm_sched_limits limits = limits_of(1000);
+    limits.max_rows = 256;
     lm_sched_seq prompt = active(5000, 64), a = active(11, 10), b = active(33, 32);
     lm_sched_seq *seqs[] = {&prompt, &a, &b};
-    assert_int_equal(lm_schedule(&limits, seqs, 3), 34);
-    assert_int_equal(prompt.n_rows, 32);
+    assert_int_equal(lm_schedule(&limits, seqs, 3), 32 * 3 / 2 + 2);
+    assert_int_equal(prompt.n_rows, 32 * 3 / 2);
     assert_int_equal(a.n_rows, 1);
     assert_int_equal(b.n_rows, 1);
+}
+
+/* Three waiting for each that streams stretch chunks as far as they go; who finds no slot does not count. */
+static void test_many_waiting_stretch_chunks(void **state) {
+    lm_sched_limits limits = limits_of(1000);
+    limits.max_rows = 256;
+    lm_sched_seq stream = active(11, 10), prompts[7];
+    lm_sched_seq *seqs[8] = {&stream};
+    for (int i = 0; i < 7; i++) seqs[i + 1] = &prompts[i];
+    for (int n_waiting = 1; n_waiting <= 7; n_waiting++) {
+        for (int i = 0; i < n_waiting; i++) prompts[i] = waiting(5000);
+        limits.max_seqs = 8;
+        int64_t stretch = n_waiting < 2 ? 2 : LM_SCHED_MAX_STRETCH;
+        assert_int_equal(lm_schedule(&limits, seqs, (size_t)n_waiting + 1), 32 * stretch + 1);
+        stream = active(11, 10);
+        for (int i = 0; i < n_waiting; i++) prompts[i] = waiting(5000);
+        limits.max_seqs = 2;
+        assert_int_equal(lm_schedule(&limits, seqs, (size_t)n_waiting + 1), 32 * 2 + 1);
+    }
 }
 
 static void test_alone_a_prompt_gets_all_rows(void **state) {
@@ -136,6 +156,7 @@ static void test_everything_finishes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_long_prompt_does_not_stall_streams),
+                                       cmocka_unit_test(test_many_waiting_stretch_chunks),
                                        cmocka_unit_test(test_alone_a_prompt_gets_all_rows),
                                        cmocka_unit_test(test_admission_waits_for_slots_and_blocks),
                                        cmocka_unit_test(test_blocked_sequence_is_overtaken),
