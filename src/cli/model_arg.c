@@ -4,12 +4,20 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/progress.h"
 
 /* Where the user's caches are; NULL: nowhere. Free with lm_free. */
 static char *cache_dir(void) {
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     if (cache && *cache) return lm_asprintf("%s/loam/packs", cache);
     return home && *home ? lm_asprintf("%s/.cache/loam/packs", home) : NULL;
+}
+
+static void show_packing(void *ctx, size_t n_done, size_t n_bytes) {
+    lm_progress *progress = ctx;
+    progress->total = (int64_t)n_bytes;
+    lm_progress_update(progress, (int64_t)n_done, "%.0f of %.0f MB", (double)n_done / 1e6,
+                       (double)n_bytes / 1e6);
 }
 
 loam_status lm_cli_model_open(const char *path, lm_device *device, const lm_cli_pack *pack,
@@ -19,7 +27,12 @@ loam_status lm_cli_model_open(const char *path, lm_device *device, const lm_cli_
     if (pack->keep)
         options.pack_places =
             (lm_pack_places){.beside = !pack->dir, .dir = pack->dir ? pack->dir : cache};
+    lm_progress progress;
+    lm_progress_init(&progress, "packing weights", 0, 0);
+    options.pack_places.on_progress = show_packing;
+    options.pack_places.progress_ctx = &progress;
     loam_status status = lm_model_open(path, device, &options, out, err);
+    lm_progress_clear(&progress);
     lm_free(cache);
     return status;
 }

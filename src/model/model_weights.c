@@ -288,18 +288,29 @@ static loam_status pack_in_memory(lm_model_weights *w, lm_weight *weight, loam_e
     return LOAM_OK;
 }
 
+static loam_status pack_each(lm_model_weights *w, const lm_pack_plan *plan, loam_error *err) {
+    size_t n_bytes = lm_pack_plan_bytes(plan), n_done = 0;
+    for (size_t i = 0; i < plan->n; i++) {
+        if (plan->on_progress) plan->on_progress(plan->progress_ctx, n_done, n_bytes);
+        n_done += lm_device_packed_bytes(w->device, plan->weights[i]);
+        LM_TRY(pack_in_memory(w, plan->weights[i], err));
+    }
+    return LOAM_OK;
+}
+
 static loam_status pack_all(lm_model_weights *w, const lm_model_file *file,
                             const lm_pack_places *places, loam_error *err) {
     size_t n_max = LM_PARAM_COUNT * (size_t)w->n_layers;
     lm_pack_plan plan = {.device = w->device,
+                         .on_progress = places->on_progress,
+                         .progress_ctx = places->progress_ctx,
                          .weights = lm_arena_calloc(&w->arena, n_max, sizeof *plan.weights)};
     if (!plan.weights) return lm_error_no_memory(err, n_max * sizeof *plan.weights);
     list_packable(w, plan.weights, &plan.n);
     if (lm_device_shares_host_memory(w->device) &&
         lm_pack_store_open(places, file, &plan, &w->packed_file))
         return LOAM_OK;
-    for (size_t i = 0; i < plan.n; i++) LM_TRY(pack_in_memory(w, plan.weights[i], err));
-    return LOAM_OK;
+    return pack_each(w, &plan, err);
 }
 
 /* What was not packed has to be where the device can read it. The head of a tied model, unless packed, is the embedding. */

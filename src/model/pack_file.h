@@ -28,14 +28,19 @@ typedef struct lm_pack_source {
     uint64_t hash; /* of names, types, shapes and samples of its tensors */
 } lm_pack_source;
 
+/* How far packing is, in bytes of packed weights. */
+typedef void lm_pack_progress_fn(void *ctx, size_t n_done, size_t n_bytes);
+
 /* What a packed file holds: weights with packed_bytes (lm_backend) above 0, in LM_LAYOUT_ROWS, names of at most
  * LM_PACK_NAME_BYTES with the terminator. */
 enum { LM_PACK_NAME_BYTES = 96 };
 typedef struct lm_pack_plan {
     lm_device *device; /* shares memory with the host */
     lm_pack_source source;
-    lm_weight **weights; /* [n] */
-    size_t n;            /* at least 1 */
+    lm_weight **weights;              /* [n] */
+    size_t n;                         /* at least 1 */
+    lm_pack_progress_fn *on_progress; /* called while a file is made; NULL: not */
+    void *progress_ctx;
 } lm_pack_plan;
 
 /* The map of a file that is as planned. LOAM_NOT_FOUND: there is none; LOAM_INVALID: it is another version's, order's or

@@ -98,8 +98,12 @@ static loam_status open_stage(stream *s, const lm_pack_table *table, loam_error 
 static loam_status write_file(stream *s, const lm_pack_plan *plan, lm_pack_table *table,
                               loam_error *err) {
     LM_TRY(open_stage(s, table, err));
-    for (size_t i = 0; i < plan->n; i++)
+    size_t n_bytes = lm_pack_plan_bytes(plan), n_done = 0;
+    for (size_t i = 0; i < plan->n; i++) {
+        if (plan->on_progress) plan->on_progress(plan->progress_ctx, n_done, n_bytes);
         LM_TRY(add_weight(s, plan->device, plan->weights[i], &table->entries[i], err));
+        n_done += table->entries[i].size_bytes;
+    }
     LM_TRY(drain(s, true, err));
     table->header.checksum = lm_pack_table_checksum(table);
     return write_all(s, (const char *)table, lm_pack_table_bytes(plan->n), 0, err);

@@ -11,10 +11,13 @@
 
 /* Zeroed: nowhere. */
 typedef struct lm_pack_places {
-    bool beside;      /* "m.gguf.loam-pack" beside m.gguf, "model.loam-pack" in a folder */
-    const char *dir;  /* or in this folder, which is made, a cache: files that nobody used for 30
+    bool beside;     /* "m.gguf.loam-pack" beside m.gguf, "model.loam-pack" in a folder */
+    const char *dir; /* or in this folder, which is made, a cache: files that nobody used for 30
                          days are removed when it is next looked into; NULL: not */
-    size_t min_bytes; /* of packed weights that are worth a file; 0: 64 MiB, as less is packed in a blink */
+    lm_pack_progress_fn *on_progress; /* called while weights are packed; NULL: not */
+    void *progress_ctx;
+    size_t
+        min_bytes; /* of packed weights that are worth a file; 0: 64 MiB, as less is packed in a blink */
 } lm_pack_places;
 
 /* Points the plan's weights at a packed file's map. False: there is none, and none could be made; the weights are as they

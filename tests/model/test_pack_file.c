@@ -76,6 +76,18 @@ static int tear_down(void **state) {
     return 0;
 }
 
+/* Calls, and that they go forward. */
+typedef struct progress {
+    size_t n_calls, n_done, n_bytes;
+} progress;
+
+static void follow(void *ctx, size_t n_done, size_t n_bytes) {
+    progress *p = ctx;
+    assert_true(p->n_calls == 0 || n_done > p->n_done);
+    assert_true(n_done < n_bytes);
+    *p = (progress){p->n_calls + 1, n_done, n_bytes};
+}
+
 static bool can_pack(const fixture *f) {
     return lm_device_packed_bytes(f->device, &f->weights[0]) > 0;
 }
@@ -85,7 +97,12 @@ static void test_holds_what_packing_gives(void **state) {
     if (!can_pack(f)) skip(); /* a machine whose kernels read weights as they are */
     lm_file_map map;
     assert_status(LOAM_NOT_FOUND, lm_pack_file_open(f->path, &f->plan, &map, &err));
+    progress seen = {0};
+    f->plan.on_progress = follow;
+    f->plan.progress_ctx = &seen;
     assert_ok(lm_pack_file_make(f->path, &f->plan, &err));
+    assert_int_equal(seen.n_calls, N_WEIGHTS);
+    assert_int_equal(seen.n_bytes, lm_pack_plan_bytes(&f->plan));
     assert_ok(lm_pack_file_open(f->path, &f->plan, &map, &err));
     lm_pack_file_use(&map, &f->plan);
     for (int i = 0; i < N_WEIGHTS; i++) {

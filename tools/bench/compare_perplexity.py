@@ -17,6 +17,7 @@ import common
 TYPES = ("f32,f16,bf16,q8_0,q6_k,q5_k_m,q5_k_s,q5_1,q5_0,q4_k_m,q4_k_s,q4_1,q4_0,iq4_nl,iq4_xs,mxfp4,"
          "q3_k_l,q3_k_m,q3_k_s,q2_k")
 KEYS = ["model", "type", "made_by"]
+TRIES = 4  # some builds of llama-perplexity lose the end of what they log now and then
 
 
 def evaluate(engine, program, args, model):
@@ -26,8 +27,11 @@ def evaluate(engine, program, args, model):
         answers = common.json_lines(common.output_of(command))
         return answers[-1]["perplexity"] if answers else None
     command = [program, "-m", model, "-f", args.text, "-c", args.ctx, "-t", args.threads, *chunks, *common.peer_flags(engine)]
-    so_far = re.findall(r"\[\d+\]([0-9.]+),", common.output_of(command) or "")  # of all chunks up to each
-    return float(so_far[-1]) if so_far else None
+    for _ in range(TRIES):
+        answer = re.search(r"PPL = ([0-9.]+)", common.output_of(command, with_errors=True) or "")
+        if answer:
+            return float(answer.group(1))
+    return None
 
 
 def make(args, source, target, name):

@@ -63,12 +63,11 @@ class Load:
         return sorted(values)[int((len(values) - 1) * part)] if values else float("nan")
 
 
-async def request(load, port, model, args, rng):
+async def request(load, port, model, args, rng, no_cache):
     n_prompt = rng.randint(args.prompt, max(args.prompt, args.max_prompt))
     body = json.dumps({"model": model, "prompt": [rng.randint(FIRST_ID, LAST_ID) for _ in range(n_prompt)],
                        "max_tokens": args.answer, "ignore_eos": True, "stream": True, "temperature": 0,
-                       "cache_prompt": False if args.no_cache else True,
-                       "stream_options": {"include_usage": True}}).encode()
+                       "stream_options": {"include_usage": True}, **({"cache_prompt": False} if no_cache else {})}).encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 22)
     sent = last = time.monotonic()
     writer.write(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
@@ -88,16 +87,16 @@ async def request(load, port, model, args, rng):
     load.n_failures += events == 0
 
 
-async def client(load, port, model, args, n_requests, seed):
+async def client(load, port, model, args, n_requests, seed, no_cache):
     rng = random.Random(seed)
     for _ in range(n_requests):
-        await request(load, port, model, args, rng)
+        await request(load, port, model, args, rng, no_cache)
 
 
-async def run_load(port, model, args, clients):
-    await client(Load(), port, model, argparse.Namespace(**vars(args) | {"answer": 2}), 1, -1)  # to warm up
+async def run_load(port, model, args, clients, no_cache):
+    await client(Load(), port, model, argparse.Namespace(**vars(args) | {"answer": 2}), 1, -1, no_cache)  # to warm up
     load, begin = Load(), time.monotonic()
-    await asyncio.gather(*(client(load, port, model, args, args.requests, seed) for seed in range(clients)))
+    await asyncio.gather(*(client(load, port, model, args, args.requests, seed, no_cache) for seed in range(clients)))
     return load, time.monotonic() - begin
 
 
@@ -115,13 +114,15 @@ def measure(engine, program, args, model, clients):
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=common.clean_environment())
     try:
         name = wait_until_up(process, port)
-        load, seconds = asyncio.run(run_load(port, name, args, clients))
+        load, seconds = asyncio.run(run_load(port, name, args, clients, args.no_cache and engine != "loam"))
         memory = memory_of(process.pid)
+        if load.n_failures:
+            raise RuntimeError(f"{engine}: {load.n_failures} requests got no answer")
     finally:
         process.terminate()
         process.wait()
     return {"engine": engine, "model": pathlib.Path(model).stem, "clients": clients, "threads": args.threads,
-            "prompt": args.prompt, "max_prompt": args.max_prompt, "answer": args.answer, "failures": load.n_failures, **memory,
+            "prompt": args.prompt, "max_prompt": args.max_prompt, "answer": args.answer, **memory,
             "tok_per_s": load.n_tokens / seconds,
             "ttft_p50": load.percentile(load.ttft, 0.5), "ttft_p99": load.percentile(load.ttft, 0.99),
             "itl_p50": load.percentile(load.itl, 0.5), "itl_p99": load.percentile(load.itl, 0.99)}
