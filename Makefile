@@ -34,9 +34,9 @@ demo:
 # Needs torch, transformers, gguf and tensorboard from PyPI (gigabytes): not part of `make check`.
 check-references: all
 	@[ -x build-references/bin/python ] || python3 -m venv build-references
-	@build-references/bin/pip install -q torch==2.13.0 transformers jinja2 tokenizers sentencepiece protobuf gguf tensorboard safetensors
+	@build-references/bin/pip install -q torch==2.13.0 transformers jinja2 tokenizers sentencepiece tiktoken protobuf gguf tensorboard safetensors
 	@PYTHON=$(CURDIR)/build-references/bin/python meson test -C $(BUILD) train_export
-	@build-references/bin/python tests/golden/compare_tokenizers.py $(BUILD)/tests/golden/tokenize_lines 4000
+	@build-references/bin/python tests/golden/compare_tokenizers.py $(BUILD)/tests/golden/tokenize_lines 100000
 	@build-references/bin/python tests/golden/compare_jinja.py $(BUILD)/tests/golden/render_lines 20000
 
 check:

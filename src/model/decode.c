@@ -160,7 +160,7 @@ static LM_MUST_USE loam_status add_step(lm_decoder *decoder, const lm_decoder_st
                                   .is_regex = step->is_regex,
                                   .text = step->text};
     lm_normalizer_steps one = {.ptr = &replace, .len = 1};
-    return lm_normalizer_new(&one, &ready->replace, err);
+    return lm_normalizer_new(&one, NULL, &ready->replace, err);
 }
 
 /* Replacing behind BYTE_LEVEL is done token by token: what it looks for does not reach over tokens in practice. */

@@ -18,6 +18,7 @@ typedef struct ready_step {
     lm_normalizer_step step;
     lm_text_pattern *pattern;
     lm_charsmap map;
+    const lm_token_trie *symbols;
 } ready_step;
 
 struct lm_normalizer {
@@ -288,10 +289,12 @@ static loam_status run_charsmap(const ready_step *step, lm_str text, lm_text_mat
     return LOAM_OK;
 }
 
-/* The longest sequence the map knows, or one character or byte as it is. */
-static lm_str next_mapped(const lm_charsmap *map, lm_str text, size_t *out_len) {
+/* A symbol as it is, the longest sequence the map knows, or one character or byte as it is. */
+static lm_str next_mapped(const ready_step *step, lm_str text, size_t *out_len) {
     lm_str become;
-    if (lm_charsmap_match(map, text, false, out_len, &become)) return become;
+    if (step->symbols && lm_token_trie_longest(step->symbols, 0, text, out_len) >= 0)
+        return (lm_str){text.ptr, *out_len};
+    if (lm_charsmap_match(&step->map, text, false, out_len, &become)) return become;
     size_t n = lm_utf8_char_bytes(text.ptr, text.len);
     *out_len = n ? n : 1;
     return (lm_str){text.ptr, *out_len};
@@ -337,12 +340,12 @@ static loam_status run_sentencepiece(const ready_step *step, lm_str text, lm_tex
     space_writer writer = {.step = s, .out = out, .after_space = s->squeezes};
     size_t at = 0, n = 0;
     while (s->squeezes && at < text.len &&
-           lm_str_is(next_mapped(&step->map, (lm_str){text.ptr + at, text.len - at}, &n), " "))
+           lm_str_is(next_mapped(step, (lm_str){text.ptr + at, text.len - at}, &n), " "))
         at += n; /* white space in front goes before the prefix comes */
     if (at == text.len) return LOAM_OK;
     if (s->prefixes) put_space(&writer);
     for (; at < text.len; at += n)
-        put_mapped(&writer, next_mapped(&step->map, (lm_str){text.ptr + at, text.len - at}, &n));
+        put_mapped(&writer, next_mapped(step, (lm_str){text.ptr + at, text.len - at}, &n));
     if (s->squeezes) drop_last_spaces(&writer, start);
     if (s->suffixes) put_space(&writer);
     return LOAM_OK;
@@ -356,9 +359,11 @@ static const step_runner runners[LM_NORMALIZER_KIND_COUNT] = {
 #undef LM_NORMALIZER
 };
 
-static LM_MUST_USE loam_status make_ready(const lm_normalizer_step *step, ready_step *out,
+static LM_MUST_USE loam_status make_ready(const lm_normalizer_step *step,
+                                          const lm_token_trie *symbols, ready_step *out,
                                           loam_error *err) {
     out->step = *step;
+    out->symbols = symbols;
     if (step->kind == LM_NORMALIZER_REPLACE && step->is_regex)
         return lm_text_pattern_new(step->pattern, &out->pattern, err);
     if (step->kind == LM_NORMALIZER_CHARSMAP || step->kind == LM_NORMALIZER_SENTENCEPIECE)
@@ -366,13 +371,13 @@ static LM_MUST_USE loam_status make_ready(const lm_normalizer_step *step, ready_
     return LOAM_OK;
 }
 
-loam_status lm_normalizer_new(const lm_normalizer_steps *steps, lm_normalizer **out,
-                              loam_error *err) {
+loam_status lm_normalizer_new(const lm_normalizer_steps *steps, const lm_token_trie *symbols,
+                              lm_normalizer **out, loam_error *err) {
     lm_normalizer *made = lm_calloc(1, sizeof *made + steps->len * sizeof *made->steps);
     if (!made) return lm_error_no_memory(err, sizeof *made);
     loam_status status = LOAM_OK;
     for (size_t i = 0; i < steps->len && status == LOAM_OK; i++) {
-        status = make_ready(&steps->ptr[i], &made->steps[i], err);
+        status = make_ready(&steps->ptr[i], symbols, &made->steps[i], err);
         made->n++;
     }
     if (status != LOAM_OK) {

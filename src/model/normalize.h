@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "model/text_pattern.h"
+#include "model/token_trie.h"
 
 typedef enum lm_normalizer_kind {
 #define LM_NORMALIZER(id, run) LM_NORMALIZER_##id,
@@ -32,9 +33,10 @@ typedef LM_VEC(lm_normalizer_step) lm_normalizer_steps;
 /* Steps made ready. Immutable: any thread; what the steps borrow must outlive it. */
 typedef struct lm_normalizer lm_normalizer;
 
-/* LOAM_INVALID when a pattern does not compile, LOAM_CORRUPT for a broken map. */
-loam_status lm_normalizer_new(const lm_normalizer_steps *steps, lm_normalizer **out,
-                              loam_error *err) LM_MUST_USE;
+/* symbols: what SENTENCEPIECE leaves as it is, borrowed; NULL: nothing. LOAM_INVALID when a pattern does not compile,
+ * LOAM_CORRUPT for a broken map. */
+loam_status lm_normalizer_new(const lm_normalizer_steps *steps, const lm_token_trie *symbols,
+                              lm_normalizer **out, loam_error *err) LM_MUST_USE;
 void lm_normalizer_free(lm_normalizer *normalizer); /* NULL is fine */
 
 /* Working memory, reused from text to text; one thread. */

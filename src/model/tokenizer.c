@@ -23,13 +23,23 @@ static bool is_literal(const lm_tokenizer_spec *spec, const lm_token *token) {
     return token->type == LM_TOKEN_USER_DEFINED && spec->kind == LM_TOKENIZER_BPE;
 }
 
+/* Working memory of spelling all tokens. */
+typedef struct speller {
+    lm_decoder_scratch decoder;
+    lm_normalizer_scratch normalizer;
+} speller;
+
+/* A token that is looked for in normalized text stands for that. */
 static LM_MUST_USE loam_status append_token_bytes(lm_tokenizer *tokenizer, const lm_token *token,
-                                                  lm_decoder_scratch *scratch, loam_error *err) {
+                                                  speller *scratch, loam_error *err) {
     lm_buf *out = &tokenizer->bytes;
+    lm_str text = token->text;
     if (token->type == LM_TOKEN_CONTROL || token->type == LM_TOKEN_UNKNOWN) return LOAM_OK;
+    if (token->normalized)
+        LM_TRY(lm_normalizer_run(tokenizer->normalizer, text, &scratch->normalizer, &text, err));
     if (!is_literal(&tokenizer->spec, token))
-        return lm_decoder_spell(tokenizer->decoder, token->text, false, scratch, out, err);
-    lm_buf_append(out, token->text.ptr, token->text.len);
+        return lm_decoder_spell(tokenizer->decoder, text, false, &scratch->decoder, out, err);
+    lm_buf_append(out, text.ptr, text.len);
     return lm_buf_status(out, err);
 }
 
@@ -45,11 +55,12 @@ static void note_byte(lm_tokenizer *tokenizer, const lm_token *token, int32_t id
 
 static LM_MUST_USE loam_status spell_tokens(lm_tokenizer *tokenizer, loam_error *err) {
     const lm_tokenizer_spec *spec = &tokenizer->spec;
-    lm_decoder_scratch scratch;
+    speller scratch;
     tokenizer->bytes_start = lm_calloc(spec->tokens.len + 1, sizeof *tokenizer->bytes_start);
     if (!tokenizer->bytes_start) return lm_error_no_memory(err, spec->tokens.len);
     memset(tokenizer->byte_ids, 0xff, sizeof tokenizer->byte_ids); /* all -1 */
-    lm_decoder_scratch_init(&scratch);
+    lm_decoder_scratch_init(&scratch.decoder);
+    lm_normalizer_scratch_init(&scratch.normalizer);
     loam_status status = LOAM_OK;
     for (size_t id = 0; id < spec->tokens.len && status == LOAM_OK; id++) {
         const lm_token *token = &spec->tokens.ptr[id];
@@ -59,7 +70,8 @@ static LM_MUST_USE loam_status spell_tokens(lm_tokenizer *tokenizer, loam_error 
         lm_str bytes = {lm_buf_cstr(&tokenizer->bytes) + start, tokenizer->bytes.len - start};
         note_byte(tokenizer, token, (int32_t)id, bytes);
     }
-    lm_decoder_scratch_deinit(&scratch);
+    lm_decoder_scratch_deinit(&scratch.decoder);
+    lm_normalizer_scratch_deinit(&scratch.normalizer);
     return status;
 }
 
@@ -160,11 +172,17 @@ static LM_MUST_USE loam_status complete_template(lm_tokenizer_spec *spec, loam_e
     return LOAM_OK;
 }
 
+static bool is_user_defined(const lm_token *token) {
+    return token->type == LM_TOKEN_USER_DEFINED;
+}
+
 static LM_MUST_USE loam_status build(lm_tokenizer *tokenizer, loam_error *err) {
     lm_tokenizer_spec *spec = &tokenizer->spec;
     LM_TRY(check_spec(spec, err));
     LM_TRY(complete_template(spec, err));
-    LM_TRY(lm_normalizer_new(&spec->normalizer, &tokenizer->normalizer, err));
+    if (spec->symbols_inside)
+        LM_TRY(lm_tokens_trie(tokenizer, is_user_defined, &tokenizer->symbols, err));
+    LM_TRY(lm_normalizer_new(&spec->normalizer, tokenizer->symbols, &tokenizer->normalizer, err));
     LM_TRY(lm_pretokenizer_new(&spec->pretokenizer, spec->kind == LM_TOKENIZER_BPE,
                                &tokenizer->pretokenizer, err));
     LM_TRY(lm_decoder_new(&spec->decoder, &tokenizer->decoder, err));

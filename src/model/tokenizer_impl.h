@@ -84,7 +84,7 @@ struct lm_tokenizer {
     uint32_t word_root, inner_root; /* WORDPIECE: where words and what follows inside begin in it */
     bool has_words, has_inners;
     lm_token_trie *symbols; /* user-defined tokens that are matched in the normalized text */
-    double unk_score, min_score, max_score; /* UNIGRAM */
+    double unk_score;       /* UNIGRAM: of a character that is no piece */
 };
 
 /* Fills tokenizer->words with the texts that `key_of` gives; an empty one is left out. The texts live as long as the

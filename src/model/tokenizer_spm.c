@@ -10,10 +10,6 @@ static bool may_be_made(const lm_token *token) {
     return token->type == LM_TOKEN_NORMAL || token->type == LM_TOKEN_USER_DEFINED;
 }
 
-static bool is_user_defined(const lm_token *token) {
-    return token->type == LM_TOKEN_USER_DEFINED;
-}
-
 /* Where the first word of text ends: before a space, spelled "▁", that does not follow another one. */
 static size_t word_bytes(lm_str text) {
     const lm_str space = LM_STR(LM_SPM_SPACE);
@@ -34,7 +30,8 @@ static lm_str piece_of(const lm_tokenizer *tokenizer, int32_t id) {
 
 static LM_MUST_USE loam_status index_pieces(lm_tokenizer *tokenizer, loam_error *err) {
     const lm_tokenizer_spec *spec = &tokenizer->spec;
-    tokenizer->words_apart = !spec->inner_prefix.len && !spec->word_suffix.len;
+    tokenizer->words_apart = !spec->inner_prefix.len && !spec->word_suffix.len &&
+                             lm_tokenizer_spec_find(spec, LM_STR(LM_SPM_SPACE)) >= 0;
     tokenizer->pieces = lm_text_index_new(spec->tokens.len);
     if (!tokenizer->pieces) return lm_error_no_memory(err, spec->tokens.len);
     for (size_t id = 0; id < spec->tokens.len; id++) {
@@ -49,9 +46,7 @@ static LM_MUST_USE loam_status index_pieces(lm_tokenizer *tokenizer, loam_error 
 
 static loam_status prepare(lm_tokenizer *tokenizer, loam_error *err) {
     LM_TRY(index_pieces(tokenizer, err));
-    LM_TRY(lm_words_index(tokenizer, piece_of, err));
-    if (!tokenizer->spec.symbols_inside) return LOAM_OK;
-    return lm_tokens_trie(tokenizer, is_user_defined, &tokenizer->symbols, err);
+    return lm_words_index(tokenizer, piece_of, err);
 }
 
 /* ------------------------------------------------------------------------------------------------- merging */
@@ -92,21 +87,44 @@ static int32_t find_character(const lm_tokenizer *tokenizer, lm_str c, bool is_f
     return find_piece(tokenizer, (lm_str){text, prefix.len + c.len + suffix.len});
 }
 
+/* A character without token, where merges are ranked: its bytes, which may merge too, or unk, which goes on over
+ * neighbours if so wished; without unk it is lost. */
+static LM_MUST_USE bool push_unknown(const lm_tokenizer *tokenizer, lm_str text, size_t at,
+                                     size_t n, lm_merger *merger) {
+    bool falls_back = tokenizer->spec.byte_fallback;
+    int32_t unk = tokenizer->spec.unk;
+    for (size_t i = at; i < at + n && falls_back; i++)
+        falls_back = tokenizer->byte_ids[(uint8_t)text.ptr[i]] >= 0;
+    for (size_t i = at; i < at + n && falls_back; i++) {
+        int32_t id = tokenizer->byte_ids[(uint8_t)text.ptr[i]];
+        if (!lm_merger_push(merger, (uint32_t)i, 1, id)) return false;
+    }
+    if (falls_back || unk < 0) return true;
+    size_t n_symbols = merger->symbols.len;
+    lm_symbol *last = n_symbols ? &merger->symbols.ptr[n_symbols - 1] : NULL;
+    if (!last || !tokenizer->spec.fuse_unk || last->id != unk || last->start + last->len != at)
+        return lm_merger_push(merger, (uint32_t)at, (uint32_t)n, unk);
+    last->len += (uint32_t)n;
+    return true;
+}
+
 static LM_MUST_USE bool push_characters(const lm_tokenizer *tokenizer, lm_str text,
                                         lm_merger *merger) {
     lm_merger_reset(merger);
-    for (size_t at = 0; at < text.len;) {
-        size_t n = lm_utf8_char_bytes(text.ptr + at, text.len - at);
+    for (size_t at = 0, n; at < text.len; at += n) {
+        n = lm_utf8_char_bytes(text.ptr + at, text.len - at);
         if (n == 0) n = 1; /* a byte that is no UTF-8 */
         int32_t id =
             find_character(tokenizer, (lm_str){text.ptr + at, n}, at == 0, at + n == text.len);
-        if (!lm_merger_push(merger, (uint32_t)at, (uint32_t)n, id)) return false;
-        at += n;
+        bool ok = id < 0 && tokenizer->merges
+                      ? push_unknown(tokenizer, text, at, n, merger)
+                      : lm_merger_push(merger, (uint32_t)at, (uint32_t)n, id);
+        if (!ok) return false;
     }
     return true;
 }
 
-/* A symbol without token: its bytes, or unk, one for a row of them if so wished; without unk it is lost. */
+/* The same for a symbol without token that is left when merging by scores is done. */
 static LM_MUST_USE bool emit_unknown(const lm_tokenizer *tokenizer, lm_str text,
                                      lm_encode_scratch *scratch, lm_vec_i32 *ids) {
     bool done = false, fused = scratch->after_unknown && tokenizer->spec.fuse_unk;

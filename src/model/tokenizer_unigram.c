@@ -9,8 +9,8 @@
 
 enum { LATTICE_NONE = -2, LATTICE_UNKNOWN = -1 };
 static const double unknown_penalty = 10;
-static const double symbol_discount =
-    0.1; /* what SentencePiece takes off a user-defined token's score */
+static const float symbol_bonus =
+    0.1f; /* of a user-defined token in SentencePiece, for every byte but one */
 
 static bool is_piece(const lm_token *token) {
     return token->type == LM_TOKEN_NORMAL || token->type == LM_TOKEN_USER_DEFINED;
@@ -26,26 +26,19 @@ static lm_str piece_of(const lm_tokenizer *tokenizer, int32_t id) {
     return is_piece(token) ? token->text : LM_STR("");
 }
 
-static void find_score_range(lm_tokenizer *tokenizer) {
-    double min = INFINITY, max = -INFINITY;
-    for (size_t id = 0; id < tokenizer->spec.tokens.len; id++) {
-        const lm_token *token = &tokenizer->spec.tokens.ptr[id];
-        bool counts =
-            tokenizer->spec.single_precision ? token->type == LM_TOKEN_NORMAL : token->in_model;
-        if (!counts) continue;
-        if (token->score < min) min = token->score;
-        if (token->score > max) max = token->score;
+static double unknown_score(const lm_tokenizer_spec *spec) {
+    double min = INFINITY;
+    for (size_t id = 0; id < spec->tokens.len; id++) {
+        const lm_token *token = &spec->tokens.ptr[id];
+        bool counts = spec->single_precision ? token->type == LM_TOKEN_NORMAL : token->in_model;
+        if (counts && token->score < min) min = token->score;
     }
-    if (min > max) min = max = 0;
-    tokenizer->min_score = min;
-    tokenizer->max_score = max;
-    tokenizer->unk_score = min - unknown_penalty;
-    if (tokenizer->spec.single_precision)
-        tokenizer->unk_score = (float)((float)min - (float)unknown_penalty);
+    if (min == INFINITY) min = 0;
+    return spec->single_precision ? (float)min - (float)unknown_penalty : min - unknown_penalty;
 }
 
 static loam_status prepare(lm_tokenizer *tokenizer, loam_error *err) {
-    find_score_range(tokenizer);
+    tokenizer->unk_score = unknown_score(&tokenizer->spec);
     LM_TRY(lm_tokens_trie(tokenizer, tokenizer->spec.single_precision ? is_piece : is_listed,
                           &tokenizer->trie, err));
     return lm_words_index(tokenizer, piece_of, err);
@@ -55,15 +48,14 @@ static double score_of(const lm_tokenizer *tokenizer, int32_t id, size_t len) {
     const lm_token *token = &tokenizer->spec.tokens.ptr[id];
     if (!tokenizer->spec.single_precision || token->type != LM_TOKEN_USER_DEFINED)
         return token->score;
-    return (float)((float)len * (float)tokenizer->max_score - symbol_discount);
+    return (float)(len - 1) * symbol_bonus;
 }
 
 static void offer(const lm_tokenizer *tokenizer, lm_encode_scratch *scratch, size_t start,
                   size_t end, int32_t id, double score) {
     lm_lattice_node *node = &scratch->lattice.ptr[end];
     double sum = scratch->lattice.ptr[start].score + score;
-    if (tokenizer->spec.single_precision)
-        sum = (float)((float)scratch->lattice.ptr[start].score + (float)score);
+    if (tokenizer->spec.single_precision) sum = (float)sum;
     if (node->id != LATTICE_NONE && sum <= node->score) return;
     *node = (lm_lattice_node){.score = sum, .start = (uint32_t)start, .id = id};
 }
