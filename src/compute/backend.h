@@ -70,8 +70,8 @@ typedef struct lm_backend {
      * on the CPU; a backend that lacks an op returns NULL, and planning fails with
      * LOAM_UNSUPPORTED naming op and backend. */
     const lm_kernel *(*select)(const lm_device *device, const lm_node *node);
-    /* Optional, with the two below. Bytes that a constant [n_out, n_in] matrix takes in the order
-     * that LINEAR's kernels want; 0, or NULL: they read it as it is. A function of the device's options and of the weight's dtype, layout and shape. */
+    /* Optional, with the two below. Bytes that a constant [n_out, n_in] matrix, or several [n, n_out,
+     * n_in] one after the other, takes in the order that LINEAR's (and EXPERTS') kernels want; 0, or NULL: they read it as it is. A function of the device's options and of the weight's dtype, layout and shape. */
     size_t (*packed_bytes)(const lm_device *device, const lm_weight *weight);
     /* Writes a weight whose packed_bytes are not 0 in that order to dst [packed_bytes], every byte
      * of it: host memory of any origin, aligned to 64. *out becomes the packed weight over dst,

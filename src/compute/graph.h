@@ -53,6 +53,8 @@ typedef struct lm_attrs {
     int64_t window;       /* paged attention: positions that a row sees, its own among them; 0: all */
     float soft_cap;       /* paged attention: scores become cap * tanh(score / cap); 0: they stay */
     lm_function function; /* map */
+    int64_t n_used, n_groups, n_groups_used; /* route */
+    bool sigmoid, normalize;                 /* route */
     bool interleaved;     /* rotary pairs (2i, 2i+1) instead of (i, i + head_dim / 2) */
     bool inverse;         /* rotate back: the backward of rope */
     lm_dtype dtype;       /* of the output: cast, rms_norm, swiglu */

@@ -25,6 +25,12 @@ typedef struct op_call {
             __VA_ARGS__             \
         }                           \
     }
+#define F3(...)                     \
+    {                               \
+        LM_F32, LM_ROLE_INPUT, 3, { \
+            __VA_ARGS__             \
+        }                           \
+    }
 #define F1(n)                       \
     {                               \
         LM_F32, LM_ROLE_INPUT, 1, { \
@@ -98,6 +104,10 @@ static const op_call wrong_calls[] = {
     {LM_OP_MAP, {F(2, 3), F(2, 4)}},
     {LM_OP_MAP, {F1(3)}, {.function = LM_N_FUNCTIONS}},
     {LM_OP_LAYER_NORM, {F(2, 3), F1(2)}},
+    {LM_OP_ROUTE, {F(2, 3)}, {.n_used = 4}},
+    {LM_OP_ROUTE, {F(2, 4)}, {.n_used = 3, .n_groups = 2, .n_groups_used = 1}},
+    {LM_OP_EXPERTS, {F(2, 3), F(4, 3), I(2, 1)}},
+    {LM_OP_MIX, {F(2, 5), F(2, 2)}},
     {LM_OP_LAYER_NORM, {F(2, 3), F1(3), F1(4)}},
     {LM_OP_SWIGLU_BACKWARD, {F(2, 3), F(2, 3), F(3, 3)}},
     {LM_OP_KV_WRITE, {F(2, 4), F(2, 4), C(LM_F32, 2, 1, 5, 16), C(LM_F32, 2, 1, 16, 5), I1(2)}},
@@ -196,6 +206,9 @@ static const op_call right_calls[] = {
     {LM_OP_SWIGLU, {F(4, 8), F(4, 8)}},
     {LM_OP_MAP, {F(4, 8), F(4, 8)}, {.function = LM_FN_GELU}},
     {LM_OP_LAYER_NORM, {F(4, 8), F1(8), F1(8)}, {.eps = 1e-5f}},
+    {LM_OP_ROUTE, {F(4, 8)}, {.n_used = 2}},
+    {LM_OP_EXPERTS, {F(4, 8), F3(3, 5, 8), I(4, 2)}},
+    {LM_OP_MIX, {F(4, 8), F(4, 2)}},
     {LM_OP_SWIGLU_BACKWARD, {F(4, 8), F(4, 8), F(4, 8)}},
     {LM_OP_KV_WRITE, {F(4, 8), F(4, 8), C(LM_F32, 2, 2, 4, 16), C(LM_F32, 2, 2, 16, 4), I1(4)}},
     {LM_OP_ATTENTION_PAGED,

@@ -132,6 +132,26 @@ static const op_case cases[] = {
      {TRAINED(3, 12), IDS(FILL_BELOW, 3, 50), FREQS(3)},
      {.n_heads = 2, .head_dim = 6, .interleaved = true}},
 
+#define MATRICES(type, ...) {.dtype = type, .n_dims = 3, .shape = {__VA_ARGS__}, .role = LM_ROLE_WEIGHT}
+#define CHOICES(rows, k, below)                                                                                        \
+    {.dtype = LM_I32, .n_dims = 2, .extent = LM_EXTENT_ROWS, .shape = {rows, k}, .fill = FILL_BELOW, .limit = below}
+    {"route", LM_OP_ROUTE, {ROWS(LM_F32, 7, 19)}, {.n_used = 3, .normalize = true}, .rows = true},
+    {"route biased", LM_OP_ROUTE, {ROWS(LM_F32, 7, 19), VECTOR(19)}, {.n_used = 19, .scale = 2.5f}, .rows = true},
+    {"route groups",
+     LM_OP_ROUTE,
+     {ROWS(LM_F32, 9, 32), VECTOR(32)},
+     {.n_used = 5, .n_groups = 4, .n_groups_used = 2, .sigmoid = true, .normalize = true},
+     .rows = true},
+    {"experts f32", LM_OP_EXPERTS, {ROWS(LM_F32, 9, 33), MATRICES(LM_F32, 5, 37, 33), CHOICES(9, 3, 5)}, .rows = true},
+    {"experts bias own rows",
+     LM_OP_EXPERTS,
+     {ROWS(LM_F32, 9, 2 * 40), MATRICES(LM_F16, 4, 17, 40), CHOICES(9, 2, 4), MATRIX(LM_F32, 4, 17)},
+     .rows = true},
+    {"experts bf16", LM_OP_EXPERTS, {ROWS(LM_F32, 5, 34), MATRICES(LM_BF16, 3, 32, 34), CHOICES(5, 2, 3)}, .rows = true},
+    {"experts q4_0", LM_OP_EXPERTS, {ROWS(LM_F32, 9, 64), MATRICES(LM_Q4_0, 6, 37, 64), CHOICES(9, 4, 6)}, .rows = true},
+    {"experts mxfp4", LM_OP_EXPERTS, {ROWS(LM_F32, 19, 96), MATRICES(LM_MXFP4, 3, 32, 96), CHOICES(19, 2, 3)}, .rows = true},
+    {"mix", LM_OP_MIX, {ROWS(LM_F32, 7, 3 * 37), ROWS(LM_F32, 7, 3)}, .rows = true},
+
     {"layer_norm", LM_OP_LAYER_NORM, {ROWS(LM_F32, 7, 69), VECTOR(69), VECTOR(69)}, {.eps = 1e-5f}, .rows = true},
     {"layer_norm bf16", LM_OP_LAYER_NORM, {ROWS(LM_F32, 7, 69), VECTOR(69)}, {.eps = 1e-5f, .dtype = LM_BF16}, .rows = true},
     {"layer_norm plain", LM_OP_LAYER_NORM, {ROWS(LM_F32, 3, 5)}, {.eps = 1e-5f}, .rows = true},

@@ -82,7 +82,8 @@ bool bench_init(bench *b, const op_case *c, lm_device *packer) {
     for (int i = 0; i < LM_MAX_INPUTS; i++)
         if (c->in[i].n_dims) b->pristine[i] = fill_input(&rng, &c->in[i]);
     assert_ok(lm_graph_new(&b->graph, &err));
-    bool constant_matrix = c->op == LM_OP_LINEAR && c->in[1].role == LM_ROLE_WEIGHT;
+    bool constant_matrix = (c->op == LM_OP_LINEAR || c->op == LM_OP_EXPERTS) &&
+                           c->in[1].role == LM_ROLE_WEIGHT;
     if (packer) {
         lm_weight weight = weight_of(b, 1);
         if (!constant_matrix || lm_device_pack(packer, &weight, &b->packed, NULL) != LOAM_OK)
@@ -165,12 +166,12 @@ typedef struct direct_run {
     const lm_kernel *kernel;
     const int64_t *extents;
     void *workspace;
-    lm_pool *pool;
+    lm_device *device;
     lm_ticket tickets[LM_N_TICKETS];
 } direct_run;
 
-static void meet(void *pool) {
-    lm_pool_barrier(pool);
+static void meet(void *device) {
+    lm_pool_barrier(lm_cpu_of(device)->pool);
 }
 
 static void run_share(void *arg, int thread, int n_threads) {
@@ -181,15 +182,15 @@ static void run_share(void *arg, int thread, int n_threads) {
                                        .n_threads = n_threads,
                                        .workspace = run->workspace,
                                        .barrier = meet,
-                                       .device = run->pool,
+                                       .device = run->device,
                                        .tickets = run->tickets});
 }
 
 /* Around the device's own run, which gives steps as short as these to one thread. */
 static void run_shared(const bench *b, lm_device *device, const lm_kernel *kernel,
                        const int64_t *extents, void *workspace) {
-    direct_run run = {b, kernel, extents, workspace, lm_cpu_of(device)->pool, {{0}}};
-    lm_pool_run(run.pool, run_share, &run);
+    direct_run run = {b, kernel, extents, workspace, device, {{0}}};
+    lm_pool_run(lm_cpu_of(device)->pool, run_share, &run);
 }
 
 void bench_run(const bench *b, lm_device *device, const lm_kernel *kernel,

@@ -63,7 +63,10 @@ static int list_kernels(const bench *b, lm_device *device, const lm_kernel **out
 static float *unpack_output(const bench *b, const result *r, int i, int64_t n) {
     float *x = lm_alloc((size_t)n * sizeof *x);
     assert_non_null(x);
-    lm_dtype_get(b->node->out[i]->dtype)->unpack(r->bytes[i], x, n);
+    if (b->node->out[i]->dtype == LM_I32)
+        for (int64_t at = 0; at < n; at++) x[at] = (float)((const int32_t *)r->bytes[i])[at];
+    else
+        lm_dtype_get(b->node->out[i]->dtype)->unpack(r->bytes[i], x, n);
     return x;
 }
 
@@ -167,9 +170,9 @@ static void check_kernel(const bench *b, const lm_kernel *kernel, int isa, const
     result_deinit(&s.whole);
 }
 
-/* What a lower instruction set runs was checked there; a packed weight is its device's own. */
+/* What a lower instruction set runs was checked there; a packed weight is its device's own, and EXPERTS runs LINEAR's kernels. */
 static bool checked_below(const bench *b, const lm_kernel *kernel, int isa) {
-    return isa > 0 && !b->packed.data &&
+    return isa > 0 && !b->packed.data && b->c->op != LM_OP_EXPERTS &&
            (!kernel->applies || kernel->applies(devices[isa - 1][0], b->node));
 }
 

@@ -79,15 +79,40 @@ static bool can_pack(const lm_device *device, const lm_weight *weight) {
     bool known = lm_dtype_is_quantized(weight->dtype)
                      ? lm_cpu_has_quant_kernels(device)
                      : lm_cpu_of(device)->isa > LM_CPU_SCALAR && weight->dtype != LM_I32;
-    return known && weight->n_dims == 2 && weight->layout == LM_LAYOUT_ROWS;
+    return known && (weight->n_dims == 2 || weight->n_dims == 3) &&
+           weight->layout == LM_LAYOUT_ROWS;
+}
+
+/* Matrix i of several [n, n_out, n_in], or the only one. */
+static lm_weight matrix_at(const lm_weight *weight, int64_t i) {
+    lm_weight one = *weight;
+    if (weight->n_dims < 3) return one;
+    one.n_dims = 2;
+    one.shape[0] = weight->shape[1];
+    one.shape[1] = weight->shape[2];
+    one.data = (const char *)weight->data +
+               (size_t)i * lm_dtype_bytes(weight->dtype, one.shape[0] * one.shape[1]);
+    return one;
+}
+
+static int64_t n_matrices(const lm_weight *weight) {
+    return weight->n_dims < 3 ? 1 : weight->shape[0];
 }
 
 size_t lm_cpu_packed_bytes(const lm_device *device, const lm_weight *weight) {
-    return can_pack(device, weight) ? (size_t)n_panels(weight) * panel_bytes(weight) : 0;
+    lm_weight one = matrix_at(weight, 0);
+    return can_pack(device, weight)
+               ? (size_t)(n_matrices(weight) * n_panels(&one)) * panel_bytes(&one)
+               : 0;
 }
 
 void lm_cpu_pack(lm_device *device, const lm_weight *weight, void *dst, lm_weight *out) {
-    device->backend->parallel(device, pack_share, &(pack_job){weight, dst});
+    char *to = dst;
+    for (int64_t i = 0; i < n_matrices(weight); i++) {
+        lm_weight one = matrix_at(weight, i);
+        device->backend->parallel(device, pack_share, &(pack_job){&one, to});
+        to += (size_t)n_panels(&one) * panel_bytes(&one);
+    }
     *out = *weight;
     out->layout = LM_LAYOUT_PANELS;
     out->data = dst;

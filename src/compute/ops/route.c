@@ -1,0 +1,119 @@
+/* ROUTE: which experts a row goes to, and with which weights        arXiv:1701.06538, arXiv:2412.19437
+ * logits   [R, E] f32                                                                in
+ * bias     [E] f32, optional: added to scores where experts are chosen, not to weights    in
+ * ids      [R, k] i32, the chosen in the order of their scores, the lower number first of equal ones    out 0
+ * weights  [R, k] f32                                                                out 1
+ * attrs    n_used k; sigmoid: scores are sigmoids of logits, else their softmax; normalize: weights are divided by their
+ *          sum; scale: of weights, 0 stands for 1; n_groups, n_groups_used: experts are chosen from those n_groups_used of
+ *          n_groups runs of E / n_groups experts whose best scores (with sigmoid: two best scores, added) are largest
+ *
+ * Order: a softmax takes the maximum, then lm_exp and their sum in the order of experts; sums of weights go in that of ids.
+ */
+#include "compute/ops/rules.h"
+
+enum { MAX_EXPERTS = 1024 };
+
+static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
+    const lm_tensor *logits = node->in[0], *bias = node->in[1];
+    const lm_attrs *a = &node->attrs;
+    if (!lm_is(logits, LM_F32, 2) || logits->shape[1] > MAX_EXPERTS ||
+        (bias && (!lm_is(bias, LM_F32, 1) || bias->shape[0] != logits->shape[1])))
+        return lm_op_refuse(node, err, "logits [R, E <= 1024] f32 and, if any, bias [E] f32");
+    int64_t n_groups = a->n_groups > 0 ? a->n_groups : 1,
+            n_open = a->n_groups_used > 0 ? a->n_groups_used : n_groups;
+    if (logits->shape[1] % n_groups || n_open > n_groups || a->n_used < 1 ||
+        a->n_used > logits->shape[1] / n_groups * n_open)
+        return lm_op_refuse(node, err, "as many experts to choose from as are chosen");
+    lm_out_rows(out[0], logits, a->n_used);
+    out[0]->dtype = LM_I32;
+    lm_out_rows(out[1], logits, a->n_used);
+    return LOAM_OK;
+}
+
+static void score(const lm_attrs *a, const float *logits, int64_t n, float *out) {
+    float max = -INFINITY, sum = 0.0f;
+    for (int64_t e = 0; e < n; e++)
+        if (logits[e] > max) max = logits[e];
+    for (int64_t e = 0; e < n; e++) {
+        out[e] = a->sigmoid ? lm_sigmoid(logits[e]) : lm_exp(logits[e] - max);
+        sum += out[e];
+    }
+    for (int64_t e = 0; !a->sigmoid && e < n; e++) out[e] /= sum;
+}
+
+/* The number of the largest; those of -infinity are out. NaN loses to everything. */
+static int64_t best_of(const float *x, int64_t n) {
+    int64_t best = 0;
+    for (int64_t i = 1; i < n; i++)
+        if (x[i] > x[best] || x[best] != x[best]) best = i;
+    return best;
+}
+
+static float group_score(const lm_attrs *a, float *choice, int64_t n) {
+    int64_t first = best_of(choice, n);
+    float best = choice[first];
+    if (!a->sigmoid || n < 2) return best;
+    choice[first] = -INFINITY;
+    float second = choice[best_of(choice, n)];
+    choice[first] = best;
+    return best + second;
+}
+
+/* Takes all experts but those of the best groups out of the choice. */
+static void close_groups(const lm_attrs *a, float *choice, int64_t n) {
+    if (a->n_groups < 2 || a->n_groups_used >= a->n_groups || a->n_groups_used < 1) return;
+    float of_group[MAX_EXPERTS];
+    bool open[MAX_EXPERTS] = {false};
+    int64_t size = n / a->n_groups;
+    for (int64_t g = 0; g < a->n_groups; g++)
+        of_group[g] = group_score(a, choice + g * size, size);
+    for (int64_t i = 0; i < a->n_groups_used; i++) {
+        int64_t g = best_of(of_group, a->n_groups);
+        open[g] = true;
+        of_group[g] = -INFINITY;
+    }
+    for (int64_t e = 0; e < n; e++)
+        if (!open[e / size]) choice[e] = -INFINITY;
+}
+
+static void route_row(const lm_node *node, int64_t row) {
+    const lm_attrs *a = &node->attrs;
+    int64_t n = node->in[0]->shape[1];
+    float scores[MAX_EXPERTS], choice[MAX_EXPERTS], sum = 0.0f;
+    int32_t *ids = (int32_t *)node->out[0]->data + row * a->n_used;
+    float *weights = lm_f32(node->out[1]) + row * a->n_used;
+    score(a, lm_f32(node->in[0]) + row * n, n, scores);
+    for (int64_t e = 0; e < n; e++)
+        choice[e] = node->in[1] ? scores[e] + lm_f32(node->in[1])[e] : scores[e];
+    close_groups(a, choice, n);
+    for (int64_t i = 0; i < a->n_used; i++) {
+        ids[i] = (int32_t)best_of(choice, n);
+        choice[ids[i]] = -INFINITY;
+        weights[i] = scores[ids[i]];
+        sum += weights[i];
+    }
+    float factor = (a->normalize ? 1.0f / (sum + 1e-20f) : 1.0f) *
+                   (a->scale == 0.0f ? 1.0f : a->scale);
+    for (int64_t i = 0; i < a->n_used; i++) weights[i] *= factor;
+}
+
+static void reference(const lm_kernel_args *args) {
+    lm_range rows = lm_share(args, lm_rows_now(args, args->node->in[0]));
+    for (int64_t r = rows.begin; r < rows.end; r++) route_row(args->node, r);
+}
+
+static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
+    out->flops = (5 + node->attrs.n_used) * lm_elems_now(node->in[0], extents);
+    out->bytes = lm_node_bytes(node, extents);
+}
+
+extern const lm_op lm_op_route;
+const lm_op lm_op_route = {
+    .name = "route",
+    .min_inputs = 1,
+    .max_inputs = 2,
+    .n_outputs = 2,
+    .shape = shape,
+    .reference = reference,
+    .cost = cost,
+};
