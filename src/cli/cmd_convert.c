@@ -10,8 +10,8 @@
 #include "base/progress.h"
 #include "base/str.h"
 #include "cli/command.h"
+#include "cli/convert.h"
 #include "cli/interrupt.h"
-#include "model/convert.h"
 
 typedef struct convert_settings {
     const char *type;
@@ -51,20 +51,25 @@ static loam_status convert_open(const lm_model *model, const char *out_path,
     return status;
 }
 
+loam_status lm_cli_convert(const char *in, const char *out_path, const lm_convert_options *options,
+                           lm_convert_result *result, loam_error *err) {
+    lm_device *device;
+    lm_model *model = NULL;
+    LM_TRY(lm_backend_cpu.open(&(lm_device_options){.n_threads = 1}, &device, err));
+    loam_status status =
+        lm_model_open(in, device, &(lm_model_options){.no_pack = true}, &model, err);
+    if (status == LOAM_OK) status = convert_open(model, out_path, options, result, err);
+    lm_model_free(model);
+    lm_device_close(device);
+    return status;
+}
+
 static loam_status convert(const convert_settings *s, char **args, lm_convert_result *result,
                            loam_error *err) {
     lm_convert_options options = {.to_folder = !lm_str_ends(lm_str_of(args[1]), LM_STR(".gguf")),
                                   .no_tokenizer = !s->tokenizer};
-    lm_device *device;
-    lm_model *model = NULL;
     LM_TRY(read_type(s->type, &options, err));
-    LM_TRY(lm_backend_cpu.open(&(lm_device_options){.n_threads = 1}, &device, err));
-    loam_status status =
-        lm_model_open(args[0], device, &(lm_model_options){.no_pack = true}, &model, err);
-    if (status == LOAM_OK) status = convert_open(model, args[1], &options, result, err);
-    lm_model_free(model);
-    lm_device_close(device);
-    return status;
+    return lm_cli_convert(args[0], args[1], &options, result, err);
 }
 
 static void print_json(char **args, const lm_convert_result *r, double seconds) {

@@ -1,13 +1,16 @@
 /* loam quantize: a model's file in smaller types. */
 #include <stdio.h>
+#include <unistd.h>
 
 #include <jansson.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/progress.h"
 #include "cli/command.h"
+#include "cli/convert.h"
 #include "cli/interrupt.h"
 #include "model/quantize.h"
 
@@ -67,6 +70,20 @@ static loam_status unknown_type(const char *name, loam_error *err) {
     return lm_error_hint(err, LOAM_INVALID, "one of %s", known);
 }
 
+/* Quantizes a file, or a folder by way of a GGUF file of it beside the output. */
+static loam_status quantize_from(const char *in, const char *out_path, const lm_quantize_options *o,
+                                 lm_quantize_result *result, loam_error *err) {
+    if (!lm_file_is_dir(in)) return lm_quantize_file(in, out_path, o, result, err);
+    char *whole = lm_asprintf("%s.tmp-%ld.gguf", out_path, (long)getpid());
+    if (!whole) return lm_error_no_memory(err, strlen(out_path));
+    lm_convert_result converted;
+    loam_status status = lm_cli_convert(in, whole, &(lm_convert_options){0}, &converted, err);
+    if (status == LOAM_OK) status = lm_quantize_file(whole, out_path, o, result, err);
+    unlink(whole);
+    lm_free(whole);
+    return status;
+}
+
 static loam_status quantize(const quantize_settings *s, char **args, lm_imatrix **imatrix,
                             loam_error *err) {
     lm_progress progress;
@@ -87,7 +104,7 @@ static loam_status quantize(const quantize_settings *s, char **args, lm_imatrix 
     lm_quantize_result result;
     int64_t start = lm_clock_mono_ns();
     lm_progress_init(&progress, "quantizing", 0, 0);
-    loam_status status = lm_quantize_file(args[0], args[1], &o, &result, err);
+    loam_status status = quantize_from(args[0], args[1], &o, &result, err);
     lm_progress_clear(&progress);
     double seconds = (double)(lm_clock_mono_ns() - start) / 1e9;
     if (status != LOAM_OK) return status;
@@ -146,17 +163,22 @@ static const lm_option options[] = {
 const lm_command lm_cmd_quantize = {
     .name = "quantize",
     .summary = "store a model in smaller types",
-    .usage = "<in.gguf> <out.gguf> <type>",
+    .usage = "<model> <out.gguf> <type>",
     .description =
-        "Types, from large to small: Q8_0, Q6_K, Q5_K_M, Q5_K_S, Q5_1, Q5_0, Q4_K_M, Q4_K_S, Q4_1, "
+        "The model is a GGUF file or a Hugging Face folder, which is converted on the way (loam "
+        "convert) and takes as much room again beside the output for that time. Types, from large "
+        "to small: Q8_0, Q6_K, Q5_K_M, Q5_K_S, Q5_1, Q5_0, Q4_K_M, Q4_K_S, Q4_1, "
         "Q4_0, IQ4_NL, IQ4_XS, MXFP4, Q3_K_L, Q3_K_M, Q3_K_S, Q2_K; F32, BF16 and F16 convert. The "
         "usual choice is Q4_K_M, a mix: some matrices get more bits than others. Scales are "
         "searched for "
-        "the least squared error; with an importance matrix, for the least error in what the model "
+        "the least squared error (Q8_0 is rounded); with an importance matrix, for the least error "
+        "in what the model "
         "computes. Memory holds a few rows at a time, and the file appears when it is whole.",
     .examples =
         "loam quantize model-f16.gguf model-q4_k_m.gguf q4_k_m\n"
         "    the usual choice\n"
+        "loam quantize ./model model-q8_0.gguf q8_0\n"
+        "    from a folder as hubs have it\n"
         "loam quantize model-f16.gguf model-q3_k_m.gguf q3_k_m --imatrix model.imatrix.gguf\n"
         "    spend the bits where loam imatrix says that they matter\n",
     .options = options,

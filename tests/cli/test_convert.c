@@ -1,4 +1,6 @@
 /* loam convert: a model with its tokenizer to GGUF and back answers as before. */
+#include <unistd.h>
+
 #include "base/file.h"
 #include "cli/command_line.h"
 
@@ -61,10 +63,30 @@ static void test_quantized(void **state) {
     for (size_t i = 0; i < LM_COUNT_OF(texts); i++) lm_free(texts[i]);
 }
 
+/* A folder quantized at once is what its GGUF file quantized is, and leaves nothing beside it. */
+static void test_quantize_folder(void **state) {
+    char *source = lm_asprintf("%s/models/stories260K", model_dir()), *dir = test_temp_dir();
+    char *at_once = lm_path_join(dir, "a.gguf"), *by_file = lm_path_join(dir, "b.gguf"),
+         *whole = lm_path_join(dir, "whole.gguf"), *bytes[2];
+    size_t sizes[2];
+    assert_int_equal(cli_loam("quantize '%s' '%s' q4_0", source, at_once).code, 0);
+    assert_int_equal(cli_loam("convert '%s' '%s'", source, whole).code, 0);
+    assert_int_equal(cli_loam("quantize '%s' '%s' q4_0", whole, by_file).code, 0);
+    assert_int_equal(lm_file_read(at_once, 1 << 24, &bytes[0], &sizes[0], NULL), LOAM_OK);
+    assert_int_equal(lm_file_read(by_file, 1 << 24, &bytes[1], &sizes[1], NULL), LOAM_OK);
+    assert_int_equal(sizes[0], sizes[1]);
+    assert_memory_equal(bytes[0], bytes[1], sizes[0]);
+    assert_int_equal(unlink(at_once) + unlink(by_file) + unlink(whole), 0);
+    assert_int_equal(rmdir(dir), 0);
+    char *const texts[] = {source, dir, at_once, by_file, whole, bytes[0], bytes[1]};
+    for (size_t i = 0; i < LM_COUNT_OF(texts); i++) lm_free(texts[i]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_there_and_back),
         cmocka_unit_test(test_quantized),
+        cmocka_unit_test(test_quantize_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
