@@ -1,4 +1,5 @@
 /* loam run as a user meets it: what is on standard output, byte for byte, and how it exits. */
+#include "base/file.h"
 #include "command_line.h"
 
 static const char published[] = "Once upon a time, there was a little girl named Lily. She loved "
@@ -48,6 +49,33 @@ static void test_seed_repeats(void **state) {
     lm_free(other);
 }
 
+/* A processor without AVX2, emulated: the same text, only later, from weights of a float type and of a quantized one. */
+static void test_old_processor(void **state) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__x86_64__)
+    skip();
+#endif
+    if (system("command -v qemu-x86_64 >/dev/null") != 0) {
+        print_message("skipped: no qemu-x86_64 to be an old processor\n");
+        skip();
+    }
+    char *source = model_args("/stories260K-f32.gguf", ""), *dir = test_temp_dir();
+    const char *types[] = {"f32", "q8_0"};
+    for (size_t i = 0; i < LM_COUNT_OF(types); i++) {
+        assert_int_equal(cli_loam("quantize %s %s/m.gguf %s", source, dir, types[i]).code, 0);
+        char *here = lm_asprintf("run %s/m.gguf Lily --temperature 0 -n 24", dir),
+             *there = lm_asprintf("qemu-x86_64 -cpu Nehalem %s %s 2>/dev/null", LM_LOAM, here);
+        cli_result want = cli_loam("%s", here), is = cli_shell(there);
+        assert_int_equal(is.code, 0);
+        assert_true(strlen(want.text) > 20);
+        assert_string_equal(is.text, want.text);
+        lm_free(here);
+        lm_free(there);
+    }
+    assert_int_equal(lm_file_remove_tree(dir, NULL), LOAM_OK);
+    lm_free(source);
+    lm_free(dir);
+}
+
 static void test_json(void **state) {
     char *args = model_args("", "'' --json --temperature 0 --max-tokens 3");
     cli_result r = cli_loam("run %s", args);
@@ -63,14 +91,15 @@ static void test_failures(void **state) {
     assert_string_equal(cli_loam("run /nonexistent").text, "");
     assert_int_equal(cli_loam("run ").code, 2);
     assert_int_equal(cli_loam("run x --temperature hot").code, 2);
-    assert_int_equal(cli_loam("run " LM_GOLDEN_DIR "/plain.gguf hello").code, 1); /* it has no tokenizer */
+    assert_int_equal(cli_loam("run " LM_GOLDEN_DIR "/plain.gguf hello").code,
+                     1); /* it has no tokenizer */
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_published_text), cmocka_unit_test(test_prompt_from_standard_input),
         cmocka_unit_test(test_seed_repeats),   cmocka_unit_test(test_json),
-        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_old_processor),  cmocka_unit_test(test_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
