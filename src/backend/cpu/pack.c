@@ -120,5 +120,5 @@ void lm_cpu_pack(lm_device *device, const lm_weight *weight, void *dst, lm_weigh
 
 /* The number grows with every change of a panel's bytes. */
 const char *lm_cpu_pack_order(const lm_device *device) {
-    return "cpu-panels-3";
+    return "cpu-panels-4";
 }

@@ -18,7 +18,6 @@
 #include "compute/backend.h"
 
 enum {
-    LM_QUANT_CHUNK = 512,          /* k; a multiple of every format's block */
     LM_QUANT_MAX_ROWS = 512,       /* of a block */
     LM_QUANT_BLOCK_BYTES = 1 << 20 /* of a block's quantized x */
 };

@@ -51,24 +51,40 @@ static void put_scales(const lm_dtype_info *type, const lm_quant_block *block, i
     }
 }
 
+/* The n_rows rows of one block, `stride` bytes from row to row, into its record and its pieces' codes. bytes: room for the
+ * codes as bytes, zero where no row is. */
+static void pack_block(const lm_dtype_info *type, const char *rows, int64_t n_rows, size_t stride,
+                       uint8_t *bytes, uint8_t *record, uint8_t *codes) {
+    const lm_quant_info *quant = type->quant;
+    for (int64_t n = 0; n < n_rows; n++) {
+        lm_quant_block block;
+        quant->read(rows + (size_t)n * stride, &block);
+        put_scales(type, &block, (int)n, record);
+        put_codes(block.codes, type->block_elems, (int)n, bytes);
+    }
+    for (int64_t i = 0; i < type->block_elems / LM_QUANT_PIECE; i++)
+        cut_planes(bytes + i * LM_QUANT_PIECE * LM_QUANT_COLUMNS, quant->bits,
+                   codes + (size_t)i * lm_quant_piece_bytes(quant));
+}
+
+/* Blocks outside, rows inside: the panel is written once through, and rows are read as 32 streams. */
 void lm_quant_pack_panel(const lm_dtype_info *type, const void *rows, int64_t n_rows, int64_t k,
                          void *panel) {
-    const lm_quant_info *quant = type->quant;
-    size_t piece_bytes = lm_quant_piece_bytes(quant), codes_bytes = lm_quant_codes_bytes(quant, k);
-    uint8_t *codes = panel, *record = codes + codes_bytes;
-    int64_t n_blocks = k / type->block_elems, n_pieces = type->block_elems / LM_QUANT_PIECE;
-    uint8_t pieces[LM_QUANT_MAX_BLOCK * LM_QUANT_COLUMNS] = {0};
-    memset(record, 0, lm_quant_panel_bytes(type, k) - codes_bytes);
-    /* Blocks outside, rows inside: the panel is written once through, and rows are read as 32 streams. */
-    for (int64_t b = 0; b < n_blocks; b++, record += lm_quant_record_of(type).bytes) {
-        for (int64_t n = 0; n < n_rows; n++) {
-            lm_quant_block block;
-            quant->read((const char *)rows + (size_t)(n * n_blocks + b) * type->block_bytes,
-                        &block);
-            put_scales(type, &block, (int)n, record);
-            put_codes(block.codes, type->block_elems, (int)n, pieces);
+    const size_t record_bytes = lm_quant_record_of(type).bytes,
+                 row_bytes = (size_t)(k / type->block_elems) * type->block_bytes;
+    const int64_t n_pieces = type->block_elems / LM_QUANT_PIECE;
+    const char *from = rows;
+    uint8_t *chunk = panel, bytes[LM_QUANT_MAX_BLOCK * LM_QUANT_COLUMNS] = {0};
+    for (int64_t k0 = 0; k0 < k; k0 += LM_QUANT_CHUNK) {
+        int64_t n_k = k - k0 < LM_QUANT_CHUNK ? k - k0 : LM_QUANT_CHUNK;
+        uint8_t *record = chunk, *codes = chunk + lm_quant_records_bytes(type, n_k);
+        memset(record, 0, lm_quant_records_bytes(type, n_k));
+        for (int64_t at = 0; at < n_k; at += type->block_elems) {
+            pack_block(type, from, n_rows, row_bytes, bytes, record, codes);
+            from += type->block_bytes;
+            record += record_bytes;
+            codes += (size_t)n_pieces * lm_quant_piece_bytes(type->quant);
         }
-        for (int64_t i = 0; i < n_pieces; i++, codes += piece_bytes)
-            cut_planes(pieces + i * LM_QUANT_PIECE * LM_QUANT_COLUMNS, quant->bits, codes);
+        chunk += lm_quant_chunk_bytes(type, n_k);
     }
 }

@@ -2,7 +2,8 @@
  * after the other, the missing rows of the last one as zeros. Any format of quant/quant.h has one, about as large as its
  * rows; no format is known here by name.
  *
- *     panel    codes of all pieces of 32 k, in order; then scale records of all blocks; then zeros up to 64 bytes
+ *     panel    chunks of LM_QUANT_CHUNK k, the last one shorter, so that a panel is read from its first byte to its last
+ *     chunk    scale records of its blocks, zeros up to 64 bytes, then the codes of its pieces of 32 k, in order
  *     codes    a piece is 16 vectors of 64 bytes, a byte a code: byte 4i + j of vector 2q + h is column 16h + i at k = 4q + j,
  *              as dot products of four bytes want it. Narrower codes are cut into planes of 4, 2 and 1 bits, the low bits
  *              first: a plane of w bits keeps vector v in its vector v % 2w, from bit v / 2w * w of every byte up, so that
@@ -19,6 +20,7 @@
 
 enum {
     LM_QUANT_COLUMNS = 32, /* in a panel */
+    LM_QUANT_CHUNK = 512,  /* k in a chunk; a multiple of every format's block */
     LM_QUANT_PIECE = 32,   /* k in a piece */
     LM_QUANT_VECTOR = 64,  /* bytes */
     LM_QUANT_VECTORS = LM_QUANT_PIECE * LM_QUANT_COLUMNS / LM_QUANT_VECTOR,
@@ -57,15 +59,21 @@ static inline lm_quant_record lm_quant_record_of(const lm_dtype_info *type) {
     return r;
 }
 
-/* Bytes of the codes of one panel with K elements a row, behind which its records begin. */
-static inline size_t lm_quant_codes_bytes(const lm_quant_info *quant, int64_t k) {
-    return (size_t)(k / LM_QUANT_PIECE) * lm_quant_piece_bytes(quant);
+/* Bytes of the records of n_k elements a row within a chunk, behind which their codes begin. */
+static inline size_t lm_quant_records_bytes(const lm_dtype_info *type, int64_t n_k) {
+    size_t bytes = (size_t)(n_k / type->block_elems) * lm_quant_record_of(type).bytes;
+    return (bytes + LM_QUANT_VECTOR - 1) / LM_QUANT_VECTOR * LM_QUANT_VECTOR;
 }
 
+static inline size_t lm_quant_chunk_bytes(const lm_dtype_info *type, int64_t n_k) {
+    return lm_quant_records_bytes(type, n_k) +
+           (size_t)(n_k / LM_QUANT_PIECE) * lm_quant_piece_bytes(type->quant);
+}
+
+/* Bytes of one panel with K elements a row; its chunk from k on begins behind as many as a panel of k has. */
 static inline size_t lm_quant_panel_bytes(const lm_dtype_info *type, int64_t k) {
-    size_t bytes = lm_quant_codes_bytes(type->quant, k) +
-                   (size_t)(k / type->block_elems) * lm_quant_record_of(type).bytes;
-    return (bytes + LM_QUANT_VECTOR - 1) / LM_QUANT_VECTOR * LM_QUANT_VECTOR;
+    return (size_t)(k / LM_QUANT_CHUNK) * lm_quant_chunk_bytes(type, LM_QUANT_CHUNK) +
+           lm_quant_chunk_bytes(type, k % LM_QUANT_CHUNK);
 }
 
 /* n_rows <= 32 rows of K elements, one after the other, into a panel, which need not be zeroed. */
