@@ -422,6 +422,10 @@ lm_str lm_tokenizer_chat_template(const lm_tokenizer *tokenizer) {
     return tokenizer->spec.chat_template;
 }
 
+lm_str lm_tokenizer_tool_template(const lm_tokenizer *tokenizer) {
+    return tokenizer->spec.tool_template;
+}
+
 const lm_decoder *lm_tokenizer_decoder(const lm_tokenizer *tokenizer) {
     return tokenizer->decoder;
 }

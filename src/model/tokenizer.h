@@ -102,5 +102,7 @@ bool lm_tokenizer_adds_bos(const lm_tokenizer *tokenizer); /* what the model was
 
 /* The chat template (Jinja) that came with the model; empty when there is none. */
 lm_str lm_tokenizer_chat_template(const lm_tokenizer *tokenizer);
+/* The one for talks with tools, where the model has one of its own; else empty. */
+lm_str lm_tokenizer_tool_template(const lm_tokenizer *tokenizer);
 
 #endif

@@ -92,35 +92,65 @@ static LM_MUST_USE loam_status add_eos_ids(const json_t *config, lm_tokenizer_sp
 
 /* ------------------------------------------------------------------------------------------------- chat template */
 
-/* A text, or a list of named ones of which "default" is meant. */
-static const json_t *default_template(const json_t *templates) {
-    if (!json_is_array(templates)) return templates;
+static LM_MUST_USE loam_status set_template(lm_str text, lm_tokenizer_spec *spec, lm_str *out,
+                                            loam_error *err) {
+    *out = lm_tokenizer_spec_copy(spec, text);
+    return out->ptr ? LOAM_OK : lm_error_no_memory(err, text.len);
+}
+
+/* The one of that name in a list of named ones. */
+static const json_t *named_template(const json_t *templates, const char *name) {
     for (size_t i = 0; i < json_array_size(templates); i++) {
         const json_t *entry = json_array_get(templates, i);
-        const char *name = json_string_value(json_object_get(entry, "name"));
-        if (name && strcmp(name, "default") == 0) return json_object_get(entry, "template");
+        const char *found = json_string_value(json_object_get(entry, "name"));
+        if (found && strcmp(found, name) == 0) return json_object_get(entry, "template");
     }
     return NULL;
 }
 
-static LM_MUST_USE loam_status set_template(lm_str text, lm_tokenizer_spec *spec, loam_error *err) {
-    spec->chat_template = lm_tokenizer_spec_copy(spec, text);
-    return spec->chat_template.ptr ? LOAM_OK : lm_error_no_memory(err, text.len);
+/* "chat_template": a text, or a list of named ones, of which those for all talks and for talks with tools are taken. */
+static LM_MUST_USE loam_status set_templates(const json_t *config, lm_tokenizer_spec *spec,
+                                             loam_error *err) {
+    const json_t *templates = json_object_get(config, "chat_template");
+    bool is_list = json_is_array(templates);
+    const json_t *text = is_list ? named_template(templates, "default") : templates,
+                 *tool_text = is_list ? named_template(templates, "tool_use") : NULL;
+    if (is_list && !text) text = json_object_get(json_array_get(templates, 0), "template");
+    if (json_is_string(text))
+        LM_TRY(set_template((lm_str){json_string_value(text), json_string_length(text)}, spec,
+                            &spec->chat_template, err));
+    if (!json_is_string(tool_text)) return LOAM_OK;
+    return set_template((lm_str){json_string_value(tool_text), json_string_length(tool_text)}, spec,
+                        &spec->tool_template, err);
 }
 
-static LM_MUST_USE loam_status read_template_file(const char *dir, lm_tokenizer_spec *spec,
+static LM_MUST_USE loam_status read_template_file(const char *dir, const char *name,
+                                                  lm_tokenizer_spec *spec, lm_str *out,
                                                   loam_error *err) {
-    char *path = lm_path_join(dir, "chat_template.jinja"), *text = NULL;
+    char *path = lm_path_join(dir, name), *text = NULL;
     size_t size = 0;
     if (!path) return lm_error_no_memory(err, strlen(dir));
     loam_status status = LOAM_OK;
     if (lm_file_exists(path)) {
         status = lm_file_read(path, MAX_TEMPLATE_BYTES, &text, &size, err);
-        if (status == LOAM_OK) status = set_template((lm_str){text, size}, spec, err);
+        if (status == LOAM_OK) status = set_template((lm_str){text, size}, spec, out, err);
     }
     lm_free(text);
     lm_free(path);
     return status;
+}
+
+/* Files of their own override what tokenizer_config.json says. */
+static LM_MUST_USE loam_status read_template_files(const char *dir, lm_tokenizer_spec *spec,
+                                                   loam_error *err) {
+    json_t *config = NULL;
+    LM_TRY(lm_hf_folder_read_json(dir, "chat_template.json", &config, err));
+    loam_status status = config ? set_templates(config, spec, err) : LOAM_OK;
+    json_decref(config);
+    LM_TRY(status);
+    LM_TRY(read_template_file(dir, "chat_template.jinja", spec, &spec->chat_template, err));
+    return read_template_file(dir, "additional_chat_templates/tool_use.jinja", spec,
+                              &spec->tool_template, err);
 }
 
 /* ------------------------------------------------------------------------------------------------- folder */
@@ -135,9 +165,7 @@ static LM_MUST_USE loam_status apply_tokenizer_config(const json_t *config, lm_t
     if (eos >= 0) LM_TRY(lm_tokenizer_spec_add_eos(spec, eos, err));
     LM_TRY(lm_json_bool_or(config, "tokenizer_config.json", "add_bos_token", spec->add_bos,
                            &spec->add_bos, err));
-    const json_t *text = default_template(json_object_get(config, "chat_template"));
-    if (!json_is_string(text)) return LOAM_OK;
-    return set_template((lm_str){json_string_value(text), json_string_length(text)}, spec, err);
+    return set_templates(config, spec, err);
 }
 
 static LM_MUST_USE loam_status apply_folder(const char *dir, lm_tokenizer_spec *spec,
@@ -154,7 +182,7 @@ static LM_MUST_USE loam_status apply_folder(const char *dir, lm_tokenizer_spec *
         json_decref(config);
     }
     LM_TRY(status);
-    return read_template_file(dir, spec, err);
+    return read_template_files(dir, spec, err);
 }
 
 loam_status lm_tokenizer_read_folder(const char *dir, lm_tokenizer_spec *out, loam_error *err) {

@@ -228,7 +228,10 @@ static LM_MUST_USE loam_status read_rest(const lm_gguf *gguf, const gguf_model *
     LM_TRY(read_template(gguf, model, flags, spec, err));
     LM_TRY(lm_gguf_str_or(gguf, "tokenizer.chat_template", LM_STR(""), &text, err));
     spec->chat_template = lm_tokenizer_spec_copy(spec, text);
-    return spec->chat_template.ptr ? LOAM_OK : lm_error_no_memory(err, text.len);
+    if (!spec->chat_template.ptr) return lm_error_no_memory(err, text.len);
+    LM_TRY(lm_gguf_str_or(gguf, "tokenizer.chat_template.tool_use", LM_STR(""), &text, err));
+    spec->tool_template = lm_tokenizer_spec_copy(spec, text);
+    return spec->tool_template.ptr ? LOAM_OK : lm_error_no_memory(err, text.len);
 }
 
 loam_status lm_tokenizer_read_gguf(const lm_gguf *gguf, lm_tokenizer_spec *out, loam_error *err) {

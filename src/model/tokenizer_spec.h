@@ -77,6 +77,7 @@ typedef struct lm_tokenizer_spec {
     lm_vec_i32 before, after; /* all of it; empty: BOS and EOS by the two flags */
 
     lm_str chat_template;
+    lm_str tool_template; /* the chat template for talks with tools, where a model has one of its own */
     lm_arena arena;
     char *pool; /* rest of the arena block that short texts are cut from */
     size_t pool_left;

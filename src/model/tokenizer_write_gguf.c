@@ -82,5 +82,7 @@ loam_status lm_tokenizer_write_gguf(const lm_tokenizer *tokenizer, lm_gguf_write
                             lm_tokenizer_spec_adds_space(spec));
     if (spec->chat_template.len)
         lm_gguf_writer_add_str(writer, "tokenizer.chat_template", spec->chat_template);
+    if (spec->tool_template.len)
+        lm_gguf_writer_add_str(writer, "tokenizer.chat_template.tool_use", spec->tool_template);
     return LOAM_OK;
 }

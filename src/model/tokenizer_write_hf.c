@@ -156,9 +156,17 @@ static json_t *tokenizer_document(const lm_tokenizer_spec *spec) {
                      post_processor(spec), "decoder", byte_level(true, true), "model", model(spec));
 }
 
+/* A text, or with one for tools a list of named ones; NULL: none. */
+static json_t *templates(const lm_tokenizer_spec *spec) {
+    if (!spec->chat_template.len) return NULL;
+    if (!spec->tool_template.len) return text_of(spec->chat_template);
+    return json_pack("[{s:s, s:o}, {s:s, s:o}]", "name", "default", "template",
+                     text_of(spec->chat_template), "name", "tool_use", "template",
+                     text_of(spec->tool_template));
+}
+
 static json_t *config_document(const lm_tokenizer *tokenizer, int64_t context_len) {
     const lm_tokenizer_spec *spec = lm_tokenizer_get_spec(tokenizer);
-    json_t *chat_template = spec->chat_template.len ? text_of(spec->chat_template) : NULL;
     bool is_spm = spec->kind == LM_TOKENIZER_SPM;
     return json_pack("{s:s, s:o, s:o, s:o, s:o, s:b, s:b, s:I, s:o*}", "tokenizer_class",
                      is_spm ? "LlamaTokenizer" : "PreTrainedTokenizerFast", "bos_token",
@@ -166,7 +174,7 @@ static json_t *config_document(const lm_tokenizer *tokenizer, int64_t context_le
                      token_text(spec, lm_tokenizer_eos(tokenizer)), "unk_token",
                      token_text(spec, spec->unk), "pad_token", token_text(spec, spec->pad),
                      "add_bos_token", spec->add_bos, "clean_up_tokenization_spaces", 0,
-                     "model_max_length", (json_int_t)context_len, "chat_template", chat_template);
+                     "model_max_length", (json_int_t)context_len, "chat_template", templates(spec));
 }
 
 /* Takes the document over. */

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "serve/openai_parse.h"
+#include "serve/openai_chat.h"
 #include "serve/openai_reply.h"
 
 enum {
@@ -70,13 +70,34 @@ static void count(const completion *c, int http_status) {
 
 /* --- From body to generation. */
 
+/* The longest text that can fit into the context: longer ones are refused before seconds are spent on tokenizing them. */
+static size_t max_prompt_bytes(const completion *c) {
+    size_t longest = c->context->longest_token_bytes;
+    return (size_t)lm_engine_limits(c->context->engine)->max_context *
+           (longest > 64 ? longest : 64);
+}
+
+/* The talk as its template puts it. Clients send no content beside calls, over which some templates stumble. */
+static loam_status encode_talk(completion *c, loam_error *err) {
+    lm_api_request *request = &c->request;
+    loam_status status =
+        lm_chat_encode(c->context->chat, &request->talk, max_prompt_bytes(c), &c->prompt_ids, err);
+    for (int attempt = 1; status == LOAM_INVALID && attempt <= 2; attempt++) {
+        loam_error ignored;
+        if (!lm_api_retry_talk(request, attempt)) continue;
+        if (lm_chat_encode(c->context->chat, &request->talk, max_prompt_bytes(c), &c->prompt_ids,
+                           &ignored) == LOAM_OK)
+            status = LOAM_OK;
+    }
+    return status;
+}
+
 /* Ids of the prompts, appended to prompt_ids; bounds of each in `ends`. */
 static loam_status encode_prompts(completion *c, lm_vec_i32 *ends, loam_error *err) {
     const lm_tokenizer *tokenizer = c->context->tokenizer;
     lm_vec_i32 *ids = &c->prompt_ids;
     if (c->head.chat) {
-        LM_TRY(lm_chat_encode(c->context->chat_format, tokenizer, c->request.messages.ptr,
-                              c->request.messages.len, ids, err));
+        LM_TRY(encode_talk(c, err));
         return lm_vec_push(ends, (int32_t)ids->len) ? LOAM_OK : lm_error_no_memory(err, 4);
     }
     for (size_t i = 0; i < c->request.prompts.len; i++) {
@@ -106,13 +127,10 @@ static loam_status check_length(const completion *c, int64_t n_tokens, bool at_l
 
 /* Refuses what must be too long before the loop spends seconds on tokenizing it. */
 static loam_status check_bytes(const completion *c, lm_api_error *error) {
-    size_t longest = 0, all = 0;
+    size_t longest = 0;
     for (size_t i = 0; i < c->request.prompts.len; i++)
         if (c->request.prompts.ptr[i].text.len > longest)
             longest = c->request.prompts.ptr[i].text.len;
-    for (size_t i = 0; i < c->request.messages.len; i++)
-        all += c->request.messages.ptr[i].content.len;
-    if (all > longest) longest = all;
     int64_t least = (int64_t)(longest / c->context->longest_token_bytes);
     return least > 0 ? check_length(c, least, true, error) : LOAM_OK;
 }
@@ -122,7 +140,10 @@ static loam_status prepare_prompts(completion *c, lm_api_error *error) {
     loam_error err = {0};
     LM_TRY(check_bytes(c, error));
     loam_status status = encode_prompts(c, &ends, &err);
-    if (status != LOAM_OK) lm_api_error_from(error, &err);
+    bool is_refused = c->head.chat && (status == LOAM_INVALID || status == LOAM_LIMIT);
+    if (is_refused) lm_api_invalid(error, "messages", "%s", err.message);
+    if (status == LOAM_LIMIT && is_refused) error->code = "context_length_exceeded";
+    if (status != LOAM_OK && !is_refused) lm_api_error_from(error, &err);
     for (size_t i = 0; i < ends.len && status == LOAM_OK; i++) {
         int32_t begin = i ? ends.ptr[i - 1] : 0;
         lm_generation_prompt prompt = {c->prompt_ids.ptr + begin, ends.ptr[i] - begin};
@@ -197,18 +218,17 @@ static loam_status submit(completion *c, lm_api_error *error) {
         return lm_api_fail(error, 400, NULL, "header X-Loam-Request is not an identifier");
     if (tag && !is_identifier(tag, LM_USAGE_TAG_BYTES))
         return lm_api_fail(error, 400, NULL, "header X-Loam-Tag is not an identifier");
-    const lm_chat_format *format = c->context->chat_format;
+    const lm_chat *chat = c->context->chat;
     lm_api_request *request = &c->request;
-    if (c->head.chat && format->stop) request->stops[request->n_stops++] = lm_str_of(format->stop);
-    bool has_end = c->head.chat && format->end;
+    if (c->head.chat && lm_chat_stop(chat))
+        request->stops[request->n_stops++] = lm_str_of(lm_chat_stop(chat));
     lm_generation_options options = {
         .prompts = c->prompts.ptr,
         .n_prompts = c->prompts.len,
         .n = request->n,
         .max_tokens = request->max_tokens,
         .ignore_end = request->ignore_end,
-        .extra_end =
-            has_end ? lm_tokenizer_find(c->context->tokenizer, lm_str_of(format->end)) : -1,
+        .extra_end = c->head.chat ? lm_chat_end(chat) : -1,
         .at_start = c->head.chat || prompts_are_empty(c),
         .stops = request->stops,
         .n_stops = request->n_stops,
@@ -230,8 +250,8 @@ static loam_status begin(completion *c, lm_api_error *error) {
     int64_t n_vocab = lm_engine_limits(context->engine)->n_vocab;
     if (context->draining)
         return lm_api_fail(error, 503, "unavailable", "the server is shutting down");
-    LM_TRY(lm_api_request_parse(lm_http_request_body(c->http), c->head.chat, &context->sampling,
-                                n_vocab, &c->request, error));
+    LM_TRY(lm_api_request_parse(lm_http_request_body(c->http), c->head.chat ? context->chat : NULL,
+                                &context->sampling, n_vocab, &c->request, error));
     if (!lm_str_is(c->request.model, context->model_name)) {
         lm_api_fail(error, 404, "model_not_found", "the model '%.*s' does not exist",
                     (int)c->request.model.len, c->request.model.ptr);

@@ -3,8 +3,8 @@
 #define LM_SERVE_COMPLETIONS_H
 
 #include "base/rng.h"
+#include "model/chat.h"
 #include "net/http_server.h"
-#include "serve/chat.h"
 #include "serve/engine.h"
 #include "serve/metrics.h"
 
@@ -12,7 +12,7 @@
 typedef struct lm_completion_context {
     lm_engine *engine;
     const lm_tokenizer *tokenizer;
-    const lm_chat_format *chat_format;
+    const lm_chat *chat;
     lm_sampler_options sampling; /* for what a body leaves out */
     const char *model_name;      /* that requests must name */
     size_t

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/rng.h"
+#include "serve/openai_chat.h"
 
 enum {
     ARENA_CHUNK_BYTES = 16 << 10,
@@ -44,6 +45,12 @@ static const struct {
     {"prompt", FIELD_COMPLETION},
     {"echo", FIELD_COMPLETION},
     {"messages", FIELD_CHAT},
+    {"tools", FIELD_CHAT},
+    {"tool_choice", FIELD_CHAT},
+    {"documents", FIELD_CHAT},
+    {"chat_template_kwargs", FIELD_CHAT},
+    {"add_generation_prompt", FIELD_CHAT},
+    {"reasoning_effort", FIELD_CHAT},
     {"top_logprobs", FIELD_CHAT},
     {"max_completion_tokens", FIELD_CHAT},
     {"user", FIELD_IGNORED},
@@ -55,15 +62,12 @@ static const struct {
     {"parallel_tool_calls", FIELD_IGNORED},
     {"best_of", FIELD_UNSUPPORTED},
     {"suffix", FIELD_UNSUPPORTED},
-    {"tools", FIELD_UNSUPPORTED},
-    {"tool_choice", FIELD_UNSUPPORTED},
     {"functions", FIELD_UNSUPPORTED},
     {"function_call", FIELD_UNSUPPORTED},
     {"response_format", FIELD_UNSUPPORTED},
     {"audio", FIELD_UNSUPPORTED},
     {"modalities", FIELD_UNSUPPORTED},
     {"prediction", FIELD_UNSUPPORTED},
-    {"reasoning_effort", FIELD_UNSUPPORTED},
     {"verbosity", FIELD_UNSUPPORTED},
     {"web_search_options", FIELD_UNSUPPORTED},
 };
@@ -81,8 +85,6 @@ static const struct {
     {"presence_penalty", offsetof(lm_sampler_options, presence_penalty), -2, 2},
     {"repetition_penalty", offsetof(lm_sampler_options, repetition_penalty), 0.01, 10},
 };
-
-static const char *const ROLES[] = {"system", "developer", "user", "assistant", "tool", "function"};
 
 /* The field's value; NULL when absent or null. */
 static const json_t *field(const json_t *object, const char *name) {
@@ -102,8 +104,7 @@ static bool is_neutral(const char *name, const json_t *value) {
     if (json_is_false(value) || (json_is_array(value) && json_array_size(value) == 0)) return true;
     if (json_is_string(value)) {
         const char *text = json_string_value(value);
-        return text[0] == '\0' || (strcmp(name, "tool_choice") == 0 && strcmp(text, "none") == 0) ||
-               (strcmp(name, "function_call") == 0 && strcmp(text, "none") == 0);
+        return text[0] == '\0' || (strcmp(name, "function_call") == 0 && strcmp(text, "none") == 0);
     }
     if (strcmp(name, "best_of") == 0)
         return json_is_integer(value) && json_integer_value(value) == 1;
@@ -267,7 +268,7 @@ static loam_status read_stops(const json_t *body, lm_api_request *out, lm_api_er
     const json_t *stop = field(body, "stop");
     if (!stop) return LOAM_OK;
     if (!json_is_array(stop)) return add_stop(stop, out, error);
-    size_t most = LM_STOP_MAX_STRINGS - 1; /* the chat format may have one of its own */
+    size_t most = LM_STOP_MAX_STRINGS - 1; /* the chat template may have one of its own */
     if (json_array_size(stop) > most)
         return lm_api_invalid(error, "stop", "'stop' has %zu strings; at most %zu are taken",
                               json_array_size(stop), most);
@@ -350,80 +351,14 @@ static loam_status read_prompts(const json_t *body, int64_t n_vocab, lm_api_requ
     return LOAM_OK;
 }
 
-/* The texts of a list of content parts, one after the other. */
-static loam_status join_parts(const json_t *parts, const char *where, lm_api_request *out,
-                              lm_str *text, lm_api_error *error) {
-    size_t len = 0, at = 0;
-    for (size_t i = 0; i < json_array_size(parts); i++) {
-        const json_t *part = json_array_get(parts, i), *type = json_object_get(part, "type");
-        const json_t *piece = json_object_get(part, "text");
-        if (!json_is_string(type) || strcmp(json_string_value(type), "text") != 0 ||
-            !json_is_string(piece))
-            return lm_api_invalid(error, where, "'%s': only parts of type 'text' are supported",
-                                  where);
-        len += json_string_length(piece);
-    }
-    char *joined = lm_arena_alloc(&out->arena, len + 1);
-    if (!joined) return no_memory(error);
-    for (size_t i = 0; i < json_array_size(parts); i++) {
-        lm_str piece = text_of(json_object_get(json_array_get(parts, i), "text"));
-        memcpy(joined + at, piece.ptr, piece.len);
-        at += piece.len;
-    }
-    *text = (lm_str){joined, len};
-    return LOAM_OK;
-}
-
-static loam_status read_role(const json_t *message, const char *where, lm_str *out,
+static loam_status read_body(const lm_chat *chat, lm_api_request *out, int64_t n_vocab,
                              lm_api_error *error) {
-    const json_t *role = json_object_get(message, "role");
-    if (!json_is_string(role))
-        return lm_api_invalid(error, where, "'%s.role' must be a string", where);
-    for (size_t i = 0; i < LM_COUNT_OF(ROLES); i++) {
-        if (!lm_str_is(text_of(role), ROLES[i])) continue;
-        *out = strcmp(ROLES[i], "developer") == 0 ? LM_STR("system") : lm_str_of(ROLES[i]);
-        return LOAM_OK;
-    }
-    return lm_api_invalid(error, where, "'%s.role' is '%.40s', which is no role", where,
-                          json_string_value(role));
-}
-
-static loam_status add_message(const json_t *message, size_t index, lm_api_request *out,
-                               lm_api_error *error) {
-    char where[40];
-    lm_chat_message parsed = {0};
-    snprintf(where, sizeof where, "messages[%zu]", index);
-    if (!json_is_object(message))
-        return lm_api_invalid(error, where, "'%s' must be an object", where);
-    LM_TRY(read_role(message, where, &parsed.role, error));
-    const json_t *content = field(message, "content");
-    if (json_is_array(content))
-        LM_TRY(join_parts(content, where, out, &parsed.content, error));
-    else if (json_is_string(content))
-        parsed.content = text_of(content);
-    else if (content || !lm_str_is(parsed.role, "assistant"))
-        return lm_api_invalid(error, where, "'%s.content' must be a string or a list of parts",
-                              where);
-    return lm_vec_push(&out->messages, parsed) ? LOAM_OK : no_memory(error);
-}
-
-static loam_status read_messages(const json_t *body, lm_api_request *out, lm_api_error *error) {
-    const json_t *messages = field(body, "messages");
-    if (!json_is_array(messages) || json_array_size(messages) == 0)
-        return lm_api_invalid(error, "messages",
-                              "'messages' must be a list of at least one message");
-    for (size_t i = 0; i < json_array_size(messages); i++)
-        LM_TRY(add_message(json_array_get(messages, i), i, out, error));
-    return LOAM_OK;
-}
-
-static loam_status read_body(lm_api_request *out, int64_t n_vocab, lm_api_error *error) {
     const json_t *body = out->body, *model = json_object_get(body, "model");
     int64_t n = 1;
     LM_TRY(check_fields(body, out->chat, error));
     if (!json_is_string(model)) return lm_api_invalid(error, "model", "'model' must be a string");
     out->model = text_of(model);
-    LM_TRY(out->chat ? read_messages(body, out, error) : read_prompts(body, n_vocab, out, error));
+    LM_TRY(chat ? lm_api_read_talk(chat, out, error) : read_prompts(body, n_vocab, out, error));
     LM_TRY(read_int(body, "n", 1, LM_API_MAX_CHOICES, &n, error));
     out->n = (int)n;
     LM_TRY(read_max_tokens(body, out, error));
@@ -438,15 +373,16 @@ static loam_status read_body(lm_api_request *out, int64_t n_vocab, lm_api_error 
     return LOAM_OK;
 }
 
-loam_status lm_api_request_parse(lm_str text, bool chat, const lm_sampler_options *defaults,
-                                 int64_t n_vocab, lm_api_request *out, lm_api_error *error) {
+loam_status lm_api_request_parse(lm_str text, const lm_chat *chat,
+                                 const lm_sampler_options *defaults, int64_t n_vocab,
+                                 lm_api_request *out, lm_api_error *error) {
     loam_error err = {0};
-    *out = (lm_api_request){.chat = chat, .sampling = *defaults};
+    *out = (lm_api_request){.chat = chat != NULL, .sampling = *defaults};
     if (lm_json_parse(text, "body", &out->body, &err) != LOAM_OK)
         return lm_api_invalid(error, "", "%s", err.message);
     lm_arena_init(&out->arena, ARENA_CHUNK_BYTES, ARENA_MAX_BYTES);
     loam_status status = json_is_object(out->body)
-                             ? read_body(out, n_vocab, error)
+                             ? read_body(chat, out, n_vocab, error)
                              : lm_api_invalid(error, "", "the body must be a JSON object");
     if (status != LOAM_OK) lm_api_request_deinit(out);
     return status;
@@ -454,7 +390,9 @@ loam_status lm_api_request_parse(lm_str text, bool chat, const lm_sampler_option
 
 void lm_api_request_deinit(lm_api_request *request) {
     lm_vec_deinit(&request->prompts);
-    lm_vec_deinit(&request->messages);
+    json_decref(request->messages);
+    json_decref(request->variables);
+    request->messages = request->variables = NULL;
     lm_arena_deinit(&request->arena);
     json_decref(request->body);
     request->body = NULL;

@@ -10,9 +10,9 @@
 
 #include "base/arena.h"
 #include "base/vec.h"
+#include "model/chat.h"
 #include "model/sampler.h"
 #include "serve/api_error.h"
-#include "serve/chat.h"
 #include "serve/stop.h"
 
 enum { LM_API_MAX_CHOICES = 128, LM_API_MAX_PROMPTS = 256 };
@@ -29,8 +29,10 @@ typedef struct lm_api_request {
     lm_arena arena;
     bool chat;
     lm_str model;
-    LM_VEC(lm_api_prompt) prompts;    /* completions */
-    LM_VEC(lm_chat_message) messages; /* chat */
+    LM_VEC(lm_api_prompt) prompts; /* completions */
+    lm_chat_talk talk;             /* chat; borrows from the body and from the two below */
+    json_t *messages;              /* as templates read them: a new list */
+    json_t *variables;
     int n;
     int64_t max_tokens; /* INT64_MAX: as far as the context goes */
     bool stream, include_usage, echo, ignore_end;
@@ -40,10 +42,10 @@ typedef struct lm_api_request {
         sampling; /* biases point into the arena; seed is the given one or a random one */
 } lm_api_request;
 
-/* defaults: sampling for what the body leaves out. n_vocab bounds token ids. On failure nothing is left to free. */
-loam_status lm_api_request_parse(lm_str text, bool chat, const lm_sampler_options *defaults,
-                                 int64_t n_vocab, lm_api_request *out,
-                                 lm_api_error *error) LM_MUST_USE;
+/* chat: the model's template, NULL for /v1/completions. defaults: sampling for what the body leaves out. n_vocab bounds token ids. On failure nothing is left to free. */
+loam_status lm_api_request_parse(lm_str text, const lm_chat *chat,
+                                 const lm_sampler_options *defaults, int64_t n_vocab,
+                                 lm_api_request *out, lm_api_error *error) LM_MUST_USE;
 void lm_api_request_deinit(lm_api_request *request);
 
 #endif

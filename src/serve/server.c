@@ -28,6 +28,7 @@ typedef struct server {
     lm_completion_context completions;
     lm_metrics metrics;
     lm_loop *loop;
+    lm_chat *chat;
     lm_engine_model *engine_model;
     lm_engine *engine;
     lm_usage_journal *journal;
@@ -258,6 +259,16 @@ static size_t longest_token_bytes(const lm_tokenizer *tokenizer) {
     return longest;
 }
 
+/* A template that cannot be used must not keep the model from serving. */
+static loam_status open_chat(server *s, loam_error *err) {
+    const lm_tokenizer *tokenizer = lm_model_tokenizer(s->model);
+    const char *arch = lm_model_config(s->model)->arch->name;
+    loam_error reason = {0};
+    if (lm_chat_open(tokenizer, arch, &s->chat, &reason) == LOAM_OK) return LOAM_OK;
+    lm_log(LM_LOG_WARN, "serve", "%s", reason.message);
+    return lm_chat_open_family(tokenizer, arch, &s->chat, err);
+}
+
 static void fill_context(server *s, const lm_serve_options *options) {
     const lm_tokenizer *tokenizer = lm_model_tokenizer(s->model);
     lm_metrics_init(&s->metrics);
@@ -265,7 +276,7 @@ static void fill_context(server *s, const lm_serve_options *options) {
     s->completions = (lm_completion_context){
         .engine = s->engine,
         .tokenizer = tokenizer,
-        .chat_format = lm_chat_format_of(lm_tokenizer_chat_template(tokenizer)),
+        .chat = s->chat,
         .sampling = lm_model_sampling(s->model),
         .model_name = options->name ? options->name : lm_model_name(s->model),
         .longest_token_bytes = longest_token_bytes(tokenizer),
@@ -302,11 +313,11 @@ static loam_status listen_and_run(server *s, const lm_serve_options *options, lo
     if (status == LOAM_OK) {
         const lm_engine_model *limits = lm_engine_limits(s->engine);
         lm_log(LM_LOG_INFO, "serve",
-               "model '%s' on http://%s:%d/v1: context %lld, %lld sequences, %lld KV blocks, chat "
-               "format %s",
+               "model '%s' on http://%s:%d/v1: context %lld, %lld sequences, %lld KV blocks; chats "
+               "by %s",
                s->completions.model_name, http.host, lm_http_server_port(s->http),
                (long long)limits->max_context, (long long)limits->max_seqs,
-               (long long)limits->n_blocks, s->completions.chat_format->name);
+               (long long)limits->n_blocks, lm_chat_description(s->chat));
         status = lm_loop_run(s->loop, err);
     }
     lm_http_server_free(
@@ -317,6 +328,7 @@ static loam_status listen_and_run(server *s, const lm_serve_options *options, lo
 static loam_status run(server *s, const lm_serve_options *options, loam_error *err) {
     LM_TRY(lm_loop_new(&s->loop, err));
     LM_TRY(start_engine(s, options, err));
+    LM_TRY(open_chat(s, err));
     fill_context(s, options);
     LM_TRY(lm_loop_on_signal(s->loop, SIGTERM, on_stop_signal, s, err));
     LM_TRY(lm_loop_on_signal(s->loop, SIGINT, on_stop_signal, s, err));
@@ -330,6 +342,7 @@ loam_status lm_serve(const lm_model *model, const lm_serve_options *options, loa
     loam_status status = run(&s, options, err);
     lm_engine_free(s.engine);
     lm_session_model_free(s.engine_model);
+    lm_chat_free(s.chat);
     lm_usage_journal_close(s.journal);
     lm_timer_free(s.drain_timer);
     lm_loop_free(s.loop);

@@ -1,4 +1,4 @@
-/* For compare_jinja.py and templates.py: renders templates. Each line of input is {"template": text, "variables": object} (a template
+/* For compare_jinja.py: renders templates. Each line of input is {"template": text, "variables": object} (a template
  * that is left out is the last one again), each line of output {"text": ...} or {"error": message}. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #include "testing.h"
 
-#include "serve/openai_parse.h"
+#include "serve/openai_chat.h"
 
 enum { N_VOCAB = 1000 };
 
@@ -10,10 +10,12 @@ static const lm_sampler_options DEFAULTS = LM_SAMPLER_DEFAULTS;
 static lm_api_error g_error;
 static lm_api_request g_request;
 
+static lm_chat *g_chat;
+
 static bool parse(bool chat, const char *body) {
     g_error = (lm_api_error){0};
-    return lm_api_request_parse(lm_str_of(body), chat, &DEFAULTS, N_VOCAB, &g_request, &g_error) ==
-           LOAM_OK;
+    return lm_api_request_parse(lm_str_of(body), chat ? g_chat : NULL, &DEFAULTS, N_VOCAB,
+                                &g_request, &g_error) == LOAM_OK;
 }
 
 static void expect_ok(bool chat, const char *body) {
@@ -88,14 +90,20 @@ static void test_prompt_kinds(void **state) {
     expect_refused(false, "{\"model\":\"m\",\"prompt\":{}}", "prompt", "must be");
 }
 
+static void expect_text(size_t message, const char *key, const char *text) {
+    assert_string_equal(
+        json_string_value(json_object_get(json_array_get(g_request.talk.messages, message), key)),
+        text);
+}
+
 static void test_messages(void **state) {
     expect_ok(true,
               "{\"model\":\"m\",\"messages\":[{\"role\":\"developer\",\"content\":[{\"type\":"
               "\"text\",\"text\":\"a\"},"
               "{\"type\":\"text\",\"text\":\"b\"}]},{\"role\":\"assistant\",\"content\":null}]}");
-    assert_true(lm_str_is(g_request.messages.ptr[0].role, "system"));
-    assert_true(lm_str_is(g_request.messages.ptr[0].content, "ab"));
-    assert_true(lm_str_is(g_request.messages.ptr[1].content, ""));
+    expect_text(0, "role", "system");
+    expect_text(0, "content", "ab");
+    expect_text(1, "content", "");
     lm_api_request_deinit(&g_request);
     expect_refused(true, "{\"model\":\"m\",\"messages\":[]}", "messages", "at least one");
     expect_refused(true, "{\"model\":\"m\",\"messages\":[7]}", "messages[0]", "object");
@@ -107,6 +115,50 @@ static void test_messages(void **state) {
                    "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":"
                    "\"image_url\"}]}]}",
                    "messages[0]", "type 'text'");
+}
+
+static void test_calls_and_tools(void **state) {
+    expect_ok(true,
+              "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"c\"},{\"role\":"
+              "\"assistant\",\"content\":null,\"reasoning_content\":\"r\",\"tool_calls\":["
+              "{\"id\":\"1\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{"
+              "\\\"a\\\":1}\"}},"
+              "{\"function\":{\"name\":\"g\",\"arguments\":\"\"}},{\"function\":{\"name\":\"h\","
+              "\"arguments\":\"[\"}}]},"
+              "{\"role\":\"tool\",\"tool_call_id\":\"1\",\"content\":[{\"type\":\"text\",\"text\":"
+              "\"5\"}]}],"
+              "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],\"tool_choice\":"
+              "\"auto\",\"reasoning_effort\":\"low\","
+              "\"chat_template_kwargs\":{\"enable_thinking\":false,\"tools\":[]},\"documents\":[{"
+              "\"title\":\"t\",\"text\":\"x\"}],\"add_generation_prompt\":false}");
+    const json_t *answer = json_array_get(g_request.talk.messages, 1),
+                 *calls = json_object_get(answer, "tool_calls");
+    const char *const arguments[] = {"{\"a\":1}", "{}", "\"[\""};
+    assert_true(json_is_null(json_object_get(answer, "content")));
+    for (size_t i = 0; i < 3; i++) {
+        char *text = json_dumps(
+            json_object_get(json_object_get(json_array_get(calls, i), "function"), "arguments"),
+            JSON_COMPACT | JSON_ENCODE_ANY);
+        assert_string_equal(text, arguments[i]);
+        free(text);
+    }
+    expect_text(2, "content", "5");
+    assert_int_equal(json_array_size(g_request.talk.tools), 1);
+    assert_int_equal(json_array_size(g_request.talk.documents), 1);
+    assert_true(json_is_false(json_object_get(g_request.talk.variables, "enable_thinking")));
+    assert_null(json_object_get(g_request.talk.variables, "tools"));
+    assert_string_equal(
+        json_string_value(json_object_get(g_request.talk.variables, "reasoning_effort")), "low");
+    assert_true(g_request.talk.no_generation_prompt);
+    assert_true(lm_api_retry_talk(&g_request, 1));
+    assert_null(json_object_get(json_array_get(g_request.talk.messages, 1), "content"));
+    assert_true(lm_api_retry_talk(&g_request, 2));
+    expect_text(1, "content", "");
+    assert_false(lm_api_retry_talk(&g_request, 1));
+    lm_api_request_deinit(&g_request);
+    expect_ok(true, CHAT("\"tools\":[{\"function\":{\"name\":\"f\"}}],\"tool_choice\":\"none\""));
+    assert_null(g_request.talk.tools);
+    lm_api_request_deinit(&g_request);
 }
 
 static void test_wrong_values_are_named(void **state) {
@@ -136,7 +188,14 @@ static void test_fields_out_of_place(void **state) {
                    "did you mean 'temperature'");
     expect_refused(false, COMPLETION("\"messages\":[]"), "messages", "endpoint");
     expect_refused(true, CHAT("\"echo\":true"), "echo", "endpoint");
-    expect_refused(true, CHAT("\"tools\":[{}]"), "tools", "not supported");
+    expect_refused(true, CHAT("\"tools\":[{}]"), "tools", "tools[0]");
+    expect_refused(true, CHAT("\"tools\":{}"), "tools", "list");
+    expect_refused(true, CHAT("\"tool_choice\":\"required\""), "tool_choice", "not supported");
+    expect_refused(true, CHAT("\"chat_template_kwargs\":[]"), "chat_template_kwargs", "object");
+    expect_refused(true,
+                   "{\"model\":\"m\",\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[{}]}]}",
+                   "messages[0]", "function");
+    expect_refused(false, COMPLETION("\"tools\":[]"), "tools", "endpoint");
     expect_refused(true, CHAT("\"response_format\":{\"type\":\"json_object\"}"), "response_format",
                    "not supported");
     expect_refused(false, COMPLETION("\"echo\":true,\"logprobs\":1"), "echo", "logprobs");
@@ -150,7 +209,11 @@ int main(void) {
                                        cmocka_unit_test(test_defaults),
                                        cmocka_unit_test(test_prompt_kinds),
                                        cmocka_unit_test(test_messages),
+                                       cmocka_unit_test(test_calls_and_tools),
                                        cmocka_unit_test(test_wrong_values_are_named),
                                        cmocka_unit_test(test_fields_out_of_place)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    assert_ok(lm_chat_new(LM_STR("{{ messages }}"), NULL, &g_chat, &err));
+    int n_failed = cmocka_run_group_tests(tests, NULL, NULL);
+    lm_chat_free(g_chat);
+    return n_failed;
 }

@@ -71,6 +71,10 @@ void lm_jinja_free(lm_jinja *jinja) {
     lm_free(jinja);
 }
 
+lm_str lm_jinja_source(const lm_jinja *jinja) {
+    return jinja->source;
+}
+
 bool lm_jinja_reads(const lm_jinja *jinja, lm_str name) {
     for (size_t i = 0; i < jinja->n_reads; i++)
         if (lm_str_equal(jinja->reads[i], name)) return true;

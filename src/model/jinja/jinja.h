@@ -41,6 +41,9 @@ void lm_jinja_free(lm_jinja *jinja); /* NULL is fine */
 loam_status lm_jinja_render(const lm_jinja *jinja, const lm_jinja_options *options, lm_buf *out,
                             loam_error *err) LM_MUST_USE;
 
+/* The source, with its line ends as Jinja reads them. */
+lm_str lm_jinja_source(const lm_jinja *jinja);
+
 /* Whether some part of the template takes the variable of this name from what it is given. */
 bool lm_jinja_reads(const lm_jinja *jinja, lm_str name);
 
