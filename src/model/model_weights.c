@@ -288,12 +288,42 @@ static loam_status pack_in_memory(lm_model_weights *w, lm_weight *weight, loam_e
     return LOAM_OK;
 }
 
+static size_t packed_bytes_in_lines(const lm_model_weights *w, const lm_weight *weight) {
+    size_t bytes = lm_device_packed_bytes(w->device, weight);
+    return (bytes + LM_PACK_ALIGNMENT - 1) / LM_PACK_ALIGNMENT * LM_PACK_ALIGNMENT;
+}
+
+/* One piece of memory for all, so that small weights have a part in its huge pages; NULL where it cannot be had. */
+static char *alloc_together(lm_model_weights *w, const lm_pack_plan *plan) {
+    size_t n_bytes = 0;
+    for (size_t i = 0; i < plan->n; i++) n_bytes += packed_bytes_in_lines(w, plan->weights[i]);
+    if (!lm_device_shares_host_memory(w->device) || plan->n == 0) return NULL;
+    return lm_device_alloc(w->device, n_bytes, &w->packed_memory, NULL) == LOAM_OK
+               ? w->packed_memory
+               : NULL;
+}
+
+static void pack_at(const lm_model_weights *w, lm_weight *weight, void *to) {
+    lm_weight packed;
+    w->device->backend->pack(w->device, weight, to, &packed);
+    lm_file_map_forget(weight->data, bytes_of(weight));
+    *weight = packed;
+}
+
 static loam_status pack_each(lm_model_weights *w, const lm_pack_plan *plan, loam_error *err) {
     size_t n_bytes = lm_pack_plan_bytes(plan), n_done = 0;
+    char *to = alloc_together(w, plan);
     for (size_t i = 0; i < plan->n; i++) {
+        lm_weight *weight = plan->weights[i];
+        size_t size_bytes = packed_bytes_in_lines(w, weight);
         if (plan->on_progress) plan->on_progress(plan->progress_ctx, n_done, n_bytes);
-        n_done += lm_device_packed_bytes(w->device, plan->weights[i]);
-        LM_TRY(pack_in_memory(w, plan->weights[i], err));
+        n_done += lm_device_packed_bytes(w->device, weight);
+        if (to) {
+            pack_at(w, weight, to);
+            to += size_bytes;
+        } else {
+            LM_TRY(pack_in_memory(w, weight, err));
+        }
     }
     return LOAM_OK;
 }
@@ -358,6 +388,7 @@ void lm_model_weights_free(lm_model_weights *w) {
     for (int64_t i = 0; w->owned && i < LM_PARAM_COUNT * w->n_layers; i++) {
         if (w->owned[i]) lm_device_free(w->device, (void *)w->weights[i].data);
     }
+    if (w->packed_memory) lm_device_free(w->device, w->packed_memory);
     for (int64_t i = 0; w->copies && i < LM_PARAM_COUNT * w->n_layers; i++)
         lm_file_map_close(&w->copies[i]);
     lm_file_map_close(&w->packed_file);

@@ -20,6 +20,7 @@ typedef struct lm_model_weights {
     lm_weight *
         weights; /* [LM_PARAM_COUNT][n_layers], those without a layer at 0; name NULL where there is none */
     bool *owned;             /* same shape: data is a device buffer of ours */
+    void *packed_memory;     /* or points into this one */
     lm_file_map *copies;     /* same shape: what had to be put in another order, on its way to the device */
     lm_file_map packed_file; /* what the packed weights point into when a packed file is in use */
     size_t stored_bytes;     /* of all weights as the file has them */
