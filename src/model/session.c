@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "model/session_graph.h"
 
-enum { TRIM_ROWS = 512 }; /* each may have brought in 64 KiB around its embedding */
+enum { TRIM_ROWS = 128 }; /* each may have brought in 64 KiB around its embedding */
 
 /* What the current step knows of one sequence. */
 typedef struct step_seq {
