@@ -63,7 +63,9 @@ static void weigh(model_bench *b) {
         int64_t n_layers = lm_param_has_layer((lm_param_id)id) ? config->hparams.n_layers : 1;
         for (int64_t layer = 0; layer < n_layers; layer++) {
             const lm_weight *w = lm_model_param(b->model, (lm_param_id)id, layer);
-            int64_t n = w->shape[0] * (w->n_dims > 1 ? w->shape[1] : 1);
+            int64_t n = 1;
+            for (int d = 0; w && d < w->n_dims; d++) n *= w->shape[d];
+            if (!w) continue; /* a dense layer of a mixture of experts has no experts */
             b->step_bytes += (double)lm_dtype_bytes(w->dtype, n);
             n_elems[w->dtype] += n;
             if (n_elems[w->dtype] > n_elems[most]) most = w->dtype;

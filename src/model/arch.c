@@ -24,7 +24,12 @@ typedef enum param_dim {
     DIM_HEADS,
     DIM_Q_NORM,
     DIM_K_NORM,
-    DIM_FFN
+    DIM_FFN,
+    DIM_EXPERTS,     /* how many there are */
+    DIM_EXPERT_FFN,  /* the width of one */
+    DIM_EXPERTS_FFN, /* of all together */
+    DIM_EXPERTS_DIM,
+    DIM_SHARED_FFN,
 } param_dim;
 
 typedef struct param_row {
@@ -83,6 +88,10 @@ lm_feature lm_param_feature(lm_param_id id) {
     return params[id].feature;
 }
 
+bool lm_param_is_bias(lm_param_id id) {
+    return strstr(params[id].name[LM_NAMING_GGUF], ".bias") != NULL;
+}
+
 bool lm_param_is_norm(lm_param_id id) {
     return strstr(params[id].name[LM_NAMING_GGUF], "norm.weight") != NULL;
 }
@@ -91,9 +100,34 @@ bool lm_arch_has(const lm_arch_config *config, lm_feature feature) {
     return ((config->features | (config->arch ? config->arch->features : 0)) & feature) != 0;
 }
 
+bool lm_param_is_experts(lm_param_id id) {
+    return id == LM_PARAM_GATE_EXPS || id == LM_PARAM_UP_EXPS || id == LM_PARAM_DOWN_EXPS;
+}
+
+/* Of a layer's MLP where it is dense. */
+static bool is_dense_mlp(lm_param_id id) {
+    return id >= LM_PARAM_GATE && id <= LM_PARAM_DOWN_BIAS;
+}
+
+static bool is_mixture(lm_param_id id) {
+    return id >= LM_PARAM_ROUTER && id <= LM_PARAM_SHARED_DOWN;
+}
+
+bool lm_arch_layer_has_experts(const lm_arch_config *config, int64_t layer) {
+    return config->hparams.n_experts > 0 && layer >= config->hparams.n_dense_layers;
+}
+
 bool lm_param_in(const lm_arch_config *config, lm_param_id id) {
     lm_feature feature = params[id].feature;
-    return feature == LM_FEATURE_ALWAYS || lm_arch_has(config, feature);
+    if (feature != LM_FEATURE_ALWAYS && !lm_arch_has(config, feature)) return false;
+    if (is_mixture(id)) return config->hparams.n_experts > 0;
+    return !is_dense_mlp(id) || !lm_arch_layer_has_experts(config, 0);
+}
+
+bool lm_param_at(const lm_arch_config *config, lm_param_id id, int64_t layer) {
+    if (!lm_param_in(config, id)) return false;
+    bool experts = lm_arch_layer_has_experts(config, layer);
+    return is_mixture(id) ? experts : !is_dense_mlp(id) || !experts;
 }
 
 bool lm_act_find(const char *name, lm_function *out) {
@@ -105,6 +139,7 @@ bool lm_act_find(const char *name, lm_function *out) {
         {"gelu", LM_FN_GELU},           {"gelu_new", LM_FN_GELU_TANH},
         {"gelu_fast", LM_FN_GELU_TANH}, {"gelu_pytorch_tanh", LM_FN_GELU_TANH},
         {"relu", LM_FN_RELU},           {"relu2", LM_FN_RELU_SQUARED},
+        {"swiglu_clamped", LM_FN_SWIGLU_CLAMPED},
     };
     for (size_t i = 0; i < LM_COUNT_OF(acts); i++) {
         if (strcmp(acts[i].name, name) != 0) continue;
@@ -136,6 +171,11 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim) {
     case DIM_Q: return hp->n_heads * hp->head_dim;
     case DIM_KV: return hp->n_kv_heads * hp->head_dim;
     case DIM_HEADS: return hp->n_heads;
+    case DIM_EXPERTS: return hp->n_experts;
+    case DIM_EXPERT_FFN: return hp->expert_ffn_dim;
+    case DIM_EXPERTS_FFN: return hp->n_experts * hp->expert_ffn_dim;
+    case DIM_EXPERTS_DIM: return hp->n_experts * hp->dim;
+    case DIM_SHARED_FFN: return hp->shared_ffn_dim;
     case DIM_Q_NORM: return hp->head_dim * (whole ? hp->n_heads : 1);
     case DIM_K_NORM: return hp->head_dim * (whole ? hp->n_kv_heads : 1);
     case DIM_FFN: return hp->ffn_dim;
@@ -173,7 +213,11 @@ int64_t lm_arch_n_params(const lm_arch_config *config) {
         if (!lm_param_in(config, id)) continue;
         int64_t shape[2];
         lm_param_shape(config, id, shape);
-        total += shape[0] * shape[1] * (lm_param_has_layer(id) ? config->hparams.n_layers : 1);
+        int64_t n = 1;
+        for (int64_t layer = 1; lm_param_has_layer(id) && layer < config->hparams.n_layers; layer++)
+            n += lm_param_at(config, id, layer);
+        if (!lm_param_at(config, id, 0)) n--;
+        total += shape[0] * shape[1] * n;
     }
     return total;
 }

@@ -43,6 +43,11 @@ typedef enum lm_feature {
     LM_FEATURE_GATE_BIAS = 1 << 10,   /* on the matrix gate */
     LM_FEATURE_POSITION_EMBED = 1 << 11, /* a learned vector of each position is added to the token's */
     LM_FEATURE_SINKS = 1 << 12,       /* a learned score without a value in every head's softmax */
+    LM_FEATURE_MOE = 1 << 16, /* layers of experts: the file's numbers say it, not the row */
+    LM_FEATURE_ROUTER_BIAS = 1 << 17,
+    LM_FEATURE_CHOICE_BIAS = 1 << 18,  /* on experts' scores where they are chosen */
+    LM_FEATURE_EXPERTS_BIAS = 1 << 19, /* on experts' matrices */
+    LM_FEATURE_SHARED_EXPERT = 1 << 20,
     /* Without parameters of their own: */
     LM_FEATURE_QK_NORM_WHOLE = 1 << 13, /* the norm of q and k spans all heads */
     LM_FEATURE_LAYER_NORM = 1 << 14,    /* norms are layer norms, not RMS norms */
@@ -64,6 +69,11 @@ typedef enum lm_dialect {
     LM_DIALECT_NEOX,
     LM_DIALECT_FALCON,
     LM_DIALECT_STARCODER2,
+    LM_DIALECT_MIXTRAL,
+    LM_DIALECT_GPT_OSS,
+    LM_DIALECT_GRANITE_MOE,
+    LM_DIALECT_ERNIE_MOE,
+    LM_DIALECT_GLM4_MOE,
 } lm_dialect;
 
 /* A row of archs.def. Zero is what most have. */
@@ -76,7 +86,11 @@ typedef struct lm_arch {
     const char *act;       /* activation where the file does not say; NULL: "silu" */
     bool gguf_interleaved; /* GGUF files have q and k in the order of LM_ROPE_INTERLEAVED */
     bool hf_interleaved;   /* Hugging Face folders do */
+    bool fixed_act;        /* the activation is `act` whatever the file says */
+    bool yarn_exact;       /* yarn's ramp is not rounded to whole pairs (GGUF does not say) */
     bool no_rope;
+    bool expert_normalize; /* weights of the chosen experts add up to 1 where the file does not say */
+    bool expert_sigmoid;   /* scores of experts are sigmoids where the file does not say */
     bool tied;             /* the head is the embedding where config.json does not say */
     bool hf_norm_minus_one; /* folders have the weights of norms less one */
     bool hf_transposed;     /* folders have matrices of layers as [n_in, n_out] */
@@ -111,7 +125,12 @@ enum { LM_PARAM_NAME_BYTES = 112 };
 bool lm_param_has_layer(lm_param_id id);
 bool lm_arch_has(const lm_arch_config *config, lm_feature feature); /* by its row, if any, or by itself */
 bool lm_param_in(const lm_arch_config *config, lm_param_id id); /* whether such a model has it */
+/* The same for one layer: leading layers of a mixture of experts may be dense. */
+bool lm_param_at(const lm_arch_config *config, lm_param_id id, int64_t layer);
+bool lm_param_is_experts(lm_param_id id); /* n_experts matrices, one under the other: [n_experts * n, k] */
+bool lm_arch_layer_has_experts(const lm_arch_config *config, int64_t layer);
 lm_feature lm_param_feature(lm_param_id id);                    /* the one it depends on */
+bool lm_param_is_bias(lm_param_id id); /* added to something: read as f32, of experts too */
 bool lm_param_is_norm(lm_param_id id); /* the weight of a norm: 1 where nothing is learned */
 /* [n_out, n_in] or [n_out]; returns the number of dimensions. */
 int lm_param_shape(const lm_arch_config *config, lm_param_id id, int64_t out_shape[2]);

@@ -16,7 +16,7 @@ static lm_tensor *param(const builder *b, lm_param_id id) {
 }
 
 static lm_tensor *param_or_none(const builder *b, lm_param_id id) {
-    return lm_param_in(b->config, id) ? param(b, id) : NULL;
+    return lm_param_at(b->config, id, lm_param_has_layer(id) ? b->layer : 0) ? param(b, id) : NULL;
 }
 
 static lm_tensor *add(const builder *b, lm_tensor *x, lm_tensor *y) {
@@ -67,9 +67,11 @@ static lm_tensor *to_residual(const builder *b, lm_tensor *y, lm_param_id weight
     return scaled(b, y, b->hp->residual_scale);
 }
 
+/* bias: LM_PARAM_COUNT for a product that never has one. */
 static lm_tensor *linear(const builder *b, lm_tensor *x, lm_param_id weight, lm_param_id bias) {
     return lm_graph_op(b->graph, LM_OP_LINEAR,
-                       &(lm_op_args){.in = {x, param(b, weight), param_or_none(b, bias)}});
+                       &(lm_op_args){.in = {x, param(b, weight),
+                                            bias == LM_PARAM_COUNT ? NULL : param_or_none(b, bias)}});
 }
 
 /* Rotation by position. x [rows, n_heads * head_dim]. */
@@ -126,6 +128,45 @@ static lm_tensor *mlp(const builder *b, lm_tensor *x) {
     return linear(b, activated(b, gate, up), LM_PARAM_DOWN, LM_PARAM_DOWN_BIAS);
 }
 
+/* A matrix that each row chooses, for each of its choices. */
+static lm_tensor *chosen(const builder *b, lm_tensor *x, lm_param_id weight, lm_tensor *ids,
+                         lm_param_id bias) {
+    return lm_graph_op(b->graph, LM_OP_EXPERTS,
+                       &(lm_op_args){.in = {x, param(b, weight), ids, param_or_none(b, bias)}});
+}
+
+static lm_tensor *shared_expert(const builder *b, lm_tensor *x) {
+    lm_tensor *gate = linear(b, x, LM_PARAM_SHARED_GATE, LM_PARAM_COUNT),
+              *up = linear(b, x, LM_PARAM_SHARED_UP, LM_PARAM_COUNT);
+    return linear(b, activated(b, gate, up), LM_PARAM_SHARED_DOWN, LM_PARAM_COUNT);
+}
+
+/* A mixture of experts: arXiv:1701.06538. */
+static lm_tensor *mixture(const builder *b, lm_tensor *x) {
+    const lm_hparams *hp = b->hp;
+    lm_attrs attrs = {.n_used = hp->n_experts_used,
+                      .n_groups = hp->n_expert_groups,
+                      .n_groups_used = hp->n_expert_groups_used,
+                      .sigmoid = hp->expert_sigmoid,
+                      .normalize = hp->expert_normalize,
+                      .scale = (float)hp->expert_weight_scale};
+    lm_tensor *logits = linear(b, x, LM_PARAM_ROUTER, LM_PARAM_ROUTER_BIAS);
+    lm_tensor *ids = lm_graph_op(
+        b->graph, LM_OP_ROUTE,
+        &(lm_op_args){.in = {logits, param_or_none(b, LM_PARAM_CHOICE_BIAS)}, .attrs = attrs});
+    lm_tensor *gate = chosen(b, x, LM_PARAM_GATE_EXPS, ids, LM_PARAM_GATE_EXPS_BIAS);
+    lm_tensor *up = chosen(b, x, LM_PARAM_UP_EXPS, ids, LM_PARAM_UP_EXPS_BIAS);
+    lm_tensor *y = chosen(b, activated(b, gate, up), LM_PARAM_DOWN_EXPS, ids,
+                          LM_PARAM_DOWN_EXPS_BIAS);
+    lm_tensor *weights = ids ? lm_graph_out(ids, 1) : NULL;
+    y = lm_graph_op(b->graph, LM_OP_MIX, &(lm_op_args){.in = {y, weights}});
+    return hp->shared_ffn_dim > 0 ? add(b, y, shared_expert(b, x)) : y;
+}
+
+static lm_tensor *feed_forward(const builder *b, lm_tensor *x) {
+    return lm_arch_layer_has_experts(b->config, b->layer) ? mixture(b, x) : mlp(b, x);
+}
+
 /* One layer. */
 static lm_tensor *block(const builder *b, lm_tensor *x) {
     bool parallel = lm_arch_has(b->config, LM_FEATURE_PARALLEL) && !b->hp->serial_residual;
@@ -134,7 +175,7 @@ static lm_tensor *block(const builder *b, lm_tensor *x) {
     lm_tensor *residual = x;
     x = add(b, x, y);
     entry = read_residual(b, parallel ? residual : x, LM_PARAM_MLP_NORM, LM_PARAM_MLP_NORM_BIAS);
-    return add(b, x, to_residual(b, mlp(b, entry), LM_PARAM_POST_MLP_NORM));
+    return add(b, x, to_residual(b, feed_forward(b, entry), LM_PARAM_POST_MLP_NORM));
 }
 
 static lm_tensor *lookup(const builder *b, lm_param_id table, lm_tensor *ids) {

@@ -55,11 +55,24 @@ static LM_MUST_USE loam_status check_options(const lm_hparams *h, const char *pa
         {"logit scale", h->logit_scale},
         {"sliding window", (double)h->window},
         {"local rope theta", h->local_rope_theta},
+        {"scale of experts' weights", h->expert_weight_scale},
     };
     for (size_t i = 0; i < LM_COUNT_OF(options); i++)
         if (options[i].value != 0)
             LM_TRY(check_positive(path, options[i].what, options[i].value, err));
     return LOAM_OK;
+}
+
+static LM_MUST_USE loam_status check_experts(const lm_hparams *h, const char *path,
+                                             loam_error *err) {
+    if (h->n_experts == 0) return LOAM_OK;
+    LM_TRY(check_range(path, "number of experts", h->n_experts, 1024, err));
+    LM_TRY(check_range(path, "number of experts used", h->n_experts_used, h->n_experts, err));
+    LM_TRY(check_range(path, "width of an expert", h->expert_ffn_dim, 1 << 24, err));
+    LM_TRY(check_range(path, "width of shared experts and 1", h->shared_ffn_dim + 1, 1 << 24, err));
+    LM_TRY(check_range(path, "number of expert groups and 1", h->n_expert_groups + 1, 1024, err));
+    return check_range(path, "number of dense layers and 1", h->n_dense_layers + 1,
+                       h->n_layers + 1, err);
 }
 
 loam_status lm_hparams_check(const lm_hparams *h, const char *path, loam_error *err) {
@@ -76,6 +89,7 @@ loam_status lm_hparams_check(const lm_hparams *h, const char *path, loam_error *
     LM_TRY(check_positive(path, "rope theta", h->rope_theta, err));
     LM_TRY(check_positive(path, "rope scaling factor", h->rope_scaling.factor, err));
     LM_TRY(check_options(h, path, err));
+    LM_TRY(check_experts(h, path, err));
     if (h->n_heads % h->n_kv_heads != 0)
         return lm_error_set(err, LOAM_INVALID, "%s: %lld heads cannot share %lld key-value heads",
                             path, (long long)h->n_heads, (long long)h->n_kv_heads);

@@ -92,6 +92,13 @@ typedef struct lm_hparams {
     lm_layer_set no_rope;    /* layers whose queries and keys are not turned */
     double local_rope_theta; /* of windowed layers, which then have no scaling; 0: rope_theta and all */
     bool serial_residual;    /* a member of a family of parallel residuals that is not parallel */
+    /* Mixtures of experts; n_experts 0: the MLP of every layer is dense. */
+    int64_t n_experts, n_experts_used;
+    int64_t expert_ffn_dim, shared_ffn_dim; /* of one expert; of all shared ones together, 0: none */
+    int64_t n_dense_layers;                 /* leading layers whose MLP is dense all the same */
+    int64_t n_expert_groups, n_expert_groups_used; /* experts are chosen from the best groups; 0: from all */
+    double expert_weight_scale;                    /* 0: 1 */
+    bool expert_sigmoid, expert_normalize;         /* see ops/route.c */
     bool unit_head;          /* rows of the head are divided by their lengths (Baichuan 2) */
 } lm_hparams;
 

@@ -119,6 +119,31 @@ static LM_MUST_USE loam_status read_numbers(const lm_gguf *gguf, const lm_arch *
     return LOAM_OK;
 }
 
+static LM_MUST_USE loam_status read_experts(const lm_gguf *gguf, const lm_arch *arch, lm_hparams *h,
+                                            loam_error *err) {
+    enum { GATE_SOFTMAX = 1, GATE_SIGMOID = 2 };
+    char key[KEY_BYTES];
+    int64_t n_shared, gate;
+    LM_TRY(read_i64_or(gguf, h, "expert_count", 0, &h->n_experts, err));
+    if (h->n_experts == 0) return LOAM_OK;
+    LM_TRY(read_i64(gguf, h, "expert_used_count", &h->n_experts_used, err));
+    LM_TRY(read_i64_or(gguf, h, "expert_feed_forward_length", h->ffn_dim, &h->expert_ffn_dim, err));
+    LM_TRY(read_i64_or(gguf, h, "expert_shared_count", 0, &n_shared, err));
+    if (n_shared > 0 && n_shared < 1024) h->shared_ffn_dim = n_shared * h->expert_ffn_dim;
+    LM_TRY(read_i64_or(gguf, h, "expert_shared_feed_forward_length", h->shared_ffn_dim,
+                       &h->shared_ffn_dim, err));
+    LM_TRY(read_i64_or(gguf, h, "leading_dense_block_count", 0, &h->n_dense_layers, err));
+    LM_TRY(read_i64_or(gguf, h, "expert_group_count", 0, &h->n_expert_groups, err));
+    LM_TRY(read_i64_or(gguf, h, "expert_group_used_count", 0, &h->n_expert_groups_used, err));
+    LM_TRY(read_f64_or(gguf, h, "expert_weights_scale", 0, &h->expert_weight_scale, err));
+    LM_TRY(lm_gguf_bool_or(gguf, full_key(h, "expert_weights_norm", key), arch->expert_normalize,
+                           &h->expert_normalize, err));
+    LM_TRY(read_i64_or(gguf, h, "expert_gating_func",
+                       arch->expert_sigmoid ? GATE_SIGMOID : GATE_SOFTMAX, &gate, err));
+    h->expert_sigmoid = gate == GATE_SIGMOID;
+    return LOAM_OK;
+}
+
 /* MiniCPM's first files lack the numbers that all its models had then. */
 static void fill_numbers(lm_hparams *h) {
     if (!lm_str_is(lm_str_of(h->architecture), "minicpm") || h->embedding_scale > 0) return;
@@ -184,11 +209,13 @@ loam_status lm_hparams_from_gguf(const lm_gguf *gguf, lm_hparams *out, loam_erro
     LM_TRY(read_sizes(gguf, &h, err));
     LM_TRY(read_layers(gguf, arch, &h, err));
     LM_TRY(read_numbers(gguf, arch, &h, err));
+    LM_TRY(read_experts(gguf, arch, &h, err));
     fill_numbers(&h);
     LM_TRY(read_f64_or(gguf, &h, "rope.freq_base", 10000, &h.rope_theta, err));
     LM_TRY(read_scaling(gguf, &h, err));
     LM_TRY(lm_hparams_check(&h, lm_gguf_path(gguf), err));
     LM_TRY(read_freq_factors(gguf, &h, err));
+    h.rope_scaling.exact_bounds = arch->yarn_exact;
     h.rope_layout = arch->gguf_interleaved ? LM_ROPE_INTERLEAVED : LM_ROPE_HALF_SPLIT;
     h.tied_embeddings = !lm_stored_tensors_find(tensors, "output.weight");
     h.attention_bias = lm_stored_tensors_find(tensors, "blk.0.attn_q.bias") != NULL;

@@ -247,6 +247,31 @@ static LM_MUST_USE loam_status read_numbers(const reader *r, lm_hparams *h) {
     return read_factors_of_minicpm(r, h);
 }
 
+/* --- Experts. */
+
+static LM_MUST_USE loam_status read_experts(const reader *r, lm_hparams *h) {
+    int64_t n_shared;
+    lm_str score;
+    bool normalize = r->arch && r->arch->expert_normalize;
+    LM_TRY(read_i64(r, "num_local_experts|num_experts|n_routed_experts|moe_num_experts", 0,
+                    &h->n_experts));
+    if (h->n_experts == 0) return LOAM_OK;
+    LM_TRY(need_i64(r, "num_experts_per_tok|moe_k", &h->n_experts_used));
+    LM_TRY(read_i64(r, "moe_intermediate_size", h->ffn_dim, &h->expert_ffn_dim));
+    LM_TRY(read_i64(r, "n_shared_experts|moe_num_shared_experts", 0, &n_shared));
+    if (n_shared > 0 && n_shared < 1024) h->shared_ffn_dim = n_shared * h->expert_ffn_dim;
+    LM_TRY(read_i64(r, "shared_intermediate_size", h->shared_ffn_dim, &h->shared_ffn_dim));
+    LM_TRY(read_i64(r, "first_k_dense_replace|moe_layer_start_index", 0, &h->n_dense_layers));
+    LM_TRY(read_i64(r, "n_group", 0, &h->n_expert_groups));
+    LM_TRY(read_i64(r, "topk_group", 0, &h->n_expert_groups_used));
+    LM_TRY(read_f64(r, "routed_scaling_factor", 0, &h->expert_weight_scale));
+    LM_TRY(read_bool(r, "norm_topk_prob", normalize, &h->expert_normalize));
+    LM_TRY(lm_json_str_or(r->config, r->path, "scoring_func", LM_STR("softmax"), &score, r->err));
+    h->expert_sigmoid =
+        lm_str_is(score, "sigmoid") || (r->arch && r->arch->expert_sigmoid);
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status read_flags(const reader *r, lm_hparams *h) {
     bool parallel, parallel_attn, alibi;
     bool tied = r->arch && r->arch->tied;
@@ -275,6 +300,7 @@ loam_status lm_hparams_from_config(const json_t *config, const char *path, lm_hp
     const char *act = r.arch && r.arch->act ? r.arch->act : "silu";
     LM_TRY(copy_text(&r, "hidden_activation|hidden_act|activation_function|activation",
                      lm_str_of(act), h.hidden_act, sizeof h.hidden_act));
+    if (r.arch && r.arch->fixed_act) snprintf(h.hidden_act, sizeof h.hidden_act, "%s", act);
     h.rope_layout = r.arch && r.arch->hf_interleaved ? LM_ROPE_INTERLEAVED : LM_ROPE_HALF_SPLIT;
     LM_TRY(read_sizes(&r, &h));
     LM_TRY(read_rope(&r, &h));
@@ -282,6 +308,7 @@ loam_status lm_hparams_from_config(const json_t *config, const char *path, lm_hp
     LM_TRY(read_no_rope(&r, &h));
     LM_TRY(read_numbers(&r, &h));
     LM_TRY(read_flags(&r, &h));
+    LM_TRY(read_experts(&r, &h));
     LM_TRY(lm_hparams_check(&h, path, err));
     *out = h;
     return LOAM_OK;

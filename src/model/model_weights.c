@@ -11,18 +11,21 @@
 /* Features that models of one architecture may have or not. */
 enum {
     OPTIONAL_FEATURES = LM_FEATURE_QKV_BIAS | LM_FEATURE_OUT_BIAS | LM_FEATURE_MLP_BIAS |
-                        LM_FEATURE_GATE_BIAS | LM_FEATURE_QK_NORM | LM_FEATURE_SINKS
+                        LM_FEATURE_GATE_BIAS | LM_FEATURE_QK_NORM | LM_FEATURE_SINKS |
+                        LM_FEATURE_ROUTER_BIAS | LM_FEATURE_CHOICE_BIAS | LM_FEATURE_EXPERTS_BIAS
 };
 
 unsigned lm_model_weights_features(const lm_model_file *file, const lm_arch *arch) {
     const lm_hparams *hp = lm_model_file_hparams(file);
     unsigned features = arch->features;
     if (!hp->tied_embeddings) features |= LM_FEATURE_UNTIED_HEAD;
+    if (hp->n_experts > 0) features |= LM_FEATURE_MOE;
+    if (hp->shared_ffn_dim > 0) features |= LM_FEATURE_SHARED_EXPERT;
     lm_arch_config config = {.arch = arch, .hparams = *hp};
     for (int id = 0; id < LM_PARAM_COUNT; id++) {
         lm_param_source source;
         if ((lm_param_feature(id) & OPTIONAL_FEATURES) &&
-            lm_param_source_find(file, &config, id, 0, &source))
+            lm_param_source_find(file, &config, id, hp->n_layers - 1, &source))
             features |= lm_param_feature(id);
     }
     return features;
@@ -76,9 +79,14 @@ static lm_weight *slot(const lm_model_weights *w, lm_param_id id, int64_t layer)
     return &w->weights[id * w->n_layers + layer];
 }
 
+static int64_t n_elems_of(const lm_weight *weight) {
+    int64_t n = 1;
+    for (int i = 0; i < weight->n_dims; i++) n *= weight->shape[i];
+    return n;
+}
+
 static size_t bytes_of(const lm_weight *weight) {
-    return lm_dtype_bytes(weight->dtype,
-                          weight->shape[0] * (weight->n_dims > 1 ? weight->shape[1] : 1));
+    return lm_dtype_bytes(weight->dtype, n_elems_of(weight));
 }
 
 /* Room for the weight's elements in an order of our own, in its type. */
@@ -94,7 +102,7 @@ static loam_status copy_room(lm_model_weights *w, const lm_weight *weight, char 
 static loam_status take_rows(lm_model_weights *w, const lm_param_source *source, lm_weight *weight,
                              loam_error *err) {
     size_t row_bytes =
-        lm_dtype_bytes(weight->dtype, weight->n_dims > 1 ? weight->shape[1] : 1);
+        lm_dtype_bytes(weight->dtype, weight->n_dims > 1 ? weight->shape[weight->n_dims - 1] : 1);
     const char *from = (const char *)weight->data + (size_t)source->first_row * row_bytes;
     weight->data = from;
     if (source->n_groups == 1) return LOAM_OK;
@@ -140,7 +148,65 @@ static loam_status name_part(lm_model_weights *w, const lm_param_source *source,
     return LOAM_OK;
 }
 
+/* Experts that have a tensor each, one behind the other. */
+static loam_status join_experts(const loader *l, lm_param_id id, int64_t layer, lm_weight *weight,
+                                loam_error *err) {
+    char *to = NULL;
+    for (int64_t e = 0; e < weight->shape[0]; e++) {
+        const lm_stored_tensor *tensor =
+            lm_param_source_expert(l->file, l->config, id, layer, e);
+        if (!tensor)
+            return lm_error_set(err, LOAM_NOT_FOUND, "%s: expert %lld of '%s' is missing",
+                                lm_model_file_path(l->file), (long long)e, weight->name);
+        lm_weight one;
+        LM_TRY(lm_model_file_weight(l->file, tensor->name, 2, weight->shape + 1, &one, err));
+        if (e == 0) {
+            weight->dtype = one.dtype;
+            LM_TRY(copy_room(l->w, weight, &to, err));
+            weight->data = to;
+        }
+        if (one.dtype != weight->dtype)
+            return lm_error_set(err, LOAM_UNSUPPORTED,
+                                "%s: '%s' is of another type than the experts before it",
+                                lm_model_file_path(l->file), one.name);
+        if (!lm_map_set(l->known, lm_str_of(one.name), 1)) return lm_error_no_memory(err, 0);
+        memcpy(to, one.data, bytes_of(&one));
+        to += bytes_of(&one);
+    }
+    return LOAM_OK;
+}
+
+/* Matrices of experts: one tensor of three dimensions, part of one, or a tensor for each. */
+static loam_status find_experts(const loader *l, lm_param_id id, int64_t layer, loam_error *err) {
+    char name[LM_PARAM_NAME_BYTES];
+    int64_t flat[2], n = l->config->hparams.n_experts;
+    lm_param_source source;
+    lm_weight *weight = slot(l->w, id, layer);
+    lm_param_shape(l->config, id, flat);
+    lm_param_name(id, layer, lm_naming_of(l->file), name);
+    const lm_weight wanted = {.name = name, .n_dims = 3, .shape = {n, flat[0] / n, flat[1]}};
+    bool found = lm_param_source_find(l->file, l->config, id, layer, &source);
+    if (found && source.order == LM_PART_APART) {
+        *weight = wanted;
+        weight->name = source.tensor->name;
+        LM_TRY(join_experts(l, id, layer, weight, err));
+        l->w->stored_bytes += bytes_of(weight);
+        return LOAM_OK;
+    }
+    int64_t stored[] = {n, found && source.order == LM_PART_EXPERTS ? source.run_step
+                                                                    : wanted.shape[1],
+                        flat[1]};
+    LM_TRY(lm_model_file_weight(l->file, found ? source.tensor->name : name, 3, stored, weight,
+                                err));
+    if (!lm_map_set(l->known, lm_str_of(weight->name), 1)) return lm_error_no_memory(err, 0);
+    memcpy(weight->shape, wanted.shape, sizeof weight->shape);
+    l->w->stored_bytes += bytes_of(weight);
+    LM_TRY(name_part(l->w, &source, weight, err));
+    return source.order == LM_PART_EXPERTS ? take_rows(l->w, &source, weight, err) : LOAM_OK;
+}
+
 static loam_status find_weight(const loader *l, lm_param_id id, int64_t layer, loam_error *err) {
+    if (lm_param_is_experts(id)) return find_experts(l, id, layer, err);
     char name[LM_PARAM_NAME_BYTES];
     int64_t shape[2], stored[2];
     lm_param_source source;
@@ -153,11 +219,17 @@ static loam_status find_weight(const loader *l, lm_param_id id, int64_t layer, l
     int64_t rows = found && source.order != LM_PART_WHOLE ? source.total_rows : shape[0];
     stored[0] = turned ? shape[1] : rows;
     stored[1] = turned ? rows : shape[1];
-    LM_TRY(lm_model_file_weight(l->file, found ? source.tensor->name : name, n_dims, stored, weight,
-                                err));
+    bool one_row = found && n_dims == 1 && source.tensor->n_dims == 2; /* a vector as [1, n] */
+    if (one_row) {
+        stored[1] = stored[0];
+        stored[0] = 1;
+    }
+    LM_TRY(lm_model_file_weight(l->file, found ? source.tensor->name : name, n_dims + one_row,
+                                stored, weight, err));
     if (!lm_map_set(l->known, lm_str_of(weight->name), 1))
         return lm_error_no_memory(err, strlen(weight->name));
-    memcpy(weight->shape, shape, (size_t)n_dims * sizeof *shape);
+    weight->n_dims = n_dims;
+    memcpy(weight->shape, shape, sizeof shape);
     l->w->stored_bytes += bytes_of(weight);
     LM_TRY(name_part(l->w, &source, weight, err));
     if (turned) return transpose(l->w, &source, weight, err);
@@ -167,9 +239,10 @@ static loam_status find_weight(const loader *l, lm_param_id id, int64_t layer, l
 /* Ops read vectors as f32. */
 static loam_status widen_vector(lm_model_weights *w, lm_weight *weight, loam_error *err) {
     if (weight->dtype == LM_F32) return LOAM_OK;
-    float *wide = lm_arena_alloc(&w->arena, weight->shape[0] * sizeof *wide);
-    if (!wide) return lm_error_no_memory(err, weight->shape[0] * sizeof *wide);
-    lm_dtype_get(weight->dtype)->unpack(weight->data, wide, weight->shape[0]);
+    int64_t n = n_elems_of(weight);
+    float *wide = lm_arena_alloc(&w->arena, (size_t)n * sizeof *wide);
+    if (!wide) return lm_error_no_memory(err, (size_t)n * sizeof *wide);
+    lm_dtype_get(weight->dtype)->unpack(weight->data, wide, n);
     weight->data = wide;
     weight->dtype = LM_F32;
     return LOAM_OK;
@@ -221,7 +294,7 @@ static loam_status finish_weight(const loader *l, lm_param_id id, lm_weight *wei
     loam_status status =
         l->options->check_finite ? lm_weight_check_finite(weight, err) : LOAM_OK;
     if (status != LOAM_OK) return lm_error_prefix(err, status, "%s", lm_model_file_path(l->file));
-    if (weight->n_dims == 1) LM_TRY(widen_vector(l->w, weight, err));
+    if (weight->n_dims == 1 || lm_param_is_bias(id)) LM_TRY(widen_vector(l->w, weight, err));
     bool folder = lm_naming_of(l->file) == LM_NAMING_HF;
     if (folder && lm_param_is_norm(id) && l->config->arch->hf_norm_minus_one)
         return add_one(l->w, weight, err);
@@ -235,6 +308,7 @@ static loam_status find_params(const loader *l, loam_error *err) {
         if (!lm_param_in(l->config, id)) continue;
         int64_t n = lm_param_has_layer(id) ? l->w->n_layers : 1;
         for (int64_t layer = 0; layer < n; layer++) {
+            if (!lm_param_at(l->config, id, layer)) continue;
             LM_TRY(find_weight(l, id, layer, err));
             LM_TRY(finish_weight(l, id, slot(l->w, id, layer), err));
         }
@@ -265,6 +339,7 @@ static void list_packable(const lm_model_weights *w, lm_weight **list, size_t *o
     for (int64_t i = 0; i < LM_PARAM_COUNT * w->n_layers; i++) {
         lm_weight *weight = &w->weights[i];
         if (weight->name && weight->n_dims > 1 && weight != embed && weight != positions &&
+            !lm_param_is_bias((lm_param_id)(i / w->n_layers)) &&
             lm_device_packed_bytes(w->device, weight) > 0)
             list[n++] = weight;
     }
@@ -414,7 +489,7 @@ void lm_model_weights_trim(const lm_model_weights *w) {
 loam_status lm_weight_check_finite(const lm_weight *weight, loam_error *err) {
     enum { CHUNK = 1024 }; /* a multiple of every format's block */
     const lm_dtype_info *type = lm_dtype_get(weight->dtype);
-    int64_t n = weight->shape[0] * (weight->n_dims > 1 ? weight->shape[1] : 1);
+    int64_t n = n_elems_of(weight);
     float values[CHUNK];
     for (int64_t at = 0; at < n; at += CHUNK) {
         int64_t count = n - at < CHUNK ? n - at : CHUNK;

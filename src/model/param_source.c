@@ -39,6 +39,8 @@ enum { LM_DIALECT_ANY = ANY };
 #define V_BIAS LM_PARAM_V_BIAS
 #define GATE LM_PARAM_GATE
 #define UP LM_PARAM_UP
+#define GATE_EXPS LM_PARAM_GATE_EXPS
+#define UP_EXPS LM_PARAM_UP_EXPS
 static const fusion fusions[] = {
 #define LM_SPELLING(naming, dialect, id, name)
 #define LM_FUSED(naming, dialect, order, name, ...) \
@@ -52,11 +54,23 @@ lm_naming lm_naming_of(const lm_model_file *file) {
     return lm_model_file_format(file) == LM_FORMAT_GGUF ? LM_NAMING_GGUF : LM_NAMING_HF;
 }
 
+/* The name with "%e" for the expert. */
+static void fill_expert(const char *pattern, int64_t expert, char out[LM_PARAM_NAME_BYTES]) {
+    const char *mark = strstr(pattern, "%e");
+    if (mark)
+        snprintf(out, LM_PARAM_NAME_BYTES, "%.*s%lld%s", (int)(mark - pattern), pattern,
+                 (long long)expert, mark + 2);
+    else
+        snprintf(out, LM_PARAM_NAME_BYTES, "%s", pattern);
+}
+
 /* The tensor of this name, or of the name as other folders have it. */
 static const lm_stored_tensor *find_named(const lm_model_file *file, const char *pattern,
-                                          int64_t layer) {
-    char name[LM_PARAM_NAME_BYTES], longer[LM_PARAM_NAME_BYTES + 24];
-    lm_param_name_fill(pattern, layer, name);
+                                          int64_t layer, int64_t expert) {
+    char of_layer[LM_PARAM_NAME_BYTES], name[LM_PARAM_NAME_BYTES],
+        longer[LM_PARAM_NAME_BYTES + 24];
+    lm_param_name_fill(pattern, layer, of_layer);
+    fill_expert(of_layer, expert, name);
     const lm_stored_tensor *found = lm_model_file_find(file, name);
     const char *rest = strchr(name, '.');
     if (found || !rest || lm_naming_of(file) == LM_NAMING_GGUF) return found;
@@ -85,7 +99,9 @@ static void fill_part(const lm_arch_config *config, const fusion *f, int part,
     out->order = f->order;
     out->part = part;
     for (int i = 0; f->ids[i]; i++) out->total_rows += rows_of(config, f->ids[i]);
-    out->n_groups = f->order == LM_PART_GROUPS ? config->hparams.n_kv_heads : 1;
+    out->n_groups = f->order == LM_PART_GROUPS    ? config->hparams.n_kv_heads
+                    : f->order == LM_PART_EXPERTS ? config->hparams.n_experts
+                                                  : 1;
     out->run_step = out->total_rows / out->n_groups;
     out->run_rows = rows_of(config, f->ids[part]) / out->n_groups;
     for (int i = 0; i < part; i++)
@@ -97,12 +113,14 @@ static bool find_part(const lm_model_file *file, const lm_arch_config *config, c
     if (!speaks(file, config, f->naming, f->dialect)) return false;
     for (int part = 0; f->ids[part]; part++) {
         if (f->ids[part] != id) continue;
-        lm_param_source source = {.tensor = find_named(file, f->name, layer)};
+        lm_param_source source = {.tensor = find_named(file, f->name, layer, 0)};
         if (!source.tensor) return false;
         fill_part(config, f, part, &source);
         bool turned = config->arch->hf_transposed && f->naming == LM_NAMING_HF;
         int dim = turned && source.tensor->n_dims == 2 ? 1 : 0;
-        if (source.tensor->shape[dim] != source.total_rows) return false;
+        int64_t rows = source.tensor->shape[dim];
+        if (f->order == LM_PART_EXPERTS) rows *= source.tensor->shape[1];
+        if (rows != source.total_rows) return false;
         *out = source;
         return true;
     }
@@ -110,20 +128,28 @@ static bool find_part(const lm_model_file *file, const lm_arch_config *config, c
 }
 
 static const lm_stored_tensor *find_whole(const lm_model_file *file, const lm_arch_config *config,
-                                          lm_param_id id, int64_t layer) {
+                                          lm_param_id id, int64_t layer, int64_t expert) {
     for (size_t i = 0; i < LM_COUNT_OF(spellings); i++) {
         const spelling *s = &spellings[i];
         if (s->id != id || !speaks(file, config, s->naming, s->dialect)) continue;
-        const lm_stored_tensor *tensor = find_named(file, s->name, layer);
+        const lm_stored_tensor *tensor = find_named(file, s->name, layer, expert);
         if (tensor) return tensor;
     }
-    return find_named(file, lm_param_pattern(id, lm_naming_of(file)), layer);
+    return find_named(file, lm_param_pattern(id, lm_naming_of(file)), layer, expert);
 }
 
 bool lm_param_source_find(const lm_model_file *file, const lm_arch_config *config, lm_param_id id,
                           int64_t layer, lm_param_source *out) {
     for (size_t i = 0; i < LM_COUNT_OF(fusions); i++)
         if (find_part(file, config, &fusions[i], id, layer, out)) return true;
-    *out = (lm_param_source){.tensor = find_whole(file, config, id, layer)};
+    *out = (lm_param_source){.tensor = find_whole(file, config, id, layer, 0)};
+    if (out->tensor && lm_param_is_experts(id) && out->tensor->n_dims == 2)
+        out->order = LM_PART_APART;
     return out->tensor != NULL;
+}
+
+const lm_stored_tensor *lm_param_source_expert(const lm_model_file *file,
+                                               const lm_arch_config *config, lm_param_id id,
+                                               int64_t layer, int64_t expert) {
+    return find_whole(file, config, id, layer, expert);
 }

@@ -13,7 +13,9 @@
 typedef enum lm_part_order {
     LM_PART_WHOLE, /* the tensor is the parameter */
     LM_PART_PARTS, /* its rows lie together, from first_row on */
-    LM_PART_GROUPS /* they lie in n_groups runs of run_rows, run_step apart, from first_row on */
+    LM_PART_GROUPS, /* they lie in n_groups runs of run_rows, run_step apart, from first_row on */
+    LM_PART_EXPERTS, /* the same, one run an expert, in a tensor of three dimensions */
+    LM_PART_APART,   /* of experts: each has a tensor of its own, this is the first one's */
 } lm_part_order;
 
 typedef struct lm_param_source {
@@ -27,6 +29,11 @@ typedef struct lm_param_source {
 lm_naming lm_naming_of(const lm_model_file *file);
 
 /* false: the file has it nowhere. */
+/* The tensor of one expert of a parameter that is LM_PART_APART; NULL: there is none. */
+const lm_stored_tensor *lm_param_source_expert(const lm_model_file *file,
+                                               const lm_arch_config *config, lm_param_id id,
+                                               int64_t layer, int64_t expert);
+
 bool lm_param_source_find(const lm_model_file *file, const lm_arch_config *config, lm_param_id id,
                           int64_t layer, lm_param_source *out);
 

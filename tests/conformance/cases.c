@@ -169,6 +169,11 @@ static const op_case cases[] = {
      .rows = true},
     {"map relu", LM_OP_MAP, {ROWS(LM_F32, 7, 37)}, {.function = LM_FN_RELU}, .rows = true},
     {"map relu squared", LM_OP_MAP, {ROWS(LM_F32, 7, 37)}, {.function = LM_FN_RELU_SQUARED}, .rows = true},
+    {"map clamped swiglu",
+     LM_OP_MAP,
+     {ROWS(LM_F32, 7, 37), ROWS(LM_F32, 7, 37)},
+     {.function = LM_FN_SWIGLU_CLAMPED},
+     .rows = true},
     {"map tanh", LM_OP_MAP, {ROWS(LM_F32, 7, 37)}, {.function = LM_FN_TANH}, .rows = true},
 
     {"swiglu", LM_OP_SWIGLU, {ROWS(LM_F32, 7, 37), ROWS(LM_F32, 7, 37)}, .rows = true},

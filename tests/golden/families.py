@@ -64,6 +64,34 @@ def baichuan(state, config):
     return state
 
 
+def experts_apart(moe, names):
+    """A tensor for each expert, as folders are published, from transformers' two for all of them."""
+    def publish(state, config):
+        out = {}
+        for name, w in state.items():
+            if name.endswith("mlp.experts.gate_up_proj"):
+                parts = {names[0]: w.chunk(2, dim=1)[0], names[1]: w.chunk(2, dim=1)[1]}
+            elif name.endswith("mlp.experts.down_proj"):
+                parts = {names[2]: w}
+            else:
+                out[name.replace(".mlp.", f".{moe}.").replace("gate.moe_statics", "moe_statics")] = w
+                continue
+            stem = name.rsplit(".", 1)[0].replace(".mlp.", f".{moe}.")
+            for part, of_all in parts.items():
+                for e, one in enumerate(of_all):
+                    out[f"{stem}.{e}.{part}.weight"] = one
+        return out
+    return publish
+
+
+def granite_experts(state, config):
+    names = {"router.weight": "router.layer.weight", "experts.gate_up_proj": "input_linear.weight",
+             "experts.down_proj": "output_linear.weight"}
+    for ours, theirs in names.items():
+        state = {k.replace(f"block_sparse_moe.{ours}", f"block_sparse_moe.{theirs}"): v for k, v in state.items()}
+    return state
+
+
 def unit_head(model):
     """Baichuan 2 divides the rows of its head by their lengths before it multiplies with them."""
     model.lm_head.weight.data = torch.nn.functional.normalize(model.lm_head.weight.data)
@@ -113,6 +141,27 @@ CASES = {
     "gpt_neox": case("gpt_neox", "GPTNeoXForCausalLM", rotary_pct=0.5, num_key_value_heads=4),
     "gpt_neox-serial": case("gpt_neox", "GPTNeoXForCausalLM", rotary_pct=0.25, use_parallel_residual=False,
                             num_key_value_heads=4),
+    "mixtral": case("mixtral", "MixtralForCausalLM", num_local_experts=4, num_experts_per_tok=2, sliding_window=None,
+                    publish=experts_apart("block_sparse_moe", ("w1", "w3", "w2"))),
+    "qwen3_moe": case("qwen3_moe", "Qwen3MoeForCausalLM", head_dim=16, num_experts=6, num_experts_per_tok=3,
+                      moe_intermediate_size=24, norm_topk_prob=True, decoder_sparse_step=1, mlp_only_layers=[],
+                      publish=experts_apart("mlp", ("gate_proj", "up_proj", "down_proj"))),
+    "gpt_oss": case("gpt_oss", "GptOssForCausalLM", head_dim=8, num_local_experts=4, num_experts_per_tok=2,
+                    sliding_window=20, rope_parameters=dict(
+                        rope_type="yarn", rope_theta=1000.0, factor=4.0, beta_fast=32.0, beta_slow=1.0, truncate=False,
+                        original_max_position_embeddings=32)),
+    "granitemoe": case("granitemoe", "GraniteMoeForCausalLM", num_local_experts=4, num_experts_per_tok=2,
+                       embedding_multiplier=2.5, residual_multiplier=0.22, logits_scaling=0.7, attention_multiplier=0.2,
+                       publish=granite_experts),
+    "ernie4_5_moe": case("ernie4_5_moe", "Ernie4_5_MoeForCausalLM", head_dim=8, use_bias=False, moe_num_experts=6, moe_k=2,
+                         moe_num_shared_experts=2, moe_intermediate_size=12, intermediate_size=48, moe_layer_start_index=1,
+                         moe_layer_interval=1, num_hidden_layers=3,
+                         publish=experts_apart("mlp", ("gate_proj", "up_proj", "down_proj"))),
+    "glm4_moe": case("glm4_moe", "Glm4MoeForCausalLM", head_dim=8, n_routed_experts=8, num_experts_per_tok=3,
+                     n_shared_experts=1, moe_intermediate_size=20, first_k_dense_replace=1, n_group=4, topk_group=2,
+                     routed_scaling_factor=2.5, norm_topk_prob=True, partial_rotary_factor=0.5, use_qk_norm=True,
+                     attention_bias=True, num_nextn_predict_layers=0,
+                     publish=experts_apart("mlp", ("gate_proj", "up_proj", "down_proj"))),
     "falcon": dict(config=dict(GPT_SIZES, model_type="falcon", architectures=["FalconForCausalLM"], hidden_size=32,
                                num_hidden_layers=2, num_attention_heads=4, multi_query=True, alibi=False, bias=False,
                                parallel_attn=True, new_decoder_architecture=False), reference=None, publish=None),
@@ -121,6 +170,7 @@ CASES = {
                                    parallel_attn=True, new_decoder_architecture=True), reference=None, publish=None),
 }
 # Windows of these families are not in the format; Baichuan's converter calls itself for ever.
+NO_FOLDER = {"gpt_oss"}  # published with experts in MXFP4
 NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2"}
 
 
@@ -137,6 +187,8 @@ def build(spec, seed):
         around = 1.0 if ("norm" in name or "ln_" in name) and name.endswith("weight") else 0.0
         if spec["config"]["model_type"].startswith("gemma") and around:
             around = 0.0
+        if name.endswith("e_score_correction_bias"):
+            spread = 0.3
         p.data = (torch.randn_like(p) * spread + around).half().float()
     if config.get("tie_word_embeddings", getattr(model.config, "tie_word_embeddings", False)):
         model.tie_weights()
@@ -200,6 +252,8 @@ def make(name, seed):
             (pathlib.Path(temp) / "model" / "tokenizer.json").write_text(json.dumps(dict(
                 model=dict(vocab={str(i): i for i in range(N_VOCAB)}), added_tokens=[])))
             convert(pathlib.Path(temp) / "model", folder / "model.gguf")
+    if name in NO_FOLDER:
+        (folder / "model.safetensors").unlink()
     size = sum(f.stat().st_size for f in folder.iterdir())
     print(f"{name}: logits from {logits.min():.2f} to {logits.max():.2f}, {size // 1024} KiB")
 

@@ -31,9 +31,18 @@ static float apply(const lm_attrs *a, float x) {
     case LM_FN_RELU: return x > 0.0f ? x : 0.0f;
     case LM_FN_RELU_SQUARED: return x > 0.0f ? x * x : 0.0f;
     case LM_FN_TANH: return lm_tanh(x);
+    case LM_FN_SWIGLU_CLAMPED: {
+        float low = x < 7.0f ? x : 7.0f;
+        return low * lm_sigmoid(1.702f * low);
+    }
     case LM_N_FUNCTIONS: break;
     }
     return x;
+}
+
+static float clamped(float x) {
+    float low = x < 7.0f ? x : 7.0f;
+    return low > -7.0f ? low : -7.0f;
 }
 
 static void reference(const lm_kernel_args *args) {
@@ -42,7 +51,7 @@ static void reference(const lm_kernel_args *args) {
     lm_range range = lm_share(args, lm_elems_now(node->out[0], args->extents));
     for (int64_t i = range.begin; i < range.end; i++) {
         float y = apply(&node->attrs, x[i]);
-        if (up) y *= up[i];
+        if (up) y *= node->attrs.function == LM_FN_SWIGLU_CLAMPED ? clamped(up[i]) + 1.0f : up[i];
         lm_store(node->out[0], i, &y, 1);
     }
 }
