@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/model_arg.h"
 #include "cli/text_io.h"
+#include "model/chat.h"
 #include "model/complete.h"
 
 enum {
@@ -23,8 +24,8 @@ typedef struct run_settings {
     double repetition_penalty, frequency_penalty, presence_penalty;
     int64_t seed; /* negative: random */
     int64_t max_tokens, context, threads;
-    const char *kv_dtype;
-    bool json, echo, ignore_end;
+    const char *kv_dtype, *system;
+    bool json, echo, ignore_end, chat;
     lm_cli_pack pack;
 } run_settings;
 
@@ -71,16 +72,16 @@ static lm_sampler_options sampling_of(const run_settings *s, const lm_model *mod
 }
 
 /* No longer than prompt and answer can be: a token has at least one byte; BOS and a space may come in front. */
-static int64_t context_for(const run_settings *s, const lm_model *model, lm_str prompt) {
+static int64_t context_for(const run_settings *s, const lm_model *model, size_t n_prompt) {
     int64_t made_for = lm_model_config(model)->hparams.context_len;
     if (s->context > 0) return s->context;
-    int64_t wanted = s->max_tokens > 0 ? (int64_t)prompt.len + 2 + s->max_tokens : made_for;
+    int64_t wanted = s->max_tokens > 0 ? (int64_t)n_prompt + 2 + s->max_tokens : made_for;
     return wanted < made_for ? wanted : made_for;
 }
 
-static loam_status new_session(const run_settings *s, const lm_model *model, lm_str prompt,
+static loam_status new_session(const run_settings *s, const lm_model *model, size_t n_prompt,
                                lm_session **out, loam_error *err) {
-    lm_session_options options = {.max_context = context_for(s, model, prompt)};
+    lm_session_options options = {.max_context = context_for(s, model, n_prompt)};
     if (!lm_dtype_parse(s->kv_dtype, &options.kv_dtype))
         return lm_error_set(err, LOAM_INVALID, "unknown element type '%s' for the cache",
                             s->kv_dtype);
@@ -115,23 +116,56 @@ static void print_json(const output *out, const lm_model *model, const lm_genera
     json_decref(object);
 }
 
-static loam_status complete(const run_settings *s, const lm_model *model, lm_str prompt,
-                            loam_error *err) {
+/* A question as the model's chat template puts it, and what ends an answer. */
+static loam_status ask(const run_settings *s, const lm_model *model, lm_str prompt, lm_vec_i32 *ids,
+                       lm_generate_options *options, loam_error *err) {
+    lm_chat *chat = NULL;
+    json_t *messages = json_array();
+    if (s->system)
+        json_array_append_new(messages, json_pack("{s:s, s:o}", "role", "system", "content",
+                                                  lm_cli_json_text(lm_str_of(s->system))));
+    json_array_append_new(
+        messages, json_pack("{s:s, s:o}", "role", "user", "content", lm_cli_json_text(prompt)));
+    lm_chat_talk talk = {.messages = messages};
+    loam_status status =
+        lm_chat_open(lm_model_tokenizer(model), lm_model_config(model)->arch->name, &chat, err);
+    if (status == LOAM_OK) status = lm_chat_encode(chat, &talk, 0, ids, err);
+    if (status == LOAM_OK) {
+        options->turn_end = lm_chat_end(chat);
+        options->has_turn_end = options->turn_end >= 0;
+    }
+    lm_chat_free(chat);
+    json_decref(messages);
+    return status;
+}
+
+static loam_status generate(const run_settings *s, const lm_model *model, lm_str prompt,
+                            const lm_vec_i32 *ids, lm_complete_options *options, loam_error *err) {
     lm_session *session;
-    LM_TRY(new_session(s, model, prompt, &session, err));
-    lm_complete_options options = {.generate = {.sampling = sampling_of(s, model),
-                                                .max_tokens = s->max_tokens,
-                                                .ignore_end = s->ignore_end}};
+    LM_TRY(new_session(s, model, s->chat ? ids->len : prompt.len, &session, err));
     output out = {.json = s->json};
     lm_buf_init(&out.text, SIZE_MAX / 8);
     if (s->echo) on_piece(&out, prompt, NULL);
     lm_generate_stats stats;
-    loam_status status = lm_complete(session, prompt, &options, on_piece, &out, &stats, err);
+    if (s->chat) options->ids = ids;
+    loam_status status = lm_complete(session, prompt, options, on_piece, &out, &stats, err);
     if (status == LOAM_OK && s->json) print_json(&out, model, &stats);
     if (status == LOAM_OK && !s->json && isatty(STDOUT_FILENO)) putchar('\n');
     if (status == LOAM_OK) print_stats(&stats);
     lm_buf_deinit(&out.text);
     lm_session_free(session);
+    return status;
+}
+
+static loam_status complete(const run_settings *s, const lm_model *model, lm_str prompt,
+                            loam_error *err) {
+    lm_vec_i32 ids = {0};
+    lm_complete_options options = {.generate = {.sampling = sampling_of(s, model),
+                                                .max_tokens = s->max_tokens,
+                                                .ignore_end = s->ignore_end}};
+    loam_status status = s->chat ? ask(s, model, prompt, &ids, &options.generate, err) : LOAM_OK;
+    if (status == LOAM_OK) status = generate(s, model, prompt, &ids, &options, err);
+    lm_vec_deinit(&ids);
     return status;
 }
 
@@ -244,6 +278,17 @@ static const lm_option options[] = {
      .help = "tokens to have room for (default: prompt and answer)"},
     LM_CLI_KV_DTYPE_OPTION(run_settings),
     LM_CLI_THREADS_OPTION(run_settings),
+    {.name = "chat",
+     .short_name = 'c',
+     .type = LM_OPT_FLAG,
+     .offset = AT(chat),
+     .help = "the prompt is a question: put it as the model's chat template does, and print the "
+             "answer"},
+    {.name = "system",
+     .type = LM_OPT_STRING,
+     .arg = "TEXT",
+     .offset = AT(system),
+     .help = "with --chat: what the model is told first"},
     {.name = "ignore-end",
      .type = LM_OPT_FLAG,
      .offset = AT(ignore_end),
@@ -272,6 +317,7 @@ const lm_command lm_cmd_run = {
                    "on standard error at the end.",
     .examples =
         "loam run model.gguf \"Once upon a time\"\n    go on from here\n"
+        "loam run model.gguf --chat \"What is a llama?\"\n    answer a question\n"
         "loam run ./model - --temperature 0 < prompt.txt\n    the likeliest completion of a file\n",
     .options = options,
     .min_args = 1,

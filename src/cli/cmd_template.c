@@ -263,6 +263,7 @@ const lm_command lm_cmd_template = {
     .options = options,
     .min_args = 0,
     .max_args = 2,
+    .model_arg = 1,
     .settings_bytes = sizeof(template_settings),
     .defaults = &(template_settings){.generation_prompt = true},
     .run = run_template,

@@ -44,13 +44,15 @@ loam_status lm_complete(lm_session *session, lm_str prompt, const lm_complete_op
                              "copy the tokenizer's files into the model's folder");
     }
     completion c = {.fn = fn, .ctx = ctx};
-    lm_detokenizer_init(&c.detokenizer, tokenizer, prompt.len == 0);
+    lm_detokenizer_init(&c.detokenizer, tokenizer, prompt.len == 0 && !options->ids);
     lm_buf_init(&c.piece, LM_DETOKENIZER_MAX_PIECE_BYTES);
     lm_vec_i32 ids = {0};
-    loam_status status = encode(tokenizer, prompt, options->parse_special, &ids, err);
+    const lm_vec_i32 *given = options->ids ? options->ids : &ids;
+    loam_status status =
+        options->ids ? LOAM_OK : encode(tokenizer, prompt, options->parse_special, &ids, err);
     if (status == LOAM_OK)
-        status = lm_generate(session, ids.ptr, (int64_t)ids.len, &options->generate, on_token, &c,
-                             out_stats, err);
+        status = lm_generate(session, given->ptr, (int64_t)given->len, &options->generate, on_token,
+                             &c, out_stats, err);
     if (status == LOAM_OK) status = lm_buf_status(&c.piece, err);
     if (status == LOAM_OK) flush(&c);
     lm_vec_deinit(&ids);

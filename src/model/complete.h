@@ -4,11 +4,13 @@
 #ifndef LM_MODEL_COMPLETE_H
 #define LM_MODEL_COMPLETE_H
 
+#include "base/vec.h"
 #include "model/generate.h"
 
 typedef struct lm_complete_options {
     lm_generate_options generate;
-    bool parse_special; /* control tokens spelled in the prompt become their ids */
+    bool parse_special;    /* control tokens spelled in the prompt become their ids */
+    const lm_vec_i32 *ids; /* the prompt as ids, in the place of its text; NULL: none */
 } lm_complete_options;
 
 /* text: what the token added, may be empty while a character is incomplete; valid during the call. sample is NULL for

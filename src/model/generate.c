@@ -45,16 +45,22 @@ static loam_status prefill(generation *g, const int32_t *prompt, int64_t n_promp
     return LOAM_OK;
 }
 
+static bool is_end(const generation *g, int32_t token) {
+    const lm_generate_options *o = g->options;
+    if (o->ignore_end) return false;
+    return lm_model_is_end(lm_session_model(g->session), token) ||
+           (o->has_turn_end && token == o->turn_end);
+}
+
 /* Samples from the last step's logits until something ends it. */
 static loam_status decode(generation *g, lm_generate_fn *fn, void *ctx, loam_error *err) {
-    const lm_model *model = lm_session_model(g->session);
     int64_t context = lm_session_limits(g->session)->max_context;
     int64_t max_tokens = g->options->max_tokens > 0 ? g->options->max_tokens : INT64_MAX;
     g->stats.reason = LM_STOP_LENGTH;
     while (g->stats.n_generated < max_tokens) {
         lm_sample sample;
         LM_TRY(lm_sampler_sample(g->sampler, lm_session_logits(g->session, 0), &sample, err));
-        if (!g->options->ignore_end && lm_model_is_end(model, sample.token)) {
+        if (is_end(g, sample.token)) {
             g->stats.reason = LM_STOP_END;
             break;
         }

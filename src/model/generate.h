@@ -18,6 +18,8 @@ typedef struct lm_generate_options {
     lm_sampler_options sampling;
     int64_t max_tokens; /* 0: up to the session's context */
     bool ignore_end;    /* go on past end tokens */
+    bool has_turn_end;  /* turn_end is one more of them */
+    int32_t turn_end;
 } lm_generate_options;
 
 typedef struct lm_generate_stats {

@@ -95,11 +95,28 @@ static void test_failures(void **state) {
                      1); /* it has no tokenizer */
 }
 
+/* A question is what the model's template makes of it. */
+static void test_question(void **state) {
+    char *plain =
+        model_args("", "'system: Be kind.\nuser: Hi\nassistant:' --temperature 0 --max-tokens 8");
+    char *chat = model_args("", "--chat --system 'Be kind.' Hi --temperature 0 --max-tokens 8");
+    cli_result wanted = cli_loam("run %s", plain), got = cli_loam("run %s", chat);
+    assert_int_equal(got.code, 0);
+    assert_true(strlen(got.text) > 0);
+    assert_string_equal(got.text, wanted.text);
+    lm_free(plain);
+    lm_free(chat);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_published_text), cmocka_unit_test(test_prompt_from_standard_input),
-        cmocka_unit_test(test_seed_repeats),   cmocka_unit_test(test_json),
-        cmocka_unit_test(test_old_processor),  cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_published_text),
+        cmocka_unit_test(test_question),
+        cmocka_unit_test(test_prompt_from_standard_input),
+        cmocka_unit_test(test_seed_repeats),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_old_processor),
+        cmocka_unit_test(test_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

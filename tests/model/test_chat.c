@@ -1,5 +1,6 @@
 #include "testing.h"
 
+#include "base/file.h"
 #include "base/json.h"
 #include "model/chat.h"
 
@@ -83,6 +84,68 @@ static void test_families(void **state) {
         lm_chat_free(chat);
     }
     lm_tokenizer_free(tokenizer);
+}
+
+/* A folder with stories260K's tokenizer, to which files are added. */
+static char *tokenizer_dir(void) {
+    if (!test_data_dir()) skip(); /* LOAM_TEST_DATA with models/stories260K */
+    char *dir = test_temp_dir(), *text = NULL;
+    char *from = lm_asprintf("%s/models/stories260K/tokenizer.json", test_data_dir());
+    char *to = lm_asprintf("%s/tokenizer.json", dir);
+    size_t size = 0;
+    assert_ok(lm_file_read(from, 1 << 24, &text, &size, &err));
+    assert_ok(lm_file_write_atomic(to, text, size, &err));
+    lm_free(text);
+    lm_free(from);
+    lm_free(to);
+    return dir;
+}
+
+static void write_file(const char *dir, const char *name, const char *text) {
+    char *path = lm_asprintf("%s/%s", dir, name);
+    assert_ok(lm_file_write_atomic(path, text, strlen(text), &err));
+    lm_free(path);
+}
+
+static void expect_template(const char *dir, const char *without_tools, const char *with_tools) {
+    lm_tokenizer *tokenizer;
+    lm_chat *chat;
+    assert_ok(lm_tokenizer_open(dir, &tokenizer, &err));
+    assert_ok(lm_chat_open(tokenizer, NULL, &chat, &err));
+    assert_string_equal(lm_chat_description(chat), "its own template");
+    expect_render(chat, "{\"messages\":[]}", without_tools);
+    expect_render(chat, "{\"messages\":[],\"tools\":[]}", without_tools);
+    expect_render(chat, "{\"messages\":[],\"tools\":[1]}", with_tools);
+    lm_chat_free(chat);
+    lm_tokenizer_free(tokenizer);
+}
+
+static void test_where_templates_come_from(void **state) {
+    char *dir = tokenizer_dir();
+    write_file(dir, "tokenizer_config.json",
+               "{\"chat_template\":\"a{{ tools | length if tools }}\"}");
+    expect_template(dir, "a", "a1");
+    write_file(dir, "tokenizer_config.json",
+               "{\"chat_template\":[{\"name\":\"tool_use\",\"template\":\"t\"},{\"name\":"
+               "\"default\",\"template\":\"d\"},{\"name\":\"rag\",\"template\":\"r\"}]}");
+    expect_template(dir, "d", "t");
+    write_file(dir, "chat_template.json", "{\"chat_template\":\"j\"}");
+    expect_template(dir, "j", "t");
+    write_file(dir, "chat_template.jinja", "f\n");
+    expect_template(dir, "f", "t");
+    lm_tokenizer *tokenizer;
+    lm_chat *chat = NULL;
+    write_file(dir, "chat_template.jinja", "\n{% if %}");
+    assert_ok(lm_tokenizer_open(dir, &tokenizer, &err));
+    loam_error error = {0};
+    assert_int_equal(lm_chat_open(tokenizer, NULL, &chat, &error), LOAM_INVALID);
+    assert_non_null(strstr(error.message, "chat template: template line 2"));
+    assert_ok(lm_chat_open_family(tokenizer, "qwen3", &chat, &err));
+    assert_non_null(strstr(lm_chat_description(chat), "chatml"));
+    lm_chat_free(chat);
+    lm_tokenizer_free(tokenizer);
+    assert_ok(lm_file_remove_tree(dir, &err));
+    lm_free(dir);
 }
 
 static void test_end_of_turn(void **state) {
@@ -184,6 +247,7 @@ static void test_what_is_no_talk(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_what_templates_are_given),
                                        cmocka_unit_test(test_families),
+                                       cmocka_unit_test(test_where_templates_come_from),
                                        cmocka_unit_test(test_end_of_turn),
                                        cmocka_unit_test(test_users_cannot_write_control_tokens),
                                        cmocka_unit_test(test_plain_talks_are_tokenized_whole),

@@ -23,6 +23,8 @@ static lm_tokenizer *trained(const char *pre) {
     spec.bos = 260;
     spec.add_bos = true;
     spec.chat_template = lm_tokenizer_spec_copy(&spec, LM_STR("{{ messages }}"));
+    if (strcmp(pre, "gpt-2") == 0) /* some have one for tools as well */
+        spec.tool_template = lm_tokenizer_spec_copy(&spec, LM_STR("{{ tools }}"));
     assert_ok(lm_tokenizer_spec_add_eos(&spec, 261, &err));
     assert_ok(lm_tokenizer_new(&spec, &tokenizer, &err));
     return tokenizer;
@@ -55,6 +57,7 @@ static void check_same(const lm_tokenizer *a, const lm_tokenizer *b) {
     assert_int_equal(lm_tokenizer_eos(a), lm_tokenizer_eos(b));
     assert_int_equal(lm_tokenizer_adds_bos(a), lm_tokenizer_adds_bos(b));
     assert_true(lm_str_equal(lm_tokenizer_chat_template(a), lm_tokenizer_chat_template(b)));
+    assert_true(lm_str_equal(lm_tokenizer_tool_template(a), lm_tokenizer_tool_template(b)));
     for (int32_t id = 0; id < lm_tokenizer_vocab_size(a); id++) {
         assert_true(lm_str_equal(lm_tokenizer_token_text(a, id), lm_tokenizer_token_text(b, id)));
         assert_int_equal(lm_tokenizer_token_type(a, id), lm_tokenizer_token_type(b, id));
