@@ -54,6 +54,12 @@ static const char_range young_bert[] = {
 #undef LM_YOUNG_BERT
 };
 
+static const char_range young_normal[] = {
+#define LM_YOUNG_NORMAL(first, last) {first, last},
+#include "model/young_chars.def"
+#undef LM_YOUNG_NORMAL
+};
+
 static bool is_in(uint32_t c, const char_range *ranges, size_t n) {
     size_t low = 0;
     while (n > 0) {
@@ -115,6 +121,10 @@ bool lm_char_is_bert_ideograph(uint32_t c) {
            (c >= 0x20000 && c <= 0x2a6df) || (c >= 0x2a700 && c <= 0x2b73f) ||
            (c >= 0x2b740 && c <= 0x2b81f) || (c >= 0x2b920 && c <= 0x2ceaf) ||
            (c >= 0xf900 && c <= 0xfaff) || (c >= 0x2f800 && c <= 0x2fa1f);
+}
+
+bool lm_char_is_young_normal(uint32_t c) {
+    return c >= young_normal[0].first && is_in(c, young_normal, LM_COUNT_OF(young_normal));
 }
 
 int lm_char_lower(uint32_t c, uint32_t out[2]) {

@@ -18,6 +18,9 @@ bool lm_char_is_bert_punctuation(
     uint32_t c); /* P*, and all of ASCII that is neither letter, digit nor space */
 bool lm_char_is_bert_ideograph(uint32_t c);
 
+/* Whether normal forms leave the character as it is, since the tables they come from are older. */
+bool lm_char_is_young_normal(uint32_t c);
+
 /* Lower case of one character: at most two code points, returns how many. */
 int lm_char_lower(uint32_t c, uint32_t out[2]);
 

@@ -70,13 +70,6 @@ static loam_status read_config(lm_model *model, loam_error *err) {
     return lm_arch_config_check(&model->config, err);
 }
 
-static bool has_file(const char *folder, const char *name) {
-    char *path = lm_path_join(folder, name);
-    bool found = path && lm_file_exists(path);
-    lm_free(path);
-    return found;
-}
-
 /* A model without a tokenizer can still be stepped with token ids. */
 static loam_status open_tokenizer(lm_model *model, const char *path, loam_error *err) {
     const lm_gguf *gguf = lm_model_file_gguf(model->file);
@@ -84,8 +77,8 @@ static loam_status open_tokenizer(lm_model *model, const char *path, loam_error 
         bool there = lm_gguf_find(gguf, "tokenizer.ggml.model") != NULL;
         return there ? lm_tokenizer_open_gguf(gguf, &model->tokenizer, err) : LOAM_OK;
     }
-    bool there = has_file(path, "tokenizer.json") || has_file(path, "tokenizer.model");
-    return there ? lm_tokenizer_open(path, &model->tokenizer, err) : LOAM_OK;
+    return lm_tokenizer_is_in_folder(path) ? lm_tokenizer_open(path, &model->tokenizer, err)
+                                           : LOAM_OK;
 }
 
 /* Last part of the path, without slashes behind it and without ".gguf". */

@@ -141,6 +141,28 @@ static size_t ascii_bytes(lm_str text) {
     return n;
 }
 
+/* Where text stops being valid UTF-8 that the normal forms know. */
+static size_t normal_bytes(lm_str text) {
+    size_t at = 0;
+    while (at < text.len) {
+        size_t n = lm_utf8_char_bytes(text.ptr + at, text.len - at);
+        if (n == 0 || (n > 1 && lm_char_is_young_normal(lm_utf8_decode(text.ptr + at, n)))) break;
+        at += n;
+    }
+    return at;
+}
+
+static LM_MUST_USE loam_status put_normal(lm_normalizer_kind kind, lm_str text, lm_buf *out,
+                                          loam_error *err) {
+    utf8proc_uint8_t *normal = NULL;
+    utf8proc_ssize_t len = utf8proc_map((const utf8proc_uint8_t *)text.ptr,
+                                        (utf8proc_ssize_t)text.len, &normal, options_of(kind));
+    if (len < 0) return lm_error_no_memory(err, text.len);
+    lm_buf_append(out, normal, (size_t)len);
+    free(normal); /* utf8proc's own allocation */
+    return LOAM_OK;
+}
+
 static loam_status run_unicode(const ready_step *step, lm_str text, lm_text_matcher *matcher,
                                lm_buf *out, loam_error *err) {
     if (ascii_bytes(text) == text.len) {
@@ -148,19 +170,14 @@ static loam_status run_unicode(const ready_step *step, lm_str text, lm_text_matc
         return LOAM_OK;
     }
     for (size_t at = 0; at < text.len;) {
-        size_t n = lm_utf8_run_bytes(text.ptr + at, text.len - at, false);
-        lm_buf_append(out, text.ptr + at, n);
+        lm_str rest = {text.ptr + at, text.len - at};
+        size_t n = normal_bytes(rest);
+        if (n > 0) LM_TRY(put_normal(step->step.kind, (lm_str){rest.ptr, n}, out, err));
         at += n;
-        n = lm_utf8_run_bytes(text.ptr + at, text.len - at, true);
-        if (n == 0) continue;
-        utf8proc_uint8_t *normal = NULL;
-        utf8proc_ssize_t len =
-            utf8proc_map((const utf8proc_uint8_t *)text.ptr + at, (utf8proc_ssize_t)n, &normal,
-                         options_of(step->step.kind));
-        if (len < 0) return lm_error_no_memory(err, n);
-        lm_buf_append(out, normal, (size_t)len);
-        free(normal); /* utf8proc's own allocation */
-        at += n;
+        if (at == text.len) break;
+        n = lm_utf8_char_bytes(text.ptr + at, text.len - at);
+        lm_buf_append(out, text.ptr + at, n ? n : 1);
+        at += n ? n : 1;
     }
     return LOAM_OK;
 }

@@ -448,7 +448,8 @@ static LM_MUST_USE loam_status read_gguf_file(const char *path, lm_tokenizer_spe
 static LM_MUST_USE loam_status read_any(const char *path, lm_tokenizer_spec *out, loam_error *err) {
     lm_str name = lm_str_of(path);
     if (lm_file_is_dir(path)) return lm_tokenizer_read_folder(path, out, err);
-    if (lm_str_ends(name, LM_STR(".json")) || lm_str_ends(name, LM_STR(".model")))
+    if (lm_str_ends(name, LM_STR(".json")) || lm_str_ends(name, LM_STR(".model")) ||
+        lm_str_ends(name, LM_STR(".tiktoken")))
         return lm_tokenizer_read_file(path, out, err);
     return read_gguf_file(path, out, err);
 }

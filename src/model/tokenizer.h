@@ -31,11 +31,15 @@ typedef enum lm_token_type { /* SentencePiece's numbers, which GGUF took over */
 /* Limit on the text of one call, in bytes; more is LOAM_LIMIT. */
 enum { LM_TOKENIZER_MAX_TEXT_BYTES = 1 << 30 };
 
-/* path: a GGUF file, a folder (tokenizer.json, else tokenizer.model), or one of those two files itself.
+/* path: a GGUF file, a folder (tokenizer.json, else tokenizer.model, tekken.json, a .tiktoken file), or one of those
+ * files itself.
  * LOAM_UNSUPPORTED names the kind that is there and those that loam knows. */
 loam_status lm_tokenizer_open(const char *path, lm_tokenizer **out, loam_error *err) LM_MUST_USE;
 loam_status lm_tokenizer_open_gguf(const lm_gguf *gguf, lm_tokenizer **out,
                                    loam_error *err) LM_MUST_USE;
+/* Whether a folder holds a tokenizer that lm_tokenizer_open would read. */
+bool lm_tokenizer_is_in_folder(const char *dir);
+
 void lm_tokenizer_free(lm_tokenizer *tokenizer); /* NULL is fine */
 
 typedef struct lm_encode_options {

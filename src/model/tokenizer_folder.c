@@ -23,20 +23,50 @@ static LM_MUST_USE loam_status read_with(text_reader read, const char *path, lm_
     return status;
 }
 
-static LM_MUST_USE loam_status read_vocabulary(const char *dir, lm_tokenizer_spec *out,
-                                               loam_error *err) {
-    static const struct {
-        const char *name;
-        text_reader read;
-    } files[] = {{"tokenizer.json", lm_tokenizer_read_json},
-                 {"tokenizer.model", lm_tokenizer_read_sentencepiece}};
+/* tokenizer.model is SentencePiece's, but for families that keep tiktoken's ranks under this name. */
+static loam_status read_model(lm_str bytes, const char *path, lm_tokenizer_spec *out,
+                              loam_error *err) {
+    return lm_tokenizer_is_tiktoken(bytes) ? lm_tokenizer_read_tiktoken(bytes, path, out, err)
+                                           : lm_tokenizer_read_sentencepiece(bytes, path, out, err);
+}
+
+/* In the order in which they are preferred. */
+static const struct {
+    const char *name;
+    text_reader read;
+} files[] = {{"tokenizer.json", lm_tokenizer_read_json},
+             {"tokenizer.model", read_model},
+             {"tekken.json", lm_tokenizer_read_json},
+             {"tiktoken.model", read_model},
+             {"qwen.tiktoken", read_model},
+             {"tokenizer.tiktoken", read_model}};
+
+/* The path of the first of them that is there; NULL when none is or memory is out. */
+static char *find_vocabulary(const char *dir, size_t *out_index) {
     for (size_t i = 0; i < LM_COUNT_OF(files); i++) {
         char *path = lm_path_join(dir, files[i].name);
-        if (!path) return lm_error_no_memory(err, strlen(dir));
-        bool is_there = lm_file_exists(path);
-        loam_status status = is_there ? read_with(files[i].read, path, out, err) : LOAM_OK;
+        *out_index = i;
+        if (!path || lm_file_exists(path)) return path;
         lm_free(path);
-        if (is_there) return status;
+    }
+    return NULL;
+}
+
+bool lm_tokenizer_is_in_folder(const char *dir) {
+    size_t index;
+    char *path = find_vocabulary(dir, &index);
+    lm_free(path);
+    return path != NULL;
+}
+
+static LM_MUST_USE loam_status read_vocabulary(const char *dir, lm_tokenizer_spec *out,
+                                               loam_error *err) {
+    size_t index = 0;
+    char *path = find_vocabulary(dir, &index);
+    if (path) {
+        loam_status status = read_with(files[index].read, path, out, err);
+        lm_free(path);
+        return status;
     }
     lm_error_set(err, LOAM_NOT_FOUND, "%s: no tokenizer.json and no tokenizer.model", dir);
     return lm_error_hint(err, LOAM_NOT_FOUND, "copy the tokenizer's files into the model's folder");
@@ -199,6 +229,5 @@ loam_status lm_tokenizer_read_folder(const char *dir, lm_tokenizer_spec *out, lo
 
 loam_status lm_tokenizer_read_file(const char *path, lm_tokenizer_spec *out, loam_error *err) {
     bool is_json = lm_str_ends(lm_str_of(path), LM_STR(".json"));
-    return read_with(is_json ? lm_tokenizer_read_json : lm_tokenizer_read_sentencepiece, path, out,
-                     err);
+    return read_with(is_json ? lm_tokenizer_read_json : read_model, path, out, err);
 }

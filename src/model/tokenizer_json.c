@@ -274,7 +274,10 @@ loam_status lm_tokenizer_read_json(lm_str text, const char *path, lm_tokenizer_s
     LM_TRY(lm_json_parse(text, path, &root, err));
     loam_status status = lm_tokenizer_spec_init(&spec, LM_TOKENIZER_BPE, err);
     json_reader in = {.path = path, .spec = &spec};
-    if (status == LOAM_OK) status = read_document(&in, root, err);
+    if (status == LOAM_OK && lm_tokenizer_is_tekken(root))
+        status = lm_tokenizer_read_tekken(root, path, &spec, err);
+    else if (status == LOAM_OK)
+        status = read_document(&in, root, err);
     json_decref(root);
     if (status == LOAM_OK) {
         *out = spec;

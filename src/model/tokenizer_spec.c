@@ -15,8 +15,14 @@ loam_status lm_token_type_of(int64_t number, lm_token_type *out, loam_error *err
 
 loam_status lm_tokenizer_spec_init(lm_tokenizer_spec *spec, lm_tokenizer_kind_id kind,
                                    loam_error *err) {
-    *spec =
-        (lm_tokenizer_spec){.kind = kind, .bos = -1, .unk = -1, .pad = -1, .max_word_chars = 100};
+    *spec = (lm_tokenizer_spec){.kind = kind,
+                                .bos = -1,
+                                .unk = -1,
+                                .pad = -1,
+                                .word_prefix = LM_STR(""),
+                                .inner_prefix = LM_STR(""),
+                                .word_suffix = LM_STR(""),
+                                .max_word_chars = 100};
     lm_arena_init(&spec->arena, 0, 0);
     spec->by_text = lm_map_new();
     return spec->by_text ? LOAM_OK : lm_error_no_memory(err, sizeof(void *));

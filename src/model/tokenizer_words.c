@@ -39,6 +39,7 @@ static void keep(lm_cached_word *slot, lm_str word, uint64_t hash, const int32_t
 }
 
 static LM_MUST_USE bool push_all(lm_vec_i32 *ids, const int32_t *more, size_t n) {
+    if (n == 0) return true;
     if (!lm_vec_reserve(ids, n)) return false;
     memcpy(ids->ptr + ids->len, more, n * sizeof *more);
     ids->len += n;
@@ -56,7 +57,8 @@ static LM_MUST_USE bool encode_new(const lm_tokenizer *tokenizer, lm_str word, u
         __atomic_store_n(&tokenizer->word_states[whole], is_whole ? STATE_WHOLE : STATE_PARTS,
                          __ATOMIC_RELAXED);
     }
-    if (!scratch->met_unknown) keep(cache_slot(scratch, hash), word, hash, ids->ptr + before, n);
+    if (!scratch->met_unknown && n > 0)
+        keep(cache_slot(scratch, hash), word, hash, ids->ptr + before, n);
     return true;
 }
 

@@ -9,8 +9,9 @@ static inline void round_trip(const lm_tokenizer *tokenizer, lm_str text) {
     lm_vec_i32 ids = {0};
     lm_buf decoded;
     lm_buf_init(&decoded, 1 << 24);
-    loam_status status =
-        lm_tokenizer_encode(tokenizer, text, (lm_encode_options){true, true}, &ids, &err);
+    loam_status status = lm_tokenizer_encode(
+        tokenizer, text, (lm_encode_options){.add_special = true, .parse_special = true}, &ids,
+        &err);
     if (status == LOAM_OK)
         status = lm_tokenizer_decode(tokenizer, ids.ptr, ids.len, &decoded, &err);
     LM_ASSERT(status != LOAM_INTERNAL);
