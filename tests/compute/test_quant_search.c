@@ -71,6 +71,26 @@ static void test_against_reference(void **state) {
     }
 }
 
+/* Q8_0 rounds as its reference is written: halves away from zero, and the greatest number below a half to zero. */
+static void test_rounding(void **state) {
+    static const float hard[] = {127.0f, 0.5f,   -0.5f,       1.5f,
+                                 -2.5f,  126.5f, 0.49999997f, -0.49999997f};
+    fill_normal(6);
+    memcpy(source, hard,
+           sizeof hard); /* whose block has the scale 1, its other numbers being small */
+    lm_dtype_get(LM_Q8_0)->pack(source, bytes, N);
+    for (int b = 0; b < N / 32; b++) {
+        lm_quant_block block;
+        float max = 0;
+        lm_dtype_get(LM_Q8_0)->quant->read(bytes + b * 34, &block);
+        for (int i = 0; i < 32; i++) max = fmaxf(max, fabsf(source[32 * b + i]));
+        float d = max / 127.0f, inverse = 1.0f / d;
+        assert_int_equal(block.d, lm_f32_to_f16(d));
+        for (int i = 0; i < 32; i++)
+            assert_int_equal(block.codes[i] - 128, (int)roundf(source[32 * b + i] * inverse));
+    }
+}
+
 /* What matters ten thousand times as much gets a smaller error, at the cost of the rest. */
 static void test_importance(void **state) {
     static float importance[N];
@@ -130,9 +150,9 @@ static void test_blocks_alone(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_error),        cmocka_unit_test(test_against_reference),
-        cmocka_unit_test(test_importance),   cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_blocks_alone),
+        cmocka_unit_test(test_error),      cmocka_unit_test(test_against_reference),
+        cmocka_unit_test(test_importance), cmocka_unit_test(test_rounding),
+        cmocka_unit_test(test_hostile),    cmocka_unit_test(test_blocks_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
