@@ -42,9 +42,9 @@ static double distance(float a[N_ROWS][40], float b[N_ROWS][40]) {
 
 /* Packed or not, and with whatever instructions the machine has, a type gives the same bits. Against the same values in f32: f16 gives the same bits too. bf16 weights are
  * multiplied with rows rounded to bf16, which errs by 2^-9 at most and 0.17 % on average; quantized ones with rows rounded
- * to 8 bits. That rounding is even within half a step of amax / 127, and 32 normal
- * numbers have an amax of some 2.4 deviations, so each product errs by 0.56 % of its size. The five products in a row that
- * make the logits add up to sqrt(5) times that, 0.4 % and 1.3 %. */
+ * to 8 bits. That rounding is even within half a step of amax / 127, and 128 normal
+ * numbers have an amax of some 2.7 deviations, so each product errs by 0.61 % of its size. The five products in a row that
+ * make the logits add up to sqrt(5) times that, 0.4 % and 1.4 %. */
 static double apart_at_most(lm_dtype dtype) {
     return lm_dtype_is_quantized(dtype) ? 0.02 : dtype == LM_BF16 ? 0.006 : 0.0;
 }

@@ -7,9 +7,9 @@
  *
  * One tile and a thousand run the same code, so a step of one token, of many sequences and a prompt give the same bits.
  *
- * i is exact in f32, and so is magic + i; with magic = 1.5 * 2^23 as the start of an integer sum its bits are those of that
- * f32, and fmaf(magic + i, scale, -magic * scale) is i * scale rounded once: no conversion. magic * scale is exact as scales
- * have at most 19 bits.
+ * An integer sum of a piece of x in units of 2^-e begins with the bits of the f32 magic = 1.5 * 2^(23 - e), whose last place is
+ * 2^-e: then its bits are those of magic + sum * 2^-e, and magic subtracted leaves sum * 2^-e, exactly: neither a conversion nor a
+ * product.
  */
 #ifndef LM_BACKEND_CPU_QUANT_GEMM_H
 #define LM_BACKEND_CPU_QUANT_GEMM_H
@@ -18,6 +18,8 @@
 #include "compute/backend.h"
 
 enum {
+    LM_QUANT_GROUP = 128,          /* k of x that share a scale (ops/linear.c) */
+    LM_QUANT_MAX_SHIFT = 16,       /* powers of two between a piece and its group */
     LM_QUANT_MAX_ROWS = 512,       /* of a block */
     LM_QUANT_BLOCK_BYTES = 1 << 20 /* of a block's quantized x */
 };

@@ -13,26 +13,31 @@
  * is 0): two products are one step of the dot-product instructions, which add the second first.
  * These take subnormal numbers for 0; with the others the bits are the same again.
  *
- * Quantized w (quant/quant.h) is multiplied in integers. Every 32 consecutive k of a row of x become
- * a piece of one f32 scale and 32 integers:
+ * Quantized w (quant/quant.h) is multiplied in integers. Every 128 consecutive k of a row of x (fewer at
+ * the end) are a group of one f32 scale d, and every 32 of them a piece of 32 integers in units of d * 2^-e:
  *
- *     amax = max |x|;  an x that is NaN or infinite: d = NaN, q = 0;  amax < 1e-30: d = 0, q = 0;
- *     otherwise d = amax / 127, q = x * (127 / amax) rounded to nearest even, -127 to 127
+ *     amax = max |x| of the group;  an x that is NaN or infinite: d = NaN, q = 0;  amax < 1e-30: d = 0, q = 0;
+ *     otherwise d = amax / 127, q = x * (127 / amax * 2^e) rounded to nearest even, -127 to 127, where
+ *     e <= 16 is the largest with (max |x| of the piece) * 2^e <= amax; 16 where that maximum is below 1e-30
  *
- * and for each part s of w's block that shares a scale (the whole piece, or its two halves in order)
+ * and for each part s of w's blocks that shares a scale (a whole piece, or its two halves in order), g = +0 at
+ * the beginning of each group:
  *
- *     i = sum of q * (value - zero), exact     t = i * scale[s] + 0      (+ 0: -0 becomes +0)
- *     with mins: t = fmaf(min[s], -sum of q, t)       acc = fmaf(t, d, acc)
+ *     t = 2^-e * sum of q * (value - zero), exact       g = fmaf(t, scale[s], g)
+ *     with mins: g = fmaf(min[s], -sum of q * 2^-e, g)       at the group's end: acc = fmaf(g, d, acc)
  *
- * A scale that is not finite, or 2^104 or more, counts as NaN. Integer sums have no order, so the
- * bits are again the same for all kernels, threads and numbers of rows.
+ * Units of powers of two save kernels a product for each sum, as bits of integer sums can be made those of t plus
+ * a constant. A finite scale of 2^104 or more counts as NaN. Integer sums have no order, so the bits are again the
+ * same for all kernels, threads and numbers of rows.
  */
 #include "compute/ops/linear_sums.h"
 #include "compute/quant/quant.h"
 
 enum {
     CHUNK = 256, /* elements converted at a time; a multiple of every format's block */
-    PIECE = 32,  /* elements of x quantized together */
+    PIECE = 32,  /* elements of x quantized in the same units */
+    GROUP = 128, /* and those that share a scale */
+    MAX_SHIFT = 16,
 };
 
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
@@ -47,41 +52,72 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
 }
 
 typedef struct x_piece {
-    float d;
+    float d;    /* of its group */
+    float unit; /* 2^-e */
     int q[PIECE];
 } x_piece;
 
-static void quantize_piece(const float *x, x_piece *out) {
+/* max |x|; NaN where one is. */
+static float max_magnitude(const float *x, int64_t n) {
     float amax = 0.0f;
-    bool finite = true;
-    for (int i = 0; i < PIECE; i++) {
-        finite = finite && isfinite(x[i]);
-        amax = fmaxf(amax, fabsf(x[i]));
-    }
-    bool any = finite && amax >= 1e-30f;
-    out->d = !finite ? NAN : any ? amax / 127.0f : 0.0f;
-    for (int i = 0; i < PIECE; i++) out->q[i] = any ? (int)rintf(x[i] * (127.0f / amax)) : 0;
+    for (int64_t i = 0; i < n; i++)
+        if (!(fabsf(x[i]) <= amax) && !isnan(amax)) amax = fabsf(x[i]);
+    return amax;
 }
 
-/* acc after one block of w and the pieces of x beside it. */
-static float add_block(const lm_dtype_info *type, const void *src, const x_piece *x, float acc) {
+static int shift_of(float amax, float group_amax) {
+    if (!(amax >= 1e-30f)) return MAX_SHIFT;
+    int of, of_group;
+    float fraction = frexpf(amax, &of), group_fraction = frexpf(group_amax, &of_group);
+    int e = of_group - of - (group_fraction < fraction);
+    return e < MAX_SHIFT ? e : MAX_SHIFT;
+}
+
+static void quantize_group(const float *x, int64_t n, x_piece *out) {
+    float amax = max_magnitude(x, n);
+    bool finite = amax < INFINITY, any = finite && amax >= 1e-30f;
+    for (int64_t k = 0; k < n; k += PIECE, out++) {
+        int e = any ? shift_of(max_magnitude(x + k, PIECE), amax) : 0;
+        out->d = any ? amax / 127.0f : finite ? 0.0f : NAN;
+        out->unit = ldexpf(1.0f, -e);
+        for (int i = 0; i < PIECE; i++)
+            out->q[i] = any ? (int)rintf(x[k + i] * (127.0f / amax * ldexpf(1.0f, e))) : 0;
+    }
+}
+
+/* g after part s of a block, which begins in `piece`. */
+static float add_part(const lm_quant_info *quant, const lm_quant_block *block, int s, float scale,
+                      float min, const x_piece *piece, float g) {
+    int product = 0, sum = 0;
+    for (int i = s * quant->sub_elems; i < (s + 1) * quant->sub_elems; i++) {
+        int value = quant->values ? quant->values[block->codes[i]] : block->codes[i];
+        product += piece->q[i % PIECE] * (value - quant->zero);
+        sum += piece->q[i % PIECE];
+    }
+    bool large = isfinite(scale) && fabsf(scale) >= 0x1p104f;
+    g = fmaf((float)product * piece->unit, large ? NAN : scale, g);
+    return lm_quant_has_min(quant) ? fmaf(min, -(float)sum * piece->unit, g) : g;
+}
+
+/* acc after n_k elements of w in whole blocks and the pieces of x beside them, whole groups or all that are left. */
+static float add_quantized(const lm_dtype_info *type, const char *src, const x_piece *x,
+                           int64_t n_k, float acc) {
     const lm_quant_info *quant = type->quant;
     int n_subs = (int)type->block_elems / quant->sub_elems;
-    lm_quant_block block;
-    float scale[LM_QUANT_MAX_SUBS], min[LM_QUANT_MAX_SUBS];
-    quant->read(src, &block);
-    lm_quant_scales_of(quant, &block, n_subs, scale, min);
-    for (int s = 0; s < n_subs; s++) {
-        const x_piece *piece = x + s * quant->sub_elems / PIECE;
-        int product = 0, sum = 0;
-        for (int i = s * quant->sub_elems; i < (s + 1) * quant->sub_elems; i++) {
-            int value = quant->values ? quant->values[block.codes[i]] : block.codes[i];
-            product += piece->q[i % PIECE] * (value - quant->zero);
-            sum += piece->q[i % PIECE];
+    float g = 0.0f;
+    for (int64_t k = 0; k < n_k; src += type->block_bytes) {
+        lm_quant_block block;
+        float scale[LM_QUANT_MAX_SUBS], min[LM_QUANT_MAX_SUBS] = {0};
+        quant->read(src, &block);
+        lm_quant_scales_of(quant, &block, n_subs, scale, min);
+        for (int s = 0; s < n_subs; s++) {
+            const x_piece *piece = x + k / PIECE;
+            g = add_part(quant, &block, s, scale[s], min[s], piece, g);
+            k += quant->sub_elems;
+            if (k % GROUP != 0 && k != n_k) continue;
+            acc = fmaf(g, piece->d, acc);
+            g = 0.0f;
         }
-        float t = (float)product * (fabsf(scale[s]) < 0x1p104f ? scale[s] : NAN) + 0.0f;
-        if (lm_quant_has_min(quant)) t = fmaf(min[s], -(float)sum, t);
-        acc = fmaf(t, piece->d, acc);
     }
     return acc;
 }
@@ -94,14 +130,15 @@ static void reference_quantized(const lm_kernel_args *args) {
     lm_range columns = lm_share(args, n_out);
     for (int64_t r = 0; r < lm_rows_now(args, x); r++, y += n_out) {
         for (int64_t n = columns.begin; n < columns.end; n++) y[n] = 0.0f;
-        for (int64_t k = 0; k < n_in; k += type->block_elems) {
-            float chunk[LM_QUANT_MAX_BLOCK];
-            x_piece pieces[LM_QUANT_MAX_BLOCK / PIECE];
-            lm_load(x, r * n_in + k, chunk, type->block_elems);
-            for (int64_t i = 0; i < type->block_elems; i += PIECE)
-                quantize_piece(chunk + i, &pieces[i / PIECE]);
+        for (int64_t k = 0; k < n_in; k += CHUNK) {
+            int64_t n_k = n_in - k < CHUNK ? n_in - k : CHUNK;
+            float chunk[CHUNK];
+            x_piece pieces[CHUNK / PIECE];
+            lm_load(x, r * n_in + k, chunk, n_k);
+            for (int64_t i = 0; i < n_k; i += GROUP)
+                quantize_group(chunk + i, n_k - i < GROUP ? n_k - i : GROUP, &pieces[i / PIECE]);
             for (int64_t n = columns.begin; n < columns.end; n++)
-                y[n] = add_block(type, lm_at(w, n * n_in + k), pieces, y[n]);
+                y[n] = add_quantized(type, lm_at(w, n * n_in + k), pieces, n_k, y[n]);
         }
         for (int64_t n = columns.begin; bias && n < columns.end; n++) y[n] += lm_f32(bias)[n];
     }
