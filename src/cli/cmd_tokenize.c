@@ -128,8 +128,8 @@ const lm_command lm_cmd_tokenize = {
     .name = "tokenize",
     .summary = "turn text into a model's token ids, or back",
     .usage = "<model> [text]",
-    .description = "The model is a GGUF file, a Hugging Face folder, a tokenizer.json or a "
-                   "tokenizer.model. Without a text, "
+    .description = "The model is a GGUF file, a Hugging Face folder, a tokenizer.json, a "
+                   "tokenizer.model, a tekken.json or a .tiktoken file. Without a text, "
                    "or with '-', standard input is read. Ids are printed on one line.",
     .examples = "loam tokenize model.gguf 'Once upon a time'\n"
                 "    print the ids of a text\n"

@@ -96,14 +96,14 @@ static loam_status tokenize(server *s, const json_t *body, lm_buf *out, lm_api_e
     loam_error err = {0};
     const lm_tokenizer *tokenizer = s->completions.tokenizer;
     lm_str text;
-    bool add_bos = lm_tokenizer_adds_bos(tokenizer);
+    bool add_special = true;
     if (lm_json_str(body, "body", "prompt", &text, &err) != LOAM_OK)
         return lm_api_invalid(error, "prompt", "%s", err.message);
-    if (lm_json_bool_or(body, "body", "add_special_tokens", add_bos, &add_bos, &err) != LOAM_OK)
+    if (lm_json_bool_or(body, "body", "add_special_tokens", true, &add_special, &err) != LOAM_OK)
         return lm_api_invalid(error, "add_special_tokens", "%s", err.message);
     lm_vec_i32 ids = {0};
-    if (lm_tokenizer_encode(tokenizer, text, (lm_encode_options){.add_bos = add_bos}, &ids, &err) !=
-        LOAM_OK) {
+    if (lm_tokenizer_encode(tokenizer, text, (lm_encode_options){.add_special = add_special}, &ids,
+                            &err) != LOAM_OK) {
         lm_api_error_from(error, &err);
         return LOAM_INVALID;
     }
