@@ -128,7 +128,7 @@ static loam_status ask(const run_settings *s, const lm_model *model, lm_str prom
         messages, json_pack("{s:s, s:o}", "role", "user", "content", lm_cli_json_text(prompt)));
     lm_chat_talk talk = {.messages = messages};
     loam_status status =
-        lm_chat_open(lm_model_tokenizer(model), lm_model_config(model)->arch->name, &chat, err);
+        lm_chat_open(lm_model_tokenizer(model), lm_model_config(model)->arch->hf_type, &chat, err);
     if (status == LOAM_OK) status = lm_chat_encode(chat, &talk, 0, ids, err);
     if (status == LOAM_OK) {
         options->turn_end = lm_chat_end(chat);

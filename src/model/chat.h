@@ -15,7 +15,7 @@
 
 typedef struct lm_chat lm_chat;
 
-/* The tokenizer's own template, or that of the family that the vocabulary or the architecture's name ("llama"; may be NULL)
+/* The tokenizer's own template, or that of the family that the vocabulary or the architecture's name in either format ("llama"; may be NULL)
  * shows. LOAM_INVALID when its own cannot be compiled. */
 loam_status lm_chat_open(const lm_tokenizer *tokenizer, const char *arch, lm_chat **out,
                          loam_error *err) LM_MUST_USE;

@@ -262,7 +262,7 @@ static size_t longest_token_bytes(const lm_tokenizer *tokenizer) {
 /* A template that cannot be used must not keep the model from serving. */
 static loam_status open_chat(server *s, loam_error *err) {
     const lm_tokenizer *tokenizer = lm_model_tokenizer(s->model);
-    const char *arch = lm_model_config(s->model)->arch->name;
+    const char *arch = lm_model_config(s->model)->arch->hf_type;
     loam_error reason = {0};
     if (lm_chat_open(tokenizer, arch, &s->chat, &reason) == LOAM_OK) return LOAM_OK;
     lm_log(LM_LOG_WARN, "serve", "%s", reason.message);

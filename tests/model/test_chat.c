@@ -67,7 +67,7 @@ static void test_families(void **state) {
          "im_start|>assistant\n"},
         {"mistral", "llama-2",
          "<s>[INST] <<SYS>>\nBe kind.\n<</SYS>>\n\nHi [/INST] Hello </s><s>[INST] Why? [/INST]"},
-        {"gemma2", "gemma",
+        {"gemma3_text", "gemma",
          "<s><start_of_turn>user\nBe "
          "kind.<end_of_turn>\n<start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\nHello<"
          "end_of_turn>\n<start_of_turn>user\nWhy?<end_of_turn>\n<start_of_turn>model\n"},
