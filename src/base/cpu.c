@@ -44,6 +44,7 @@ static void detect(void) {
     g_cpu.avx512_bf16 = g_cpu.avx512 && __builtin_cpu_supports("avx512bf16");
     g_cpu.avx512_fp16 = g_cpu.avx512 && has_avx512_fp16();
     g_cpu.bf16_dot_is_fast = g_cpu.avx512_bf16 && is_amd();
+    g_cpu.streams_alone = is_amd();
     read_brand(g_cpu.name);
 }
 #elif defined(__aarch64__)

@@ -11,6 +11,7 @@ typedef struct lm_cpu {
     bool avx512_vnni;
     bool avx512_bf16;
     bool bf16_dot_is_fast; /* avx512_bf16 does twice the operations a second of f32 */
+    bool streams_alone; /* brings near by itself what is read in order; asking for it holds that up */
     bool avx512_fp16;
     bool neon; /* aarch64 */
     bool neon_dotprod;
