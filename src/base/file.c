@@ -65,12 +65,26 @@ loam_status lm_file_map_anonymous(size_t size_bytes, lm_file_map *out, loam_erro
     return LOAM_OK;
 }
 
-void lm_file_map_forget(const void *ptr, size_t size_bytes) {
-    uintptr_t page =
-        (uintptr_t)sysconf(_SC_PAGESIZE); /* only pages that lie in the part as a whole */
+/* Advice for those pages that lie in the part as a whole. */
+static void advise(const void *ptr, size_t size_bytes, int advice) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     uintptr_t begin = ((uintptr_t)ptr + page - 1) / page * page,
               end = ((uintptr_t)ptr + size_bytes) / page * page;
-    if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
+    if (begin < end) madvise((void *)begin, end - begin, advice);
+}
+
+void lm_file_map_forget(const void *ptr, size_t size_bytes) {
+    advise(ptr, size_bytes, MADV_DONTNEED);
+}
+
+/* Kernels map huge pages of a file's cache whatever MADV_NOHUGEPAGE says, but none that does not lie within one area of
+ * equal flags: stripes that are left out of core dumps by turns are areas that are too short for one. */
+void lm_file_map_expect_scattered(const void *ptr, size_t size_bytes) {
+    enum { STRIPE_BYTES = HUGE_PAGE_BYTES / 2 };
+    for (size_t at = 0; at < size_bytes; at += 2 * STRIPE_BYTES) {
+        size_t left = size_bytes - at;
+        advise((const char *)ptr + at, left < STRIPE_BYTES ? left : STRIPE_BYTES, MADV_DONTDUMP);
+    }
 }
 
 loam_status lm_file_read(const char *path, size_t max_bytes, char **out_bytes, size_t *out_size,

@@ -27,6 +27,11 @@ loam_status lm_file_map_anonymous(size_t size_bytes, lm_file_map *out, loam_erro
 /* Gives the memory behind this part of a map back; the next read fetches it from the file again. A hint: never fails. */
 void lm_file_map_forget(const void *ptr, size_t size_bytes);
 
+/* This part of a map will be read a little here and there: what lies around is not to be mapped in huge pages along with
+ * it. LM_FILE_MAP_AROUND_BYTES is what the system still maps around a page that it has at hand (Linux' fault-around). */
+enum { LM_FILE_MAP_AROUND_BYTES = 64 << 10 };
+void lm_file_map_expect_scattered(const void *ptr, size_t size_bytes);
+
 /* Whole file, with a terminator past its end that size does not count. LOAM_LIMIT when larger than max_bytes.
  * Free with lm_free. */
 loam_status lm_file_read(const char *path, size_t max_bytes, char **out_bytes, size_t *out_size,

@@ -4,6 +4,8 @@
 #include "backend/cpu/cpu.h"
 #include "base/mem.h"
 #include "cli/command.h"
+#include "cli/model_arg.h"
+#include "cli/show_memory.h"
 #include "cli/text_io.h"
 #include "model/model.h"
 #include "model/model_file.h"
@@ -11,6 +13,8 @@
 
 typedef struct show_settings {
     bool tensors, json, check;
+    int64_t context, batch, threads;
+    const char *kv_dtype, *memory;
 } show_settings;
 
 /* Everything the two ways of printing look at. */
@@ -22,6 +26,9 @@ typedef struct model_facts {
     lm_model_size size;
     json_t *types;              /* {"F32": number of tensors} */
     int64_t kv_bytes_per_token; /* with a cache of 16-bit elements */
+    const json_t
+        *memory; /* of lm_show_memory; NULL: it cannot be told, and why is in memory_error */
+    const char *memory_error;
 } model_facts;
 
 /* ------------------------------------------------------------------------------------------------- as JSON */
@@ -76,29 +83,21 @@ static void print_json(const model_facts *facts, bool with_tensors) {
     const lm_model_file *file = facts->file;
     json_t *tensors = with_tensors ? tensors_json(file) : NULL;
     json_t *object = json_pack(
-        "{s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:O, s:o, s:o, s:o*}", "path",
+        "{s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:O, s:o, s:o, s:O*, s:o*}", "path",
         lm_cli_json_text(lm_str_of(lm_model_file_path(file))), "format",
         lm_model_file_format(file) == LM_FORMAT_GGUF ? "gguf" : "huggingface", "architecture",
         lm_cli_json_text(lm_str_of(facts->hparams->architecture)), "n_params",
         (json_int_t)facts->size.n_params, "size_bytes", (json_int_t)facts->size.size_bytes,
         "kv_bytes_per_token", (json_int_t)facts->kv_bytes_per_token, "n_tensors",
         (json_int_t)lm_model_file_n_tensors(file), "types", facts->types, "hparams",
-        hparams_json(facts->hparams), "tokenizer", tokenizer_json(facts), "tensors", tensors);
+        hparams_json(facts->hparams), "tokenizer", tokenizer_json(facts), "memory", facts->memory,
+        "tensors", tensors);
     json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(7));
     putchar('\n');
     json_decref(object);
 }
 
 /* ------------------------------------------------------------------------------------------------- as text */
-
-/* "1.5 MiB" */
-static const char *size_text(double n_bytes, char out[32]) {
-    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-    size_t unit = 0;
-    for (; n_bytes >= 1024 && unit + 1 < LM_COUNT_OF(units); unit++) n_bytes /= 1024;
-    snprintf(out, 32, unit ? "%.1f %s" : "%.0f %s", n_bytes, units[unit]);
-    return out;
-}
 
 static void print_types(const json_t *types) {
     const char *name, *separator = "";
@@ -147,13 +146,13 @@ static void print_tensors(const lm_model_file *file) {
         char shape[LM_SHAPE_TEXT_BYTES], size[32];
         printf("%-40s %-6s %-20s %s\n", tensor->name, tensor->type->name,
                lm_stored_shape_text(tensor->n_dims, tensor->shape, shape),
-               size_text((double)tensor->size_bytes, size));
+               lm_size_text((double)tensor->size_bytes, size));
     }
 }
 
 static void print_text(const model_facts *facts, bool with_tensors) {
     const lm_hparams *h = facts->hparams;
-    char weights[32], per_token[32], full[32];
+    char weights[32], per_token[32];
     printf("model         %s\n", lm_model_file_path(facts->file));
     printf("format        %s\n",
            lm_model_file_format(facts->file) == LM_FORMAT_GGUF ? "GGUF" : "Hugging Face folder");
@@ -162,10 +161,13 @@ static void print_text(const model_facts *facts, bool with_tensors) {
     print_types(facts->types);
     print_hparams(h);
     print_tokenizer(facts);
-    printf("memory        %s weights, %s of f16 cache a token, %s at full context\n",
-           size_text((double)facts->size.size_bytes, weights),
-           size_text((double)facts->kv_bytes_per_token, per_token),
-           size_text((double)facts->kv_bytes_per_token * (double)h->context_len, full));
+    printf("weights       %s, %s of f16 cache a token\n",
+           lm_size_text((double)facts->size.size_bytes, weights),
+           lm_size_text((double)facts->kv_bytes_per_token, per_token));
+    if (facts->memory)
+        lm_show_memory_print(facts->memory);
+    else
+        printf("memory        unknown: %s\n", facts->memory_error);
     if (with_tensors) print_tensors(facts->file);
 }
 
@@ -181,7 +183,8 @@ static json_t *count_types(const lm_model_file *file) {
     return types;
 }
 
-static void show(const show_settings *settings, const lm_model_file *file) {
+static void show(const show_settings *settings, const lm_model_file *file, const json_t *memory,
+                 const loam_error *memory_error) {
     loam_error no_tokenizer = {0};
     lm_tokenizer *tokenizer = NULL;
     const lm_gguf *gguf = lm_model_file_gguf(file);
@@ -198,6 +201,8 @@ static void show(const show_settings *settings, const lm_model_file *file) {
         .types = count_types(file),
         .kv_bytes_per_token =
             h->n_layers * h->n_kv_heads * h->head_dim * 2 * (int64_t)sizeof(uint16_t),
+        .memory = memory,
+        .memory_error = memory_error->message,
     };
     if (settings->json) {
         print_json(&facts, settings->tensors);
@@ -222,11 +227,21 @@ static loam_status check(const char *path, loam_error *err) {
 
 static int run_show(const void *settings_, int n_args, char **args) {
     const show_settings *settings = settings_;
-    loam_error err = {0};
+    loam_error err = {0}, memory_error = {0};
     lm_model_file *file = NULL;
-    if (lm_model_file_open(args[0], &file, &err) != LOAM_OK) return lm_cli_fail(&err);
-    show(settings, file);
+    json_t *memory = NULL;
+    lm_show_memory_options options = {.context = settings->context,
+                                      .batch = settings->batch,
+                                      .threads = settings->threads,
+                                      .kv_dtype = settings->kv_dtype,
+                                      .memory = settings->memory};
+    if (lm_show_memory_check(&options, &err) != LOAM_OK) return lm_cli_fail(&err);
+    if (lm_show_memory(args[0], &options, &memory, &memory_error) != LOAM_OK) memory = NULL;
+    loam_status status = lm_model_file_open(args[0], &file, &err);
+    if (status == LOAM_OK) show(settings, file, memory, &memory_error);
     lm_model_file_close(file);
+    json_decref(memory);
+    if (status != LOAM_OK) return lm_cli_fail(&err);
     if (!settings->check) return LM_EXIT_OK;
     if (check(args[0], &err) != LOAM_OK) return lm_cli_fail(&err);
     if (!settings->json)
@@ -234,7 +249,9 @@ static int run_show(const void *settings_, int n_args, char **args) {
     return LM_EXIT_OK;
 }
 
-static const lm_option options[] = {
+static const show_settings defaults = {.batch = 1, .kv_dtype = "f16"};
+
+static const lm_option option_table[] = {
     {.name = "tensors",
      .type = LM_OPT_FLAG,
      .help = "list every tensor with its type, shape and size",
@@ -243,6 +260,26 @@ static const lm_option options[] = {
      .type = LM_OPT_FLAG,
      .help = "also read all weights: exit with 1 on NaN, infinity or a wrong shape",
      .offset = LM_OPTION_AT(show_settings, check)},
+    {.name = "context",
+     .type = LM_OPT_INT,
+     .arg = "N",
+     .offset = LM_OPTION_AT(show_settings, context),
+     .max = 1e9,
+     .help = "tokens of a sequence to tell the memory for (default 4096, or the model's)"},
+    {.name = "batch",
+     .type = LM_OPT_INT,
+     .arg = "N",
+     .offset = LM_OPTION_AT(show_settings, batch),
+     .min = 1,
+     .max = 1e6,
+     .help = "sequences at once to tell the memory for (default 1)"},
+    {.name = "memory",
+     .type = LM_OPT_STRING,
+     .arg = "SIZE",
+     .offset = LM_OPTION_AT(show_settings, memory),
+     .help = "of a machine on which it might run, such as 24GiB (default: what is free here)"},
+    LM_CLI_KV_DTYPE_OPTION(show_settings),
+    LM_CLI_THREADS_OPTION(show_settings),
     {.name = "json",
      .type = LM_OPT_FLAG,
      .help = "print a JSON object",
@@ -256,13 +293,18 @@ const lm_command lm_cmd_show = {
     .usage = "<model>",
     .description = "The model is a GGUF file or a Hugging Face folder. Its files are checked "
                    "whole, but without "
-                   "--check no weights are read.",
+                   "--check no weights are read. The memory is what loam serve takes with its "
+                   "weights packed and "
+                   "all sequences at full length, every part from the code that will take it.",
     .examples = "loam show model.gguf --tensors\n"
-                "    what is in a file, tensor by tensor\n",
-    .options = options,
+                "    what is in a file, tensor by tensor\n"
+                "loam show Qwen/Qwen3-8B --context 8192 --batch 16 --memory 24GiB\n"
+                "    whether it would fit another machine\n",
+    .options = option_table,
     .min_args = 1,
     .max_args = 1,
     .model_arg = 1,
     .settings_bytes = sizeof(show_settings),
+    .defaults = &defaults,
     .run = run_show,
 };

@@ -83,7 +83,8 @@ static row_order order_for(const converter *c, lm_param_id id) {
     bool turns =
         id == LM_PARAM_Q || id == LM_PARAM_K || id == LM_PARAM_Q_BIAS || id == LM_PARAM_K_BIAS;
     bool is = c->config->hparams.rope_layout == LM_ROPE_INTERLEAVED;
-    bool wanted = !c->options->to_folder && lm_hparams_gguf_interleaves(c->config->arch);
+    bool wanted =
+        c->options->to_folder ? c->config->arch->hf_interleaved : c->config->arch->gguf_interleaved;
     if (!turns || is == wanted) return ROWS_AS_THEY_ARE;
     return wanted ? ROWS_INTERLEAVE : ROWS_SPLIT;
 }

@@ -396,6 +396,10 @@ void lm_gguf_close(lm_gguf *gguf) {
 
 /* ------------------------------------------------------------------------------------------------- looking up */
 
+void lm_gguf_forget(const lm_gguf *gguf) {
+    if (gguf->map.ptr) lm_file_map_forget(gguf->map.ptr, gguf->map.size_bytes);
+}
+
 const char *lm_gguf_path(const lm_gguf *gguf) {
     return gguf->path;
 }

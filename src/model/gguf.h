@@ -57,6 +57,8 @@ loam_status lm_gguf_open_bytes(const char *name, const void *bytes, size_t size_
                                lm_gguf **out, loam_error *err) LM_MUST_USE;
 void lm_gguf_close(lm_gguf *gguf); /* NULL is fine */
 
+void lm_gguf_forget(const lm_gguf *gguf); /* as lm_file_map_forget, of the file's map */
+
 const char *lm_gguf_path(const lm_gguf *gguf);
 const lm_stored_tensors *lm_gguf_tensors(const lm_gguf *gguf);
 

@@ -142,6 +142,10 @@ void lm_hf_folder_close(lm_hf_folder *folder) {
     lm_free(folder);
 }
 
+void lm_hf_folder_forget(const lm_hf_folder *folder) {
+    for (size_t i = 0; i < folder->shards.len; i++) lm_safetensors_forget(folder->shards.ptr[i]);
+}
+
 const char *lm_hf_folder_config_path(const lm_hf_folder *folder) {
     return folder->config_path;
 }

@@ -14,6 +14,8 @@ typedef struct lm_hf_folder lm_hf_folder;
 loam_status lm_hf_folder_open(const char *dir, lm_hf_folder **out, loam_error *err) LM_MUST_USE;
 void lm_hf_folder_close(lm_hf_folder *folder); /* NULL is fine */
 
+void lm_hf_folder_forget(const lm_hf_folder *folder); /* as lm_file_map_forget, of all shards */
+
 const char *lm_hf_folder_config_path(const lm_hf_folder *folder);
 const json_t *lm_hf_folder_config(const lm_hf_folder *folder);
 const lm_stored_tensors *lm_hf_folder_tensors(const lm_hf_folder *folder); /* of all shards */

@@ -25,10 +25,6 @@ static LM_MUST_USE loam_status check_arch(const lm_arch_config *config, loam_err
     return lm_error_hint(err, LOAM_UNSUPPORTED, "loam writes llama, mistral, qwen2 and qwen3");
 }
 
-bool lm_hparams_gguf_interleaves(const lm_arch *arch) {
-    return arch->gguf_interleaved;
-}
-
 /* --- Rope. */
 
 bool lm_hparams_freq_factors(const lm_hparams *hparams, float *out) {
@@ -139,6 +135,7 @@ void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer)
     add_u32(&out, "rope.dimension_count", hp->rope_dim);
     add_f32(&out, "rope.freq_base", hp->rope_theta);
     add_scaling(&out, &hp->rope_scaling);
+    if (hp->window > 0) add_u32(&out, "attention.sliding_window", hp->window);
     add_u32(&out, "vocab_size", hp->vocab_size);
 }
 

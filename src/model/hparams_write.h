@@ -12,9 +12,6 @@
 loam_status lm_hparams_check_gguf(const lm_arch_config *config, loam_error *err) LM_MUST_USE;
 loam_status lm_hparams_check_config(const lm_arch_config *config, loam_error *err) LM_MUST_USE;
 
-/* Whether q and k of this architecture's GGUF files have rotary pairs next to each other. */
-bool lm_hparams_gguf_interleaves(const lm_arch *arch);
-
 /* Adds general.architecture and the architecture's own keys. config has passed lm_hparams_check_gguf. */
 void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer);
 

@@ -47,6 +47,11 @@ void lm_model_file_close(lm_model_file *file) {
     lm_free(file);
 }
 
+void lm_model_file_forget(const lm_model_file *file) {
+    if (file->gguf) lm_gguf_forget(file->gguf);
+    if (file->folder) lm_hf_folder_forget(file->folder);
+}
+
 lm_model_format lm_model_file_format(const lm_model_file *file) {
     return file->gguf ? LM_FORMAT_GGUF : LM_FORMAT_HF;
 }
@@ -111,7 +116,8 @@ loam_status lm_model_file_weight(const lm_model_file *file, const char *name, in
         lm_error_set(err, LOAM_UNSUPPORTED, "%s: tensor '%s' is stored as %s", file->path, name,
                      tensor->type->name);
         return lm_error_hint(err, LOAM_UNSUPPORTED,
-                             "loam loads F32, BF16, F16, Q4_0 to Q8_0, Q2_K to Q6_K, IQ4_NL, IQ4_XS and MXFP4; convert "
+                             "loam loads F32, BF16, F16, Q4_0 to Q8_0, Q2_K to Q6_K, IQ4_NL, "
+                             "IQ4_XS and MXFP4; convert "
                              "the model");
     }
     *out = (lm_weight){.name = tensor->name,

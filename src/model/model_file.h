@@ -38,6 +38,9 @@ typedef struct lm_model_size {
 } lm_model_size;
 lm_model_size lm_model_file_size(const lm_model_file *file);
 
+/* Gives the memory behind the files' maps back; what is read again comes from the files. A hint. */
+void lm_model_file_forget(const lm_model_file *file);
+
 /* NULL when there is none of that name. */
 const lm_stored_tensor *lm_model_file_find(const lm_model_file *file, const char *name);
 

@@ -236,9 +236,9 @@ static loam_status find_weight(const loader *l, lm_param_id id, int64_t layer, l
     return source.order == LM_PART_WHOLE ? LOAM_OK : take_rows(l->w, &source, weight, err);
 }
 
-/* Ops read vectors as f32. */
-static loam_status widen_vector(lm_model_weights *w, lm_weight *weight, loam_error *err) {
-    if (weight->dtype == LM_F32) return LOAM_OK;
+/* Ops read vectors as f32. They are copied in any case: a few bytes of each would keep pages of the file mapped, and huge
+ * ones where the system has those, all over it. */
+static loam_status copy_vector(lm_model_weights *w, lm_weight *weight, loam_error *err) {
     int64_t n = n_elems_of(weight);
     float *wide = lm_arena_alloc(&w->arena, (size_t)n * sizeof *wide);
     if (!wide) return lm_error_no_memory(err, (size_t)n * sizeof *wide);
@@ -294,7 +294,7 @@ static loam_status finish_weight(const loader *l, lm_param_id id, lm_weight *wei
     loam_status status =
         l->options->check_finite ? lm_weight_check_finite(weight, err) : LOAM_OK;
     if (status != LOAM_OK) return lm_error_prefix(err, status, "%s", lm_model_file_path(l->file));
-    if (weight->n_dims == 1 || lm_param_is_bias(id)) LM_TRY(widen_vector(l->w, weight, err));
+    if (weight->n_dims == 1 || lm_param_is_bias(id)) LM_TRY(copy_vector(l->w, weight, err));
     bool folder = lm_naming_of(l->file) == LM_NAMING_HF;
     if (folder && lm_param_is_norm(id) && l->config->arch->hf_norm_minus_one)
         return add_one(l->w, weight, err);
@@ -444,7 +444,10 @@ static loam_status load_all(lm_model_weights *w, const lm_model_file *file,
     bool tied = !(config->features & LM_FEATURE_UNTIED_HEAD);
     if (tied) *slot(w, LM_PARAM_OUTPUT_HEAD, 0) = *slot(w, LM_PARAM_TOKEN_EMBED, 0);
     if (!options->no_pack) LM_TRY(pack_all(w, file, &options->pack_places, err));
+    const lm_weight *embed = slot(w, LM_PARAM_TOKEN_EMBED, 0);
+    lm_file_map_expect_scattered(embed->data, bytes_of(embed));
     LM_TRY(place_all(w, tied, err));
+    if (!options->no_pack) lm_model_file_forget(file);
     drop_copies(w);
     return LOAM_OK;
 }

@@ -204,6 +204,10 @@ void lm_safetensors_close(lm_safetensors *file) {
     lm_free(file);
 }
 
+void lm_safetensors_forget(const lm_safetensors *file) {
+    if (file->map.ptr) lm_file_map_forget(file->map.ptr, file->map.size_bytes);
+}
+
 const char *lm_safetensors_path(const lm_safetensors *file) {
     return file->path;
 }

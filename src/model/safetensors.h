@@ -24,6 +24,8 @@ loam_status lm_safetensors_open_bytes(const char *name, const void *bytes, size_
                                       lm_safetensors **out, loam_error *err) LM_MUST_USE;
 void lm_safetensors_close(lm_safetensors *file); /* NULL is fine */
 
+void lm_safetensors_forget(const lm_safetensors *file); /* as lm_file_map_forget, of its map */
+
 const char *lm_safetensors_path(const lm_safetensors *file);
 const lm_stored_tensors *lm_safetensors_tensors(const lm_safetensors *file);
 

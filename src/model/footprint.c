@@ -1,0 +1,190 @@
+#include "model/footprint.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "compute/measure.h"
+
+/* --- Weights. */
+
+static size_t stored_bytes(const lm_weight *weight) {
+    int64_t n = 1;
+    for (int i = 0; i < weight->n_dims; i++) n *= weight->shape[i];
+    return lm_dtype_bytes(weight->dtype, n);
+}
+
+/* Of a matrix of which n_rows rows are looked up, all over it: each brings what the system maps around it. */
+static size_t scattered_bytes(size_t size_bytes, int64_t n_rows) {
+    double n_places = (double)size_bytes / LM_FILE_MAP_AROUND_BYTES;
+    if (n_places < 1) return size_bytes;
+    double share = 1 - pow(1 - 1 / n_places, (double)n_rows);
+    return (size_t)(share * (double)size_bytes);
+}
+
+/* The head of a tied model that was not packed is the embedding itself. */
+static bool is_second_time(const lm_model *model, lm_param_id id, const lm_weight *weight) {
+    return id == LM_PARAM_OUTPUT_HEAD &&
+           weight->data == lm_model_param(model, LM_PARAM_TOKEN_EMBED, 0)->data;
+}
+
+static int64_t layers_of(const lm_model *model, lm_param_id id) {
+    return lm_param_has_layer(id) ? lm_model_config(model)->hparams.n_layers : 1;
+}
+
+/* Of weights that lie in the file's order, when n_tokens have been looked up. */
+static size_t unpacked_bytes(const lm_model *model, int64_t n_tokens) {
+    size_t n = 0;
+    for (int id = 0; id < LM_PARAM_COUNT; id++) {
+        for (int64_t layer = 0; layer < layers_of(model, id); layer++) {
+            const lm_weight *weight = lm_model_param(model, id, layer);
+            if (!weight || weight->layout != LM_LAYOUT_ROWS || is_second_time(model, id, weight))
+                continue;
+            size_t all = stored_bytes(weight);
+            n += id == LM_PARAM_TOKEN_EMBED ? scattered_bytes(all, n_tokens) : all;
+        }
+    }
+    return n;
+}
+
+/* --- The process. */
+
+/* "12345 678 ...": the second field of /proc/self/statm is what is resident, in pages. */
+static size_t resident_bytes(void) {
+    unsigned long long total = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (!file) return 0;
+    if (fscanf(file, "%llu %llu", &total, &resident) != 2) resident = 0;
+    fclose(file);
+    return (size_t)resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* --- Both, and what a session adds. */
+
+static loam_status measure_session(const lm_model *model, const lm_measure *measure,
+                                   const lm_session_options *options, lm_footprint *out,
+                                   loam_error *err) {
+    lm_session *session;
+    size_t before = measure->n_bytes;
+    LM_TRY(lm_session_new(model, options, &session, err));
+    const lm_session_options *limits = lm_session_limits(session);
+    const lm_hparams *hp = &lm_model_config(model)->hparams;
+    size_t block_bytes = lm_kv_block_bytes(&(lm_kv_options){.n_layers = hp->n_layers,
+                                                            .n_kv_heads = hp->n_kv_heads,
+                                                            .head_dim = hp->head_dim,
+                                                            .dtype = limits->kv_dtype});
+    out->cache_bytes = block_bytes * (size_t)limits->n_blocks;
+    out->token_cache_bytes = block_bytes / LM_KV_BLOCK_TOKENS;
+    out->step_bytes = measure->n_bytes - before - out->cache_bytes;
+    out->process_bytes = resident_bytes();
+    lm_session_free(session);
+    return LOAM_OK;
+}
+
+loam_status lm_footprint_measure(const char *path, lm_device *device,
+                                 const lm_session_options *options, lm_footprint *out,
+                                 loam_error *err) {
+    lm_measure measure;
+    lm_footprint found = {0};
+    lm_model *model = NULL;
+    lm_measure_begin(&measure, device);
+    loam_status status = lm_model_open(path, device, NULL, &model, err);
+    if (status == LOAM_OK) {
+        found.packed_bytes = measure.n_bytes;
+        status = measure_session(model, &measure, options, &found, err);
+    }
+    if (status == LOAM_OK) {
+        found.n_tokens = (int64_t)(found.cache_bytes / found.token_cache_bytes);
+        found.stored_bytes = unpacked_bytes(model, found.n_tokens);
+    }
+    lm_model_free(model);
+    lm_measure_end(&measure, device);
+    if (status == LOAM_OK) *out = found;
+    return status;
+}
+
+size_t lm_footprint_total(const lm_footprint *f) {
+    return f->packed_bytes + f->stored_bytes + f->cache_bytes + f->step_bytes + f->process_bytes;
+}
+
+/* --- In other types. */
+
+static lm_mix_model describe(const lm_arch_config *config) {
+    const lm_hparams *hp = &config->hparams;
+    return (lm_mix_model){.n_layers = hp->n_layers,
+                          .heads_per_kv = hp->n_heads / hp->n_kv_heads,
+                          .tied_head = !lm_param_in(config, LM_PARAM_OUTPUT_HEAD)};
+}
+
+static lm_dtype dtype_in(const lm_mix *mix, const lm_mix_model *mm, lm_param_id id, int64_t layer,
+                         const lm_weight *weight) {
+    char name[LM_PARAM_NAME_BYTES];
+    if (id == LM_PARAM_OUTPUT_HEAD && mm->tied_head) id = LM_PARAM_TOKEN_EMBED;
+    lm_param_name(id, layer, LM_NAMING_GGUF, name);
+    bool changes = weight->n_dims > 1 && lm_mix_quantizes(name, weight->n_dims);
+    return changes ? lm_mix_dtype(mix, mm, name, weight->shape[weight->n_dims - 1]) : weight->dtype;
+}
+
+static void add_weight(lm_device *device, const lm_weight *weight, bool by_row, lm_footprint *out) {
+    size_t packed = by_row || weight->n_dims < 2 ? 0 : lm_device_packed_bytes(device, weight);
+    out->packed_bytes += packed;
+    if (packed > 0) return;
+    size_t all = stored_bytes(weight);
+    out->stored_bytes += by_row ? scattered_bytes(all, out->n_tokens) : all;
+}
+
+loam_status lm_footprint_as_mix(const char *path, lm_device *device, const lm_mix *mix,
+                                const lm_footprint *now, lm_footprint *out, loam_error *err) {
+    lm_model *model;
+    LM_TRY(lm_model_open(path, device, &(lm_model_options){.no_pack = true}, &model, err));
+    lm_mix_model mm = describe(lm_model_config(model));
+    lm_footprint found = *now;
+    found.packed_bytes = found.stored_bytes = 0;
+    for (int id = 0; id < LM_PARAM_COUNT; id++) {
+        for (int64_t layer = 0; layer < layers_of(model, id); layer++) {
+            const lm_weight *is = lm_model_param(model, id, layer);
+            if (!is) continue;
+            lm_weight weight = *is;
+            weight.dtype = dtype_in(mix, &mm, id, layer, is);
+            add_weight(device, &weight, id == LM_PARAM_TOKEN_EMBED, &found);
+        }
+    }
+    lm_model_free(model);
+    *out = found;
+    return LOAM_OK;
+}
+
+/* --- The machine. */
+
+/* A number of bytes in a file of one line; SIZE_MAX when there is none ("max"). */
+static size_t read_limit(const char *path) {
+    unsigned long long value;
+    FILE *file = fopen(path, "re");
+    if (!file) return SIZE_MAX;
+    bool there = fscanf(file, "%llu", &value) == 1;
+    fclose(file);
+    return there ? (size_t)value : SIZE_MAX;
+}
+
+lm_machine_memory lm_machine_memory_read(void) {
+    lm_machine_memory memory = {.total_bytes = (size_t)sysconf(_SC_PHYS_PAGES) *
+                                               (size_t)sysconf(_SC_PAGESIZE)};
+    char line[128];
+    unsigned long long kib;
+    FILE *file = fopen("/proc/meminfo", "re");
+    memory.available_bytes = memory.total_bytes;
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
+            memory.available_bytes = (size_t)kib << 10;
+    if (file) fclose(file);
+    size_t limit = read_limit("/sys/fs/cgroup/memory.max");
+    if (limit < memory.total_bytes) {
+        size_t used = read_limit("/sys/fs/cgroup/memory.current");
+        size_t left = used < limit ? limit - used : 0;
+        memory.total_bytes = limit;
+        if (left < memory.available_bytes) memory.available_bytes = left;
+    }
+    return memory;
+}

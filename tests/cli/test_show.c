@@ -1,0 +1,36 @@
+/* loam show: what it says of a model's memory. */
+#include "cli/command_line.h"
+
+#define MODEL LM_GOLDEN_DIR "/plain.gguf"
+
+static void check_says(const char *args, const char *words) {
+    cli_result r = cli_loam("show " MODEL " %s", args);
+    assert_int_equal(r.code, 0);
+    if (!strstr(r.text, words)) fail_msg("show %s says %s", args, r.text);
+}
+
+static void test_memory(void **state) {
+    check_says("--context 32 --batch 2",
+               "to serve 2 at once with 32 tokens each, keys and values as f16");
+    check_says("--kv-dtype i8", "keys and values as i8");
+    check_says("", "fits          here, where ");
+    check_says("--memory 24GiB", "fits          into 24.0 GiB");
+    check_says("--memory 100kB", "does not fit  into 97.7 KiB");
+    check_says("--json", "\"total_bytes\": ");
+    check_says("--context 1000000", "memory        unknown: ");
+}
+
+static void test_refusals(void **state) {
+    static const char *const bad[] = {"--memory much", "--memory 0", "--memory 24X",
+                                      "--kv-dtype q9"};
+    for (size_t i = 0; i < LM_COUNT_OF(bad); i++)
+        assert_int_equal(cli_loam("show " MODEL " %s", bad[i]).code, 1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_refusals),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
