@@ -1,5 +1,7 @@
 #include "model/gguf.h"
 
+#include <stdio.h>
+
 #include "base/checked.h"
 #include "base/mem.h"
 
@@ -18,6 +20,8 @@ enum {
 struct lm_gguf {
     char *path;
     lm_file_map map; /* empty when the bytes are the caller's */
+    LM_VEC(lm_gguf *)
+    others; /* of a split model: the parts behind this one, whose tensors are among ours */
     LM_VEC(lm_gguf_value) values;
     lm_map *by_key; /* index into values */
     lm_stored_tensors tensors;
@@ -326,14 +330,6 @@ static LM_MUST_USE loam_status check_version(uint32_t version, loam_error *err) 
                         version, GGUF_VERSION_MIN, GGUF_VERSION_MAX);
 }
 
-static LM_MUST_USE loam_status refuse_split(const lm_gguf *gguf, loam_error *err) {
-    int64_t n_parts = 0;
-    LM_TRY(lm_gguf_i64_or(gguf, "split.count", 0, &n_parts, err));
-    if (n_parts <= 1) return LOAM_OK;
-    lm_error_set(err, LOAM_UNSUPPORTED, "one of %lld parts of a split model", (long long)n_parts);
-    return lm_error_hint(err, LOAM_UNSUPPORTED, "join the parts into one file first");
-}
-
 static LM_MUST_USE loam_status read_header(lm_gguf *gguf, const uint8_t *bytes, size_t size,
                                            loam_error *err) {
     header in = {bytes, bytes, bytes + size};
@@ -347,12 +343,11 @@ static LM_MUST_USE loam_status read_header(lm_gguf *gguf, const uint8_t *bytes, 
     LM_TRY(take_u64(&in, "the number of tensors", &n_tensors, err));
     LM_TRY(take_u64(&in, "the number of metadata values", &n_values, err));
     LM_TRY(read_values(gguf, &in, n_values, err));
-    LM_TRY(refuse_split(gguf, err));
     return read_tensors(gguf, &in, n_tensors, err);
 }
 
-loam_status lm_gguf_open_bytes(const char *name, const void *bytes, size_t size_bytes,
-                               lm_gguf **out, loam_error *err) {
+static LM_MUST_USE loam_status open_one(const char *name, const void *bytes, size_t size_bytes,
+                                        lm_gguf **out, loam_error *err) {
     static const uint8_t nothing[1];
     lm_gguf *gguf = lm_calloc(1, sizeof *gguf);
     if (!gguf) return lm_error_no_memory(err, sizeof *gguf);
@@ -372,20 +367,122 @@ loam_status lm_gguf_open_bytes(const char *name, const void *bytes, size_t size_
     return LOAM_OK;
 }
 
-loam_status lm_gguf_open(const char *path, lm_gguf **out, loam_error *err) {
+static LM_MUST_USE loam_status open_part(const char *path, lm_gguf **out, loam_error *err) {
     lm_file_map map;
     LM_TRY(lm_file_map_open(path, &map, err));
-    loam_status status = lm_gguf_open_bytes(path, map.ptr, map.size_bytes, out, err);
-    if (status == LOAM_OK) {
+    loam_status status = open_one(path, map.ptr, map.size_bytes, out, err);
+    if (status == LOAM_OK)
         (*out)->map = map;
-    } else {
+    else
         lm_file_map_close(&map);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------------- split models */
+
+/* Parts are named "x-00001-of-00003.gguf" (llama.cpp, llama_split_path), and say which they are: split.no from 0, split.count. */
+enum { SPLIT_MAX_PARTS = 9999 };
+
+static LM_MUST_USE loam_status read_split(const lm_gguf *gguf, int64_t *out_no, int64_t *out_count,
+                                          loam_error *err) {
+    LM_TRY(lm_gguf_i64_or(gguf, "split.count", 1, out_count, err));
+    LM_TRY(lm_gguf_i64_or(gguf, "split.no", 0, out_no, err));
+    if (*out_count <= 1) return LOAM_OK;
+    if (*out_count <= SPLIT_MAX_PARTS && *out_no >= 0 && *out_no < *out_count) return LOAM_OK;
+    return lm_error_set(err, LOAM_CORRUPT, "%s: part %lld of %lld", gguf->path, (long long)*out_no,
+                        (long long)*out_count);
+}
+
+/* The path of another part, on the heap; NULL: this one's name is not such a name, or out of memory. */
+static char *part_path(const char *path, int64_t no, int64_t count) {
+    char tail[40];
+    int len = snprintf(tail, sizeof tail, "-00001-of-%05lld.gguf", (long long)count);
+    lm_str text = lm_str_of(path);
+    if (!lm_str_ends(text, (lm_str){tail, (size_t)len})) return NULL;
+    return lm_asprintf("%.*s-%05lld-of-%05lld.gguf", (int)(text.len - (size_t)len), path,
+                       (long long)no + 1, (long long)count);
+}
+
+static LM_MUST_USE loam_status add_part(lm_gguf *gguf, int64_t no, int64_t count, loam_error *err) {
+    char *path = part_path(gguf->path, no, count);
+    lm_gguf *part = NULL;
+    int64_t is_no, is_count;
+    if (!path)
+        return lm_error_set(err, LOAM_INVALID,
+                            "%s: the first of %lld parts is not named -00001-of-%05lld.gguf",
+                            gguf->path, (long long)count, (long long)count);
+    loam_status status = open_part(path, &part, err);
+    if (status == LOAM_NOT_FOUND)
+        lm_error_hint(err, status, "all %lld parts must be in one folder", (long long)count);
+    lm_free(path);
+    if (status != LOAM_OK) return status;
+    if (!lm_vec_push(&gguf->others, part)) {
+        lm_gguf_close(part);
+        return lm_error_no_memory(err, sizeof part);
     }
+    LM_TRY(read_split(part, &is_no, &is_count, err));
+    if (is_no != no || is_count != count)
+        return lm_error_set(err, LOAM_CORRUPT,
+                            "%s: is part %lld of %lld, by its name part %lld of %lld", part->path,
+                            (long long)is_no + 1, (long long)is_count, (long long)no + 1,
+                            (long long)count);
+    for (size_t i = 0; i < part->tensors.items.len; i++) {
+        const lm_stored_tensor *tensor = &part->tensors.items.ptr[i];
+        status = lm_stored_tensors_add(&gguf->tensors, lm_str_of(tensor->name), tensor, err);
+        if (status != LOAM_OK) return lm_error_prefix(err, status, "%s", part->path);
+    }
+    return LOAM_OK;
+}
+
+static LM_MUST_USE loam_status add_parts(lm_gguf *gguf, loam_error *err) {
+    int64_t no, count, n_tensors;
+    LM_TRY(read_split(gguf, &no, &count, err));
+    if (count <= 1) return LOAM_OK;
+    if (no != 0) {
+        lm_error_set(err, LOAM_INVALID, "%s: part %lld of %lld of a split model", gguf->path,
+                     (long long)no + 1, (long long)count);
+        return lm_error_hint(err, LOAM_INVALID, "open the first part; it leads to the others");
+    }
+    for (int64_t i = 1; i < count; i++) LM_TRY(add_part(gguf, i, count, err));
+    LM_TRY(lm_gguf_i64_or(gguf, "split.tensors.count", (int64_t)gguf->tensors.items.len, &n_tensors,
+                          err));
+    if (n_tensors == (int64_t)gguf->tensors.items.len) return LOAM_OK;
+    return lm_error_set(err, LOAM_CORRUPT, "%s: the %lld parts hold %zu tensors, not %lld",
+                        gguf->path, (long long)count, gguf->tensors.items.len,
+                        (long long)n_tensors);
+}
+
+loam_status lm_gguf_open_bytes(const char *name, const void *bytes, size_t size_bytes,
+                               lm_gguf **out, loam_error *err) {
+    lm_gguf *gguf = NULL;
+    int64_t no, count;
+    LM_TRY(open_one(name, bytes, size_bytes, &gguf, err));
+    loam_status status = read_split(gguf, &no, &count, err);
+    if (status == LOAM_OK && count > 1)
+        status = lm_error_set(err, LOAM_UNSUPPORTED, "%s: one of %lld parts of a split model", name,
+                              (long long)count);
+    if (status == LOAM_OK)
+        *out = gguf;
+    else
+        lm_gguf_close(gguf);
+    return status;
+}
+
+loam_status lm_gguf_open(const char *path, lm_gguf **out, loam_error *err) {
+    lm_gguf *gguf = NULL;
+    LM_TRY(open_part(path, &gguf, err));
+    loam_status status = add_parts(gguf, err);
+    if (status == LOAM_OK)
+        *out = gguf;
+    else
+        lm_gguf_close(gguf);
     return status;
 }
 
 void lm_gguf_close(lm_gguf *gguf) {
     if (!gguf) return;
+    for (size_t i = 0; i < gguf->others.len; i++) lm_gguf_close(gguf->others.ptr[i]);
+    lm_vec_deinit(&gguf->others);
     lm_stored_tensors_deinit(&gguf->tensors);
     lm_vec_deinit(&gguf->values);
     lm_map_free(gguf->by_key);
@@ -398,6 +495,7 @@ void lm_gguf_close(lm_gguf *gguf) {
 
 void lm_gguf_forget(const lm_gguf *gguf) {
     if (gguf->map.ptr) lm_file_map_forget(gguf->map.ptr, gguf->map.size_bytes);
+    for (size_t i = 0; i < gguf->others.len; i++) lm_gguf_forget(gguf->others.ptr[i]);
 }
 
 const char *lm_gguf_path(const lm_gguf *gguf) {

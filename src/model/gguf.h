@@ -49,10 +49,12 @@ typedef struct lm_gguf_value {
 
 typedef struct lm_gguf lm_gguf;
 
-/* LOAM_NOT_FOUND, LOAM_CORRUPT, LOAM_UNSUPPORTED (version 1, big-endian, one part of a split model), LOAM_IO. */
+/* Of a model that is split into files, the first (split.no 0): the tensors of all are there, the metadata are the first's.
+ * LOAM_NOT_FOUND, LOAM_CORRUPT, LOAM_UNSUPPORTED (version 1, big-endian), LOAM_INVALID (another part), LOAM_IO. */
 loam_status lm_gguf_open(const char *path, lm_gguf **out, loam_error *err) LM_MUST_USE;
 
-/* The same for bytes in memory, aligned to 8, which must outlive the result; `name` stands in messages for the path. */
+/* The same for bytes in memory, aligned to 8, which must outlive the result; `name` stands in messages for the path. Of a
+ * split model LOAM_UNSUPPORTED. */
 loam_status lm_gguf_open_bytes(const char *name, const void *bytes, size_t size_bytes,
                                lm_gguf **out, loam_error *err) LM_MUST_USE;
 void lm_gguf_close(lm_gguf *gguf); /* NULL is fine */

@@ -76,7 +76,11 @@ static LM_MUST_USE loam_status add_listed_shards(lm_hf_folder *folder, const cha
         lm_str name = {json_string_value(file), json_string_length(file)};
         if (lm_map_get(folder->shard_names, name, &there)) continue;
         if (!lm_map_set(folder->shard_names, name, 1)) return lm_error_no_memory(err, name.len);
-        LM_TRY(add_shard(folder, dir, name, err));
+        loam_status status = add_shard(folder, dir, name, err);
+        if (status == LOAM_NOT_FOUND)
+            lm_error_hint(err, status,
+                          "the index lists it: the folder is incomplete, fetch it again");
+        if (status != LOAM_OK) return status;
     }
     json_object_foreach(weight_map, tensor, file) {
         if (lm_stored_tensors_find(&folder->tensors, tensor)) continue;

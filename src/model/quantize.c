@@ -123,6 +123,9 @@ static bool is_replaced(lm_str key) {
     static const char *const keys[] = {"general.alignment",
                                        "general.file_type",
                                        "general.quantization_version",
+                                       "split.no",
+                                       "split.count",
+                                       "split.tensors.count",
                                        "quantize.imatrix.file",
                                        "quantize.imatrix.entries_count",
                                        "quantize.imatrix.chunks_count"};
