@@ -141,6 +141,8 @@ CASES = {
     "gpt_neox": case("gpt_neox", "GPTNeoXForCausalLM", rotary_pct=0.5, num_key_value_heads=4),
     "gpt_neox-serial": case("gpt_neox", "GPTNeoXForCausalLM", rotary_pct=0.25, use_parallel_residual=False,
                             num_key_value_heads=4),
+    "seed_oss": case("seed_oss", "SeedOssForCausalLM", head_dim=8, attention_bias=True, attention_out_bias=False),
+    "arcee": case("arcee", "ArceeForCausalLM", head_dim=8),
     "mixtral": case("mixtral", "MixtralForCausalLM", num_local_experts=4, num_experts_per_tok=2, sliding_window=None,
                     publish=experts_apart("block_sparse_moe", ("w1", "w3", "w2"))),
     "qwen3_moe": case("qwen3_moe", "Qwen3MoeForCausalLM", head_dim=16, num_experts=6, num_experts_per_tok=3,
