@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -32,6 +33,16 @@ static bool is_second_time(const lm_model *model, lm_param_id id, const lm_weigh
 
 static int64_t layers_of(const lm_model *model, lm_param_id id) {
     return lm_param_has_layer(id) ? lm_model_config(model)->hparams.n_layers : 1;
+}
+
+/* Tokens whose rows of the embedding are at hand at once: what a tied model looked up it lets go of after steps (lm_model_weights_trim). */
+static int64_t tokens_at_hand(const lm_model *model, const lm_session_options *limits,
+                              int64_t n_tokens) {
+    const lm_weight *head = lm_model_param(model, LM_PARAM_OUTPUT_HEAD, 0),
+                    *embed = lm_model_param(model, LM_PARAM_TOKEN_EMBED, 0);
+    bool trimmed = head && head->layout != LM_LAYOUT_ROWS && strcmp(head->name, embed->name) == 0;
+    int64_t max_rows = limits->max_rows > 0 ? limits->max_rows : 256;
+    return trimmed && max_rows < n_tokens ? max_rows : n_tokens;
 }
 
 /* Of weights that lie in the file's order, when n_tokens have been looked up. */
@@ -97,6 +108,7 @@ loam_status lm_footprint_measure(const char *path, lm_device *device,
     }
     if (status == LOAM_OK) {
         found.n_tokens = (int64_t)(found.cache_bytes / found.token_cache_bytes);
+        found.n_tokens = tokens_at_hand(model, options, found.n_tokens);
         found.stored_bytes = unpacked_bytes(model, found.n_tokens);
     }
     lm_model_free(model);

@@ -41,7 +41,8 @@ static void test_parts(void **state) {
     size_t cache =
         footprint.token_cache_bytes * (size_t)lm_session_n_blocks(session) * LM_KV_BLOCK_TOKENS;
     assert_int_equal(footprint.cache_bytes, cache);
-    assert_int_equal(footprint.n_tokens, lm_session_n_blocks(session) * LM_KV_BLOCK_TOKENS);
+    assert_true(footprint.n_tokens > 0 &&
+                footprint.n_tokens <= lm_session_n_blocks(session) * LM_KV_BLOCK_TOKENS);
     /* the workspace comes to what the session itself tells */
     assert_true(footprint.cache_bytes + footprint.step_bytes >= lm_session_memory_bytes(session));
     assert_true(footprint.process_bytes > 0);
