@@ -67,6 +67,11 @@ const lm_arch *lm_arch_at(size_t index) {
 loam_status lm_arch_config_check(const lm_arch_config *config, loam_error *err) {
     const lm_hparams *hp = &config->hparams;
     LM_TRY(lm_hparams_check(hp, config->arch->name, err));
+    int alibi_from = config->arch->alibi_from_layers;
+    if (alibi_from && hp->n_layers >= alibi_from)
+        return lm_error_set(err, LOAM_UNSUPPORTED,
+                            "%s of %lld layers has ALiBi biases, which are not supported",
+                            config->arch->name, (long long)hp->n_layers);
     if (hp->head_dim > LM_MAX_HEAD_DIM)
         return lm_error_set(err, LOAM_UNSUPPORTED, "heads are %lld wide, at most %d is supported",
                             (long long)hp->head_dim, LM_MAX_HEAD_DIM);

@@ -98,6 +98,7 @@ typedef struct lm_arch {
     /* Layers whose attention is windowed where the file does not list them: 0 none, 1 all, n all but each n-th. */
     int window_period;
     int no_rope_period;     /* each n-th layer does without rope; 0: none */
+    int alibi_from_layers;  /* members of so many layers or more have ALiBi instead of rope; 0: none */
     double local_rope_theta; /* of windowed layers where the file does not say; 0: all have the same */
     double rope_fraction;    /* of a head that rotates where the file does not say; 0: all */
 } lm_arch;

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "model/arch.h"
 #include "model/gguf_writer.h"
 #include "model/hparams.h"
 
@@ -153,6 +154,25 @@ static void test_gguf(void **state) {
     lm_free(dir);
 }
 
+static loam_status check_baichuan(const char *text, loam_error *err_out) {
+    lm_arch_config config = {.arch = lm_arch_find("baichuan")};
+    LM_TRY(read_config(text, &config.hparams, err_out));
+    return lm_arch_config_check(&config, err_out);
+}
+
+/* The larger member of the family says nothing of its biases: it is known by its layers. */
+static void test_sizes_with_alibi_are_refused(void **state) {
+#define BAICHUAN(layers)                                                                  \
+    "{\"model_type\":\"baichuan\",\"num_hidden_layers\":" #layers ",\"hidden_size\":64,"  \
+    "\"num_attention_heads\":8,\"intermediate_size\":96,\"vocab_size\":100,"              \
+    "\"max_position_embeddings\":256}"
+    loam_error refusal = {0};
+    assert_ok(check_baichuan(BAICHUAN(32), &err));
+    assert_int_equal(check_baichuan(BAICHUAN(40), &refusal), LOAM_UNSUPPORTED);
+    assert_non_null(strstr(refusal.message, "ALiBi"));
+#undef BAICHUAN
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults_of_a_config),
@@ -160,6 +180,7 @@ int main(void) {
         cmocka_unit_test(test_other_scalings),
         cmocka_unit_test(test_configs_that_make_no_sense),
         cmocka_unit_test(test_gguf),
+        cmocka_unit_test(test_sizes_with_alibi_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
