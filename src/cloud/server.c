@@ -40,6 +40,19 @@ typedef struct server {
     loop_thread threads[LM_CLOUD_LOOPS_MAX];
 } server;
 
+/* A cloud that was killed while it started a program leaves its lock with the new process until that one has become the
+ * program: for a moment, longer on a busy machine, nobody owns a lock that is still held. */
+static bool lock_soon(int fd) {
+    enum { STEPS = 60, STEP_MS = 50 };
+    for (int i = 0; i < STEPS; i++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
+        if (errno != EWOULDBLOCK) return false;
+        lm_clock_sleep_ms(STEP_MS);
+    }
+    errno = EWOULDBLOCK;
+    return false;
+}
+
 /* A lock on the home folder: two clouds on one home would each believe to be alone. */
 static loam_status claim_home(server *s, loam_error *err) {
     const char *home = s->cloud.config.home;
@@ -50,7 +63,7 @@ static loam_status claim_home(server *s, loam_error *err) {
     loam_status status = s->lock_fd < 0 ? lm_error_errno(err, "%s", path) : LOAM_OK;
     lm_free(path);
     if (status != LOAM_OK) return status;
-    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) == 0) return LOAM_OK;
+    if (lock_soon(s->lock_fd)) return LOAM_OK;
     if (errno != EWOULDBLOCK) return lm_error_errno(err, "%s: cannot be locked", home);
     lm_error_set(err, LOAM_CONFLICT, "another 'loam up' runs on %s", home);
     return lm_error_hint(err, LOAM_CONFLICT, "stop it, or choose another folder with --home");
