@@ -304,17 +304,33 @@ loam_status lm_recipe_check(lm_recipe *recipe, loam_error *err) {
     return LOAM_OK;
 }
 
+/* Bytes of a character at `at` that YAML takes only escaped (YAML 1.1, 5.1), with its code; 0: another. */
+static int unprintable(const unsigned char *at, unsigned *out_code) {
+    *out_code = at[0];
+    if (at[0] < 0x20 || at[0] == 0x7f) return 1;
+    if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0) {
+        *out_code = at[1];
+        return 2;
+    }
+    if (at[0] != 0xef) return 0;
+    bool mark = at[1] == 0xbb && at[2] == 0xbf, end = at[1] == 0xbf && at[2] >= 0xbe;
+    *out_code = mark ? 0xfeff : 0xff00u + (end ? at[2] + 0x40u : 0);
+    return mark || end ? 3 : 0;
+}
+
 /* A double-quoted YAML scalar. */
 static void print_quoted(const char *text, lm_buf *out) {
     lm_buf_putc(out, '"');
     for (const char *at = text; *at; at++) {
-        unsigned char c = (unsigned char)*at;
-        if (c == '"' || c == '\\')
-            lm_buf_printf(out, "\\%c", c);
-        else if (c < 0x20)
-            lm_buf_printf(out, "\\x%02x", c);
-        else
-            lm_buf_putc(out, *at);
+        unsigned code;
+        int n = unprintable((const unsigned char *)at, &code);
+        if (n) {
+            lm_buf_printf(out, "\\u%04x", code);
+            at += n - 1;
+            continue;
+        }
+        if (*at == '"' || *at == '\\') lm_buf_putc(out, '\\');
+        lm_buf_putc(out, *at);
     }
     lm_buf_putc(out, '"');
 }

@@ -75,8 +75,9 @@ size_t lm_jrun_capture(lm_jrun *run) {
 
 loam_status lm_jrun_take(lm_jrun *run, size_t begin, lm_jval *out) {
     if (run->out.status != LOAM_OK) return limit(run, "rendering gives too much text", "");
-    loam_status status =
-        lm_jval_str(run, (lm_str){run->out.ptr + begin, run->out.len - begin}, out);
+    lm_str text = lm_buf_view(&run->out); /* of no memory at all while nothing was written */
+    if (text.len) text = (lm_str){text.ptr + begin, text.len - begin};
+    loam_status status = lm_jval_str(run, text, out);
     run->out.len = begin;
     return status;
 }
