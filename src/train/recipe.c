@@ -314,8 +314,9 @@ static int unprintable(const unsigned char *at, unsigned *out_code) {
     }
     if (at[0] != 0xef) return 0;
     bool mark = at[1] == 0xbb && at[2] == 0xbf, end = at[1] == 0xbf && at[2] >= 0xbe;
-    *out_code = mark ? 0xfeff : 0xff00u + (end ? at[2] + 0x40u : 0);
-    return mark || end ? 3 : 0;
+    if (!mark && !end) return 0;
+    *out_code = mark ? 0xfeff : at[2] == 0xbe ? 0xfffe : 0xffff;
+    return 3;
 }
 
 /* A double-quoted YAML scalar. */
