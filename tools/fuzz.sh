@@ -8,6 +8,7 @@ if [ -z "$only" ]; then
     ninja -C build-fuzz || exit 1
 fi
 bad=0
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
 for target in build-fuzz/tests/fuzz/${only:-fuzz_*}; do
     [ -f "$target" ] && [ -x "$target" ] || continue
     name=$(basename "$target" | sed 's/^fuzz_//')

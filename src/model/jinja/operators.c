@@ -397,8 +397,10 @@ static LM_MUST_USE loam_status slice_text(lm_jrun *run, const lm_jstr *string, s
 }
 
 static LM_MUST_USE loam_status slice_list(lm_jrun *run, lm_jval list, span s, lm_jval *out) {
-    lm_jval *items = list.u.list->items + s.start;
-    if (s.n == 0 || s.step != 1) {
+    lm_jval *items;
+    if (s.n > 0 && s.step == 1) {
+        items = list.u.list->items + s.start;
+    } else {
         items = lm_jrun_alloc(run, (size_t)s.n + 1, sizeof *items);
         if (!items) return lm_jrun_no_memory(run);
         LM_TRY(lm_jrun_charge(run, (size_t)s.n / 8));

@@ -352,8 +352,8 @@ bool lm_jval_is_iterable(lm_jval value) {
 loam_status lm_jval_items(lm_jrun *run, lm_jval value, const lm_jval **out, size_t *out_n) {
     int64_t n = lm_jval_len(value);
     if (value.kind == LM_J_ITERATOR) {
-        *out = value.u.iter->items + value.u.iter->at;
         *out_n = value.u.iter->n - value.u.iter->at;
+        *out = *out_n ? value.u.iter->items + value.u.iter->at : NULL;
         value.u.iter->at = value.u.iter->n;
         return LOAM_OK;
     }
