@@ -87,7 +87,9 @@ sanitized() {
     suite "threads under TSan" build-tsan -t 6 --suite base --suite net --suite serve --suite cloud --no-suite slow
 }
 
+# Each target with one seed, so that a check tells of the change and not of luck; tools/fuzz.sh by hand explores.
 fuzzed() {
+    export FUZZ_SEED=${FUZZ_SEED:-1}
     step "build the fuzz targets" env CC=clang meson_flags= bash -c \
         '[ -f build-fuzz/build.ninja ] || meson setup build-fuzz -Dfuzz=true -Dconsole=false -Db_sanitize=address,undefined -Db_lundef=false && ninja -C build-fuzz'
     for target in build-fuzz/tests/fuzz/fuzz_*; do
