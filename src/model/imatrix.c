@@ -11,8 +11,8 @@
 typedef struct entry {
     const char *tensor;
     float *sums; /* [n]: of squares while gathering, means after reading */
-    size_t n;
-    int64_t count; /* rows in the sums */
+    size_t n, n_mats;
+    int64_t *counts; /* [n_mats]: rows in the sums of each matrix while gathering */
 } entry;
 
 struct lm_imatrix {
@@ -61,13 +61,15 @@ int64_t lm_imatrix_n_chunks(const lm_imatrix *m) {
 }
 
 /* A new entry of zeros. */
-static loam_status add_entry(lm_imatrix *m, lm_str tensor, size_t n, entry **out, loam_error *err) {
+static loam_status add_entry(lm_imatrix *m, lm_str tensor, size_t n, size_t n_mats, entry **out,
+                             loam_error *err) {
     char *name = lm_arena_alloc(&m->arena, tensor.len + 1);
     float *sums = lm_arena_calloc(&m->arena, n, sizeof *sums);
-    if (!name || !sums) return lm_error_no_memory(err, n * sizeof *sums);
+    int64_t *counts = lm_arena_calloc(&m->arena, n_mats, sizeof *counts);
+    if (!name || !sums || !counts) return lm_error_no_memory(err, n * sizeof *sums);
     memcpy(name, tensor.ptr, tensor.len);
     name[tensor.len] = '\0';
-    entry e = {.tensor = name, .sums = sums, .n = n};
+    entry e = {.tensor = name, .sums = sums, .n = n, .n_mats = n_mats, .counts = counts};
     if (!lm_map_set(m->by_tensor, (lm_str){name, tensor.len}, m->entries.len) ||
         !lm_vec_push(&m->entries, e))
         return lm_error_no_memory(err, sizeof e);
@@ -85,7 +87,7 @@ static loam_status add_means(lm_imatrix *m, lm_str tensor, const uint8_t *sums, 
         return lm_error_set(err, LOAM_CORRUPT,
                             "'%.*s' has %zu sums and %zu counts, or is there twice",
                             (int)tensor.len, tensor.ptr, n, n_mats);
-    LM_TRY(add_entry(m, tensor, n, &e, err));
+    LM_TRY(add_entry(m, tensor, n, n_mats, &e, err));
     for (size_t i = 0; i < n; i++) {
         float sum, count = counts[i / (n / n_mats)];
         memcpy(&sum, sums + i * sizeof sum, sizeof sum);
@@ -200,16 +202,38 @@ loam_status lm_imatrix_read(const char *path, lm_imatrix **out, loam_error *err)
 
 /* --- Gathering. */
 
+static loam_status find_or_add(lm_imatrix *m, const char *tensor, int64_t n_cols, int64_t n_mats,
+                               entry **out, loam_error *err) {
+    size_t n = (size_t)(n_cols * n_mats);
+    *out = find(m, lm_str_of(tensor));
+    if (!*out) return add_entry(m, lm_str_of(tensor), n, (size_t)n_mats, out, err);
+    if ((*out)->n == n && (*out)->n_mats == (size_t)n_mats) return LOAM_OK;
+    return lm_error_set(err, LOAM_INVALID, "'%s' has %lld columns, it had %zu", tensor,
+                        (long long)(n_cols * n_mats), (*out)->n);
+}
+
+static void add_row(entry *e, int64_t mat, const float *x, int64_t n_cols) {
+    float *sums = e->sums + mat * n_cols;
+    for (int64_t i = 0; i < n_cols; i++) sums[i] += x[i] * x[i];
+    e->counts[mat]++;
+}
+
 loam_status lm_imatrix_add(lm_imatrix *m, const char *tensor, const float *x, int64_t n_rows,
                            int64_t n_cols, loam_error *err) {
-    entry *e = find(m, lm_str_of(tensor));
-    if (!e) LM_TRY(add_entry(m, lm_str_of(tensor), (size_t)n_cols, &e, err));
-    if (e->n != (size_t)n_cols)
-        return lm_error_set(err, LOAM_INVALID, "'%s' has %lld columns, it had %zu", tensor,
-                            (long long)n_cols, e->n);
-    for (int64_t r = 0; r < n_rows; r++)
-        for (int64_t i = 0; i < n_cols; i++) e->sums[i] += x[r * n_cols + i] * x[r * n_cols + i];
-    e->count += n_rows;
+    entry *e;
+    LM_TRY(find_or_add(m, tensor, n_cols, 1, &e, err));
+    for (int64_t r = 0; r < n_rows; r++) add_row(e, 0, x + r * n_cols, n_cols);
+    return LOAM_OK;
+}
+
+loam_status lm_imatrix_add_chosen(lm_imatrix *m, const char *tensor, const lm_imatrix_chosen *rows,
+                                  loam_error *err) {
+    entry *e;
+    LM_TRY(find_or_add(m, tensor, rows->n_cols, rows->n_mats, &e, err));
+    for (int64_t i = 0; i < rows->n_rows * rows->n_used; i++) {
+        int64_t row = rows->x_is_shared ? i / rows->n_used : i;
+        add_row(e, rows->ids[i], rows->x + row * rows->n_cols, rows->n_cols);
+    }
     return LOAM_OK;
 }
 
@@ -220,14 +244,16 @@ static loam_status declare(const lm_imatrix *m, lm_gguf_writer *writer, loam_err
             if (!isfinite(e->sums[j]))
                 return lm_error_set(err, LOAM_CORRUPT,
                                     "what enters column %zu of '%s' is no number", j, e->tensor);
+        int64_t n_cols = (int64_t)(e->n / e->n_mats);
         char *sums = lm_asprintf("%s%s", e->tensor, SUMS),
              *counts = lm_asprintf("%s%s", e->tensor, COUNTS);
         loam_status status = sums && counts ? LOAM_OK : lm_error_no_memory(err, 0);
         if (status == LOAM_OK)
             status = lm_gguf_writer_add_tensor(writer, sums, LM_F32, 2,
-                                               (int64_t[]){1, (int64_t)e->n}, err);
+                                               (int64_t[]){(int64_t)e->n_mats, n_cols}, err);
         if (status == LOAM_OK)
-            status = lm_gguf_writer_add_tensor(writer, counts, LM_F32, 2, (int64_t[]){1, 1}, err);
+            status = lm_gguf_writer_add_tensor(writer, counts, LM_F32, 2,
+                                               (int64_t[]){(int64_t)e->n_mats, 1}, err);
         lm_free(sums);
         lm_free(counts);
         if (status != LOAM_OK) return status;
@@ -238,9 +264,11 @@ static loam_status declare(const lm_imatrix *m, lm_gguf_writer *writer, loam_err
 static loam_status write_entries(const lm_imatrix *m, lm_gguf_writer *writer, loam_error *err) {
     for (size_t i = 0; i < m->entries.len; i++) {
         const entry *e = &m->entries.ptr[i];
-        float count = (float)e->count;
         LM_TRY(lm_gguf_writer_write(writer, e->sums, e->n * sizeof *e->sums, err));
-        LM_TRY(lm_gguf_writer_write(writer, &count, sizeof count, err));
+        for (size_t i_mat = 0; i_mat < e->n_mats; i_mat++) {
+            float count = (float)e->counts[i_mat];
+            LM_TRY(lm_gguf_writer_write(writer, &count, sizeof count, err));
+        }
     }
     return LOAM_OK;
 }

@@ -7,6 +7,7 @@
 #ifndef LM_MODEL_IMATRIX_H
 #define LM_MODEL_IMATRIX_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -35,6 +36,19 @@ LM_MUST_USE lm_imatrix *lm_imatrix_new(void); /* NULL: out of memory */
 /* Adds n_rows rows of x [n_rows, n_cols] that enter this tensor. LOAM_INVALID for another number of columns than before. */
 loam_status lm_imatrix_add(lm_imatrix *imatrix, const char *tensor, const float *x, int64_t n_rows,
                            int64_t n_cols, loam_error *err) LM_MUST_USE;
+
+/* Rows that enter matrices stacked in one tensor, n_used of them each: those that ids [n_rows, n_used] name. */
+typedef struct lm_imatrix_chosen {
+    const float *x; /* [n_rows, n_cols] for all n_used, or [n_rows, n_used, n_cols] */
+    bool x_is_shared;
+    int64_t n_rows, n_cols;
+    const int32_t *ids; /* each in [0, n_mats) */
+    int64_t n_used, n_mats;
+} lm_imatrix_chosen;
+
+/* The same for experts. LOAM_INVALID also for another number of matrices than before. */
+loam_status lm_imatrix_add_chosen(lm_imatrix *imatrix, const char *tensor,
+                                  const lm_imatrix_chosen *rows, loam_error *err) LM_MUST_USE;
 
 /* As GGUF. n_chunks of chunk_size tokens were read from `dataset`. LOAM_INVALID when nothing was added, LOAM_CORRUPT when a
  * sum is no finite number. */

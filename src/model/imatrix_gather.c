@@ -20,6 +20,21 @@ static bool find_param(const lm_model *model, const char *weight, char out[LM_PA
     return false;
 }
 
+static loam_status add_product(lm_imatrix *imatrix, const lm_node *node, const char *name,
+                               int64_t n_rows, loam_error *err) {
+    const lm_tensor *x = node->in[0], *w = node->in[1], *ids = node->in[2];
+    if (node->op == LM_OP_LINEAR)
+        return lm_imatrix_add(imatrix, name, x->host, n_rows, x->shape[1], err);
+    lm_imatrix_chosen rows = {.x = x->host,
+                              .x_is_shared = x->shape[1] == w->shape[2],
+                              .n_rows = n_rows,
+                              .n_cols = w->shape[2],
+                              .ids = ids->host,
+                              .n_used = ids->shape[1],
+                              .n_mats = w->shape[0]};
+    return lm_imatrix_add_chosen(imatrix, name, &rows, err);
+}
+
 /* What entered the products of the last step. */
 static loam_status add_step(lm_imatrix *imatrix, lm_session *session, int64_t n_rows,
                             loam_error *err) {
@@ -30,8 +45,7 @@ static loam_status add_step(lm_imatrix *imatrix, lm_session *session, int64_t n_
         if (!lm_session_keeps(node) ||
             !find_param(lm_session_model(session), node->in[1]->name, name))
             continue;
-        const lm_tensor *x = node->in[0];
-        LM_TRY(lm_imatrix_add(imatrix, name, x->host, n_rows, x->shape[1], err));
+        LM_TRY(add_product(imatrix, node, name, n_rows, err));
     }
     return LOAM_OK;
 }

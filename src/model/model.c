@@ -81,6 +81,23 @@ static loam_status open_tokenizer(lm_model *model, const char *path, loam_error 
                                            : LOAM_OK;
 }
 
+/* Special tokens beyond the weights exist (Gemma 3's text models have one for images) and are never computed; words beyond them say
+ * that the tokenizer is another model's. */
+static loam_status check_vocabulary(const lm_model *model, const char *path, loam_error *err) {
+    const lm_tokenizer *tokenizer = model->tokenizer;
+    int64_t n_rows = model->config.hparams.vocab_size;
+    for (int64_t id = n_rows; tokenizer && id < lm_tokenizer_vocab_size(tokenizer); id++) {
+        lm_token_type type = lm_tokenizer_token_type(tokenizer, (int32_t)id);
+        if (type != LM_TOKEN_NORMAL && type != LM_TOKEN_BYTE) continue;
+        lm_str text = lm_tokenizer_token_text(tokenizer, (int32_t)id);
+        lm_error_set(
+            err, LOAM_CORRUPT, "%s: the tokenizer has '%.*s' at %lld, but vocab_size is %lld", path,
+            (int)(text.len < 40 ? text.len : 40), text.ptr, (long long)id, (long long)n_rows);
+        return lm_error_hint(err, LOAM_CORRUPT, "tokenizer and weights are of different models");
+    }
+    return LOAM_OK;
+}
+
 /* Last part of the path, without slashes behind it and without ".gguf". */
 static char *name_of(const char *path) {
     lm_str text = lm_str_of(path);
@@ -99,12 +116,13 @@ static loam_status open_parts(lm_model *model, const char *path, const lm_model_
     LM_TRY(lm_model_file_open(path, &model->file, err));
     loam_status status = read_config(model, err);
     if (status != LOAM_OK) return lm_error_prefix(err, status, "%s", path);
+    LM_TRY(open_tokenizer(model, path, err));
+    LM_TRY(check_vocabulary(model, path, err));
     lm_model_weights_options load = {.no_pack = options->no_pack,
                                      .check_finite = options->check_weights,
                                      .pack_places = options->pack_places};
     LM_TRY(lm_model_weights_load(&model->weights, model->file, &model->config, model->device, &load,
                                  err));
-    LM_TRY(open_tokenizer(model, path, err));
     return lm_generation_config_read(path, &model->sampling, err);
 }
 

@@ -1,7 +1,5 @@
 #include "model/normalize.h"
 
-#include <stdlib.h>
-
 #include <utf8proc.h>
 
 #include "base/mem.h"
@@ -12,6 +10,8 @@
 
 enum {
     MAX_MAPPED_CLUSTER_BYTES = 6, /* tokenizers asks the map for shorter clusters whole */
+    MAX_DECOMPOSED_CHARS = 32,    /* of one character; U+FDFA has the most, 18 */
+    MAX_COMBINING_CLASS = 254,
 };
 
 typedef struct ready_step {
@@ -152,15 +152,64 @@ static size_t normal_bytes(lm_str text) {
     return at;
 }
 
+static LM_MUST_USE loam_status decompose(lm_str text, utf8proc_option_t options, lm_vec_i32 *out,
+                                         loam_error *err) {
+    for (size_t at = 0; at < text.len;) {
+        utf8proc_int32_t parts[MAX_DECOMPOSED_CHARS];
+        int boundary = 0;
+        size_t n_bytes = lm_utf8_char_bytes(text.ptr + at, text.len - at);
+        utf8proc_ssize_t n =
+            utf8proc_decompose_char((utf8proc_int32_t)lm_utf8_decode(text.ptr + at, n_bytes), parts,
+                                    MAX_DECOMPOSED_CHARS, options, &boundary);
+        for (utf8proc_ssize_t i = 0; i < n; i++)
+            if (!lm_vec_push(out, parts[i])) return lm_error_no_memory(err, text.len);
+        at += n_bytes;
+    }
+    return LOAM_OK;
+}
+
+static int combining_class(int32_t c) {
+    return utf8proc_get_property(c)->combining_class;
+}
+
+/* Stable, and linear: utf8proc's own way of ordering takes seconds for a long run of marks. */
+static void order_marks(int32_t *marks, size_t n, int32_t *spare) {
+    size_t begin[MAX_COMBINING_CLASS + 2] = {0};
+    for (size_t i = 0; i < n; i++) begin[combining_class(marks[i]) + 1]++;
+    for (int c = 0; c <= MAX_COMBINING_CLASS; c++) begin[c + 1] += begin[c];
+    for (size_t i = 0; i < n; i++) spare[begin[combining_class(marks[i])]++] = marks[i];
+    memcpy(marks, spare, n * sizeof *marks);
+}
+
+/* The canonical ordering of the Unicode standard, 3.11: every run of marks by its classes. */
+static LM_MUST_USE loam_status order_all_marks(lm_vec_i32 *chars, loam_error *err) {
+    int32_t *spare = NULL;
+    for (size_t i = 0; i < chars->len; i++) {
+        size_t begin = i;
+        bool is_ordered = true;
+        for (int last = 0, class; i < chars->len && (class = combining_class(chars->ptr[i])) > 0;
+             i++, last = class)
+            is_ordered &= class >= last;
+        if (is_ordered) continue;
+        if (!spare) spare = lm_alloc(chars->len * sizeof *spare);
+        if (!spare) return lm_error_no_memory(err, chars->len * sizeof *spare);
+        order_marks(chars->ptr + begin, i - begin, spare);
+    }
+    lm_free(spare);
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status put_normal(lm_normalizer_kind kind, lm_str text, lm_buf *out,
                                           loam_error *err) {
-    utf8proc_uint8_t *normal = NULL;
-    utf8proc_ssize_t len = utf8proc_map((const utf8proc_uint8_t *)text.ptr,
-                                        (utf8proc_ssize_t)text.len, &normal, options_of(kind));
-    if (len < 0) return lm_error_no_memory(err, text.len);
-    lm_buf_append(out, normal, (size_t)len);
-    free(normal); /* utf8proc's own allocation */
-    return LOAM_OK;
+    lm_vec_i32 chars = {0};
+    loam_status status = decompose(text, options_of(kind), &chars, err);
+    if (status == LOAM_OK) status = order_all_marks(&chars, err);
+    utf8proc_ssize_t n = (utf8proc_ssize_t)chars.len;
+    if (status == LOAM_OK) n = utf8proc_normalize_utf32(chars.ptr, n, options_of(kind));
+    for (utf8proc_ssize_t i = 0; i < n && status == LOAM_OK; i++)
+        put_char((uint32_t)chars.ptr[i], out);
+    lm_vec_deinit(&chars);
+    return status;
 }
 
 static loam_status run_unicode(const ready_step *step, lm_str text, lm_text_matcher *matcher,

@@ -62,13 +62,16 @@ static void add_inputs(const build *b) {
 }
 
 bool lm_session_keeps(const lm_node *node) {
-    return node->op == LM_OP_LINEAR && node->in[0]->extent == LM_EXTENT_ROWS;
+    return node->op == LM_OP_EXPERTS ||
+           (node->op == LM_OP_LINEAR && node->in[0]->extent == LM_EXTENT_ROWS);
 }
 
 static void keep_factors(lm_graph *graph) {
     for (int i = 0; i < lm_graph_n_nodes(graph); i++) {
         const lm_node *node = lm_graph_node(graph, i);
-        if (lm_session_keeps(node)) lm_graph_output(graph, node->in[0]);
+        if (!lm_session_keeps(node)) continue;
+        lm_graph_output(graph, node->in[0]);
+        if (node->op == LM_OP_EXPERTS) lm_graph_output(graph, node->in[2]);
     }
 }
 

@@ -70,26 +70,9 @@ static void count(const completion *c, int http_status) {
 
 /* --- From body to generation. */
 
-/* The longest text that can fit into the context: longer ones are refused before seconds are spent on tokenizing them. */
-static size_t max_prompt_bytes(const completion *c) {
-    size_t longest = c->context->longest_token_bytes;
-    return (size_t)lm_engine_limits(c->context->engine)->max_context *
-           (longest > 64 ? longest : 64);
-}
-
-/* The talk as its template puts it. Clients send no content beside calls, over which some templates stumble. */
-static loam_status encode_talk(completion *c, loam_error *err) {
-    lm_api_request *request = &c->request;
-    loam_status status =
-        lm_chat_encode(c->context->chat, &request->talk, max_prompt_bytes(c), &c->prompt_ids, err);
-    for (int attempt = 1; status == LOAM_INVALID && attempt <= 2; attempt++) {
-        loam_error ignored;
-        if (!lm_api_retry_talk(request, attempt)) continue;
-        if (lm_chat_encode(c->context->chat, &request->talk, max_prompt_bytes(c), &c->prompt_ids,
-                           &ignored) == LOAM_OK)
-            status = LOAM_OK;
-    }
-    return status;
+size_t lm_completion_max_prompt_bytes(const lm_completion_context *context) {
+    size_t longest = context->longest_token_bytes;
+    return (size_t)lm_engine_limits(context->engine)->max_context * (longest > 64 ? longest : 64);
 }
 
 /* Ids of the prompts, appended to prompt_ids; bounds of each in `ends`. */
@@ -97,7 +80,8 @@ static loam_status encode_prompts(completion *c, lm_vec_i32 *ends, loam_error *e
     const lm_tokenizer *tokenizer = c->context->tokenizer;
     lm_vec_i32 *ids = &c->prompt_ids;
     if (c->head.chat) {
-        LM_TRY(encode_talk(c, err));
+        LM_TRY(lm_api_encode_talk(c->context->chat, &c->request,
+                                  lm_completion_max_prompt_bytes(c->context), ids, err));
         return lm_vec_push(ends, (int32_t)ids->len) ? LOAM_OK : lm_error_no_memory(err, 4);
     }
     for (size_t i = 0; i < c->request.prompts.len; i++) {

@@ -22,6 +22,9 @@ typedef struct lm_completion_context {
     bool draining; /* refuse new requests */
 } lm_completion_context;
 
+/* Of the longest text that can fit into the context: longer ones are refused before seconds are spent on tokenizing them. */
+size_t lm_completion_max_prompt_bytes(const lm_completion_context *context);
+
 /* lm_http_handler; arg is the context. */
 void lm_handle_completions(lm_http_request *request, void *context);
 void lm_handle_chat_completions(lm_http_request *request, void *context);

@@ -199,6 +199,14 @@ loam_status lm_api_read_talk(const lm_chat *chat, lm_api_request *out, lm_api_er
     return read_variables(out, error);
 }
 
+loam_status lm_api_talk_parse(const lm_chat *chat, json_t *body, lm_api_request *out,
+                              lm_api_error *error) {
+    *out = (lm_api_request){.chat = true, .body = json_incref(body)};
+    loam_status status = lm_api_read_talk(chat, out, error);
+    if (status != LOAM_OK) lm_api_request_deinit(out);
+    return status;
+}
+
 bool lm_api_retry_talk(lm_api_request *request, int attempt) {
     bool changed = false;
     for (size_t i = 0; i < json_array_size(request->messages); i++) {
@@ -210,4 +218,16 @@ bool lm_api_retry_talk(lm_api_request *request, int attempt) {
             changed |= json_object_set_new(message, "content", json_string("")) == 0;
     }
     return changed;
+}
+
+loam_status lm_api_encode_talk(const lm_chat *chat, lm_api_request *request, size_t max_bytes,
+                               lm_vec_i32 *ids, loam_error *err) {
+    loam_status status = lm_chat_encode(chat, &request->talk, max_bytes, ids, err);
+    for (int attempt = 1; status == LOAM_INVALID && attempt <= 2; attempt++) {
+        loam_error ignored;
+        if (!lm_api_retry_talk(request, attempt)) continue;
+        if (lm_chat_encode(chat, &request->talk, max_bytes, ids, &ignored) == LOAM_OK)
+            status = LOAM_OK;
+    }
+    return status;
 }

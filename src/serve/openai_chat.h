@@ -10,8 +10,18 @@
 loam_status lm_api_read_talk(const lm_chat *chat, lm_api_request *out,
                              lm_api_error *error) LM_MUST_USE;
 
+/* Of a body that has a talk and nothing else: /tokenize. The body stays the caller's and must outlive *out. On failure nothing is
+ * left to free; otherwise lm_api_request_deinit. */
+loam_status lm_api_talk_parse(const lm_chat *chat, json_t *body, lm_api_request *out,
+                              lm_api_error *error) LM_MUST_USE;
+
 /* The same talk for templates that stumble over contents that are null: without them (attempt 1), or with empty ones (2). False
  * when there is none, or no such attempt. */
 bool lm_api_retry_talk(lm_api_request *request, int attempt);
+
+/* Appends the ids of the talk as its template puts it. Clients send no content beside calls, over which some templates stumble:
+ * those get it left out, or empty. Errors as lm_chat_encode's. */
+loam_status lm_api_encode_talk(const lm_chat *chat, lm_api_request *request, size_t max_bytes,
+                               lm_vec_i32 *ids, loam_error *err) LM_MUST_USE;
 
 #endif

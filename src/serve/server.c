@@ -7,12 +7,11 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "net/metrics.h"
 #include "serve/api_error.h"
 #include "serve/completions.h"
-#include "serve/json_text.h"
 #include "serve/session_model.h"
+#include "serve/tokenize.h"
 
 enum {
     DEFAULT_MAX_SEQS = 64,
@@ -20,7 +19,6 @@ enum {
     DEFAULT_MAX_ROWS = 256,
     DRAIN_CHECK_MS = 20,
     METRICS_MAX_BYTES = 1 << 20,
-    TOKENIZE_REPLY_MAX_BYTES = 64 << 20,
 };
 
 typedef struct server {
@@ -80,105 +78,6 @@ static void handle_model(lm_http_request *request, void *arg) {
     lm_api_error error;
     lm_api_fail(&error, 404, "model_not_found", "the model '%s' does not exist", name);
     lm_api_error_reply(request, &error);
-}
-
-/* *body is a new reference. */
-static loam_status read_object(lm_http_request *request, json_t **body, lm_api_error *error) {
-    loam_error err = {0};
-    if (lm_json_parse(lm_http_request_body(request), "body", body, &err) != LOAM_OK)
-        return lm_api_invalid(error, "", "%s", err.message);
-    if (json_is_object(*body)) return LOAM_OK;
-    json_decref(*body);
-    return lm_api_invalid(error, "", "the body must be a JSON object");
-}
-
-static loam_status tokenize(server *s, const json_t *body, lm_buf *out, lm_api_error *error) {
-    loam_error err = {0};
-    const lm_tokenizer *tokenizer = s->completions.tokenizer;
-    lm_str text;
-    bool add_special = true;
-    if (lm_json_str(body, "body", "prompt", &text, &err) != LOAM_OK)
-        return lm_api_invalid(error, "prompt", "%s", err.message);
-    if (lm_json_bool_or(body, "body", "add_special_tokens", true, &add_special, &err) != LOAM_OK)
-        return lm_api_invalid(error, "add_special_tokens", "%s", err.message);
-    lm_vec_i32 ids = {0};
-    if (lm_tokenizer_encode(tokenizer, text, (lm_encode_options){.add_special = add_special}, &ids,
-                            &err) != LOAM_OK) {
-        lm_api_error_from(error, &err);
-        return LOAM_INVALID;
-    }
-    lm_buf_printf(out, "{\"count\":%zu,\"max_model_len\":%lld,\"tokens\":[", ids.len,
-                  (long long)lm_engine_limits(s->engine)->max_context);
-    for (size_t i = 0; i < ids.len; i++) lm_buf_printf(out, i ? ",%d" : "%d", ids.ptr[i]);
-    lm_buf_puts(out, "]}");
-    lm_vec_deinit(&ids);
-    return LOAM_OK;
-}
-
-static loam_status detokenize(server *s, const json_t *body, lm_buf *out, lm_api_error *error) {
-    const json_t *tokens = json_object_get(body, "tokens");
-    int32_t n_vocab = lm_tokenizer_vocab_size(s->completions.tokenizer);
-    loam_error err = {0};
-    if (!json_is_array(tokens))
-        return lm_api_invalid(error, "tokens", "'tokens' must be a list of token ids");
-    size_t n = json_array_size(tokens);
-    int32_t *ids = lm_calloc(n + 1, sizeof *ids);
-    if (!ids) return lm_api_fail(error, 503, "unavailable", "out of memory");
-    loam_status status = LOAM_OK;
-    for (size_t i = 0; i < n && status == LOAM_OK; i++) {
-        const json_t *value = json_array_get(tokens, i);
-        if (!json_is_integer(value) || json_integer_value(value) < 0 ||
-            json_integer_value(value) >= n_vocab)
-            status =
-                lm_api_invalid(error, "tokens", "'tokens': the value at %zu is no token id", i);
-        else
-            ids[i] = (int32_t)json_integer_value(value);
-    }
-    lm_buf text;
-    lm_buf_init(&text, TOKENIZE_REPLY_MAX_BYTES);
-    if (status == LOAM_OK &&
-        lm_tokenizer_decode(s->completions.tokenizer, ids, n, &text, &err) != LOAM_OK) {
-        lm_api_error_from(error, &err);
-        status = LOAM_INVALID;
-    }
-    if (status == LOAM_OK) {
-        lm_buf_puts(out, "{\"prompt\":");
-        lm_json_text_write(out, lm_buf_view(&text));
-        lm_buf_putc(out, '}');
-    }
-    lm_buf_deinit(&text);
-    lm_free(ids);
-    return status;
-}
-
-typedef loam_status body_fn(server *s, const json_t *body, lm_buf *out, lm_api_error *error);
-
-/* Reads an object, lets fn write the answer, replies with it or with fn's error. */
-static void answer_object(server *s, lm_http_request *request, body_fn *fn) {
-    json_t *body = NULL;
-    lm_api_error error;
-    lm_buf reply;
-    lm_buf_init(&reply, TOKENIZE_REPLY_MAX_BYTES);
-    loam_status status = read_object(request, &body, &error);
-    if (status == LOAM_OK) {
-        status = fn(s, body, &reply, &error);
-        json_decref(body);
-    }
-    if (status == LOAM_OK && reply.status != LOAM_OK)
-        status = lm_api_fail(&error, 503, "unavailable", "out of memory");
-    if (status == LOAM_OK)
-        lm_http_reply(request, 200, "application/json", lm_buf_view(&reply));
-    else
-        lm_api_error_reply(request, &error);
-    lm_buf_deinit(&reply);
-}
-
-static void handle_tokenize(lm_http_request *request, void *arg) {
-    answer_object(arg, request, tokenize);
-}
-
-static void handle_detokenize(lm_http_request *request, void *arg) {
-    answer_object(arg, request, detokenize);
 }
 
 /* --- Draining. */
@@ -298,8 +197,8 @@ static loam_status listen_and_run(server *s, const lm_serve_options *options, lo
         {"POST", "/v1/chat/completions", lm_handle_chat_completions, &s->completions},
         {"GET", "/v1/models", handle_models, s},
         {"GET", "/v1/models/{model}", handle_model, s},
-        {"POST", "/tokenize", handle_tokenize, s},
-        {"POST", "/detokenize", handle_detokenize, s},
+        {"POST", "/tokenize", lm_handle_tokenize, &s->completions},
+        {"POST", "/detokenize", lm_handle_detokenize, &s->completions},
         {"GET", "/health", handle_health, s},
         {"GET", "/metrics", handle_metrics, s},
     };

@@ -90,9 +90,24 @@ class OpenAIClient(unittest.TestCase):
             {"role": "user", "content": [{"type": "text", "text": "Tell me "}, {"type": "text", "text": "a story."}]}])
         self.assertEqual(parts.choices[0].message.content, whole.choices[0].message.content)
 
+    def ask(self, path, **body):
+        return json.loads(urllib.request.urlopen(urllib.request.Request(
+            f"http://127.0.0.1:{self.server.port}{path}", json.dumps(body).encode())).read())
+
+    def test_a_talk_is_tokenized_as_the_chat_computes_it(self):
+        talk = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Tell me a story."}]
+        answer = self.ask("/tokenize", messages=talk, return_token_strs=True)
+        self.assertEqual(answer["count"], len(answer["tokens"]))
+        self.assertEqual(len(answer["token_strs"]), answer["count"])
+        chat = self.client.chat.completions.create(model="story", messages=talk, max_tokens=24, temperature=0)
+        self.assertEqual(chat.usage.prompt_tokens, answer["count"])
+        self.assertEqual(self.complete(prompt=answer["tokens"]).choices[0].text, chat.choices[0].message.content)
+        self.assertIn("Tell me a story.", self.ask("/detokenize", tokens=answer["tokens"])["prompt"])
+        unasked = self.ask("/tokenize", messages=talk, add_generation_prompt=False)
+        self.assertEqual(answer["tokens"][:unasked["count"]], unasked["tokens"])
+
     def test_prompt_kinds(self):
-        tokens = json.loads(urllib.request.urlopen(urllib.request.Request(
-            f"http://127.0.0.1:{self.server.port}/tokenize", json.dumps({"prompt": "Once upon a time"}).encode())).read())["tokens"]
+        tokens = self.ask("/tokenize", prompt="Once upon a time")["tokens"]
         text = self.complete().choices[0].text
         self.assertEqual(self.complete(prompt=tokens).choices[0].text, text)
         several = self.complete(prompt=["Once upon a time", "The cat"], n=2)
@@ -126,9 +141,7 @@ class OpenAIClient(unittest.TestCase):
         self.assertNotEqual(self.complete(frequency_penalty=2, presence_penalty=2, max_tokens=60).choices[0].text,
                             self.complete(max_tokens=60).choices[0].text)
         banned = self.complete(max_tokens=1, logprobs=0).choices[0].text
-        ids = json.loads(urllib.request.urlopen(urllib.request.Request(
-            f"http://127.0.0.1:{self.server.port}/tokenize",
-            json.dumps({"prompt": "Once upon a time" + banned}).encode())).read())["tokens"]
+        ids = self.ask("/tokenize", prompt="Once upon a time" + banned)["tokens"]
         self.assertNotEqual(self.complete(max_tokens=1, logit_bias={str(ids[-1]): -100}).choices[0].text, banned)
 
     def test_logprobs(self):

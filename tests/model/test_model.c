@@ -96,6 +96,30 @@ static void test_unknown_architecture_hints_at_known_ones(void **state) {
     assert_non_null(strstr(error.hint, "llama"));
 }
 
+/* A word that the weights have no row for shows another model's tokenizer; a special token beyond them does not. */
+static void test_vocabulary_beyond_the_weights(void **state) {
+    static const char PLAIN[] = "{\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":31%s},"
+                                "\"unk_token\":\"a\"},\"added_tokens\":[{\"id\":%d,\"content\":"
+                                "\"<image>\",\"special\":true}]}";
+    char *dir = golden_folder("plain", "plain"), *path = lm_path_join(dir, "tokenizer.json");
+    lm_device *device = open_device();
+    for (int bad = 0; bad < 2; bad++) {
+        char *text = lm_asprintf(PLAIN, bad ? ",\"stranger\":32" : "", bad ? 33 : 32);
+        assert_ok(lm_file_write_atomic(path, text, strlen(text), &err));
+        lm_model *model = NULL;
+        loam_error error = {0};
+        assert_int_equal(lm_model_open(dir, device, NULL, &model, &error),
+                         bad ? LOAM_CORRUPT : LOAM_OK);
+        if (bad) assert_non_null(strstr(error.message, "'stranger' at 32, but vocab_size is 32"));
+        lm_model_free(model);
+        lm_free(text);
+    }
+    lm_device_close(device);
+    assert_ok(lm_file_remove_tree(dir, &err));
+    lm_free(path);
+    lm_free(dir);
+}
+
 /* A NaN is found when asked for; it sits in the last tensor of the file. */
 static void test_check_finds_nan(void **state) {
     char *source = golden_path("plain", ".gguf"), *bytes, *dir = test_temp_dir(),
@@ -274,6 +298,7 @@ int main(void) {
         cmocka_unit_test(test_refusals_say_why),
         cmocka_unit_test(test_unknown_architecture_hints_at_known_ones),
         cmocka_unit_test(test_sliding_window_is_of_all_layers),
+        cmocka_unit_test(test_vocabulary_beyond_the_weights),
         cmocka_unit_test(test_check_finds_nan),
         cmocka_unit_test(test_recommended_sampling),
         cmocka_unit_test(test_packing_changes_no_bit),

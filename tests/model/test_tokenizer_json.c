@@ -1,5 +1,6 @@
 #include "hostile.h"
 
+#include "base/clock.h"
 #include "model/tokenizer_readers.h"
 
 #define BYTE_LEVEL \
@@ -283,6 +284,65 @@ static void test_hostile_patterns(void **state) {
     lm_tokenizer_free(tokenizer);
 }
 
+/* Texts that take forever where anything looks at all of a run again and again. */
+static void fill(char *text, size_t size, const char *unit) {
+    size_t n = strlen(unit);
+    for (size_t i = 0; i < size; i++) text[i] = i / n * n + n <= size ? unit[i % n] : ' ';
+}
+
+/* A megabyte of any of these takes every kind of tokenizer far below a second; what is quadratic takes hours. */
+static void test_time_is_linear(void **state) {
+    enum { SIZE = 1 << 20, LIMIT_S = 20 };
+#define NORMALIZED(kind) "\"normalizer\":{\"type\":\"" kind "\"},"
+#define WORDS "\"pre_tokenizer\":{\"type\":\"Whitespace\"},"
+#define PIECES                                                                                    \
+    "\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"<unk>\",-9],[\"a\",-1],[\"aa\",-" \
+    "1.5],"                                                                                       \
+    "[\"aaa\",-1.7],[\"1\",-2],[\" \",-2],[\"\xcc\x81\",-3]]}"
+    static const char *const tokenizers[] = {
+        "{" BYTE_LEVEL "," BPE_MODEL(SMALL_VOCAB, SMALL_MERGES) "}",
+        "{" SPM_NORMALIZER
+        "," BPE_MODEL("{\"a\":0,\"aa\":1,\"aaaa\":2}", "[\"a a\",\"aa aa\"]") "}",
+        "{" NORMALIZED("NFC") PIECES "}",
+        "{" NORMALIZED("NFKD") WORDS PIECES "}",
+        "{" NORMALIZED("NFKC") WORDS
+        "\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"?\",\"max_input_chars_per_word\":"
+        "2000000,\"vocab\":{\"?\":0,\"a\":1,\"##a\":2,\"##aaa\":3}}}",
+        "{" NORMALIZED("StripAccents") WORDS "\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":0,"
+                                             "\"?\":1},\"unk_token\":\"?\"}}",
+    };
+    static const char *const units[] = {
+        "a", "1", " ", "\n", "aaab", "\xf0\x9f\x91\xa9\xe2\x80\x8d", "\xcc\x81\xcc\x96", "\xff"};
+    char *text = lm_alloc(SIZE);
+    for (size_t t = 0; t < LM_COUNT_OF(tokenizers); t++) {
+        lm_tokenizer *tokenizer = open_text(tokenizers[t]);
+        for (size_t u = 0; u < LM_COUNT_OF(units); u++) {
+            lm_vec_i32 ids = {0};
+            fill(text, SIZE, units[u]);
+            int64_t start_ns = lm_clock_mono_ns();
+            assert_ok(lm_tokenizer_encode(tokenizer, (lm_str){text, SIZE}, (lm_encode_options){0},
+                                          &ids, &err));
+            if (lm_clock_mono_ns() - start_ns > LIMIT_S * INT64_C(1000000000))
+                fail_msg("tokenizer %zu took over %d s for '%s' again and again", t, LIMIT_S,
+                         units[u]);
+            lm_vec_deinit(&ids);
+        }
+        lm_tokenizer_free(tokenizer);
+    }
+    lm_free(text);
+}
+
+/* Marks in a wrong order come into the canonical one, those of a class keeping theirs, before anything is composed. */
+static void test_marks_are_ordered(void **state) {
+    lm_tokenizer *tokenizer = open_text(
+        "{\"normalizer\":{\"type\":\"NFC\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"\u1ea1\":0,"
+        "\"\u0301\":1,\"\u0300\":2,\"a\":3,\"\u0323\":4},\"merges\":[]}}");
+    /* a, acute (230), grave (230), dot below (220): the dot goes first and becomes one with the letter */
+    check_ids(tokenizer, "a\xcc\x81\xcc\x80\xcc\xa3", (lm_encode_options){0}, 3,
+              (int32_t[]){0, 1, 2});
+    lm_tokenizer_free(tokenizer);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_byte_level),
@@ -297,6 +357,8 @@ int main(void) {
         cmocka_unit_test(test_deep_nesting),
         cmocka_unit_test(test_missing_memory),
         cmocka_unit_test(test_hostile_patterns),
+        cmocka_unit_test(test_time_is_linear),
+        cmocka_unit_test(test_marks_are_ordered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -226,6 +226,10 @@ static void test_refusals(void **state) {
            "\"param\":\"messages\"");
     expect("/tokenize", "{\"prompt\":1}", 400, "must be a string");
     expect("/detokenize", "{\"tokens\":[99999]}", 400, "no token id");
+    expect("/tokenize", "{\"prompt\":\"a\",\"messages\":[]}", 400, "not both");
+    expect("/tokenize", "{\"messages\":[]}", 400, "\"param\":\"messages\"");
+    expect("/tokenize", "{\"messages\":[{\"role\":\"nobody\",\"content\":\"\"}]}", 400, "no role");
+    expect("/tokenize", "[]", 400, "must be a JSON object");
     expect("/v1/models/other", NULL, 404, "model_not_found");
     expect("/nowhere", NULL, 404, "\"type\":\"invalid_request_error\"");
     expect("/v1/models", NULL, 200, "\"id\":\"story\"");
