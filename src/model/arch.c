@@ -30,6 +30,8 @@ typedef enum param_dim {
     DIM_EXPERTS_FFN, /* of all together */
     DIM_EXPERTS_DIM,
     DIM_SHARED_FFN,
+    DIM_TYPES,
+    DIM_LABELS,
 } param_dim;
 
 typedef struct param_row {
@@ -75,6 +77,8 @@ loam_status lm_arch_config_check(const lm_arch_config *config, loam_error *err) 
     if (hp->head_dim > LM_MAX_HEAD_DIM)
         return lm_error_set(err, LOAM_UNSUPPORTED, "heads are %lld wide, at most %d is supported",
                             (long long)hp->head_dim, LM_MAX_HEAD_DIM);
+    if (hp->bidirectional && hp->window > 0)
+        return lm_error_set(err, LOAM_UNSUPPORTED, "an encoder with windows is not supported");
     lm_function act;
     if (!lm_act_find(hp->hidden_act, &act))
         return lm_error_set(err, LOAM_UNSUPPORTED, "activation '%s' is not supported",
@@ -171,7 +175,7 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim) {
     switch (dim) {
     case DIM_NONE: return 1;
     case DIM_VOCAB: return hp->vocab_size;
-    case DIM_CONTEXT: return hp->context_len;
+    case DIM_CONTEXT: return hp->context_len + hp->position_offset;
     case DIM_DIM: return hp->dim;
     case DIM_Q: return hp->n_heads * hp->head_dim;
     case DIM_KV: return hp->n_kv_heads * hp->head_dim;
@@ -184,6 +188,18 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim) {
     case DIM_Q_NORM: return hp->head_dim * (whole ? hp->n_heads : 1);
     case DIM_K_NORM: return hp->head_dim * (whole ? hp->n_kv_heads : 1);
     case DIM_FFN: return hp->ffn_dim;
+    case DIM_TYPES: return hp->n_token_types;
+    case DIM_LABELS: return hp->n_labels;
+    }
+    return 0;
+}
+
+int64_t lm_arch_head_width(const lm_arch_config *config, lm_head head) {
+    const lm_hparams *hp = &config->hparams;
+    switch (head) {
+    case LM_HEAD_LOGITS: return hp->vocab_size;
+    case LM_HEAD_STATE: return hp->dim;
+    case LM_HEAD_SCORES: return hp->n_labels;
     }
     return 0;
 }

@@ -48,14 +48,24 @@ typedef enum lm_feature {
     LM_FEATURE_CHOICE_BIAS = 1 << 18,  /* on experts' scores where they are chosen */
     LM_FEATURE_EXPERTS_BIAS = 1 << 19, /* on experts' matrices */
     LM_FEATURE_SHARED_EXPERT = 1 << 20,
+    LM_FEATURE_OUTPUT_NORM = 1 << 21,   /* behind the last layer */
+    LM_FEATURE_RESIDUAL_NORM = 1 << 22, /* of the residual stream itself, behind attention and behind the MLP */
+    LM_FEATURE_EMBED_NORM = 1 << 23,    /* of what the first layer reads */
+    LM_FEATURE_TYPE_EMBED = 1 << 24,    /* a vector of a token's segment is added to it */
+    LM_FEATURE_CLASSIFIER = 1 << 25,    /* a matrix that gives scores of a whole text */
+    LM_FEATURE_CLASSIFIER_BIAS = 1 << 26,
+    LM_FEATURE_POOLER = 1 << 27, /* tanh of a matrix product in front of it */
     /* Without parameters of their own: */
     LM_FEATURE_QK_NORM_WHOLE = 1 << 13, /* the norm of q and k spans all heads */
     LM_FEATURE_LAYER_NORM = 1 << 14,    /* norms are layer norms, not RMS norms */
     LM_FEATURE_PARALLEL = 1 << 15,      /* attention and MLP read and add to one residual */
+    LM_FEATURE_NO_HEAD = 1 << 28,       /* no logits: an encoder, or a model made for embeddings */
     /* What a decoder has without it being said. */
-    LM_FEATURES_PRE_NORM = LM_FEATURE_ATTN_NORM | LM_FEATURE_MLP_NORM,
+    LM_FEATURES_PRE_NORM = LM_FEATURE_ATTN_NORM | LM_FEATURE_MLP_NORM | LM_FEATURE_OUTPUT_NORM,
     LM_FEATURES_LLAMA = LM_FEATURES_PRE_NORM | LM_FEATURE_GATE,
     LM_FEATURES_GPT = LM_FEATURES_PRE_NORM | LM_FEATURE_LAYER_NORM | LM_FEATURE_NORM_BIAS,
+    LM_FEATURES_BERT = LM_FEATURE_LAYER_NORM | LM_FEATURE_RESIDUAL_NORM | LM_FEATURE_EMBED_NORM |
+                       LM_FEATURE_NO_HEAD,
 } lm_feature;
 
 /* Whose names of tensors a Hugging Face folder has: those of params.def unless spellings.def has another for it. */
@@ -73,6 +83,8 @@ typedef enum lm_dialect {
     LM_DIALECT_MLP_NORM_POST, /* GGUF has the norm before the MLP as one behind attention: gpt-oss */
     LM_DIALECT_GRANITE_MOE,
     LM_DIALECT_ERNIE_MOE,
+    LM_DIALECT_BERT,
+    LM_DIALECT_NOMIC_BERT,
 } lm_dialect;
 
 /* A row of archs.def. Zero is what most have. */
@@ -88,6 +100,8 @@ typedef struct lm_arch {
     bool fixed_act;        /* the activation is `act` whatever the file says */
     bool yarn_exact;       /* yarn's ramp is not rounded to whole pairs (GGUF does not say) */
     bool no_rope;
+    bool bidirectional;    /* an encoder: rows see those behind them too */
+    bool position_offset;  /* folders have the first position's vector behind the padding token's number */
     bool expert_normalize; /* weights of the chosen experts add up to 1 where the file does not say */
     bool expert_sigmoid;   /* scores of experts are sigmoids where the file does not say */
     bool tied;             /* the head is the embedding where config.json does not say */
@@ -148,6 +162,16 @@ bool lm_act_find(const char *name, lm_function *out);
 /* How rows of a layer attend: the attributes of attention that are the model's, n_heads to soft_cap. */
 lm_attrs lm_arch_attention(const lm_arch_config *config, int64_t layer);
 
+/* What a forward pass gives of a row. */
+typedef enum lm_head {
+    LM_HEAD_LOGITS, /* [n_vocab]; not of models with LM_FEATURE_NO_HEAD */
+    LM_HEAD_STATE,  /* [dim]: what embeddings are made of */
+    LM_HEAD_SCORES, /* [n_labels], of models with LM_FEATURE_CLASSIFIER */
+} lm_head;
+
+/* Numbers of a row of such a head. */
+int64_t lm_arch_head_width(const lm_arch_config *config, lm_head head);
+
 /* What the builder needs from its caller. The functions may fail by lm_graph_fail. */
 typedef struct lm_forward_inputs {
     lm_tensor *tokens;    /* [rows] i32 */
@@ -156,7 +180,9 @@ typedef struct lm_forward_inputs {
     float rope_scale;     /* from lm_rope_table */
     lm_tensor *local_inv_freq; /* the same for windowed layers; NULL: as for the others */
     bool bf16_products;   /* round what enters a matrix product to bf16: mixed-precision training */
+    lm_tensor *types;     /* [rows] i32: segments of tokens; read by models with LM_FEATURE_TYPE_EMBED */
     lm_tensor *out_rows;  /* [outs] i32: rows whose logits are wanted; NULL: all rows */
+    lm_head head;
     /* The tensor of a parameter that lm_param_in says exists; layer is 0 for those without. LM_PARAM_OUTPUT_HEAD is
      * asked for in tied models too: the caller gives the embedding, in whatever layout it has for it. */
     lm_tensor *(*param)(void *ctx, lm_graph *graph, lm_param_id id, int64_t layer);
@@ -167,7 +193,7 @@ typedef struct lm_forward_inputs {
     void *ctx;
 } lm_forward_inputs;
 
-/* Appends the forward pass; returns the logits [rows or outs, n_vocab] f32, or NULL (lm_graph_status says why). */
+/* Appends the forward pass; returns what the head gives [rows or outs, its width] f32, or NULL (lm_graph_status says why). */
 lm_tensor *lm_arch_forward(lm_graph *graph, const lm_arch_config *config,
                            const lm_forward_inputs *inputs);
 

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "compute/measure.h"
+#include "model/embedder.h"
 
 /* --- Weights. */
 
@@ -79,10 +80,12 @@ static loam_status measure_session(const lm_model *model, const lm_measure *meas
                                    loam_error *err) {
     lm_session *session;
     size_t before = measure->n_bytes;
-    LM_TRY(lm_session_new(model, options, &session, err));
+    bool embeds = lm_model_pooling(model)->kind != LM_POOLING_NONE;
+    lm_session_options wanted = embeds ? lm_embedder_session_options(model, options) : *options;
+    LM_TRY(lm_session_new(model, &wanted, &session, err));
     const lm_session_options *limits = lm_session_limits(session);
     const lm_hparams *hp = &lm_model_config(model)->hparams;
-    size_t block_bytes = lm_kv_block_bytes(&(lm_kv_options){.n_layers = hp->n_layers,
+    size_t block_bytes = lm_kv_block_bytes(&(lm_kv_options){.n_layers = lm_cached_layers(hp),
                                                             .n_kv_heads = hp->n_kv_heads,
                                                             .head_dim = hp->head_dim,
                                                             .dtype = limits->kv_dtype});

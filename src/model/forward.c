@@ -1,4 +1,4 @@
-/* The forward pass of all decoders: blocks of attention (arXiv:1706.03762, grouped-query arXiv:2305.13245) and MLP, gated
+/* The forward pass of all models: blocks of attention (arXiv:1706.03762, grouped-query arXiv:2305.13245) and MLP, gated
  * (arXiv:2002.05202) or not, with what their descriptor says around them. The contract stands in arch.h. */
 #include "model/arch.h"
 
@@ -59,6 +59,11 @@ static lm_tensor *read_residual(const builder *b, lm_tensor *x, lm_param_id weig
                                 lm_param_id bias) {
     if (!lm_param_in(b->config, weight)) return factor(b, x);
     return norm(b, x, weight, bias, factor_dtype(b));
+}
+
+/* The residual stream behind an addition: normed where the model norms the stream itself. */
+static lm_tensor *settled(const builder *b, lm_tensor *x, lm_param_id weight, lm_param_id bias) {
+    return lm_param_in(b->config, weight) ? norm(b, x, weight, bias, LM_F32) : x;
 }
 
 /* What a block adds: normed where the model norms behind, and scaled. */
@@ -173,9 +178,10 @@ static lm_tensor *block(const builder *b, lm_tensor *x) {
     lm_tensor *entry = read_residual(b, x, LM_PARAM_ATTN_NORM, LM_PARAM_ATTN_NORM_BIAS);
     lm_tensor *y = to_residual(b, attention(b, entry), LM_PARAM_POST_ATTN_NORM);
     lm_tensor *residual = x;
-    x = add(b, x, y);
+    x = settled(b, add(b, x, y), LM_PARAM_ATTN_OUT_NORM, LM_PARAM_ATTN_OUT_NORM_BIAS);
     entry = read_residual(b, parallel ? residual : x, LM_PARAM_MLP_NORM, LM_PARAM_MLP_NORM_BIAS);
-    return add(b, x, to_residual(b, feed_forward(b, entry), LM_PARAM_POST_MLP_NORM));
+    x = add(b, x, to_residual(b, feed_forward(b, entry), LM_PARAM_POST_MLP_NORM));
+    return settled(b, x, LM_PARAM_LAYER_OUT_NORM, LM_PARAM_LAYER_OUT_NORM_BIAS);
 }
 
 static lm_tensor *lookup(const builder *b, lm_param_id table, lm_tensor *ids) {
@@ -184,32 +190,53 @@ static lm_tensor *lookup(const builder *b, lm_param_id table, lm_tensor *ids) {
 
 static lm_tensor *embed(const builder *b) {
     lm_tensor *x = lookup(b, LM_PARAM_TOKEN_EMBED, b->in->tokens);
+    if (lm_arch_has(b->config, LM_FEATURE_TYPE_EMBED))
+        x = add(b, x, lookup(b, LM_PARAM_TYPE_EMBED, b->in->types));
     if (lm_arch_has(b->config, LM_FEATURE_POSITION_EMBED))
         x = add(b, x, lookup(b, LM_PARAM_POSITION_EMBED, b->in->positions));
-    return scaled(b, x, b->hp->embedding_scale);
+    return settled(b, scaled(b, x, b->hp->embedding_scale), LM_PARAM_EMBED_NORM,
+                   LM_PARAM_EMBED_NORM_BIAS);
 }
 
-/* What the output head multiplies. */
+/* What heads read. */
 static lm_tensor *body(builder *b) {
     lm_tensor *x = embed(b);
     for (b->layer = 0; b->layer < b->hp->n_layers; b->layer++) x = block(b, x);
     if (b->in->out_rows)
         x = lm_graph_op(b->graph, LM_OP_GATHER_ROWS, &(lm_op_args){.in = {x, b->in->out_rows}});
-    return norm(b, x, LM_PARAM_OUTPUT_NORM, LM_PARAM_OUTPUT_NORM_BIAS, factor_dtype(b));
+    return read_residual(b, x, LM_PARAM_OUTPUT_NORM, LM_PARAM_OUTPUT_NORM_BIAS);
 }
 
 static lm_tensor *output_head(const builder *b) {
     return b->in->param(b->in->ctx, b->graph, LM_PARAM_OUTPUT_HEAD, 0);
 }
 
+static lm_tensor *logits(const builder *b, lm_tensor *x) {
+    if (lm_arch_has(b->config, LM_FEATURE_NO_HEAD))
+        return lm_graph_fail(b->graph, LOAM_UNSUPPORTED, "this model writes no text");
+    lm_tensor *y = lm_graph_op(b->graph, LM_OP_LINEAR, &(lm_op_args){.in = {x, output_head(b)}});
+    y = scaled(b, y, b->hp->logit_scale);
+    return b->hp->logit_soft_cap > 0 ? mapped(b, y, LM_FN_SOFT_CAP, b->hp->logit_soft_cap) : y;
+}
+
+static lm_tensor *scores(const builder *b, lm_tensor *x) {
+    if (!lm_arch_has(b->config, LM_FEATURE_CLASSIFIER))
+        return lm_graph_fail(b->graph, LOAM_UNSUPPORTED, "this model scores no texts");
+    if (lm_arch_has(b->config, LM_FEATURE_POOLER))
+        x = mapped(b, linear(b, x, LM_PARAM_POOLER, LM_PARAM_POOLER_BIAS), LM_FN_TANH, 0);
+    return linear(b, x, LM_PARAM_CLASSIFIER, LM_PARAM_CLASSIFIER_BIAS);
+}
+
 lm_tensor *lm_arch_forward(lm_graph *graph, const lm_arch_config *config,
                            const lm_forward_inputs *inputs) {
     builder b = {.graph = graph, .hp = &config->hparams, .config = config, .in = inputs};
-    lm_tensor *x = body(&b), *head = output_head(&b);
-    lm_tensor *logits = lm_graph_op(graph, LM_OP_LINEAR, &(lm_op_args){.in = {x, head}});
-    logits = scaled(&b, logits, b.hp->logit_scale);
-    return b.hp->logit_soft_cap > 0 ? mapped(&b, logits, LM_FN_SOFT_CAP, b.hp->logit_soft_cap)
-                                    : logits;
+    lm_tensor *x = body(&b);
+    switch (inputs->head) {
+    case LM_HEAD_LOGITS: return logits(&b, x);
+    case LM_HEAD_STATE: return x;
+    case LM_HEAD_SCORES: return scores(&b, x);
+    }
+    return NULL;
 }
 
 lm_tensor *lm_arch_loss(lm_graph *graph, const lm_arch_config *config,
@@ -217,6 +244,8 @@ lm_tensor *lm_arch_loss(lm_graph *graph, const lm_arch_config *config,
     builder b = {.graph = graph, .hp = &config->hparams, .config = config, .in = inputs};
     if (b.hp->logit_soft_cap > 0 || b.hp->logit_scale > 0)
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no scaled or capped logits");
+    if (b.hp->bidirectional || lm_arch_has(config, LM_FEATURE_NO_HEAD))
+        return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no encoders");
     lm_tensor *x = body(&b), *head = output_head(&b);
     return lm_graph_op(graph, LM_OP_LINEAR_CROSS_ENTROPY,
                        &(lm_op_args){.in = {x, head, targets, head ? head->grad : NULL}});

@@ -99,8 +99,18 @@ typedef struct lm_hparams {
     int64_t n_expert_groups, n_expert_groups_used; /* experts are chosen from the best groups; 0: from all */
     double expert_weight_scale;                    /* 0: 1 */
     bool expert_sigmoid, expert_normalize;         /* see ops/route.c */
+    /* Encoders and heads that score. */
+    bool bidirectional;      /* a row sees the whole sequence, not only what is before it */
+    int64_t position_offset; /* of learned positions: the first one's row in their table */
+    int64_t n_token_types;   /* kinds of segments that have a vector; 0: none */
+    int64_t n_labels;        /* scores that the classifier gives; 0: there is none */
     bool unit_head;          /* rows of the head are divided by their lengths (Baichuan 2) */
 } lm_hparams;
+
+/* Layers whose keys and values are kept: an encoder needs those of one layer at a time. */
+static inline int64_t lm_cached_layers(const lm_hparams *hparams) {
+    return hparams->bidirectional ? 1 : hparams->n_layers;
+}
 
 const char *lm_rope_scaling_name(lm_rope_scaling_kind kind); /* "none", "llama3", ... */
 

@@ -116,6 +116,10 @@ static LM_MUST_USE loam_status read_numbers(const lm_gguf *gguf, const lm_arch *
     char key[KEY_BYTES];
     LM_TRY(lm_gguf_bool_or(gguf, full_key(h, "use_parallel_residual", key), true, &parallel, err));
     h->serial_residual = !parallel;
+    bool causal;
+    LM_TRY(lm_gguf_bool_or(gguf, full_key(h, "attention.causal", key), !arch->bidirectional,
+                           &causal, err));
+    h->bidirectional = !causal;
     return LOAM_OK;
 }
 

@@ -221,6 +221,31 @@ static LM_MUST_USE loam_status read_rope(const reader *r, lm_hparams *h) {
     return check_llama3(r, &h->rope_scaling);
 }
 
+/* --- Encoders. */
+
+/* RoBERTa counts positions from the one behind its padding token's number, and config.json counts those before it too;
+ * Nomic says how long it could be made to be, and how long it was trained to be. */
+static LM_MUST_USE loam_status read_positions(const reader *r, lm_hparams *h) {
+    int64_t pad, trained;
+    lm_str kind;
+    LM_TRY(lm_json_str_or(r->config, r->path, "position_embedding_type", LM_STR("absolute"), &kind,
+                          r->err));
+    if (!lm_str_is(kind, "absolute") && !lm_str_is(kind, "rope"))
+        return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'position_embedding_type' is '%.*s'",
+                            r->path, (int)kind.len, kind.ptr);
+    h->bidirectional = r->arch && r->arch->bidirectional;
+    LM_TRY(read_i64(r, "max_trained_positions", h->context_len, &trained));
+    if (trained < h->context_len) h->context_len = trained;
+    if (!r->arch || !r->arch->position_offset) return LOAM_OK;
+    LM_TRY(read_i64(r, "pad_token_id", 1, &pad));
+    if (pad < 0 || pad >= h->context_len)
+        return lm_error_set(r->err, LOAM_INVALID, "%s: 'pad_token_id' %lld is no position", r->path,
+                            (long long)pad);
+    h->position_offset = pad + 1;
+    h->context_len -= h->position_offset;
+    return LOAM_OK;
+}
+
 /* --- Factors and caps. */
 
 static LM_MUST_USE loam_status read_factors_of_minicpm(const reader *r, lm_hparams *h) {
@@ -303,6 +328,7 @@ loam_status lm_hparams_from_config(const json_t *config, const char *path, lm_hp
     if (r.arch && r.arch->fixed_act) snprintf(h.hidden_act, sizeof h.hidden_act, "%s", act);
     h.rope_layout = r.arch && r.arch->hf_interleaved ? LM_ROPE_INTERLEAVED : LM_ROPE_HALF_SPLIT;
     LM_TRY(read_sizes(&r, &h));
+    LM_TRY(read_positions(&r, &h));
     LM_TRY(read_rope(&r, &h));
     LM_TRY(read_window(&r, &h));
     LM_TRY(read_no_rope(&r, &h));

@@ -18,6 +18,7 @@ struct lm_model {
     lm_model_weights weights;
     lm_tokenizer *tokenizer; /* NULL when the file has none */
     lm_sampler_options sampling;
+    lm_pooling pooling;
 };
 
 /* How many single letters have to be put in, left out or exchanged; letters past LIMIT are not looked at. */
@@ -61,12 +62,16 @@ static loam_status unknown_arch(const char *name, loam_error *err) {
                          near[1], near[2]);
 }
 
-static loam_status read_config(lm_model *model, loam_error *err) {
+static loam_status read_config(lm_model *model, const char *path, loam_error *err) {
     const lm_hparams *hp = lm_model_file_hparams(model->file);
     const lm_arch *arch = lm_arch_find(hp->architecture);
     if (!arch) return unknown_arch(hp->architecture, err);
-    model->config = (lm_arch_config){
-        .arch = arch, .hparams = *hp, .features = lm_model_weights_features(model->file, arch)};
+    lm_model_weights_describe(model->file, arch, &model->config);
+    LM_TRY(lm_pooling_read(path, model->name, model->file, &model->config, &model->pooling, err));
+    if (model->pooling.kind != LM_POOLING_NONE && !model->pooling.by_answer) {
+        model->config.features |= LM_FEATURE_NO_HEAD;
+        model->config.features &= ~(unsigned)LM_FEATURE_UNTIED_HEAD;
+    }
     return lm_arch_config_check(&model->config, err);
 }
 
@@ -114,7 +119,7 @@ static loam_status open_parts(lm_model *model, const char *path, const lm_model_
     model->name = name_of(path);
     if (!model->name) return lm_error_no_memory(err, strlen(path));
     LM_TRY(lm_model_file_open(path, &model->file, err));
-    loam_status status = read_config(model, err);
+    loam_status status = read_config(model, path, err);
     if (status != LOAM_OK) return lm_error_prefix(err, status, "%s", path);
     LM_TRY(open_tokenizer(model, path, err));
     LM_TRY(check_vocabulary(model, path, err));
@@ -167,6 +172,10 @@ lm_device *lm_model_device(const lm_model *model) {
 
 lm_sampler_options lm_model_sampling(const lm_model *model) {
     return model->sampling;
+}
+
+const lm_pooling *lm_model_pooling(const lm_model *model) {
+    return &model->pooling;
 }
 
 bool lm_model_is_end(const lm_model *model, int32_t token) {

@@ -12,6 +12,7 @@
 #include "compute/backend.h"
 #include "model/arch.h"
 #include "model/pack_store.h"
+#include "model/pooling.h"
 #include "model/sampler.h"
 
 typedef struct lm_model lm_model;
@@ -39,6 +40,9 @@ lm_device *lm_model_device(const lm_model *model);
 
 /* What the model's authors recommend (generation_config.json), else plain sampling at temperature 1. */
 lm_sampler_options lm_model_sampling(const lm_model *model);
+
+/* What becomes of a text's states; kind LM_POOLING_NONE: the model writes text. */
+const lm_pooling *lm_model_pooling(const lm_model *model);
 
 /* Whether generation ends at this token: end of text or of turn, and BOS, which begins another text. */
 bool lm_model_is_end(const lm_model *model, int32_t token);

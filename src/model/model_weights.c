@@ -12,13 +12,27 @@
 enum {
     OPTIONAL_FEATURES = LM_FEATURE_QKV_BIAS | LM_FEATURE_OUT_BIAS | LM_FEATURE_MLP_BIAS |
                         LM_FEATURE_GATE_BIAS | LM_FEATURE_QK_NORM | LM_FEATURE_SINKS |
-                        LM_FEATURE_ROUTER_BIAS | LM_FEATURE_CHOICE_BIAS | LM_FEATURE_EXPERTS_BIAS
+                        LM_FEATURE_ROUTER_BIAS | LM_FEATURE_CHOICE_BIAS | LM_FEATURE_EXPERTS_BIAS |
+                        LM_FEATURE_TYPE_EMBED | LM_FEATURE_CLASSIFIER |
+                        LM_FEATURE_CLASSIFIER_BIAS | LM_FEATURE_POOLER
 };
 
-unsigned lm_model_weights_features(const lm_model_file *file, const lm_arch *arch) {
+/* Rows of a matrix that the file's numbers do not tell: 0 where the model has none. */
+static int64_t rows_in_file(const lm_model_file *file, const lm_arch_config *config,
+                            lm_param_id id) {
+    lm_param_source source;
+    if (!lm_arch_has(config, lm_param_feature(id)) ||
+        !lm_param_source_find(file, config, id, 0, &source))
+        return 0;
+    return source.tensor->shape[0];
+}
+
+void lm_model_weights_describe(const lm_model_file *file, const lm_arch *arch,
+                               lm_arch_config *out) {
     const lm_hparams *hp = lm_model_file_hparams(file);
     unsigned features = arch->features;
-    if (!hp->tied_embeddings) features |= LM_FEATURE_UNTIED_HEAD;
+    if (!hp->tied_embeddings && !(features & LM_FEATURE_NO_HEAD))
+        features |= LM_FEATURE_UNTIED_HEAD;
     if (hp->n_experts > 0) features |= LM_FEATURE_MOE;
     if (hp->shared_ffn_dim > 0) features |= LM_FEATURE_SHARED_EXPERT;
     lm_arch_config config = {.arch = arch, .hparams = *hp};
@@ -28,7 +42,25 @@ unsigned lm_model_weights_features(const lm_model_file *file, const lm_arch *arc
             lm_param_source_find(file, &config, id, hp->n_layers - 1, &source))
             features |= lm_param_feature(id);
     }
-    return features;
+    if (!(features & LM_FEATURE_CLASSIFIER)) features &= ~(unsigned)LM_FEATURE_POOLER;
+    config.features = features;
+    config.hparams.n_token_types = rows_in_file(file, &config, LM_PARAM_TYPE_EMBED);
+    config.hparams.n_labels = rows_in_file(file, &config, LM_PARAM_CLASSIFIER);
+    *out = config;
+}
+
+/* Looked up by row, not multiplied with. */
+static bool is_table(lm_param_id id) {
+    return id == LM_PARAM_TOKEN_EMBED || id == LM_PARAM_POSITION_EMBED || id == LM_PARAM_TYPE_EMBED;
+}
+
+/* Heads of a model that is used without: for masked words, for the next sentence, for what became of a text's first token. */
+static bool is_unused_head(const char *name) {
+    static const char *const begins[] = {"cls.predictions.", "cls.seq_relationship.", "lm_head.",
+                                         "pooler.",          "bert.pooler.",          "roberta.pooler."};
+    for (size_t i = 0; i < LM_COUNT_OF(begins); i++)
+        if (strncmp(name, begins[i], strlen(begins[i])) == 0) return true;
+    return false;
 }
 
 /* Tensors that files carry and graphs do not read: what can be computed, masks, and the parts of a model that sees. */
@@ -47,7 +79,7 @@ static bool is_ignorable(const char *name, const lm_arch_config *config) {
     }
     for (size_t i = 0; i < LM_COUNT_OF(begins); i++)
         if (strncmp(name, begins[i], strlen(begins[i])) == 0) return true;
-    return false;
+    return lm_arch_has(config, LM_FEATURE_NO_HEAD) && is_unused_head(name);
 }
 
 /* What loading goes by. */
@@ -333,13 +365,11 @@ static loam_status find_all(lm_model_weights *w, const lm_model_file *file,
 
 /* The weights that the device wants in its own order: [*out_n], room for all. */
 static void list_packable(const lm_model_weights *w, lm_weight **list, size_t *out_n) {
-    const lm_weight *embed = slot(w, LM_PARAM_TOKEN_EMBED, 0),
-                    *positions = slot(w, LM_PARAM_POSITION_EMBED, 0);
     size_t n = 0;
     for (int64_t i = 0; i < LM_PARAM_COUNT * w->n_layers; i++) {
         lm_weight *weight = &w->weights[i];
-        if (weight->name && weight->n_dims > 1 && weight != embed && weight != positions &&
-            !lm_param_is_bias((lm_param_id)(i / w->n_layers)) &&
+        lm_param_id id = (lm_param_id)(i / w->n_layers);
+        if (weight->name && weight->n_dims > 1 && !is_table(id) && !lm_param_is_bias(id) &&
             lm_device_packed_bytes(w->device, weight) > 0)
             list[n++] = weight;
     }
@@ -441,7 +471,8 @@ static loam_status load_all(lm_model_weights *w, const lm_model_file *file,
                             const lm_arch_config *config, const lm_model_weights_options *options,
                             loam_error *err) {
     LM_TRY(find_all(w, file, config, options, err));
-    bool tied = !(config->features & LM_FEATURE_UNTIED_HEAD);
+    bool tied = !(config->features & LM_FEATURE_UNTIED_HEAD) &&
+                !lm_arch_has(config, LM_FEATURE_NO_HEAD);
     if (tied) *slot(w, LM_PARAM_OUTPUT_HEAD, 0) = *slot(w, LM_PARAM_TOKEN_EMBED, 0);
     if (!options->no_pack) LM_TRY(pack_all(w, file, &options->pack_places, err));
     const lm_weight *embed = slot(w, LM_PARAM_TOKEN_EMBED, 0);

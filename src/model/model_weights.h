@@ -33,8 +33,8 @@ typedef struct lm_model_weights_options {
     lm_pack_places pack_places;
 } lm_model_weights_options;
 
-/* Which optional features the file's tensors have. */
-unsigned lm_model_weights_features(const lm_model_file *file, const lm_arch *arch);
+/* The model by its file's numbers and tensors: which optional features these have, and the sizes that only they tell. */
+void lm_model_weights_describe(const lm_model_file *file, const lm_arch *arch, lm_arch_config *out);
 
 /* The file must outlive the weights. LOAM_NOT_FOUND and LOAM_INVALID name tensor and shapes; LOAM_UNSUPPORTED a
  * tensor that has no place in the architecture. */

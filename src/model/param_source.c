@@ -75,6 +75,8 @@ static const lm_stored_tensor *find_named(const lm_model_file *file, const char 
     const char *rest = strchr(name, '.');
     if (found || !rest || lm_naming_of(file) == LM_NAMING_GGUF) return found;
     if ((found = lm_model_file_find(file, rest + 1))) return found;
+    snprintf(longer, sizeof longer, "roberta.%s", rest + 1);
+    if ((found = lm_model_file_find(file, longer))) return found;
     snprintf(longer, sizeof longer, "language_model.%s", name);
     if ((found = lm_model_file_find(file, longer))) return found;
     snprintf(longer, sizeof longer, "model.language_model.%s", rest + 1);

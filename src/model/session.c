@@ -69,11 +69,19 @@ static loam_status say_what(loam_error *err, loam_status status, const char *wha
     return lm_error_hint(err, status, "%s", hint);
 }
 
+static loam_status check_head(const lm_arch_config *config, lm_head head, loam_error *err) {
+    if (head != LM_HEAD_LOGITS || !lm_arch_has(config, LM_FEATURE_NO_HEAD)) return LOAM_OK;
+    lm_error_set(err, LOAM_UNSUPPORTED, "this model writes no text, it is made for embeddings");
+    return lm_error_hint(err, LOAM_UNSUPPORTED,
+                         "use loam embed, or loam serve with /v1/embeddings and /v1/rerank");
+}
+
 static loam_status build(lm_session *session, loam_error *err) {
     const lm_hparams *hp = &lm_model_config(session->model)->hparams;
     lm_session_options *o = &session->limits;
+    LM_TRY(check_head(lm_model_config(session->model), o->head, err));
     LM_TRY(fill_limits(o, hp, err));
-    lm_kv_options kv = {.n_layers = hp->n_layers,
+    lm_kv_options kv = {.n_layers = lm_cached_layers(hp),
                         .n_kv_heads = hp->n_kv_heads,
                         .head_dim = hp->head_dim,
                         .n_blocks = o->n_blocks,
@@ -171,7 +179,8 @@ int64_t lm_session_n_free_blocks(const lm_session *session) {
 static loam_status check_rows(const lm_session *session, const lm_step_row *rows, int64_t n_rows,
                               loam_error *err) {
     const lm_session_options *limits = &session->limits;
-    int64_t n_vocab = lm_model_config(session->model)->hparams.vocab_size, n_outs = 0;
+    const lm_hparams *hp = &lm_model_config(session->model)->hparams;
+    int64_t n_vocab = hp->vocab_size, n_outs = 0;
     if (n_rows < 1 || n_rows > limits->max_rows)
         return lm_error_set(err, LOAM_INVALID, "a step of %lld rows, must be from 1 to %lld",
                             (long long)n_rows, (long long)limits->max_rows);
@@ -182,6 +191,11 @@ static loam_status check_rows(const lm_session *session, const lm_step_row *rows
                                 (long long)n_vocab);
         if (!lm_kv_cache_seq_alive(session->cache, rows[i].seq))
             return lm_error_set(err, LOAM_INVALID, "there is no sequence %d", rows[i].seq);
+        if (hp->bidirectional && lm_session_seq_len(session, rows[i].seq) > 0)
+            return lm_error_set(err, LOAM_INVALID, "an encoder's sequence cannot grow");
+        if (session->sg.types && (rows[i].type < 0 || rows[i].type >= hp->n_token_types))
+            return lm_error_set(err, LOAM_INVALID, "there is no segment %d, only %lld",
+                                rows[i].type, (long long)hp->n_token_types);
         n_outs += rows[i].want_logits;
     }
     if (n_outs > limits->max_outs)
@@ -236,21 +250,25 @@ static void fill_tables(lm_session *session) {
 static void fill_rows(lm_session *session, const lm_step_row *rows, int64_t n_rows,
                       int64_t *extents) {
     lm_session_graph *sg = &session->sg;
+    const lm_hparams *hp = &lm_model_config(session->model)->hparams;
     int32_t *tokens = sg->tokens->host, *positions = sg->positions->host, *slots = sg->slots->host;
-    int32_t *row_seq = sg->row_seq->host, *out_rows = sg->out_rows->host;
+    int32_t *row_seq = sg->row_seq->host, *out_rows = sg->out_rows->host, *seen = sg->seen->host;
     session->n_outs = 0;
     for (int64_t i = 0; i < n_rows; i++) {
         step_seq *s = &session->step_seqs[rows[i].seq];
         int64_t position = lm_session_seq_len(session, rows[i].seq) + s->n_done++;
+        int64_t last = hp->bidirectional ? s->n_rows - 1 : position;
         int32_t block =
             lm_kv_cache_table(session->cache, rows[i].seq)[position / LM_KV_BLOCK_TOKENS];
         tokens[i] = rows[i].token;
-        positions[i] = position;
+        seen[i] = last;
+        positions[i] = position + hp->position_offset;
         slots[i] = block * LM_KV_BLOCK_TOKENS + position % LM_KV_BLOCK_TOKENS;
         row_seq[i] = s->line;
+        if (sg->types) ((int32_t *)sg->types->host)[i] = rows[i].type;
         if (rows[i].want_logits) out_rows[session->n_outs++] = i;
-        extents[LM_EXTENT_CONTEXT] += position + 1;
-        if (s->n_done == s->n_rows) extents[LM_EXTENT_CACHED] += position + 1;
+        extents[LM_EXTENT_CONTEXT] += last + 1;
+        if (s->n_done == s->n_rows) extents[LM_EXTENT_CACHED] += last + 1;
     }
 }
 

@@ -25,6 +25,7 @@
 typedef struct lm_session lm_session;
 
 typedef struct lm_session_options {
+    lm_head head;     /* what rows give: logits, or what embeddings and scores are made of */
     int64_t max_rows; /* rows in one step; 0: 256 */
     int64_t max_outs; /* rows with logits in one step; 0: max_seqs */
     int64_t max_seqs; /* sequences alive at once; 0: 1 */
@@ -74,15 +75,16 @@ typedef struct lm_step_row {
     int32_t token;
     int32_t seq;      /* its position is the length that the sequence then has */
     bool want_logits; /* prefill wants them for the last row of the prompt only */
+    int32_t type;     /* its segment, for models that tell segments apart */
 } lm_step_row;
 
 /* Appends rows[0..n_rows) to their sequences, in order, and computes them. At most max_rows rows, max_outs with
- * logits. LOAM_LIMIT: blocks or max_context are exhausted (the message says which sequence); LOAM_INVALID: a token,
+ * logits. An encoder's sequence goes into one step whole, since its rows see each other. LOAM_LIMIT: blocks or max_context are exhausted (the message says which sequence); LOAM_INVALID: a token,
  * sequence or count out of range; LOAM_UNAVAILABLE: the device is lost. On failure no sequence has changed. */
 loam_status lm_session_step(lm_session *session, const lm_step_row *rows, int64_t n_rows,
                             loam_error *err) LM_MUST_USE;
 
-/* Logits [n_vocab] of the i-th row of the last step that wanted them, until the next step. The caller may overwrite
+/* Logits [n_vocab], or what another head gives (lm_arch_head_width), of the i-th row of the last step that wanted them, until the next step. The caller may overwrite
  * them (samplers work in place). */
 float *lm_session_logits(lm_session *session, int64_t i);
 

@@ -20,7 +20,8 @@ static lm_tensor *param(void *ctx, lm_graph *graph, lm_param_id id, int64_t laye
 /* A part of a layer's cache as a state; NULL where there is none. */
 static lm_tensor *cache_state(const build *b, lm_graph *graph, int64_t layer, lm_kv_part part) {
     static const char *const names[LM_KV_N_PARTS] = {"k_cache", "v_cache", "k_scale", "v_scale"};
-    void *data = lm_kv_cache_part(b->cache, layer, part);
+    int64_t kept = b->hp->bidirectional ? 0 : layer; /* an encoder's layers take turns */
+    void *data = lm_kv_cache_part(b->cache, kept, part);
     if (!data) return NULL;
     bool keys = part == LM_KV_KEYS, scales = part >= LM_KV_KEY_SCALES;
     int64_t tokens = LM_KV_BLOCK_TOKENS, dim = b->hp->head_dim;
@@ -41,7 +42,7 @@ static lm_tensor *attend(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q
     for (int i = 0; i < LM_KV_N_PARTS; i++)
         if (parts[i]) parts[i] = lm_graph_out(written, i);
     const lm_weight *sinks = lm_model_param(b->model, LM_PARAM_SINKS, layer);
-    lm_op_args args = {.in = {q, parts[LM_KV_KEYS], parts[LM_KV_VALUES], b->sg->positions,
+    lm_op_args args = {.in = {q, parts[LM_KV_KEYS], parts[LM_KV_VALUES], b->sg->seen,
                               b->sg->row_seq, b->sg->table, parts[LM_KV_KEY_SCALES],
                               parts[LM_KV_VALUE_SCALES],
                               sinks ? lm_graph_weight(graph, sinks) : NULL},
@@ -55,6 +56,11 @@ static void add_inputs(const build *b) {
     const int64_t table[] = {b->limits->max_seqs, lm_kv_cache_table_blocks(b->cache)};
     sg->tokens = lm_graph_input(sg->graph, "tokens", LM_I32, LM_EXTENT_ROWS, 1, rows);
     sg->positions = lm_graph_input(sg->graph, "positions", LM_I32, LM_EXTENT_ROWS, 1, rows);
+    sg->seen = sg->positions;
+    if (b->hp->bidirectional)
+        sg->seen = lm_graph_input(sg->graph, "seen", LM_I32, LM_EXTENT_ROWS, 1, rows);
+    if (lm_model_param(b->model, LM_PARAM_TYPE_EMBED, 0))
+        sg->types = lm_graph_input(sg->graph, "types", LM_I32, LM_EXTENT_ROWS, 1, rows);
     sg->slots = lm_graph_input(sg->graph, "slots", LM_I32, LM_EXTENT_ROWS, 1, rows);
     sg->row_seq = lm_graph_input(sg->graph, "row_seq", LM_I32, LM_EXTENT_ROWS, 1, rows);
     sg->table = lm_graph_input(sg->graph, "block_table", LM_I32, LM_EXTENT_SEQS, 2, table);
@@ -100,7 +106,9 @@ static loam_status build_graph(const build *b, float *inv_freq, loam_error *err)
         .inv_freq = global,
         .rope_scale = rope_scale,
         .local_inv_freq = local,
+        .types = sg->types,
         .out_rows = sg->out_rows,
+        .head = b->limits->head,
         .param = param,
         .attend = attend,
         .ctx = (void *)b,

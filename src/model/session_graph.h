@@ -15,12 +15,15 @@ typedef struct lm_session_graph {
     lm_plan *plan;
     /* inputs, all i32 */
     lm_tensor *tokens;    /* [rows] */
-    lm_tensor *positions; /* [rows] within its sequence */
-    lm_tensor *slots;     /* [rows] where its key and value go */
-    lm_tensor *row_seq;   /* [rows] its line in block_table */
-    lm_tensor *table;     /* [seqs, table blocks] the sequences of this step */
-    lm_tensor *out_rows;  /* [outs] rows whose logits are wanted */
-    lm_tensor *logits;    /* [outs, n_vocab] f32, output */
+    lm_tensor *positions; /* [rows] within its sequence, behind a model's position_offset */
+    lm_tensor
+        *seen; /* [rows] the last position that a row sees; of decoders, the positions themselves */
+    lm_tensor *types;    /* [rows] segments; NULL: the model has none */
+    lm_tensor *slots;    /* [rows] where its key and value go */
+    lm_tensor *row_seq;  /* [rows] its line in block_table */
+    lm_tensor *table;    /* [seqs, table blocks] the sequences of this step */
+    lm_tensor *out_rows; /* [outs] rows whose logits are wanted */
+    lm_tensor *logits;   /* [outs, width of the head] f32, output */
 } lm_session_graph;
 
 loam_status lm_session_graph_init(lm_session_graph *sg, const lm_model *model, lm_kv_cache *cache,

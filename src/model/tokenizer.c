@@ -158,6 +158,7 @@ static LM_MUST_USE loam_status check_spec(const lm_tokenizer_spec *spec, loam_er
     LM_TRY(check_id(spec, "pad", spec->pad, err));
     LM_TRY(check_ids(spec, "eos", &spec->eos, err));
     LM_TRY(check_ids(spec, "template's", &spec->before, err));
+    LM_TRY(check_ids(spec, "template's", &spec->between, err));
     return check_ids(spec, "template's", &spec->after, err);
 }
 
@@ -347,6 +348,27 @@ loam_status lm_tokenizer_encode(const lm_tokenizer *tokenizer, lm_str text,
     scratch_init(&scratch, text.len);
     loam_status status = encode_all(tokenizer, text, options, &scratch, ids, err);
     scratch_deinit(&scratch);
+    if (status != LOAM_OK) ids->len = before;
+    return status;
+}
+
+static LM_MUST_USE loam_status encode_pair(const lm_tokenizer *tokenizer, lm_str first,
+                                           lm_str second, lm_vec_i32 *ids, size_t *out_second_begin,
+                                           loam_error *err) {
+    const lm_tokenizer_spec *spec = &tokenizer->spec;
+    const lm_encode_options plain = {0};
+    LM_TRY(push_all(ids, &spec->before, err));
+    LM_TRY(lm_tokenizer_encode(tokenizer, first, plain, ids, err));
+    LM_TRY(push_all(ids, spec->between.len ? &spec->between : &spec->after, err));
+    *out_second_begin = ids->len;
+    LM_TRY(lm_tokenizer_encode(tokenizer, second, plain, ids, err));
+    return push_all(ids, &spec->after, err);
+}
+
+loam_status lm_tokenizer_encode_pair(const lm_tokenizer *tokenizer, lm_str first, lm_str second,
+                                     lm_vec_i32 *ids, size_t *out_second_begin, loam_error *err) {
+    size_t before = ids->len;
+    loam_status status = encode_pair(tokenizer, first, second, ids, out_second_begin, err);
     if (status != LOAM_OK) ids->len = before;
     return status;
 }

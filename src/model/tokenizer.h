@@ -56,6 +56,12 @@ loam_status lm_tokenizer_encode(const lm_tokenizer *tokenizer, lm_str text,
                                 lm_encode_options options, lm_vec_i32 *ids,
                                 loam_error *err) LM_MUST_USE;
 
+/* Two texts that are judged together, with everything around and between them that the model was trained with. The second
+ * begins at (*ids)[*out_second_begin]. */
+loam_status lm_tokenizer_encode_pair(const lm_tokenizer *tokenizer, lm_str first, lm_str second,
+                                     lm_vec_i32 *ids, size_t *out_second_begin,
+                                     loam_error *err) LM_MUST_USE;
+
 /* The bytes one token stands for in running text; empty for control and unknown tokens and ids out of range. Borrowed.
  */
 lm_str lm_tokenizer_token_bytes(const lm_tokenizer *tokenizer, int32_t id);

@@ -126,7 +126,12 @@ static LM_MUST_USE loam_status read_template(const lm_gguf *gguf, const gguf_mod
     LM_TRY(lm_gguf_bool_or(gguf, "tokenizer.ggml.add_eos_token", model->adds_eos, &spec->add_eos,
                            err));
     LM_TRY(lm_gguf_bool_or(gguf, "tokenizer.ggml.add_sep_token", adds_sep, &adds_sep, err));
-    return adds_sep ? push_id(&spec->after, sep, err) : LOAM_OK;
+    if (!adds_sep) return LOAM_OK;
+    LM_TRY(push_id(&spec->after, sep, err));
+    bool two = spec->kind != LM_TOKENIZER_WORDPIECE && spec->add_eos && spec->eos.len > 0;
+    if (!two) return LOAM_OK;
+    LM_TRY(push_id(&spec->between, spec->eos.ptr[0], err)); /* RoBERTa's pairs: </s></s> */
+    return push_id(&spec->between, sep, err);
 }
 
 /* ------------------------------------------------------------------------------------------------- kinds */

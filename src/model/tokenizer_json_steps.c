@@ -476,19 +476,28 @@ static LM_MUST_USE loam_status push_special(step_reader *in, const json_t *proce
     return LOAM_OK;
 }
 
-static LM_MUST_USE loam_status read_template(step_reader *in, const json_t *step, loam_error *err) {
-    const json_t *single = json_object_get(step, "single");
-    bool behind = false;
-    for (size_t i = 0; i < json_array_size(single); i++) {
-        const json_t *piece = json_array_get(single, i),
+/* The special tokens of a list of pieces, by how many texts stand before them. */
+static LM_MUST_USE loam_status read_pieces(step_reader *in, const json_t *step, const char *key,
+                                           lm_vec_i32 *const out[3], loam_error *err) {
+    const json_t *pieces = json_object_get(step, key);
+    size_t n_texts = 0;
+    for (size_t i = 0; i < json_array_size(pieces); i++) {
+        const json_t *piece = json_array_get(pieces, i),
                      *special = json_object_get(piece, "SpecialToken");
         lm_str name = {0};
-        if (json_object_get(piece, "Sequence")) behind = true;
+        if (json_object_get(piece, "Sequence") && n_texts < 2) n_texts++;
         if (!special) continue;
         LM_TRY(lm_json_str(special, in->path, "id", &name, err));
-        LM_TRY(push_special(in, step, name, behind ? &in->spec->after : &in->spec->before, err));
+        if (out[n_texts]) LM_TRY(push_special(in, step, name, out[n_texts], err));
     }
     return LOAM_OK;
+}
+
+static LM_MUST_USE loam_status read_template(step_reader *in, const json_t *step, loam_error *err) {
+    lm_tokenizer_spec *spec = in->spec;
+    LM_TRY(read_pieces(in, step, "single",
+                       (lm_vec_i32 *[]){&spec->before, &spec->after, &spec->after}, err));
+    return read_pieces(in, step, "pair", (lm_vec_i32 *[]){NULL, &spec->between, NULL}, err);
 }
 
 /* ["[CLS]", 101] */
@@ -508,7 +517,10 @@ static LM_MUST_USE loam_status read_processor(step_reader *in, const json_t *ste
     if (lm_str_is(type, "TemplateProcessing")) return read_template(in, step, err);
     if (lm_str_is(type, "BertProcessing") || lm_str_is(type, "RobertaProcessing")) {
         LM_TRY(push_pair(in, step, "cls", &in->spec->before, err));
-        return push_pair(in, step, "sep", &in->spec->after, err);
+        LM_TRY(push_pair(in, step, "sep", &in->spec->after, err));
+        if (lm_str_is(type, "RobertaProcessing"))
+            LM_TRY(push_pair(in, step, "sep", &in->spec->between, err));
+        return push_pair(in, step, "sep", &in->spec->between, err);
     }
     if (lm_str_is(type, "ByteLevel")) return LOAM_OK; /* moves offsets only */
     if (!lm_str_is(type, "Sequence") || depth > MAX_DEPTH)

@@ -37,6 +37,7 @@ void lm_tokenizer_spec_deinit(lm_tokenizer_spec *spec) {
     lm_vec_deinit(&spec->eos);
     lm_vec_deinit(&spec->before);
     lm_vec_deinit(&spec->after);
+    lm_vec_deinit(&spec->between);
     lm_map_free(spec->by_text);
     lm_arena_deinit(&spec->arena);
     *spec = (lm_tokenizer_spec){0};

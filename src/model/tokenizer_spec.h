@@ -75,6 +75,7 @@ typedef struct lm_tokenizer_spec {
     lm_vec_i32 eos;
     bool add_bos, add_eos;
     lm_vec_i32 before, after; /* all of it; empty: BOS and EOS by the two flags */
+    lm_vec_i32 between;       /* the two texts of a pair; empty: `after` */
 
     lm_str chat_template;
     lm_str tool_template; /* the chat template for talks with tools, where a model has one of its own */

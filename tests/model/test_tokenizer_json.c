@@ -118,6 +118,55 @@ static void check_decoded(const lm_tokenizer *tokenizer, size_t n, const int32_t
     lm_buf_deinit(&out);
 }
 
+static void check_pair(const lm_tokenizer *tokenizer, const char *first, const char *second,
+                       size_t n, const int32_t *want, size_t want_begin) {
+    lm_vec_i32 ids = {0};
+    size_t begin = 0;
+    assert_ok(lm_tokenizer_encode_pair(tokenizer, lm_str_of(first), lm_str_of(second), &ids, &begin,
+                                       &err));
+    assert_int_equal(ids.len, n);
+    assert_memory_equal(ids.ptr, want, n * sizeof *want);
+    assert_int_equal(begin, want_begin);
+    lm_vec_deinit(&ids);
+}
+
+/* What stands between two texts: the template's, RoBERTa's two separators, else what stands behind one. */
+static void test_pairs(void **state) {
+    static const struct {
+        const char *processor;
+        size_t n;
+        int32_t ids[8];
+        size_t begin;
+    } rows[] = {
+        {"{\"type\":\"RobertaProcessing\",\"sep\":[\"</s>\",2],\"cls\":[\"<s>\",1]}",
+         6,
+         {1, 3, 2, 2, 4, 2},
+         4},
+        {"{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\"}},"
+         "{\"Sequence\":{\"id\":\"A\"}}],\"pair\":[{\"SpecialToken\":{\"id\":\"<s>\"}},"
+         "{\"Sequence\":{\"id\":\"A\"}},{\"SpecialToken\":{\"id\":\"</s>\"}},"
+         "{\"Sequence\":{\"id\":\"B\"}},{\"SpecialToken\":{\"id\":\"</s>\"}}]}",
+         4,
+         {1, 3, 2, 4},
+         3},
+        {"{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\"}},"
+         "{\"SpecialToken\":{\"id\":\"</s>\"}}]}",
+         4,
+         {3, 2, 4, 2},
+         2},
+    };
+    for (size_t i = 0; i < LM_COUNT_OF(rows); i++) {
+        char *json = lm_asprintf("{\"post_processor\":%s,\"model\":{\"type\":\"WordLevel\","
+                                 "\"unk_token\":\"?\",\"vocab\":{\"?\":0,\"<s>\":1,\"</s>\":2,"
+                                 "\"a\":3,\"b\":4}}}",
+                                 rows[i].processor);
+        lm_tokenizer *tokenizer = open_text(json);
+        check_pair(tokenizer, "a", "b", rows[i].n, rows[i].ids, rows[i].begin);
+        lm_tokenizer_free(tokenizer);
+        lm_free(json);
+    }
+}
+
 static void test_wordpiece(void **state) {
     lm_tokenizer *tokenizer = open_text(
         "{\"normalizer\":{\"type\":\"BertNormalizer\"},\"pre_tokenizer\":{\"type\":"
@@ -133,6 +182,7 @@ static void test_wordpiece(void **state) {
               (int32_t[]){1, 0, 7, 2});
     check_ids(tokenizer, "UNdo \xc3\x89", (lm_encode_options){.add_bos = true}, 4,
               (int32_t[]){1, 3, 4, 6});
+    check_pair(tokenizer, "undo", ".", 6, (int32_t[]){1, 3, 4, 2, 7, 2}, 4);
     check_ids(tokenizer, "undoing", (lm_encode_options){0}, 1, (int32_t[]){0}); /* too long */
     check_ids(tokenizer, "a\xff", (lm_encode_options){0}, 1, (int32_t[]){8});   /* U+FFFD goes */
     check_decoded(tokenizer, 4, (int32_t[]){3, 4, 6, 7}, "undo e.");
@@ -348,6 +398,7 @@ int main(void) {
         cmocka_unit_test(test_byte_level),
         cmocka_unit_test(test_sentencepiece_spellings),
         cmocka_unit_test(test_what_would_be_ignored_is_refused),
+        cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_wordpiece),
         cmocka_unit_test(test_unigram),
         cmocka_unit_test(test_word_level),

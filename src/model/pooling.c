@@ -1,0 +1,194 @@
+#include "model/pooling.h"
+
+#include <math.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "model/hf_folder.h"
+
+enum { README_MAX_BYTES = 1 << 20 };
+
+/* How the two formats say a kind: sentence-transformers' old flag and its newer name, GGUF's number. */
+static const struct {
+    lm_pooling_kind kind;
+    const char *name, *flag;
+    int64_t gguf;
+} kinds[] = {
+    {LM_POOLING_MEAN, "mean", "pooling_mode_mean_tokens", 1},
+    {LM_POOLING_CLS, "cls", "pooling_mode_cls_token", 2},
+    {LM_POOLING_LAST, "lasttoken", "pooling_mode_lasttoken", 3},
+    {LM_POOLING_MAX, "max", "pooling_mode_max_tokens", -1},
+};
+
+const char *lm_pooling_name(lm_pooling_kind kind) {
+    for (size_t i = 0; i < LM_COUNT_OF(kinds); i++)
+        if (kinds[i].kind == kind) return kinds[i].name;
+    return "none";
+}
+
+/* --- Folders. */
+
+static loam_status unsupported(const char *path, const char *what, loam_error *err) {
+    lm_error_set(err, LOAM_UNSUPPORTED, "%s: %s is not supported", path, what);
+    return lm_error_hint(err, LOAM_UNSUPPORTED,
+                         "loam knows one pooling (mean, cls, lasttoken or max) and Normalize");
+}
+
+static loam_status read_kind(const json_t *config, const char *path, lm_pooling *out,
+                             loam_error *err) {
+    const char *name = json_string_value(json_object_get(config, "pooling_mode"));
+    int n = 0;
+    for (size_t i = 0; i < LM_COUNT_OF(kinds); i++) {
+        bool said = json_is_true(json_object_get(config, kinds[i].flag)) ||
+                    (name && strcmp(name, kinds[i].name) == 0);
+        if (said) out->kind = kinds[i].kind;
+        n += said;
+    }
+    return n == 1 ? LOAM_OK : unsupported(path, "its kind of pooling", err);
+}
+
+static loam_status read_pooling_module(const char *dir, lm_str module, lm_pooling *out,
+                                       loam_error *err) {
+    bool leaves = module.len == 0 || module.ptr[0] == '/' || strstr(module.ptr, "..");
+    char *name = leaves ? NULL : lm_asprintf("%s/config.json", module.ptr);
+    json_t *config = NULL;
+    if (leaves) return unsupported(dir, "a pooling module without a folder", err);
+    if (!name) return lm_error_no_memory(err, module.len);
+    loam_status status = lm_hf_folder_read_json(dir, name, &config, err);
+    if (status == LOAM_OK) status = read_kind(config, name, out, err);
+    json_decref(config);
+    lm_free(name);
+    return status;
+}
+
+/* A sentence-transformers folder: a transformer, a pooling, maybe Normalize. */
+static loam_status read_modules(const char *dir, const json_t *modules, lm_pooling *out,
+                                loam_error *err) {
+    for (size_t i = 0; i < json_array_size(modules); i++) {
+        const json_t *module = json_array_get(modules, i);
+        lm_str type, path;
+        LM_TRY(lm_json_str(module, "modules.json", "type", &type, err));
+        LM_TRY(lm_json_str_or(module, "modules.json", "path", LM_STR(""), &path, err));
+        if (lm_str_ends(type, LM_STR("Pooling")))
+            LM_TRY(read_pooling_module(dir, path, out, err));
+        else if (lm_str_ends(type, LM_STR("Normalize")))
+            out->normalize = true;
+        else if (!lm_str_ends(type, LM_STR("Transformer")))
+            return unsupported("modules.json", type.ptr, err);
+    }
+    return LOAM_OK;
+}
+
+static bool has_text(const char *where, const char *what) {
+    for (size_t n = strlen(what); *where; where++)
+        if (strncasecmp(where, what, n) == 0) return true;
+    return false;
+}
+
+/* Qwen3-Reranker's folders are those of a decoder that writes; only their name and what is written about them tell. */
+static bool is_qwen3_reranker(const char *dir, const char *name, const lm_arch_config *config) {
+    char *text = NULL;
+    size_t size;
+    if (strcmp(config->arch->hf_type, "qwen3") != 0) return false;
+    bool found = has_text(name, "qwen3-reranker");
+    char *path = lm_path_join(dir, "README.md");
+    if (!found && path && lm_file_read(path, README_MAX_BYTES, &text, &size, NULL) == LOAM_OK)
+        found = memchr(text, '\0', size) == NULL && has_text(text, "# qwen3-reranker");
+    lm_free(text);
+    lm_free(path);
+    return found;
+}
+
+static loam_status read_folder(const char *dir, const char *name, const lm_arch_config *config,
+                               lm_pooling *out, loam_error *err) {
+    json_t *modules = NULL;
+    LM_TRY(lm_hf_folder_read_json(dir, "modules.json", &modules, err));
+    loam_status status = LOAM_OK;
+    if (modules) {
+        status = read_modules(dir, modules, out, err);
+    } else if (is_qwen3_reranker(dir, name, config)) {
+        *out = (lm_pooling){.kind = LM_POOLING_LAST, .ranks = true, .by_answer = true};
+    }
+    json_decref(modules);
+    return status;
+}
+
+/* --- GGUF files, and both. */
+
+static loam_status read_gguf(const lm_gguf *gguf, const lm_arch_config *config, lm_pooling *out,
+                             loam_error *err) {
+    enum { GGUF_NONE = 0, GGUF_RANK = 4 };
+    char key[LM_ARCHITECTURE_BYTES + 16];
+    int64_t type;
+    snprintf(key, sizeof key, "%s.pooling_type", config->hparams.architecture);
+    LM_TRY(lm_gguf_i64_or(gguf, key, GGUF_NONE, &type, err));
+    if (type == GGUF_NONE || type == GGUF_RANK) return LOAM_OK;
+    for (size_t i = 0; i < LM_COUNT_OF(kinds); i++)
+        if (kinds[i].gguf == type) out->kind = kinds[i].kind;
+    out->normalize = true;
+    if (out->kind != LM_POOLING_NONE) return LOAM_OK;
+    return lm_error_set(err, LOAM_UNSUPPORTED, "%s: '%s' is %lld", lm_gguf_path(gguf), key,
+                        (long long)type);
+}
+
+/* One score a text; of a decoder also two, for "yes" and "no". */
+static loam_status check_classifier(const lm_arch_config *config, loam_error *err) {
+    const lm_hparams *hp = &config->hparams;
+    if (hp->n_labels == 1 || (hp->n_labels == 2 && !hp->bidirectional)) return LOAM_OK;
+    lm_error_set(err, LOAM_UNSUPPORTED, "a classifier of %lld labels", (long long)hp->n_labels);
+    return lm_error_hint(err, LOAM_UNSUPPORTED, "loam runs those that rerank: of one score");
+}
+
+loam_status lm_pooling_read(const char *path, const char *name, const lm_model_file *file,
+                            const lm_arch_config *config, lm_pooling *out, loam_error *err) {
+    const lm_gguf *gguf = lm_model_file_gguf(file);
+    bool encoder = config->hparams.bidirectional;
+    lm_pooling pooling = {0};
+    if (lm_arch_has(config, LM_FEATURE_CLASSIFIER)) {
+        LM_TRY(check_classifier(config, err));
+        pooling = (lm_pooling){.kind = encoder ? LM_POOLING_CLS : LM_POOLING_LAST, .ranks = true};
+    } else if (gguf) {
+        LM_TRY(read_gguf(gguf, config, &pooling, err));
+    } else {
+        LM_TRY(read_folder(path, name, config, &pooling, err));
+    }
+    if (pooling.kind == LM_POOLING_NONE && encoder)
+        pooling = (lm_pooling){.kind = LM_POOLING_MEAN, .normalize = true};
+    *out = pooling;
+    return LOAM_OK;
+}
+
+/* --- Pooling. */
+
+bool lm_pooling_wants(const lm_pooling *pooling, int64_t position, int64_t n_tokens) {
+    switch (pooling->kind) {
+    case LM_POOLING_CLS: return position == 0;
+    case LM_POOLING_LAST: return position == n_tokens - 1;
+    default: return true;
+    }
+}
+
+void lm_pooling_add(const lm_pooling *pooling, const float *state, int64_t dim, int64_t position,
+                    int64_t n_tokens, float *inout) {
+    bool only = pooling->kind == LM_POOLING_CLS || pooling->kind == LM_POOLING_LAST;
+    if (only || position == 0) {
+        memcpy(inout, state, (size_t)dim * sizeof *inout);
+    } else {
+        bool sum = pooling->kind == LM_POOLING_MEAN;
+        for (int64_t i = 0; i < dim; i++)
+            inout[i] = sum ? inout[i] + state[i] : fmaxf(inout[i], state[i]);
+    }
+    if (pooling->kind == LM_POOLING_MEAN && position == n_tokens - 1)
+        for (int64_t i = 0; i < dim; i++) inout[i] /= (float)n_tokens;
+}
+
+void lm_pooling_finish(const lm_pooling *pooling, float *inout, int64_t n) {
+    double squares = 0;
+    if (!pooling->normalize) return;
+    for (int64_t i = 0; i < n; i++) squares += (double)inout[i] * inout[i];
+    double length = fmax(sqrt(squares), 1e-12);
+    for (int64_t i = 0; i < n; i++) inout[i] = (float)(inout[i] / length);
+}

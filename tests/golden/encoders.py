@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+"""Makes tests/golden/encoders/: for models that give embeddings or scores a tiny random one, as a Hugging Face folder and as a
+GGUF file, and what transformers, and sentence-transformers' rules of pooling in torch, make of four texts with it.
+
+    python3 tests/golden/encoders.py --llama-cpp DIR [name ...]
+
+(torch 2.13, transformers 5.24; DIR as in families.py.) <name>/expected holds f32 [N_TEXTS, width]: a vector, or the score that
+a sigmoid makes of the classifier's number. Texts are token ids; a reranker's second half is the second text of a pair.
+"""
+import argparse
+import json
+import logging
+import pathlib
+import shutil
+import sys
+import tempfile
+
+import torch
+from safetensors.torch import save_file
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
+
+import families
+
+OUT = pathlib.Path(__file__).resolve().parent / "encoders"
+LENGTHS = [1, 9, 70, 96]
+N_VOCAB = families.N_VOCAB
+YES, NO = 11, 13
+BERT = dict(hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4, vocab_size=N_VOCAB,
+            max_position_embeddings=128, type_vocab_size=2, pad_token_id=0, hidden_act="gelu", layer_norm_eps=1e-12)
+ROBERTA = dict(BERT, max_position_embeddings=130, type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2,
+               layer_norm_eps=1e-5)
+NOMIC = dict(model_type="nomic_bert", architectures=["NomicBertModel"], n_embd=32, n_inner=40, n_layer=2, n_head=4,
+             n_positions=8192, max_trained_positions=2048, vocab_size=N_VOCAB, type_vocab_size=2, activation_function="swiglu",
+             causal=False, qkv_proj_bias=False, mlp_fc1_bias=False, mlp_fc2_bias=False, prenorm=False, parallel_block=False,
+             use_rms_norm=False, rotary_emb_base=1000, rotary_emb_fraction=1.0, rotary_emb_interleaved=False,
+             rotary_emb_scale_base=None, rotary_scaling_factor=None, layer_norm_epsilon=1e-12, pad_token_id=0)
+QWEN3 = dict(families.SIZES, head_dim=16, tie_word_embeddings=True)
+
+
+def case(model_type, kind, cls, config, publish=None, normalize=True, gguf=True):
+    return dict(model_type=model_type, kind=kind, cls=cls, config=config, publish=publish, normalize=normalize, gguf=gguf)
+
+
+def publish_nomic(state, config):
+    """The names under which Nomic's checkpoints are published."""
+    out = {}
+    names = {"embeddings.LayerNorm": "emb_ln", "self_attn.o_proj": "attn.out_proj", "up_proj": "fc11", "gate_proj": "fc12",
+             "down_proj": "fc2", "post_attention_layernorm": "norm1", "post_mlp_layernorm": "norm2"}
+    for i in range(config["n_layer"]):
+        parts = [state.pop(f"layers.{i}.self_attn.{x}_proj.weight") for x in "qkv"]
+        out[f"encoder.layers.{i}.attn.Wqkv.weight"] = torch.cat(parts)
+    for name, w in state.items():
+        for ours, theirs in names.items():
+            name = name.replace(ours, theirs)
+        out["encoder." + name if name.startswith("layers.") else name] = w
+    return out
+
+
+CASES = {
+    "bert": case("bert", "mean", AutoModel, BERT),
+    "bert-plain": case("bert", "max", AutoModel, dict(BERT, hidden_act="gelu_new"), normalize=False, gguf=False),
+    "bge": case("bert", "cls", AutoModel, BERT),
+    "bert-reranker": case("bert", "rank", AutoModelForSequenceClassification, dict(BERT, num_labels=1), gguf=False),
+    "roberta": case("roberta", "mean", AutoModel, ROBERTA),
+    "bge-m3": case("xlm-roberta", "cls", AutoModel, ROBERTA),
+    "bge-reranker": case("xlm-roberta", "rank", AutoModelForSequenceClassification, dict(ROBERTA, num_labels=1)),
+    "nomic": case("nomic_bert", "mean", AutoModel, NOMIC, publish=publish_nomic),
+    "qwen3-embedding": case("qwen3", "lasttoken", AutoModel, QWEN3),
+    "qwen3-reranker": case("qwen3", "answer", AutoModelForCausalLM, QWEN3),
+    "qwen3-classifier": case("qwen3", "rank", AutoModelForSequenceClassification, dict(QWEN3, num_labels=1), gguf=False),
+}
+CLASSES = {"bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "nomic_bert": "NomicBert", "qwen3": "Qwen3"}
+
+
+def text(index):
+    return [(7 * i * (index + 1) + 3 * index + 5) % (N_VOCAB - 3) + 3 for i in range(LENGTHS[index])]
+
+
+def reference_config(spec):
+    config = spec["config"]
+    if spec["model_type"] != "nomic_bert":
+        return AutoConfig.for_model(spec["model_type"], **config)
+    return AutoConfig.for_model("nomic_bert", hidden_size=config["n_embd"], intermediate_size=config["n_inner"],
+                                num_hidden_layers=config["n_layer"], num_attention_heads=config["n_head"], vocab_size=N_VOCAB,
+                                max_position_embeddings=2048, layer_norm_eps=config["layer_norm_epsilon"],
+                                rope_parameters=dict(rope_type="default", rope_theta=float(config["rotary_emb_base"])))
+
+
+def build(spec, seed):
+    torch.manual_seed(seed)
+    model = spec["cls"].from_config(reference_config(spec), attn_implementation="eager").eval()
+    for name, p in model.named_parameters():
+        norm = "norm" in name.lower()
+        spread = 0.1 if norm or name.endswith("bias") else (0.1 if spec["kind"] == "answer" else 1.0) if "embed" in name else 0.3
+        p.data = (torch.randn_like(p) * spread + (1.0 if norm and name.endswith("weight") else 0.0)).half().float()
+    if spec["config"].get("tie_word_embeddings"):
+        model.tie_weights()
+    return model
+
+
+def result(model, spec, ids):
+    inputs = dict(input_ids=torch.tensor([ids]), attention_mask=torch.ones(1, len(ids), dtype=torch.long))
+    if spec["kind"] == "rank" and spec["config"].get("type_vocab_size", 1) > 1:
+        inputs["token_type_ids"] = torch.tensor([[int(i >= len(ids) // 2) for i in range(len(ids))]])
+    out = model(**inputs)
+    if spec["kind"] == "rank":
+        return torch.sigmoid(out.logits[0])
+    if spec["kind"] == "answer":
+        return torch.softmax(out.logits[0, -1, [YES, NO]], dim=0)[:1]
+    states = out.last_hidden_state[0]
+    pooled = {"mean": lambda: states.mean(0), "cls": lambda: states[0], "lasttoken": lambda: states[-1],
+              "max": lambda: states.max(0).values}[spec["kind"]]()
+    return torch.nn.functional.normalize(pooled, dim=0) if spec["normalize"] else pooled
+
+
+def write_modules(folder, spec):
+    kinds = dict(cls="cls_token", mean="mean_tokens", max="max_tokens", lasttoken="lasttoken")
+    modules = [dict(idx=0, name="0", path="", type="sentence_transformers.models.Transformer"),
+               dict(idx=1, name="1", path="1_Pooling", type="sentence_transformers.models.Pooling")]
+    if spec["normalize"]:
+        modules.append(dict(idx=2, name="2", path="2_Normalize", type="sentence_transformers.models.Normalize"))
+    (folder / "modules.json").write_text(json.dumps(modules, indent=1) + "\n")
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling/config.json").write_text(json.dumps(dict(
+        word_embedding_dimension=32, **{f"pooling_mode_{v}": k == spec["kind"] for k, v in kinds.items()}), indent=1) + "\n")
+
+
+def write_tokenizer(folder, kind):
+    vocab = {f"t{i}": i for i in range(N_VOCAB) if i not in (YES, NO)}
+    vocab.update(yes=YES, no=NO)
+    (folder / "tokenizer.json").write_text(json.dumps(dict(
+        version="1.0", model=dict(type=kind, vocab=vocab, unk_token="t0"), added_tokens=[])) + "\n")
+
+
+def convert(folder, path):
+    """By llama.cpp's converter, which asks a tokenizer for the ids of yes and no."""
+    with tempfile.TemporaryDirectory() as temp:
+        copy = pathlib.Path(temp) / folder.name
+        shutil.copytree(folder, copy)
+        write_tokenizer(copy, "WordPiece")
+        if folder.name == "nomic":  # transformers' defaults would go before Nomic's own names
+            config = json.loads((copy / "config.json").read_text())
+            config.update(hidden_size=config["n_embd"], num_hidden_layers=config["n_layer"],
+                          num_attention_heads=config["n_head"], intermediate_size=config["n_inner"],
+                          head_dim=config["n_embd"] // config["n_head"])
+            (copy / "config.json").write_text(json.dumps(config))
+        if folder.name == "qwen3-reranker":
+            from conversion.qwen import Qwen3Model
+
+            def find(self):
+                self.is_rerank, self.is_tied_embeddings = True, True
+                self.token_true_id, self.token_false_id = YES, NO
+            Qwen3Model._find_rerank_config = find
+        families.convert(copy, path)
+
+
+def make(name, seed):
+    spec, folder = CASES[name], OUT / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    model = build(spec, seed)
+    state = {k: v.clone() for k, v in model.state_dict().items()}
+    if spec["config"].get("tie_word_embeddings"):
+        state.pop("lm_head.weight", None)
+    if spec["publish"]:
+        (folder / "config.json").write_text(json.dumps(spec["config"], indent=1) + "\n")
+        state = spec["publish"](state, spec["config"])
+    else:
+        model.config.save_pretrained(folder)
+        config = json.loads((folder / "config.json").read_text())
+        suffix = dict(rank="ForSequenceClassification", answer="ForCausalLM").get(spec["kind"], "Model")
+        config["architectures"] = [CLASSES[spec["model_type"]] + suffix]
+        if name == "qwen3-embedding":  # as it is published
+            config["architectures"] = ["Qwen3ForCausalLM"]
+        config.pop("transformers_version", None)
+        (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    save_file({k: (v.half() if v.dim() > 1 else v.float()).contiguous() for k, v in state.items()
+               if v.is_floating_point()}, folder / "model.safetensors")
+    if spec["kind"] not in ("rank", "answer"):
+        write_modules(folder, spec)
+    if spec["kind"] == "answer":
+        write_tokenizer(folder, "WordLevel")
+    with torch.no_grad():
+        expected = torch.stack([result(model, spec, text(i)) for i in range(len(LENGTHS))]).numpy()
+    expected.astype("<f4").tofile(folder / "expected")
+    if spec["gguf"]:
+        convert(folder, folder / "model.gguf")
+    print(f"{name}: from {expected.min():.3f} to {expected.max():.3f}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--llama-cpp", required=True)
+    parser.add_argument("names", nargs="*")
+    args = parser.parse_args()
+    sys.path[:0] = [args.llama_cpp, str(pathlib.Path(args.llama_cpp) / "gguf-py")]
+    logging.disable(logging.WARNING)
+    for i, name in enumerate(CASES):
+        if not args.names or name in args.names:
+            make(name, 300 + i)
+
+
+if __name__ == "__main__":
+    main()

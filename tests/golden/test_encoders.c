@@ -1,0 +1,156 @@
+/* Vectors and scores against transformers' and sentence-transformers': every model of encoders.py, as folder and as GGUF file.
+ * A text must give the same bits alone, on one thread and in plain C, and beside others, on two threads and with the best
+ * instructions there are. `test_encoders --table` prints the rows for
+ * docs/models.md. */
+#include "golden/golden.h"
+
+#include <dirent.h>
+#include <stdio.h>
+
+#include "model/embedder.h"
+
+/* f32 against torch's f32: sums in another order. */
+static const double tolerance = 1e-4;
+
+enum { N_TEXTS = 4, MAX_TOKENS = 96, N_VOCAB = 48, MAX_WIDTH = 64, MAX_CASES = 64 };
+
+static const int64_t lengths[N_TEXTS] = {1, 9, 70, 96};
+
+typedef struct corpus {
+    int32_t tokens[N_TEXTS][MAX_TOKENS];
+    float out[N_TEXTS][MAX_WIDTH];
+    lm_embed_text texts[N_TEXTS];
+} corpus;
+
+static void fill(corpus *c) {
+    for (int t = 0; t < N_TEXTS; t++) {
+        for (int i = 0; i < lengths[t]; i++)
+            c->tokens[t][i] = (7 * i * (t + 1) + 3 * t + 5) % (N_VOCAB - 3) + 3;
+        c->texts[t] = (lm_embed_text){.tokens = c->tokens[t],
+                                      .n_tokens = lengths[t],
+                                      .second_begin = lengths[t],
+                                      .out = c->out[t]};
+    }
+}
+
+/* Steps until all are done. ranks: texts are pairs, cut in the middle. */
+static void run(lm_embedder *embedder, corpus *c, int first, int n, bool ranks) {
+    lm_embed_text *list[N_TEXTS];
+    for (size_t left = 1; left > 0;) {
+        left = 0;
+        for (int t = first; t < first + n; t++) {
+            lm_embed_text *text = &c->texts[t];
+            if (ranks) text->second_begin = text->n_tokens / 2;
+            if (text->n_done < text->n_tokens) list[left++] = text;
+        }
+        int64_t n_rows;
+        if (left > 0) assert_ok(lm_embedder_step(embedder, list, left, &n_rows, &err));
+    }
+}
+
+static void finish(const lm_model *model, corpus *c, int64_t width) {
+    for (int t = 0; t < N_TEXTS; t++) lm_pooling_finish(lm_model_pooling(model), c->out[t], width);
+}
+
+static golden_model open_scalar(const char *path) {
+    golden_model g;
+    lm_device_options options = {.n_threads = 1, .isa = "scalar"};
+    assert_ok(lm_backend_cpu.open(&options, &g.device, &err));
+    assert_ok(lm_model_open(path, g.device, NULL, &g.model, &err));
+    return g;
+}
+
+/* The largest difference from what is expected. */
+static double check(const char *path, const char *expected_path) {
+    static corpus alone, together;
+    char *bytes;
+    size_t size;
+    lm_embedder *one, *two;
+    double worst = 0;
+    golden_model first = open_scalar(path), second = golden_open(path, 2);
+    bool ranks = lm_model_pooling(first.model)->ranks;
+    assert_ok(lm_embedder_new(first.model, &(lm_session_options){.max_context = 96}, &one, &err));
+    assert_ok(lm_embedder_new(
+        second.model, &(lm_session_options){.max_rows = 50, .max_context = 96}, &two, &err));
+    int64_t width = lm_embedder_width(one);
+    assert_in_range(width, 1, MAX_WIDTH);
+    assert_ok(lm_file_read(expected_path, 1 << 20, &bytes, &size, &err));
+    assert_int_equal(size, N_TEXTS * width * sizeof(float));
+    fill(&alone);
+    fill(&together);
+    for (int t = 0; t < N_TEXTS; t++) run(one, &alone, t, 1, ranks);
+    run(two, &together, 0, N_TEXTS, ranks);
+    finish(first.model, &alone, width);
+    finish(second.model, &together, width);
+    for (int t = 0; t < N_TEXTS; t++) {
+        assert_memory_equal(alone.out[t], together.out[t], width * sizeof(float));
+        assert_int_equal(alone.texts[t].flops, together.texts[t].flops);
+        for (int64_t i = 0; i < width; i++) {
+            double delta = fabs((double)alone.out[t][i] - ((const float *)bytes)[t * width + i]);
+            if (!(delta <= worst)) worst = delta; /* NaN too, which then fails */
+        }
+    }
+    lm_free(bytes);
+    lm_embedder_free(one);
+    lm_embedder_free(two);
+    golden_close(&first);
+    golden_close(&second);
+    return worst;
+}
+
+static const char *names[MAX_CASES];
+static struct CMUnitTest tests[MAX_CASES];
+
+/* Negative: there is no such file. */
+static void deltas_of(const char *name, double *folder, double *gguf) {
+    char *dir = lm_asprintf("%s/%s", LM_ENCODERS_DIR, name),
+         *expected = lm_path_join(dir, "expected"), *file = lm_path_join(dir, "model.gguf");
+    *folder = check(dir, expected);
+    *gguf = lm_file_exists(file) ? check(file, expected) : -1;
+    lm_free(file);
+    lm_free(expected);
+    lm_free(dir);
+}
+
+static void test_encoder(void **state) {
+    const char *name = *state;
+    double folder, gguf;
+    deltas_of(name, &folder, &gguf);
+    if (!(folder <= tolerance)) fail_msg("%s: the folder's results differ by %g", name, folder);
+    if (!(gguf <= tolerance)) fail_msg("%s: the GGUF file's results differ by %g", name, gguf);
+}
+
+static void print_row(const char *name) {
+    double folder, gguf;
+    deltas_of(name, &folder, &gguf);
+    printf("| %s | %.1e |", name, folder);
+    printf(gguf < 0 ? " – |\n" : " %.1e |\n", gguf);
+}
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int list_cases(void) {
+    DIR *dir = opendir(LM_ENCODERS_DIR);
+    int n = 0;
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (entry->d_name[0] != '.' && n < MAX_CASES) names[n++] = lm_strdup(entry->d_name);
+    if (dir) closedir(dir);
+    qsort(names, (size_t)n, sizeof *names, by_name);
+    return n;
+}
+
+int main(int argc, char **argv) {
+    int n = list_cases(), status = n == 0; /* a test that finds nothing fails */
+    bool table = argc > 1 && strcmp(argv[1], "--table") == 0;
+    for (int i = 0; i < n; i++)
+        tests[i] = (struct CMUnitTest){
+            .name = names[i], .test_func = test_encoder, .initial_state = (void *)names[i]};
+    if (table)
+        for (int i = 0; i < n; i++) print_row(names[i]);
+    else if (n > 0)
+        status = _cmocka_run_group_tests("encoders", tests, (size_t)n, NULL, NULL);
+    for (int i = 0; i < n; i++) lm_free((void *)names[i]);
+    return status;
+}
