@@ -149,7 +149,9 @@ const lm_command lm_cmd_serve = {
     .usage = "<model>",
     .description =
         "Loads the model, a GGUF file or a Hugging Face folder, and answers /v1/completions and "
-        "/v1/chat/completions, streaming or not, for many clients at once; also /v1/models, "
+        "/v1/chat/completions, streaming or not, for many clients at once; with a model made for "
+        "it "
+        "/v1/embeddings or /v1/rerank instead; also /v1/models, "
         "/tokenize, "
         "/detokenize, /health and /metrics (Prometheus). A first SIGTERM or SIGINT lets running "
         "requests finish, "

@@ -188,6 +188,10 @@ static loam_status read_ask(json_t *body, char model[LM_ROUTER_NAME_BYTES], lm_g
     model[name.len] = '\0';
     ask->model = model;
     ask->max_new_tokens = max_completion_tokens * n;
+    size_t n_documents = json_array_size(json_object_get(body, "documents"));
+    if (n_documents > 1) /* the query is read with each of them */
+        ask->body_bytes +=
+            (int64_t)(json_string_length(json_object_get(body, "query")) * (n_documents - 1));
     return LOAM_OK;
 }
 
@@ -210,6 +214,7 @@ static loam_status let_in(lm_gateway *gateway, lm_http_request *request, lm_exch
     loam_status status = lm_gateway_ask_parse(lm_http_request_body(request), model, &ask, err);
     *out_wrong = ask.wrong;
     LM_TRY(status);
+    ask.prompt_only = !strstr(lm_http_request_path(request), "completions");
     if (!lm_router_find(gateway->router, x->grant.project_id, model, x->endpoint_id)) {
         *out_wrong = "model";
         return lm_error_set(err, LOAM_NOT_FOUND,
@@ -295,7 +300,9 @@ loam_status lm_gateway_new(const lm_gateway_options *options, lm_gateway **out, 
     gateway->routes[0] =
         (lm_http_route){"POST", "/v1/chat/completions", handle_completion, gateway};
     gateway->routes[1] = (lm_http_route){"POST", "/v1/completions", handle_completion, gateway};
-    gateway->routes[2] = (lm_http_route){"GET", "/v1/models", handle_models, gateway};
+    gateway->routes[2] = (lm_http_route){"POST", "/v1/embeddings", handle_completion, gateway};
+    gateway->routes[3] = (lm_http_route){"POST", "/v1/rerank", handle_completion, gateway};
+    gateway->routes[4] = (lm_http_route){"GET", "/v1/models", handle_models, gateway};
     loam_status status = LOAM_OK;
     for (; gateway->n_lanes < options->n_loops && status == LOAM_OK; gateway->n_lanes++)
         status = lane_init(&gateway->lanes[gateway->n_lanes], gateway,

@@ -1,4 +1,4 @@
-/* The OpenAI gateway: /v1/models, /v1/completions, /v1/chat/completions for all endpoints of the cloud.
+/* The OpenAI gateway: /v1/models, /v1/completions, /v1/chat/completions, /v1/embeddings, /v1/rerank for all endpoints of the cloud.
  *
  *     client --> admit (key, limits, budget) --> route by model name --> replica's HTTP server --> client
  *                                                     | none awake: wake it, hold the request
@@ -25,6 +25,7 @@ typedef struct lm_gateway_ask {
     const char *model;
     int64_t body_bytes;
     int64_t max_new_tokens; /* times n; 0: the request does not say */
+    bool prompt_only;       /* it asks for embeddings or scores, not for text */
     const char *wrong; /* name of the field that the request is refused for, static text, or NULL */
 } lm_gateway_ask;
 

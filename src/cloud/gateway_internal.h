@@ -11,7 +11,7 @@ enum {
     LM_GATEWAY_QUEUED_HIGH_BYTES =
         256 << 10, /* a slow client: stop reading from the replica above this */
     LM_GATEWAY_QUEUED_LOW_BYTES = 64 << 10, /* and go on below */
-    LM_GATEWAY_N_ROUTES = 3,
+    LM_GATEWAY_N_ROUTES = 5,
     LM_GATEWAY_RETRY_AFTER_S = 5,
     LM_GATEWAY_MAX_ATTEMPTS = 5, /* of one request, all replicas together */
 };

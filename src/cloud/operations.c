@@ -59,7 +59,9 @@ static loam_status admit(void *arg, const lm_gateway_ask *ask, lm_gateway_grant 
     lm_cloud *cloud = arg;
     lm_reservation reservation;
     int64_t prompt = ask->body_bytes / BYTES_PER_TOKEN + 1;
-    int64_t completion = ask->max_new_tokens > 0 ? ask->max_new_tokens : DEFAULT_COMPLETION_TOKENS;
+    int64_t completion = ask->max_new_tokens > 0 ? ask->max_new_tokens
+                         : ask->prompt_only      ? 0
+                                                 : DEFAULT_COMPLETION_TOKENS;
     LM_TRY(lm_keyring_admit(cloud->keyring, grant->key_id, lm_clock_epoch_ms(), out_retry_after_s,
                             err));
     int64_t micros = lm_ledger_estimate(cloud->ledger, ask->model, prompt, completion);

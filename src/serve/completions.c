@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "serve/embeddings.h"
 #include "serve/openai_chat.h"
 #include "serve/openai_reply.h"
 
@@ -70,9 +71,15 @@ static void count(const completion *c, int http_status) {
 
 /* --- From body to generation. */
 
+int64_t lm_completion_max_tokens(const lm_completion_context *context) {
+    return context->engine
+               ? lm_engine_limits(context->engine)->max_context
+               : lm_embedder_max_tokens(lm_embed_engine_embedder(context->embed_engine));
+}
+
 size_t lm_completion_max_prompt_bytes(const lm_completion_context *context) {
     size_t longest = context->longest_token_bytes;
-    return (size_t)lm_engine_limits(context->engine)->max_context * (longest > 64 ? longest : 64);
+    return (size_t)lm_completion_max_tokens(context) * (longest > 64 ? longest : 64);
 }
 
 /* Ids of the prompts, appended to prompt_ids; bounds of each in `ends`. */
@@ -178,13 +185,6 @@ static loam_status prepare_choices(completion *c, lm_api_error *error) {
     return c->request.echo ? prepare_echo(c, error) : LOAM_OK;
 }
 
-/* An identifier made of harmless characters that fits a usage record. */
-static bool is_identifier(const char *text, size_t max_bytes) {
-    size_t len =
-        strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/=,");
-    return text[len] == '\0' && len < max_bytes;
-}
-
 /* Answers to nothing are texts of their own. */
 static bool prompts_are_empty(const completion *c) {
     for (size_t i = 0; i < c->request.prompts.len; i++)
@@ -196,12 +196,8 @@ static void on_generation_event(lm_generation *generation, const lm_generation_e
                                 void *arg);
 
 static loam_status submit(completion *c, lm_api_error *error) {
-    const char *request_id = lm_http_request_header(c->http, "X-Loam-Request");
-    const char *tag = lm_http_request_header(c->http, "X-Loam-Tag");
-    if (request_id && (!request_id[0] || !is_identifier(request_id, LM_USAGE_ID_BYTES)))
-        return lm_api_fail(error, 400, NULL, "header X-Loam-Request is not an identifier");
-    if (tag && !is_identifier(tag, LM_USAGE_TAG_BYTES))
-        return lm_api_fail(error, 400, NULL, "header X-Loam-Tag is not an identifier");
+    const char *request_id, *tag;
+    LM_TRY(lm_api_read_ids(c->http, strchr(c->id, '-') + 1, &request_id, &tag, error));
     const lm_chat *chat = c->context->chat;
     lm_api_request *request = &c->request;
     if (c->head.chat && lm_chat_stop(chat))
@@ -217,8 +213,8 @@ static loam_status submit(completion *c, lm_api_error *error) {
         .stops = request->stops,
         .n_stops = request->n_stops,
         .sampling = request->sampling,
-        .request_id = request_id ? request_id : strchr(c->id, '-') + 1,
-        .tag = tag ? tag : "",
+        .request_id = request_id,
+        .tag = tag,
         .on_event = on_generation_event,
         .arg = c,
     };
@@ -231,17 +227,15 @@ static loam_status submit(completion *c, lm_api_error *error) {
 
 static loam_status begin(completion *c, lm_api_error *error) {
     lm_completion_context *context = c->context;
-    int64_t n_vocab = lm_engine_limits(context->engine)->n_vocab;
     if (context->draining)
         return lm_api_fail(error, 503, "unavailable", "the server is shutting down");
+    if (!context->engine)
+        return lm_api_invalid(error, "model", "the model '%s' writes no text; ask it at /v1/%s",
+                              context->model_name, lm_embed_endpoint(context->embed_engine));
+    int64_t n_vocab = lm_engine_limits(context->engine)->n_vocab;
     LM_TRY(lm_api_request_parse(lm_http_request_body(c->http), c->head.chat ? context->chat : NULL,
                                 &context->sampling, n_vocab, &c->request, error));
-    if (!lm_str_is(c->request.model, context->model_name)) {
-        lm_api_fail(error, 404, "model_not_found", "the model '%.*s' does not exist",
-                    (int)c->request.model.len, c->request.model.ptr);
-        snprintf(error->param, sizeof error->param, "model");
-        return LOAM_INVALID;
-    }
+    LM_TRY(lm_api_check_model(c->request.model, context->model_name, error));
     LM_TRY(prepare_prompts(c, error));
     LM_TRY(prepare_choices(c, error));
     return submit(c, error);

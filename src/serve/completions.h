@@ -5,12 +5,13 @@
 #include "base/rng.h"
 #include "model/chat.h"
 #include "net/http_server.h"
-#include "serve/engine.h"
+#include "serve/embed_engine.h"
 #include "serve/metrics.h"
 
 /* What a handler needs; belongs to the server. */
 typedef struct lm_completion_context {
-    lm_engine *engine;
+    lm_engine *engine;             /* NULL: the model writes no text */
+    lm_embed_engine *embed_engine; /* NULL: it gives no embeddings and no scores */
     const lm_tokenizer *tokenizer;
     const lm_chat *chat;
     lm_sampler_options sampling; /* for what a body leaves out */
@@ -21,6 +22,9 @@ typedef struct lm_completion_context {
     lm_rng rng;    /* for ids */
     bool draining; /* refuse new requests */
 } lm_completion_context;
+
+/* Tokens that one text or conversation may have. */
+int64_t lm_completion_max_tokens(const lm_completion_context *context);
 
 /* Of the longest text that can fit into the context: longer ones are refused before seconds are spent on tokenizing them. */
 size_t lm_completion_max_prompt_bytes(const lm_completion_context *context);

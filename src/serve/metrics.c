@@ -11,7 +11,8 @@ static const double INTER_TOKEN_BOUNDS[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0
 static const double DURATION_BOUNDS[] = {0.01, 0.05, 0.1, 0.25, 0.5, 1,   2.5,
                                          5,    10,   30,  60,   120, 300, 600};
 
-static const char *const ENDPOINT_NAMES[LM_N_ENDPOINTS] = {"completions", "chat_completions"};
+static const char *const ENDPOINT_NAMES[LM_N_ENDPOINTS] = {"completions", "chat_completions",
+                                                           "embeddings", "rerank"};
 
 void lm_metrics_init(lm_metrics *metrics) {
     *metrics = (lm_metrics){

@@ -6,7 +6,13 @@
 
 enum { LM_METRICS_MAX_BUCKETS = 16, LM_METRICS_MAX_STATUSES = 12 };
 
-typedef enum lm_endpoint { LM_ENDPOINT_COMPLETIONS, LM_ENDPOINT_CHAT, LM_N_ENDPOINTS } lm_endpoint;
+typedef enum lm_endpoint {
+    LM_ENDPOINT_COMPLETIONS,
+    LM_ENDPOINT_CHAT,
+    LM_ENDPOINT_EMBEDDINGS,
+    LM_ENDPOINT_RERANK,
+    LM_N_ENDPOINTS
+} lm_endpoint;
 
 typedef struct lm_histogram {
     const double *bounds; /* upper, rising; static */

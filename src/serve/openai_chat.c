@@ -6,23 +6,11 @@
 
 static const char *const ROLES[] = {"system", "developer", "user", "assistant", "tool", "function"};
 
-static loam_status no_memory(lm_api_error *error) {
-    return lm_api_fail(error, 503, "unavailable", "out of memory");
-}
-
-static lm_str text_of(const json_t *string) {
-    return (lm_str){json_string_value(string), json_string_length(string)};
-}
-
-static const json_t *field(const json_t *object, const char *name) {
-    const json_t *value = json_object_get(object, name);
-    return json_is_null(value) ? NULL : value;
-}
-
 /* ---- messages ---- */
 
 static loam_status set(json_t *object, const char *key, json_t *value, lm_api_error *error) {
-    return value && json_object_set_new(object, key, value) == 0 ? LOAM_OK : no_memory(error);
+    return value && json_object_set_new(object, key, value) == 0 ? LOAM_OK
+                                                                 : lm_api_no_memory(error);
 }
 
 static loam_status check_parts(const json_t *parts, const char *where, size_t *out_len,
@@ -46,9 +34,9 @@ static loam_status join_parts(const json_t *parts, const char *where, lm_api_req
     size_t len, at = 0;
     LM_TRY(check_parts(parts, where, &len, error));
     char *joined = lm_arena_alloc(&out->arena, len + 1);
-    if (!joined) return no_memory(error);
+    if (!joined) return lm_api_no_memory(error);
     for (size_t i = 0; i < json_array_size(parts); i++) {
-        lm_str piece = text_of(json_object_get(json_array_get(parts, i), "text"));
+        lm_str piece = lm_api_text(json_object_get(json_array_get(parts, i), "text"));
         memcpy(joined + at, piece.ptr, piece.len);
         at += piece.len;
     }
@@ -61,7 +49,7 @@ static loam_status read_role(const lm_chat *chat, json_t *message, const char *w
     if (!json_is_string(role))
         return lm_api_invalid(error, where, "'%s.role' must be a string", where);
     for (size_t i = 0; i < LM_COUNT_OF(ROLES); i++) {
-        if (!lm_str_is(text_of(role), ROLES[i])) continue;
+        if (!lm_str_is(lm_api_text(role), ROLES[i])) continue;
         if (strcmp(ROLES[i], "developer") != 0 || lm_chat_knows_developers(chat)) return LOAM_OK;
         return set(message, "role", json_string("system"), error);
     }
@@ -78,7 +66,7 @@ static loam_status read_call(json_t *calls, size_t index, const char *where, lm_
         return lm_api_invalid(error, where, "'%s.tool_calls[%zu]' must have a function with a name",
                               where, index);
     if (!json_is_string(arguments)) return LOAM_OK;
-    lm_str text = text_of(arguments);
+    lm_str text = lm_api_text(arguments);
     json_t *parsed = text.len ? json_loadb(text.ptr, text.len, 0, NULL) : json_object();
     if (!json_is_object(parsed)) {
         json_decref(parsed);
@@ -87,11 +75,11 @@ static loam_status read_call(json_t *calls, size_t index, const char *where, lm_
     json_t *made = json_copy(call), *made_function = json_copy(function);
     json_object_set_new(made_function, "arguments", parsed);
     json_object_set_new(made, "function", made_function);
-    return json_array_set_new(calls, index, made) == 0 ? LOAM_OK : no_memory(error);
+    return json_array_set_new(calls, index, made) == 0 ? LOAM_OK : lm_api_no_memory(error);
 }
 
 static loam_status read_calls(json_t *message, const char *where, lm_api_error *error) {
-    const json_t *given = field(message, "tool_calls");
+    const json_t *given = lm_api_field(message, "tool_calls");
     if (!given) {
         json_object_del(message, "tool_calls");
         return LOAM_OK;
@@ -106,8 +94,8 @@ static loam_status read_calls(json_t *message, const char *where, lm_api_error *
 
 static loam_status read_content(json_t *message, const char *where, lm_api_request *out,
                                 lm_api_error *error) {
-    const json_t *content = field(message, "content");
-    bool is_answer = lm_str_is(text_of(json_object_get(message, "role")), "assistant");
+    const json_t *content = lm_api_field(message, "content");
+    bool is_answer = lm_str_is(lm_api_text(json_object_get(message, "role")), "assistant");
     if (json_is_array(content)) return join_parts(content, where, out, message, error);
     if (json_is_string(content)) return LOAM_OK;
     if (content || !is_answer)
@@ -125,14 +113,14 @@ static loam_status add_message(const lm_chat *chat, const json_t *given, size_t 
     if (!json_is_object(given))
         return lm_api_invalid(error, where, "'%s' must be an object", where);
     json_t *message = json_copy((json_t *)given);
-    if (!message || json_array_append_new(out->messages, message)) return no_memory(error);
+    if (!message || json_array_append_new(out->messages, message)) return lm_api_no_memory(error);
     LM_TRY(read_role(chat, message, where, error));
     LM_TRY(read_calls(message, where, error));
     return read_content(message, where, out, error);
 }
 
 static loam_status read_messages(const lm_chat *chat, lm_api_request *out, lm_api_error *error) {
-    const json_t *messages = field(out->body, "messages");
+    const json_t *messages = lm_api_field(out->body, "messages");
     if (!json_is_array(messages) || json_array_size(messages) == 0)
         return lm_api_invalid(error, "messages",
                               "'messages' must be a list of at least one message");
@@ -146,7 +134,8 @@ static loam_status read_messages(const lm_chat *chat, lm_api_request *out, lm_ap
 /* ---- what else templates see ---- */
 
 static loam_status read_tools(lm_api_request *out, lm_api_error *error) {
-    const json_t *tools = field(out->body, "tools"), *choice = field(out->body, "tool_choice");
+    const json_t *tools = lm_api_field(out->body, "tools"),
+                 *choice = lm_api_field(out->body, "tool_choice");
     if (tools && !json_is_array(tools))
         return lm_api_invalid(error, "tools", "'tools' must be a list");
     for (size_t i = 0; i < json_array_size(tools); i++) {
@@ -166,10 +155,10 @@ static loam_status read_tools(lm_api_request *out, lm_api_error *error) {
 }
 
 static loam_status read_variables(lm_api_request *out, lm_api_error *error) {
-    const json_t *given = field(out->body, "chat_template_kwargs"),
-                 *effort = field(out->body, "reasoning_effort");
-    const json_t *prompt = field(out->body, "add_generation_prompt"),
-                 *documents = field(out->body, "documents");
+    const json_t *given = lm_api_field(out->body, "chat_template_kwargs"),
+                 *effort = lm_api_field(out->body, "reasoning_effort");
+    const json_t *prompt = lm_api_field(out->body, "add_generation_prompt"),
+                 *documents = lm_api_field(out->body, "documents");
     if (given && !json_is_object(given))
         return lm_api_invalid(error, "chat_template_kwargs",
                               "'chat_template_kwargs' must be an object");
@@ -181,7 +170,7 @@ static loam_status read_variables(lm_api_request *out, lm_api_error *error) {
     if (documents && !json_is_array(documents))
         return lm_api_invalid(error, "documents", "'documents' must be a list");
     out->variables = given ? json_copy((json_t *)given) : json_object();
-    if (!out->variables) return no_memory(error);
+    if (!out->variables) return lm_api_no_memory(error);
     /* messages and tools come from their own fields alone: those are the ones that have been checked */
     json_object_del(out->variables, "messages");
     json_object_del(out->variables, "tools");

@@ -86,20 +86,6 @@ static const struct {
     {"repetition_penalty", offsetof(lm_sampler_options, repetition_penalty), 0.01, 10},
 };
 
-/* The field's value; NULL when absent or null. */
-static const json_t *field(const json_t *object, const char *name) {
-    const json_t *value = json_object_get(object, name);
-    return json_is_null(value) ? NULL : value;
-}
-
-static lm_str text_of(const json_t *string) {
-    return (lm_str){json_string_value(string), json_string_length(string)};
-}
-
-static loam_status no_memory(lm_api_error *error) {
-    return lm_api_fail(error, 503, "unavailable", "out of memory");
-}
-
 static bool is_neutral(const char *name, const json_t *value) {
     if (json_is_false(value) || (json_is_array(value) && json_array_size(value) == 0)) return true;
     if (json_is_string(value)) {
@@ -119,11 +105,7 @@ static bool is_neutral(const char *name, const json_t *value) {
 static loam_status unknown_field(const char *name, lm_api_error *error) {
     const char *names[LM_COUNT_OF(FIELDS)];
     for (size_t i = 0; i < LM_COUNT_OF(FIELDS); i++) names[i] = FIELDS[i].name;
-    const char *nearest = lm_str_nearest(name, names, LM_COUNT_OF(FIELDS));
-    if (nearest)
-        return lm_api_invalid(error, name, "unknown field '%.60s'; did you mean '%s'?", name,
-                              nearest);
-    return lm_api_invalid(error, name, "unknown field '%.60s'", name);
+    return lm_api_unknown_field(name, names, LM_COUNT_OF(FIELDS), error);
 }
 
 static loam_status check_field(const char *name, const json_t *value, bool chat,
@@ -147,35 +129,11 @@ static loam_status check_fields(const json_t *body, bool chat, lm_api_error *err
     return LOAM_OK;
 }
 
-static loam_status read_bool(const json_t *object, const char *name, bool *out,
-                             lm_api_error *error) {
-    const json_t *value = field(object, name);
-    if (!value) return LOAM_OK;
-    if (!json_is_boolean(value))
-        return lm_api_invalid(error, name, "'%s' must be true or false", name);
-    *out = json_is_true(value);
-    return LOAM_OK;
-}
-
-static loam_status read_int(const json_t *object, const char *name, int64_t min, int64_t max,
-                            int64_t *out, lm_api_error *error) {
-    const json_t *value = field(object, name);
-    if (!value) return LOAM_OK;
-    if (!json_is_integer(value))
-        return lm_api_invalid(error, name, "'%s' must be an integer", name);
-    int64_t number = json_integer_value(value);
-    if (number < min || number > max)
-        return lm_api_invalid(error, name, "'%s' must be from %lld to %lld, not %lld", name,
-                              (long long)min, (long long)max, (long long)number);
-    *out = number;
-    return LOAM_OK;
-}
-
 static loam_status read_numbers(const json_t *body, lm_sampler_options *sampling,
                                 lm_api_error *error) {
     for (size_t i = 0; i < LM_COUNT_OF(NUMBERS); i++) {
         const char *name = NUMBERS[i].name;
-        const json_t *value = field(body, name);
+        const json_t *value = lm_api_field(body, name);
         if (!value) continue;
         if (!json_is_number(value))
             return lm_api_invalid(error, name, "'%s' must be a number", name);
@@ -190,7 +148,7 @@ static loam_status read_numbers(const json_t *body, lm_sampler_options *sampling
 
 static loam_status read_biases(const json_t *body, int64_t n_vocab, lm_api_request *out,
                                lm_api_error *error) {
-    json_t *biases = (json_t *)field(body, "logit_bias"), *value;
+    json_t *biases = (json_t *)lm_api_field(body, "logit_bias"), *value;
     const char *key;
     if (!biases) return LOAM_OK;
     if (!json_is_object(biases))
@@ -201,7 +159,7 @@ static loam_status read_biases(const json_t *body, int64_t n_vocab, lm_api_reque
                               "'logit_bias' has %zu tokens; at most %d are taken", n,
                               LM_MAX_LOGIT_BIASES);
     lm_logit_bias *copy = lm_arena_calloc(&out->arena, n + 1, sizeof *copy);
-    if (!copy) return no_memory(error);
+    if (!copy) return lm_api_no_memory(error);
     n = 0;
     json_object_foreach(biases, key, value) {
         int64_t token;
@@ -224,8 +182,8 @@ static loam_status read_sampling(const json_t *body, int64_t n_vocab, lm_api_req
     lm_sampler_options *sampling = &out->sampling;
     LM_TRY(read_numbers(body, sampling, error));
     int64_t top_k = sampling->top_k, seed = (int64_t)(lm_rng_os_seed() >> 1);
-    LM_TRY(read_int(body, "top_k", -1, INT32_MAX, &top_k, error));
-    LM_TRY(read_int(body, "seed", INT64_MIN, INT64_MAX, &seed, error));
+    LM_TRY(lm_api_read_int(body, "top_k", -1, INT32_MAX, &top_k, error));
+    LM_TRY(lm_api_read_int(body, "seed", INT64_MIN, INT64_MAX, &seed, error));
     sampling->top_k = top_k < 0 ? 0 : top_k;
     sampling->seed = (uint64_t)seed;
     if (sampling->top_p == 0) { /* the narrowest nucleus is the likeliest token */
@@ -239,12 +197,12 @@ static loam_status read_logprobs(const json_t *body, lm_api_request *out, lm_api
     int64_t n_top = 0;
     bool wanted = false;
     if (!out->chat) {
-        wanted = field(body, "logprobs") != NULL;
-        LM_TRY(read_int(body, "logprobs", 0, MAX_COMPLETION_LOGPROBS, &n_top, error));
+        wanted = lm_api_field(body, "logprobs") != NULL;
+        LM_TRY(lm_api_read_int(body, "logprobs", 0, MAX_COMPLETION_LOGPROBS, &n_top, error));
     } else {
-        LM_TRY(read_bool(body, "logprobs", &wanted, error));
-        LM_TRY(read_int(body, "top_logprobs", 0, LM_MAX_TOP_LOGPROBS, &n_top, error));
-        if (field(body, "top_logprobs") && !wanted)
+        LM_TRY(lm_api_read_bool(body, "logprobs", &wanted, error));
+        LM_TRY(lm_api_read_int(body, "top_logprobs", 0, LM_MAX_TOP_LOGPROBS, &n_top, error));
+        if (lm_api_field(body, "top_logprobs") && !wanted)
             return lm_api_invalid(error, "top_logprobs",
                                   "'top_logprobs' needs 'logprobs' to be true");
     }
@@ -256,7 +214,7 @@ static loam_status read_logprobs(const json_t *body, lm_api_request *out, lm_api
 static loam_status add_stop(const json_t *value, lm_api_request *out, lm_api_error *error) {
     if (!json_is_string(value))
         return lm_api_invalid(error, "stop", "'stop' must be a string or an array of strings");
-    lm_str text = text_of(value);
+    lm_str text = lm_api_text(value);
     if (text.len == 0 || text.len > LM_STOP_MAX_BYTES)
         return lm_api_invalid(error, "stop", "a stop string must have from 1 to %d bytes, not %zu",
                               LM_STOP_MAX_BYTES, text.len);
@@ -265,7 +223,7 @@ static loam_status add_stop(const json_t *value, lm_api_request *out, lm_api_err
 }
 
 static loam_status read_stops(const json_t *body, lm_api_request *out, lm_api_error *error) {
-    const json_t *stop = field(body, "stop");
+    const json_t *stop = lm_api_field(body, "stop");
     if (!stop) return LOAM_OK;
     if (!json_is_array(stop)) return add_stop(stop, out, error);
     size_t most = LM_STOP_MAX_STRINGS - 1; /* the chat template may have one of its own */
@@ -278,8 +236,8 @@ static loam_status read_stops(const json_t *body, lm_api_request *out, lm_api_er
 }
 
 static loam_status read_stream(const json_t *body, lm_api_request *out, lm_api_error *error) {
-    const json_t *options = field(body, "stream_options");
-    LM_TRY(read_bool(body, "stream", &out->stream, error));
+    const json_t *options = lm_api_field(body, "stream_options");
+    LM_TRY(lm_api_read_bool(body, "stream", &out->stream, error));
     if (!options) return LOAM_OK;
     if (!json_is_object(options))
         return lm_api_invalid(error, "stream_options", "'stream_options' must be an object");
@@ -293,62 +251,13 @@ static loam_status read_stream(const json_t *body, lm_api_request *out, lm_api_e
             return lm_api_invalid(error, "stream_options", "unknown field 'stream_options.%.60s'",
                                   name);
     }
-    return read_bool(options, "include_usage", &out->include_usage, error);
+    return lm_api_read_bool(options, "include_usage", &out->include_usage, error);
 }
 
 static loam_status read_max_tokens(const json_t *body, lm_api_request *out, lm_api_error *error) {
     out->max_tokens = out->chat ? INT64_MAX : COMPLETION_DEFAULT_TOKENS;
-    LM_TRY(read_int(body, "max_tokens", 1, INT32_MAX, &out->max_tokens, error));
-    return read_int(body, "max_completion_tokens", 1, INT32_MAX, &out->max_tokens, error);
-}
-
-static loam_status add_prompt(lm_api_request *out, lm_api_prompt prompt, lm_api_error *error) {
-    if (out->prompts.len >= LM_API_MAX_PROMPTS)
-        return lm_api_invalid(error, "prompt", "'prompt' has more than %d prompts",
-                              LM_API_MAX_PROMPTS);
-    return lm_vec_push(&out->prompts, prompt) ? LOAM_OK : no_memory(error);
-}
-
-static loam_status add_ids(const json_t *array, int64_t n_vocab, lm_api_request *out,
-                           lm_api_error *error) {
-    size_t n = json_array_size(array);
-    int32_t *ids = lm_arena_calloc(&out->arena, n, sizeof *ids);
-    if (!ids) return no_memory(error);
-    for (size_t i = 0; i < n; i++) {
-        const json_t *value = json_array_get(array, i);
-        if (!json_is_integer(value))
-            return lm_api_invalid(error, "prompt",
-                                  "'prompt': a list of token ids holds something else at %zu", i);
-        int64_t id = json_integer_value(value);
-        if (id < 0 || id >= n_vocab)
-            return lm_api_invalid(error, "prompt", "'prompt': token id %lld is not below %lld",
-                                  (long long)id, (long long)n_vocab);
-        ids[i] = (int32_t)id;
-    }
-    return add_prompt(out, (lm_api_prompt){.ids = ids, .n_ids = (int64_t)n}, error);
-}
-
-static loam_status add_one_prompt(const json_t *value, int64_t n_vocab, lm_api_request *out,
-                                  lm_api_error *error) {
-    if (json_is_string(value))
-        return add_prompt(out, (lm_api_prompt){.text = text_of(value)}, error);
-    if (json_is_array(value) && json_array_size(value) > 0)
-        return add_ids(value, n_vocab, out, error);
-    return lm_api_invalid(error, "prompt",
-                          "'prompt' must be a string, a list of token ids, or a list of either");
-}
-
-static loam_status read_prompts(const json_t *body, int64_t n_vocab, lm_api_request *out,
-                                lm_api_error *error) {
-    const json_t *prompt = field(body, "prompt");
-    if (!prompt) return lm_api_invalid(error, "prompt", "'prompt' is missing");
-    if (!json_is_array(prompt) || json_is_integer(json_array_get(prompt, 0)))
-        return add_one_prompt(prompt, n_vocab, out, error);
-    if (json_array_size(prompt) == 0)
-        return lm_api_invalid(error, "prompt", "'prompt' is an empty list");
-    for (size_t i = 0; i < json_array_size(prompt); i++)
-        LM_TRY(add_one_prompt(json_array_get(prompt, i), n_vocab, out, error));
-    return LOAM_OK;
+    LM_TRY(lm_api_read_int(body, "max_tokens", 1, INT32_MAX, &out->max_tokens, error));
+    return lm_api_read_int(body, "max_completion_tokens", 1, INT32_MAX, &out->max_tokens, error);
 }
 
 static loam_status read_body(const lm_chat *chat, lm_api_request *out, int64_t n_vocab,
@@ -357,15 +266,17 @@ static loam_status read_body(const lm_chat *chat, lm_api_request *out, int64_t n
     int64_t n = 1;
     LM_TRY(check_fields(body, out->chat, error));
     if (!json_is_string(model)) return lm_api_invalid(error, "model", "'model' must be a string");
-    out->model = text_of(model);
-    LM_TRY(chat ? lm_api_read_talk(chat, out, error) : read_prompts(body, n_vocab, out, error));
-    LM_TRY(read_int(body, "n", 1, LM_API_MAX_CHOICES, &n, error));
+    out->model = lm_api_text(model);
+    LM_TRY(chat ? lm_api_read_talk(chat, out, error)
+                : lm_api_read_prompts(body, "prompt", LM_API_MAX_PROMPTS, n_vocab, &out->arena,
+                                      &out->prompts, error));
+    LM_TRY(lm_api_read_int(body, "n", 1, LM_API_MAX_CHOICES, &n, error));
     out->n = (int)n;
     LM_TRY(read_max_tokens(body, out, error));
     LM_TRY(read_stream(body, out, error));
     LM_TRY(read_stops(body, out, error));
-    LM_TRY(read_bool(body, "echo", &out->echo, error));
-    LM_TRY(read_bool(body, "ignore_eos", &out->ignore_end, error));
+    LM_TRY(lm_api_read_bool(body, "echo", &out->echo, error));
+    LM_TRY(lm_api_read_bool(body, "ignore_eos", &out->ignore_end, error));
     LM_TRY(read_sampling(body, n_vocab, out, error));
     LM_TRY(read_logprobs(body, out, error));
     if (out->echo && out->sampling.logprobs)

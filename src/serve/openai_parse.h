@@ -6,32 +6,21 @@
 #ifndef LM_SERVE_OPENAI_PARSE_H
 #define LM_SERVE_OPENAI_PARSE_H
 
-#include <jansson.h>
-
-#include "base/arena.h"
-#include "base/vec.h"
 #include "model/chat.h"
 #include "model/sampler.h"
-#include "serve/api_error.h"
+#include "serve/api_fields.h"
 #include "serve/stop.h"
 
 enum { LM_API_MAX_CHOICES = 128, LM_API_MAX_PROMPTS = 256 };
-
-/* A prompt is text, or ids when `ids` is not NULL. */
-typedef struct lm_api_prompt {
-    lm_str text;
-    const int32_t *ids;
-    int64_t n_ids;
-} lm_api_prompt;
 
 typedef struct lm_api_request {
     json_t *body;
     lm_arena arena;
     bool chat;
     lm_str model;
-    LM_VEC(lm_api_prompt) prompts; /* completions */
-    lm_chat_talk talk;             /* chat; borrows from the body and from the two below */
-    json_t *messages;              /* as templates read them: a new list */
+    lm_api_prompts prompts; /* completions */
+    lm_chat_talk talk;      /* chat; borrows from the body and from the two below */
+    json_t *messages;       /* as templates read them: a new list */
     json_t *variables;
     int n;
     int64_t max_tokens; /* INT64_MAX: as far as the context goes */

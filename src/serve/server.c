@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "net/metrics.h"
 #include "serve/api_error.h"
-#include "serve/completions.h"
+#include "serve/embeddings.h"
 #include "serve/session_model.h"
 #include "serve/tokenize.h"
 
@@ -28,7 +28,9 @@ typedef struct server {
     lm_loop *loop;
     lm_chat *chat;
     lm_engine_model *engine_model;
-    lm_engine *engine;
+    lm_engine *engine; /* NULL with an embedder */
+    lm_embedder *embedder;
+    lm_embed_engine *embed_engine;
     lm_usage_journal *journal;
     lm_http_server *http;
     lm_timer *drain_timer;
@@ -48,7 +50,8 @@ static void handle_health(lm_http_request *request, void *arg) {
 
 static void handle_metrics(lm_http_request *request, void *arg) {
     server *s = arg;
-    lm_engine_stats stats = lm_engine_stats_get(s->engine);
+    lm_engine_stats stats =
+        s->embedder ? lm_embed_engine_stats(s->embed_engine) : lm_engine_stats_get(s->engine);
     lm_buf text;
     lm_buf_init(&text, METRICS_MAX_BYTES);
     lm_metrics_write(&s->metrics, &stats, &text);
@@ -60,7 +63,7 @@ static void handle_metrics(lm_http_request *request, void *arg) {
 static json_t *model_object(const server *s) {
     return json_pack("{s:s, s:s, s:I, s:s, s:I}", "id", s->completions.model_name, "object",
                      "model", "created", (json_int_t)s->created_s, "owned_by", "loam",
-                     "max_model_len", (json_int_t)lm_engine_limits(s->engine)->max_context);
+                     "max_model_len", (json_int_t)lm_completion_max_tokens(&s->completions));
 }
 
 static void handle_models(lm_http_request *request, void *arg) {
@@ -84,8 +87,9 @@ static void handle_model(lm_http_request *request, void *arg) {
 
 static void check_drained(void *arg) {
     server *s = arg;
-    if (lm_http_server_n_open(s->http) == 0 && lm_engine_n_generations(s->engine) == 0)
-        lm_loop_stop(s->loop);
+    int64_t n_running =
+        s->embedder ? lm_embed_engine_n_jobs(s->embed_engine) : lm_engine_n_generations(s->engine);
+    if (lm_http_server_n_open(s->http) == 0 && n_running == 0) lm_loop_stop(s->loop);
 }
 
 static void on_stop_signal(void *arg) {
@@ -117,7 +121,7 @@ static int64_t default_blocks(const lm_model *model, const lm_session_options *s
     const lm_hparams *h = &lm_model_config(model)->hparams;
     int64_t context = session->max_context > 0 ? session->max_context : h->context_len;
     int64_t per_seq = (context + LM_KV_BLOCK_TOKENS - 1) / LM_KV_BLOCK_TOKENS;
-    size_t block_bytes = lm_kv_block_bytes(&(lm_kv_options){.n_layers = h->n_layers,
+    size_t block_bytes = lm_kv_block_bytes(&(lm_kv_options){.n_layers = lm_cached_layers(h),
                                                             .n_kv_heads = h->n_kv_heads,
                                                             .head_dim = h->head_dim,
                                                             .dtype = session->kv_dtype});
@@ -125,6 +129,21 @@ static int64_t default_blocks(const lm_model *model, const lm_session_options *s
     int64_t affordable = (int64_t)(memory / 4 / block_bytes);
     int64_t wanted = per_seq * session->max_seqs;
     return wanted < affordable ? wanted : affordable > per_seq ? affordable : per_seq;
+}
+
+static loam_status start_embedder(server *s, const lm_serve_options *options, loam_error *err) {
+    lm_session_options session = {
+        .max_rows = or_default(options->max_rows, DEFAULT_MAX_ROWS),
+        .max_seqs = or_default(options->max_seqs, DEFAULT_MAX_SEQS),
+        .max_context = options->max_context,
+    };
+    lm_embed_engine_options engine = {
+        .loop = s->loop,
+        .journal = s->journal,
+        .max_waiting = or_default(options->max_waiting, DEFAULT_MAX_WAITING),
+    };
+    LM_TRY(lm_embedder_new(s->model, &session, &s->embedder, err));
+    return lm_embed_engine_new(s->embedder, &engine, &s->embed_engine, err);
 }
 
 static loam_status start_engine(server *s, const lm_serve_options *options, loam_error *err) {
@@ -139,7 +158,6 @@ static loam_status start_engine(server *s, const lm_serve_options *options, loam
     session.n_blocks =
         options->n_blocks > 0 ? options->n_blocks : default_blocks(s->model, &session);
     LM_TRY(lm_session_model_new(s->model, &session, &s->engine_model, err));
-    if (options->journal) LM_TRY(lm_usage_journal_open(options->journal, &s->journal, err));
     lm_engine_options engine = {
         .loop = s->loop,
         .journal = s->journal,
@@ -162,6 +180,7 @@ static size_t longest_token_bytes(const lm_tokenizer *tokenizer) {
 static loam_status open_chat(server *s, loam_error *err) {
     const lm_tokenizer *tokenizer = lm_model_tokenizer(s->model);
     const char *arch = lm_model_config(s->model)->arch->hf_type;
+    if (s->embedder) return LOAM_OK;
     loam_error reason = {0};
     if (lm_chat_open(tokenizer, arch, &s->chat, &reason) == LOAM_OK) return LOAM_OK;
     lm_log(LM_LOG_WARN, "serve", "%s", reason.message);
@@ -174,6 +193,7 @@ static void fill_context(server *s, const lm_serve_options *options) {
     s->created_s = lm_clock_epoch_ms() / 1000;
     s->completions = (lm_completion_context){
         .engine = s->engine,
+        .embed_engine = s->embed_engine,
         .tokenizer = tokenizer,
         .chat = s->chat,
         .sampling = lm_model_sampling(s->model),
@@ -190,11 +210,30 @@ static loam_status write_port_file(const server *s, const char *path, loam_error
     return path ? lm_file_write_atomic(path, text, (size_t)len, err) : LOAM_OK;
 }
 
+static void log_start(const server *s, const char *host) {
+    const char *name = s->completions.model_name;
+    int port = lm_http_server_port(s->http);
+    if (s->embedder) {
+        lm_log(LM_LOG_INFO, "serve", "model '%s' on http://%s:%d/v1/%s: texts of %lld tokens", name,
+               host, port, lm_embed_endpoint(s->embed_engine),
+               (long long)lm_completion_max_tokens(&s->completions));
+        return;
+    }
+    const lm_engine_model *limits = lm_engine_limits(s->engine);
+    lm_log(
+        LM_LOG_INFO, "serve",
+        "model '%s' on http://%s:%d/v1: context %lld, %lld sequences, %lld KV blocks; chats by %s",
+        name, host, port, (long long)limits->max_context, (long long)limits->max_seqs,
+        (long long)limits->n_blocks, lm_chat_description(s->chat));
+}
+
 /* The routes are borrowed by the HTTP server, so they live here, for as long as it runs. */
 static loam_status listen_and_run(server *s, const lm_serve_options *options, loam_error *err) {
     const lm_http_route routes[] = {
         {"POST", "/v1/completions", lm_handle_completions, &s->completions},
         {"POST", "/v1/chat/completions", lm_handle_chat_completions, &s->completions},
+        {"POST", "/v1/embeddings", lm_handle_embeddings, &s->completions},
+        {"POST", "/v1/rerank", lm_handle_rerank, &s->completions},
         {"GET", "/v1/models", handle_models, s},
         {"GET", "/v1/models/{model}", handle_model, s},
         {"POST", "/tokenize", lm_handle_tokenize, &s->completions},
@@ -210,13 +249,7 @@ static loam_status listen_and_run(server *s, const lm_serve_options *options, lo
     LM_TRY(lm_http_server_new(s->loop, &http, &s->http, err));
     loam_status status = write_port_file(s, options->port_file, err);
     if (status == LOAM_OK) {
-        const lm_engine_model *limits = lm_engine_limits(s->engine);
-        lm_log(LM_LOG_INFO, "serve",
-               "model '%s' on http://%s:%d/v1: context %lld, %lld sequences, %lld KV blocks; chats "
-               "by %s",
-               s->completions.model_name, http.host, lm_http_server_port(s->http),
-               (long long)limits->max_context, (long long)limits->max_seqs,
-               (long long)limits->n_blocks, lm_chat_description(s->chat));
+        log_start(s, http.host);
         status = lm_loop_run(s->loop, err);
     }
     lm_http_server_free(
@@ -226,7 +259,11 @@ static loam_status listen_and_run(server *s, const lm_serve_options *options, lo
 
 static loam_status run(server *s, const lm_serve_options *options, loam_error *err) {
     LM_TRY(lm_loop_new(&s->loop, err));
-    LM_TRY(start_engine(s, options, err));
+    bool embeds = lm_model_pooling(s->model)->kind != LM_POOLING_NONE;
+    if (!lm_model_tokenizer(s->model))
+        return lm_error_set(err, LOAM_UNSUPPORTED, "the model came without a tokenizer");
+    if (options->journal) LM_TRY(lm_usage_journal_open(options->journal, &s->journal, err));
+    LM_TRY(embeds ? start_embedder(s, options, err) : start_engine(s, options, err));
     LM_TRY(open_chat(s, err));
     fill_context(s, options);
     LM_TRY(lm_loop_on_signal(s->loop, SIGTERM, on_stop_signal, s, err));
@@ -241,6 +278,8 @@ loam_status lm_serve(const lm_model *model, const lm_serve_options *options, loa
     loam_status status = run(&s, options, err);
     lm_engine_free(s.engine);
     lm_session_model_free(s.engine_model);
+    lm_embed_engine_free(s.embed_engine);
+    lm_embedder_free(s.embedder);
     lm_chat_free(s.chat);
     lm_usage_journal_close(s.journal);
     lm_timer_free(s.drain_timer);

@@ -1,6 +1,7 @@
 /* `loam serve`: one model behind an OpenAI-compatible HTTP server.
  *
  *     POST /v1/completions, /v1/chat/completions     GET /v1/models, /v1/models/{model}
+ *     POST /v1/embeddings, or /v1/rerank, of a model made for it
  *     POST /tokenize, /detokenize                    GET /health, /metrics
  *
  * SIGTERM or SIGINT drains: nothing new is accepted, what runs is finished. A second one quits at once.

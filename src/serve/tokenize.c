@@ -9,10 +9,6 @@
 
 enum { REPLY_MAX_BYTES = 64 << 20 };
 
-static loam_status no_memory(lm_api_error *error) {
-    return lm_api_fail(error, 503, "unavailable", "out of memory");
-}
-
 static loam_status read_flag(const json_t *body, const char *name, bool fallback, bool *out,
                              lm_api_error *error) {
     loam_error err = {0};
@@ -42,6 +38,9 @@ static loam_status encode_messages(const lm_completion_context *context, json_t 
                                    lm_vec_i32 *ids, lm_api_error *error) {
     loam_error err = {0};
     lm_api_request request;
+    if (!context->chat)
+        return lm_api_invalid(error, "messages", "the model '%s' has no conversations",
+                              context->model_name);
     LM_TRY(lm_api_talk_parse(context->chat, body, &request, error));
     loam_status status = lm_api_encode_talk(context->chat, &request,
                                             lm_completion_max_prompt_bytes(context), ids, &err);
@@ -56,7 +55,7 @@ static loam_status encode_messages(const lm_completion_context *context, json_t 
 static void write_ids(const lm_completion_context *context, const lm_vec_i32 *ids, bool with_texts,
                       lm_buf *out) {
     lm_buf_printf(out, "{\"count\":%zu,\"max_model_len\":%lld,\"tokens\":[", ids->len,
-                  (long long)lm_engine_limits(context->engine)->max_context);
+                  (long long)lm_completion_max_tokens(context));
     for (size_t i = 0; i < ids->len; i++) lm_buf_printf(out, i ? ",%d" : "%d", ids->ptr[i]);
     lm_buf_puts(out, with_texts ? "],\"token_strs\":[" : "],\"token_strs\":null}");
     if (!with_texts) return;
@@ -119,7 +118,7 @@ static loam_status detokenize(const lm_completion_context *context, json_t *body
         return lm_api_invalid(error, "tokens", "'tokens' must be a list of token ids");
     size_t n = json_array_size(tokens);
     int32_t *ids = lm_calloc(n + 1, sizeof *ids);
-    if (!ids) return no_memory(error);
+    if (!ids) return lm_api_no_memory(error);
     loam_status status = read_ids(tokens, lm_tokenizer_vocab_size(context->tokenizer), ids, error);
     if (status == LOAM_OK) status = decode(context->tokenizer, ids, n, out, error);
     lm_free(ids);
@@ -141,7 +140,7 @@ static loam_status answer_object(const lm_completion_context *context, lm_http_r
                              ? fn(context, body, out, error)
                              : lm_api_invalid(error, "", "the body must be a JSON object");
     json_decref(body);
-    return status == LOAM_OK && out->status != LOAM_OK ? no_memory(error) : status;
+    return status == LOAM_OK && out->status != LOAM_OK ? lm_api_no_memory(error) : status;
 }
 
 static void handle(const lm_completion_context *context, lm_http_request *request, answer_fn *fn) {

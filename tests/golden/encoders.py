@@ -132,6 +132,19 @@ def write_tokenizer(folder, kind):
         version="1.0", model=dict(type=kind, vocab=vocab, unk_token="t0"), added_tokens=[])) + "\n")
 
 
+def write_bert_tokenizer(folder):
+    """Letters, and letters inside words, between [CLS] and [SEP]: for the tests of the server."""
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"] + [chr(97 + i) for i in range(26)] + [f"##{chr(97 + i)}" for i in range(18)]
+    special = [dict(id=i, content=t, special=True, single_word=False, lstrip=False, rstrip=False, normalized=False)
+               for i, t in enumerate(tokens[:4])]
+    (folder / "tokenizer.json").write_text(json.dumps(dict(
+        version="1.0", added_tokens=special, normalizer=dict(type="BertNormalizer", clean_text=True, handle_chinese_chars=True,
+                                                             strip_accents=None, lowercase=True),
+        pre_tokenizer=dict(type="BertPreTokenizer"), post_processor=dict(type="BertProcessing", sep=["[SEP]", 3], cls=["[CLS]", 2]),
+        model=dict(type="WordPiece", unk_token="[UNK]", continuing_subword_prefix="##", max_input_chars_per_word=100,
+                   vocab={t: i for i, t in enumerate(tokens)}))) + "\n")
+
+
 def convert(folder, path):
     """By llama.cpp's converter, which asks a tokenizer for the ids of yes and no."""
     with tempfile.TemporaryDirectory() as temp:
@@ -180,6 +193,8 @@ def make(name, seed):
         write_modules(folder, spec)
     if spec["kind"] == "answer":
         write_tokenizer(folder, "WordLevel")
+    if name in ("bge", "bert-reranker"):
+        write_bert_tokenizer(folder)
     with torch.no_grad():
         expected = torch.stack([result(model, spec, text(i)) for i in range(len(LENGTHS))]).numpy()
     expected.astype("<f4").tofile(folder / "expected")

@@ -1,87 +1,27 @@
 /* The whole server in this process, on a thread of its own, with a real small model: what one client gets does not depend
  * on the others, nobody's fault takes it down, and it drains. For sanitizers; OpenAI's own client is in tests/api. */
-#include "testing.h"
+#include "serve/live_server.h"
 
-#include <pthread.h>
-#include <signal.h>
-
-#include "backend/cpu/cpu.h"
-#include "base/clock.h"
-#include "base/file.h"
 #include "base/usage_journal.h"
-#include "net/http_fetch.h"
-#include "serve/server.h"
 
 enum { N_CLIENTS = 64 };
-
-static char *g_dir, *g_port_file, *g_journal;
-static lm_device *g_device;
-static lm_model *g_model;
-static pthread_t g_thread;
-static lm_serve_options g_options;
-static loam_status g_status;
-static int g_port;
-
-static void *serve_thread(void *arg) {
-    g_status = lm_serve(g_model, &g_options, NULL);
-    return NULL;
-}
 
 static int setup(void **state) {
     if (!test_data_dir()) return 0;
     char *path = lm_asprintf("%s/models/stories260K", test_data_dir());
-    g_dir = test_temp_dir();
-    g_port_file = lm_path_join(g_dir, "port");
-    g_journal = lm_path_join(g_dir, "journal");
-    assert_ok(lm_backend_cpu.open(&(lm_device_options){.n_threads = 2}, &g_device, &err));
-    assert_ok(lm_model_open(path, g_device, NULL, &g_model, &err));
+    live_open(path);
     lm_free(path);
     return 0;
 }
 
 static int teardown(void **state) {
-    if (!test_data_dir()) return 0;
-    lm_model_free(g_model);
-    lm_device_close(g_device);
-    assert_ok(lm_file_remove_tree(g_dir, &err));
-    lm_free(g_port_file);
-    lm_free(g_journal);
-    lm_free(g_dir);
+    if (test_data_dir()) live_close();
     return 0;
 }
 
 static void start(lm_serve_options options) {
     if (!test_data_dir()) skip(); /* LOAM_TEST_DATA with models/stories260K */
-    char *text;
-    int64_t port;
-    size_t size;
-    g_options = options;
-    g_options.port_file = g_port_file;
-    g_options.name = "story";
-    unlink(g_port_file);
-    assert_int_equal(pthread_create(&g_thread, NULL, serve_thread, NULL), 0);
-    for (int i = 0; i < 500 && !lm_file_exists(g_port_file); i++) lm_clock_sleep_ms(10);
-    assert_ok(lm_file_read(g_port_file, 100, &text, &size, &err));
-    assert_true(lm_str_to_i64((lm_str){text, size}, &port));
-    g_port = (int)port;
-    lm_free(text);
-}
-
-static void stop(void) {
-    kill(getpid(), SIGTERM);
-    pthread_join(g_thread, NULL);
-    assert_int_equal(g_status, LOAM_OK);
-}
-
-/* Posts (or gets, without a body); the answer's text is the caller's to free. */
-static char *ask(const char *path, const char *body, int *out_http_status) {
-    char url[128];
-    lm_buf answer;
-    snprintf(url, sizeof url, "http://127.0.0.1:%d%s", g_port, path);
-    lm_http_fetch_options options = {
-        .method = body ? "POST" : "GET", .url = url, .body = lm_str_of(body), .timeout_ms = 60000};
-    assert_ok(lm_http_fetch(&options, out_http_status, &answer, &err));
-    return lm_buf_take(&answer);
+    live_start(options, "story");
 }
 
 /* The part of an answer that may not depend on time: from the choices on. */
@@ -94,7 +34,7 @@ typedef struct client {
 
 static void *client_main(void *arg) {
     client *c = arg;
-    c->answer = ask("/v1/completions", c->body, &c->http_status);
+    c->answer = live_ask("/v1/completions", c->body, &c->http_status);
     return NULL;
 }
 
@@ -112,7 +52,7 @@ static void fill(client *c, int i) {
 
 static void test_company_changes_no_bit(void **state) {
     static client alone[N_CLIENTS], together[N_CLIENTS];
-    start((lm_serve_options){.journal = g_journal});
+    start((lm_serve_options){.journal = g_live.journal});
     for (int i = 0; i < N_CLIENTS; i++) {
         fill(&alone[i], i);
         fill(&together[i], i);
@@ -127,10 +67,11 @@ static void test_company_changes_no_bit(void **state) {
         lm_free(together[i].answer);
         lm_free(alone[i].answer);
     }
-    stop();
+    live_stop();
     static lm_usage_record records[2 * N_CLIENTS + 1];
     int64_t cursor = 0, n;
-    assert_ok(lm_usage_journal_read(g_journal, &cursor, records, LM_COUNT_OF(records), &n, &err));
+    assert_ok(
+        lm_usage_journal_read(g_live.journal, &cursor, records, LM_COUNT_OF(records), &n, &err));
     assert_int_equal(n, 2 * N_CLIENTS);
     for (int64_t i = 0; i < n; i++) {
         assert_int_equal(records[i].finished, 1);
@@ -153,7 +94,7 @@ static void test_few_blocks_and_shared_prompts(void **state) {
         assert_int_equal(roomy[i].http_status, 200);
         tight[i] = roomy[i];
     }
-    stop();
+    live_stop();
     start((lm_serve_options){.max_context = 128, .n_blocks = 9, .max_seqs = 12});
     for (int i = 0; i < N; i++)
         assert_int_equal(pthread_create(&tight[i].thread, NULL, client_main, &tight[i]), 0);
@@ -164,11 +105,11 @@ static void test_few_blocks_and_shared_prompts(void **state) {
         lm_free(tight[i].answer);
     }
     int http_status;
-    char *metrics = ask("/metrics", NULL, &http_status);
+    char *metrics = live_ask("/metrics", NULL, &http_status);
     assert_non_null(strstr(metrics, "loam_kv_blocks_used 0\n"));
     assert_null(strstr(metrics, "loam_preemptions_total 0\n"));
     lm_free(metrics);
-    stop();
+    live_stop();
 }
 
 static bool leave_at_once(lm_str bytes, void *arg) {
@@ -181,7 +122,7 @@ static void test_clients_that_leave(void **state) {
         char url[128];
         lm_buf answer;
         int http_status;
-        snprintf(url, sizeof url, "http://127.0.0.1:%d/v1/completions", g_port);
+        snprintf(url, sizeof url, "http://127.0.0.1:%d/v1/completions", g_live.port);
         lm_http_fetch_options options = {
             .method = "POST",
             .url = url,
@@ -194,47 +135,46 @@ static void test_clients_that_leave(void **state) {
     bool all_free = false;
     for (int i = 0; i < 300 && !all_free; i++) {
         int http_status;
-        char *metrics = ask("/metrics", NULL, &http_status);
+        char *metrics = live_ask("/metrics", NULL, &http_status);
         all_free =
             strstr(metrics, "loam_kv_blocks_used 0\n") && strstr(metrics, "status=\"499\"} 20\n");
         lm_free(metrics);
         if (!all_free) lm_clock_sleep_ms(10);
     }
     assert_true(all_free);
-    stop();
-}
-
-static void expect(const char *path, const char *body, int wanted, const char *text) {
-    int http_status;
-    char *answer = ask(path, body, &http_status);
-    if (http_status != wanted || !strstr(answer, text))
-        fail_msg("%s gave %d: %s", body, http_status, answer);
-    lm_free(answer);
+    live_stop();
 }
 
 static void test_refusals(void **state) {
     start((lm_serve_options){.max_context = 64, .max_seqs = 2});
-    expect("/v1/completions", "{\"model\":\"other\",\"prompt\":\"\"}", 404,
-           "\"code\":\"model_not_found\"");
-    expect("/v1/completions",
-           "{\"model\":\"story\",\"prompt\":\"X X X X X X X X X X X X X X X X X X X X X X X X X X "
-           "X X X X X X X X X X X\"}",
-           400, "context of 64");
-    expect("/v1/completions", "{\"model\":\"story\",\"prompt\":\"a\",\"n\":3}", 400, "at most 2");
-    expect("/v1/completions", "{", 400, "not valid JSON");
-    expect("/v1/chat/completions", "{\"model\":\"story\",\"messages\":\"hello\"}", 400,
-           "\"param\":\"messages\"");
-    expect("/tokenize", "{\"prompt\":1}", 400, "must be a string");
-    expect("/detokenize", "{\"tokens\":[99999]}", 400, "no token id");
-    expect("/tokenize", "{\"prompt\":\"a\",\"messages\":[]}", 400, "not both");
-    expect("/tokenize", "{\"messages\":[]}", 400, "\"param\":\"messages\"");
-    expect("/tokenize", "{\"messages\":[{\"role\":\"nobody\",\"content\":\"\"}]}", 400, "no role");
-    expect("/tokenize", "[]", 400, "must be a JSON object");
-    expect("/v1/models/other", NULL, 404, "model_not_found");
-    expect("/nowhere", NULL, 404, "\"type\":\"invalid_request_error\"");
-    expect("/v1/models", NULL, 200, "\"id\":\"story\"");
-    expect("/health", NULL, 200, "ok");
-    stop();
+    live_expect("/v1/completions", "{\"model\":\"other\",\"prompt\":\"\"}", 404,
+                "\"code\":\"model_not_found\"");
+    live_expect(
+        "/v1/completions",
+        "{\"model\":\"story\",\"prompt\":\"X X X X X X X X X X X X X X X X X X X X X X X X X X "
+        "X X X X X X X X X X X\"}",
+        400, "context of 64");
+    live_expect("/v1/completions", "{\"model\":\"story\",\"prompt\":\"a\",\"n\":3}", 400,
+                "at most 2");
+    live_expect("/v1/completions", "{", 400, "not valid JSON");
+    live_expect("/v1/chat/completions", "{\"model\":\"story\",\"messages\":\"hello\"}", 400,
+                "\"param\":\"messages\"");
+    live_expect("/tokenize", "{\"prompt\":1}", 400, "must be a string");
+    live_expect("/detokenize", "{\"tokens\":[99999]}", 400, "no token id");
+    live_expect("/tokenize", "{\"prompt\":\"a\",\"messages\":[]}", 400, "not both");
+    live_expect("/tokenize", "{\"messages\":[]}", 400, "\"param\":\"messages\"");
+    live_expect("/tokenize", "{\"messages\":[{\"role\":\"nobody\",\"content\":\"\"}]}", 400,
+                "no role");
+    live_expect("/tokenize", "[]", 400, "must be a JSON object");
+    live_expect("/v1/models/other", NULL, 404, "model_not_found");
+    live_expect("/v1/embeddings", "{\"model\":\"story\",\"input\":\"a\"}", 400,
+                "gives no embeddings");
+    live_expect("/v1/rerank", "{\"model\":\"story\",\"query\":\"a\",\"documents\":[\"b\"]}", 400,
+                "gives no scores");
+    live_expect("/nowhere", NULL, 404, "\"type\":\"invalid_request_error\"");
+    live_expect("/v1/models", NULL, 200, "\"id\":\"story\"");
+    live_expect("/health", NULL, 200, "ok");
+    live_stop();
 }
 
 int main(void) {
