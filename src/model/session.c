@@ -25,8 +25,9 @@ struct lm_session {
     int64_t n_outs;                /* of the last step */
     int64_t n_untrimmed;           /* rows since the model was trimmed */
     int64_t extents[LM_N_EXTENTS]; /* of the last step */
-    int64_t row_flops, out_flops,
-        context_flops; /* of one row, one row's logits, one position attended to */
+    int64_t row_flops, out_flops;  /* of one row, of one row's logits */
+    int64_t context_flops,
+        window_flops; /* of one position attended to, in layers without and with a window */
 };
 
 /* --- Birth and death. */
@@ -55,9 +56,10 @@ static loam_status fill_limits(lm_session_options *o, const lm_hparams *hp, loam
     return lm_kv_dtype_check(o->kv_dtype, err);
 }
 
-static int64_t flops_of(const lm_session *session, int64_t rows, int64_t outs, int64_t context) {
-    int64_t extents[LM_N_EXTENTS] = {
-        [LM_EXTENT_ROWS] = rows, [LM_EXTENT_OUTS] = outs, [LM_EXTENT_CONTEXT] = context};
+/* Of a step of which one extent is 1. */
+static int64_t flops_of(const lm_session *session, lm_extent extent) {
+    int64_t extents[LM_N_EXTENTS] = {0};
+    extents[extent] = 1;
     return lm_plan_cost(session->sg.plan, extents).flops;
 }
 
@@ -100,9 +102,10 @@ static loam_status build(lm_session *session, loam_error *err) {
     session->in_step = lm_calloc(o->max_seqs, sizeof *session->in_step);
     if (!session->step_seqs || !session->in_step)
         return lm_error_no_memory(err, o->max_seqs * sizeof *session->step_seqs);
-    session->row_flops = flops_of(session, 1, 0, 0);
-    session->out_flops = flops_of(session, 0, 1, 0);
-    session->context_flops = flops_of(session, 0, 0, 1);
+    session->row_flops = flops_of(session, LM_EXTENT_ROWS);
+    session->out_flops = flops_of(session, LM_EXTENT_OUTS);
+    session->context_flops = flops_of(session, LM_EXTENT_CONTEXT);
+    session->window_flops = flops_of(session, LM_EXTENT_WINDOW_CONTEXT);
     return LOAM_OK;
 }
 
@@ -246,6 +249,12 @@ static void fill_tables(lm_session *session) {
     }
 }
 
+/* Of the positions up to `position` those that n rows, the last of them there, see through the model's window. */
+static int64_t in_window(const lm_session *session, int64_t position, int64_t n_rows) {
+    int64_t window = lm_model_config(session->model)->hparams.window;
+    return window > 0 && position >= window + n_rows - 1 ? window + n_rows - 1 : position + 1;
+}
+
 /* Fills the row inputs, and the extents that say how many positions rows attend to. */
 static void fill_rows(lm_session *session, const lm_step_row *rows, int64_t n_rows,
                       int64_t *extents) {
@@ -268,7 +277,10 @@ static void fill_rows(lm_session *session, const lm_step_row *rows, int64_t n_ro
         if (sg->types) ((int32_t *)sg->types->host)[i] = rows[i].type;
         if (rows[i].want_logits) out_rows[session->n_outs++] = i;
         extents[LM_EXTENT_CONTEXT] += last + 1;
-        if (s->n_done == s->n_rows) extents[LM_EXTENT_CACHED] += last + 1;
+        extents[LM_EXTENT_WINDOW_CONTEXT] += in_window(session, last, 1);
+        if (s->n_done < s->n_rows) continue;
+        extents[LM_EXTENT_CACHED] += last + 1;
+        extents[LM_EXTENT_WINDOW_CACHED] += in_window(session, last, s->n_rows);
     }
 }
 
@@ -312,6 +324,7 @@ const int64_t *lm_session_extents(const lm_session *session) {
 
 int64_t lm_session_row_flops(const lm_session *session, int64_t position, bool want_logits) {
     return session->row_flops + session->context_flops * (position + 1) +
+           session->window_flops * in_window(session, position, 1) +
            (want_logits ? session->out_flops : 0);
 }
 

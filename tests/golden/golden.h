@@ -61,6 +61,22 @@ static inline LM_UNUSED golden_model golden_open_gguf(const char *name, int n_th
     return g;
 }
 
+/* The plain model, all of whose layers see a window. */
+static inline LM_UNUSED golden_model golden_open_windowed(int window) {
+    char *dir = golden_folder("plain", "plain"), *path = lm_path_join(dir, "config.json"), *text;
+    size_t size;
+    assert_ok(lm_file_read(path, 1 << 16, &text, &size, &err));
+    char *config = lm_asprintf("{\"sliding_window\": %d,%s", window, text + 1);
+    assert_ok(lm_file_write_atomic(path, config, strlen(config), &err));
+    golden_model g = golden_open(dir, 1);
+    assert_ok(lm_file_remove_tree(dir, &err));
+    lm_free(config);
+    lm_free(text);
+    lm_free(path);
+    lm_free(dir);
+    return g;
+}
+
 static inline LM_UNUSED void golden_close(golden_model *g) {
     lm_model_free(g->model);
     lm_device_close(g->device);

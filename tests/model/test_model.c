@@ -73,22 +73,12 @@ static void test_refusals_say_why(void **state) {
 }
 
 static void test_sliding_window_is_of_all_layers(void **state) {
-    char *dir = golden_folder("plain", "plain"), *path = lm_path_join(dir, "config.json"), *text;
-    size_t size;
-    assert_ok(lm_file_read(path, 1 << 16, &text, &size, &err));
-    char *windowed = lm_asprintf("{\"sliding_window\": 32,%s", text + 1);
-    assert_ok(lm_file_write_atomic(path, windowed, strlen(windowed), &err));
-    golden_model g = golden_open(dir, 1);
+    golden_model g = golden_open_windowed(32);
     const lm_hparams *hp = &lm_model_config(g.model)->hparams;
     assert_int_equal(hp->context_len, 64);
     assert_int_equal(hp->window, 32);
     assert_true(lm_layer_in(&hp->windowed, 0) && lm_layer_in(&hp->windowed, 1));
     golden_close(&g);
-    assert_ok(lm_file_remove_tree(dir, &err));
-    lm_free(windowed);
-    lm_free(text);
-    lm_free(path);
-    lm_free(dir);
 }
 
 static void test_unknown_architecture_hints_at_known_ones(void **state) {

@@ -214,6 +214,28 @@ static void test_row_flops(void **state) {
     golden_close(&g);
 }
 
+/* Where layers see a window, a position counts no more than that; a step's FLOPs are its rows' sum. */
+static void test_windows_are_counted(void **state) {
+    enum { WINDOW = 20, LAST = 40, AT_ONCE = 3 };
+    golden_model g = golden_open_windowed(WINDOW);
+    lm_session *session = golden_session(&g, roomy);
+    assert_true(lm_session_row_flops(session, WINDOW - 2, true) <
+                lm_session_row_flops(session, WINDOW - 1, true));
+    assert_int_equal(lm_session_row_flops(session, WINDOW, true),
+                     lm_session_row_flops(session, WINDOW - 1, true));
+    int32_t seq = new_seq(session);
+    append(session, seq, 0, LAST - AT_ONCE, seq, 0, NULL);
+    append(session, seq, LAST - AT_ONCE, LAST, seq, 0, NULL);
+    const int64_t *extents = lm_session_extents(session);
+    assert_int_equal(lm_plan_cost(lm_session_plan(session), extents).flops,
+                     AT_ONCE * lm_session_row_flops(session, LAST, true));
+    assert_int_equal(extents[LM_EXTENT_CACHED], LAST);
+    assert_int_equal(extents[LM_EXTENT_WINDOW_CACHED], WINDOW + AT_ONCE - 1);
+    assert_int_equal(extents[LM_EXTENT_WINDOW_CONTEXT], AT_ONCE * WINDOW);
+    lm_session_free(session);
+    golden_close(&g);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bits_however_cut),
@@ -223,6 +245,7 @@ int main(void) {
         cmocka_unit_test(test_steps_allocate_nothing),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_row_flops),
+        cmocka_unit_test(test_windows_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -96,15 +96,17 @@ static void reference(const lm_kernel_args *args) {
 }
 
 /* Which positions rows attend to is data; the run says how many there are in all (LM_EXTENT_CONTEXT)
- * and how many of the cache's are read at least once (LM_EXTENT_CACHED). */
+ * and how many of the cache's are read at least once (LM_EXTENT_CACHED); of those that a window lets see, likewise. */
 static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
     const lm_attrs *a = &node->attrs;
     int64_t position = (int64_t)lm_dtype_bytes(node->in[1]->dtype, a->n_kv_heads * a->head_dim);
+    int64_t context = extents[a->window > 0 ? LM_EXTENT_WINDOW_CONTEXT : LM_EXTENT_CONTEXT],
+            cached = extents[a->window > 0 ? LM_EXTENT_WINDOW_CACHED : LM_EXTENT_CACHED];
     if (node->in[6]) position += a->n_kv_heads * (int64_t)sizeof(float);
-    out->flops = extents[LM_EXTENT_CONTEXT] * a->n_heads * (4 * a->head_dim + 4);
+    out->flops = context * a->n_heads * (4 * a->head_dim + 4);
     out->bytes = 2 * lm_bytes_now(node->in[0], extents) + lm_bytes_now(node->in[3], extents) +
                  lm_bytes_now(node->in[4], extents) + lm_bytes_now(node->in[5], extents) +
-                 2 * extents[LM_EXTENT_CACHED] * position;
+                 2 * cached * position;
 }
 
 extern const lm_op lm_op_attention_paged;
