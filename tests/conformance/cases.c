@@ -150,6 +150,12 @@ static const op_case cases[] = {
     {"experts bf16", LM_OP_EXPERTS, {ROWS(LM_F32, 5, 34), MATRICES(LM_BF16, 3, 32, 34), CHOICES(5, 2, 3)}, .rows = true},
     {"experts q4_0", LM_OP_EXPERTS, {ROWS(LM_F32, 9, 64), MATRICES(LM_Q4_0, 6, 37, 64), CHOICES(9, 4, 6)}, .rows = true},
     {"experts mxfp4", LM_OP_EXPERTS, {ROWS(LM_F32, 19, 96), MATRICES(LM_MXFP4, 3, 32, 96), CHOICES(19, 2, 3)}, .rows = true},
+    {"experts slices", LM_OP_EXPERTS, {ROWS(LM_F32, 9, 64), MATRICES(LM_Q8_0, 3, 293, 64), CHOICES(9, 2, 3)}, .rows = true},
+    {"experts slices f32",
+     LM_OP_EXPERTS,
+     {ROWS(LM_F32, 3, 2 * 40), MATRICES(LM_F32, 4, 280, 40), CHOICES(3, 2, 4), MATRIX(LM_F32, 4, 280)},
+     .rows = true},
+    {"experts many rows", LM_OP_EXPERTS, {ROWS(LM_F32, 300, 34), MATRICES(LM_BF16, 2, 21, 34), CHOICES(300, 2, 2)}, .rows = true},
     {"mix", LM_OP_MIX, {ROWS(LM_F32, 7, 3 * 37), ROWS(LM_F32, 7, 3)}, .rows = true},
 
     {"layer_norm", LM_OP_LAYER_NORM, {ROWS(LM_F32, 7, 69), VECTOR(69), VECTOR(69)}, {.eps = 1e-5f}, .rows = true},

@@ -45,6 +45,9 @@ const char *lm_cpu_isa_name(lm_cpu_isa isa);
 loam_status lm_cpu_run(lm_device *device, const lm_step *steps, int n_steps, const int64_t *extents,
                        void *workspace, int64_t *profile_ns, loam_error *err) LM_MUST_USE;
 
+/* lm_kernel_args.barrier of a thread that works alone. */
+void lm_cpu_no_barrier(void *device);
+
 /* Packing, as in lm_backend. */
 size_t lm_cpu_packed_bytes(const lm_device *device, const lm_weight *weight);
 void lm_cpu_pack(lm_device *device, const lm_weight *weight, void *dst, lm_weight *out);

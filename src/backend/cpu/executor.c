@@ -25,7 +25,7 @@ static void barrier(void *device) {
     lm_pool_barrier(((lm_cpu_device *)device)->pool);
 }
 
-static void no_barrier(void *device) {}
+void lm_cpu_no_barrier(void *device) {}
 
 static bool is_short(const run_job *job) {
     enum { SHORT_CYCLES = 4000, FLOPS_A_CYCLE = 32, BYTES_A_CYCLE = 16 };
@@ -41,7 +41,7 @@ static void run_step(run_job *job, int thread, int n_threads) {
         .thread = thread,
         .n_threads = n_threads,
         .workspace = job->workspace,
-        .barrier = n_threads == 1 ? no_barrier : barrier,
+        .barrier = n_threads == 1 ? lm_cpu_no_barrier : barrier,
         .device = job->device,
         .tickets = job->tickets,
     });

@@ -1,135 +1,222 @@
-/* EXPERTS on the CPU: rows are put together by expert, so that each matrix is read once however many rows chose it, and
- * multiplied by the kernel that LINEAR would take for it. */
+/* EXPERTS on the CPU: rows are put together by expert, so that a matrix is read once however many rows chose it, and multiplied
+ * by the kernel that LINEAR would take for it.
+ *
+ * The step is one parallel region without a barrier. A piece of work is an expert that somebody chose and a slice of its
+ * matrix's rows, which the thread that takes it multiplies alone: LINEAR of one thread. Every thread sorts the step's choices
+ * for itself, which costs less than waiting for another to do it. An expert that one row chose, as in a step of one token, reads
+ * x and writes y where they are.
+ */
 #include "compute/ops/experts.h"
 
 #include <string.h>
 
 #include "backend/cpu/cpu.h"
+#include "backend/cpu/quant_panel.h"
 
-/* The workspace, all of it sized for as many products as a step can have. */
+enum {
+    MIN_COLUMNS = 4 * LM_QUANT_COLUMNS, /* of a slice: whole panels of every type */
+    MAX_COLUMNS = 2048,
+    PIECES = 8, /* a thread, at least, as far as MIN_COLUMNS lets */
+    MIN_ROWS = 32,
+    MAX_ROWS = 256,      /* of x that are brought together at a time */
+    ROWS_BYTES = 4 << 20 /* of them, about */
+};
+
+/* A thread's part of the workspace. */
 typedef struct room {
-    int32_t *first;     /* [E + 1] where an expert's products begin among the sorted */
-    int32_t *slots;     /* [products] the k-th choice of row r is slot r * k_used + k */
-    lm_ticket *tickets; /* [E][LM_N_TICKETS] */
-    char *x;            /* [products, K] */
-    float *y;           /* [products, N] */
-    void *linear;       /* LINEAR's own */
+    int32_t *first; /* [E + 1] where an expert's products begin among the sorted */
+    int32_t *slots; /* [products] the k-th choice of row r is slot r * k_used + k */
+    char *x;        /* [max_rows, K] */
+    float *y;       /* [max_rows, columns of a slice] */
+    void *linear;   /* LINEAR's own */
 } room;
 
 static size_t align(size_t bytes) {
     return (bytes + 63) / 64 * 64;
 }
 
-/* Lays the room out from `base` on; returns its bytes without LINEAR's. */
+static int64_t div_up(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+/* Rows multiplied at a time, at most. */
+static int64_t max_rows(const lm_node *node) {
+    const lm_tensor *ids = node->in[2];
+    int64_t n = ROWS_BYTES / (int64_t)lm_dtype_bytes(node->in[0]->dtype, node->in[1]->shape[2]),
+            most = n < MIN_ROWS   ? MIN_ROWS
+                   : n > MAX_ROWS ? MAX_ROWS
+                                  : n;
+    return most < ids->shape[0] * ids->shape[1] ? most : ids->shape[0] * ids->shape[1];
+}
+
+/* Rows of a matrix are columns of its product. */
+static int64_t max_columns(const lm_node *node) {
+    int64_t n = node->in[1]->shape[1];
+    return n < MAX_COLUMNS ? n : MAX_COLUMNS;
+}
+
+/* Lays a thread's room out from `base` on; returns its bytes without LINEAR's. */
 static size_t lay_out(const lm_node *node, char *base, room *out) {
     const lm_tensor *w = node->in[1], *ids = node->in[2];
-    size_t n = (size_t)(ids->shape[0] * ids->shape[1]), n_experts = (size_t)w->shape[0], at = 0;
+    size_t n = (size_t)(ids->shape[0] * ids->shape[1]), n_experts = (size_t)w->shape[0],
+           n_rows = (size_t)max_rows(node), at = 0;
     out->first = (int32_t *)(base + at);
     at += align((n_experts + 1) * sizeof *out->first);
     out->slots = (int32_t *)(base + at);
     at += align(n * sizeof *out->slots);
-    out->tickets = (lm_ticket *)(base + at);
-    at += align(n_experts * LM_N_TICKETS * sizeof *out->tickets);
     out->x = base + at;
-    at += align(n * lm_dtype_bytes(node->in[0]->dtype, w->shape[2]));
+    at += align(n_rows * lm_dtype_bytes(node->in[0]->dtype, w->shape[2]));
     out->y = (float *)(base + at);
-    at += align(n * (size_t)w->shape[1] * sizeof *out->y);
+    at += align(n_rows * (size_t)max_columns(node) * sizeof *out->y);
     out->linear = base + at;
     return at;
 }
 
-static size_t expert_bytes(const lm_device *device, const lm_tensor *w) {
-    if (w->layout == LM_LAYOUT_ROWS) return lm_dtype_bytes(w->dtype, w->shape[1] * w->shape[2]);
-    lm_weight one = {.dtype = w->dtype, .n_dims = 2, .shape = {w->shape[1], w->shape[2]}};
-    return lm_cpu_packed_bytes(device, &one);
+/* Bytes of the first n rows of an expert's matrix, n in whole panels or all. */
+static size_t matrix_bytes(const lm_device *device, const lm_tensor *w, int64_t n) {
+    if (w->layout == LM_LAYOUT_ROWS) return lm_dtype_bytes(w->dtype, n * w->shape[2]);
+    lm_weight rows = {.dtype = w->dtype, .n_dims = 2, .shape = {n, w->shape[2]}};
+    return lm_cpu_packed_bytes(device, &rows);
 }
 
-/* LINEAR of all products at once, for sizes. */
-static void largest_product(const lm_node *node, lm_expert_product *out) {
-    lm_expert_product_init(out, node, 0, 0, node->in[2]->shape[0] * node->in[2]->shape[1], NULL,
-                           NULL);
+/* LINEAR of a piece, the largest there can be: for sizes and the kernel. */
+static const lm_kernel *kernel_of(const lm_device *device, const lm_node *node,
+                                  lm_expert_product *out) {
+    lm_expert_product_init(out, node, 0, 0, max_rows(node), NULL, NULL);
+    out->w.shape[0] = out->y.shape[1] = max_columns(node);
+    return device->backend->select(device, &out->node);
+}
+
+/* Of one thread's room, LINEAR's own included. */
+static size_t room_bytes(const lm_device *device, const lm_node *node) {
+    lm_cpu_device alone = *lm_cpu_of(device);
+    alone.base.n_threads = 1;
+    lm_expert_product p;
+    room unused;
+    const lm_kernel *kernel = kernel_of(&alone.base, node, &p);
+    size_t linear = kernel->workspace_bytes ? kernel->workspace_bytes(&alone.base, &p.node) : 0;
+    return align(lay_out(node, NULL, &unused) + linear);
 }
 
 static size_t workspace_bytes(const lm_device *device, const lm_node *node) {
-    room unused;
-    lm_expert_product p;
-    largest_product(node, &p);
-    const lm_kernel *kernel = device->backend->select(device, &p.node);
-    size_t linear = kernel->workspace_bytes ? kernel->workspace_bytes(device, &p.node) : 0;
-    return lay_out(node, NULL, &unused) + linear;
+    return (size_t)device->n_threads * room_bytes(device, node);
 }
 
-/* Sorts the products by expert, in the order of rows. */
-static void sort(const lm_node *node, int64_t n, const room *r) {
+/* Sorts n products by expert, in the order of rows; returns how many experts have any. */
+static int64_t sort(const lm_node *node, int64_t n, const room *r) {
     const int32_t *ids = lm_i32(node->in[2]);
-    int64_t n_experts = node->in[1]->shape[0];
+    int64_t n_experts = node->in[1]->shape[0], n_chosen = 0;
     memset(r->first, 0, (size_t)(n_experts + 1) * sizeof *r->first);
-    memset(r->tickets, 0, (size_t)n_experts * LM_N_TICKETS * sizeof *r->tickets);
     for (int64_t s = 0; s < n; s++) {
         LM_ASSERT(ids[s] >= 0 && ids[s] < n_experts);
         r->first[ids[s] + 1]++;
     }
-    for (int64_t e = 0; e < n_experts; e++) r->first[e + 1] += r->first[e];
+    for (int64_t e = 0; e < n_experts; e++) {
+        n_chosen += r->first[e + 1] > 0;
+        r->first[e + 1] += r->first[e];
+    }
     for (int64_t s = 0; s < n; s++) r->slots[r->first[ids[s]]++] = (int32_t)s;
     for (int64_t e = n_experts; e > 0; e--) r->first[e] = r->first[e - 1];
     r->first[0] = 0;
+    return n_chosen;
 }
 
-/* This thread's share of the rows to where their expert finds them. */
-static void gather(const lm_kernel_args *args, int64_t n, const room *r) {
-    const lm_tensor *x = args->node->in[0], *w = args->node->in[1], *ids = args->node->in[2];
-    bool shared = x->shape[1] == w->shape[2];
-    size_t row_bytes = lm_dtype_bytes(x->dtype, w->shape[2]);
-    lm_range share = lm_share(args, n);
-    for (int64_t i = share.begin; i < share.end; i++) {
-        int64_t row = shared ? r->slots[i] / ids->shape[1] : r->slots[i];
-        memcpy(r->x + (size_t)i * row_bytes, (const char *)x->data + (size_t)row * row_bytes,
-               row_bytes);
-    }
+/* What a thread needs for its pieces. */
+typedef struct worker {
+    const lm_kernel_args *args;
+    const lm_kernel *kernel;
+    room room;
+    size_t expert_bytes, row_bytes; /* of w and of x */
+    int64_t max_rows;
+} worker;
+
+static const char *x_of(const worker *w, int32_t slot) {
+    const lm_node *node = w->args->node;
+    bool shared = node->in[0]->shape[1] == node->in[1]->shape[2];
+    int64_t row = shared ? slot / node->in[2]->shape[1] : slot;
+    return (const char *)node->in[0]->data + (size_t)row * w->row_bytes;
 }
 
-static void scatter(const lm_kernel_args *args, int64_t n, const room *r) {
-    int64_t n_out = args->node->in[1]->shape[1];
-    float *y = lm_f32(args->node->out[0]);
-    lm_range share = lm_share(args, n);
-    for (int64_t i = share.begin; i < share.end; i++)
-        memcpy(y + r->slots[i] * n_out, r->y + i * n_out, (size_t)n_out * sizeof *y);
+static float *y_of(const worker *w, int32_t slot, lm_range columns) {
+    return lm_f32(w->args->node->out[0]) + slot * w->args->node->in[1]->shape[1] + columns.begin;
 }
 
-static void multiply(const lm_kernel_args *args, const room *r) {
-    const lm_device *device = args->device;
-    const lm_node *node = args->node;
-    const lm_tensor *w = node->in[1];
-    size_t step = expert_bytes(device, w),
-           row_bytes = lm_dtype_bytes(node->in[0]->dtype, w->shape[2]);
+/* LINEAR of n rows at x with columns `columns` of an expert. */
+static void multiply(const worker *w, int64_t expert, lm_range columns, int64_t n, const char *x,
+                     float *y) {
     lm_expert_product p;
-    largest_product(node, &p);
-    const lm_kernel *kernel = device->backend->select(device, &p.node);
-    for (int64_t e = 0; e < w->shape[0]; e++) {
-        int64_t begin = r->first[e], count = r->first[e + 1] - begin;
-        if (count == 0) continue;
-        lm_expert_product_init(&p, node, e, step, count, r->x + (size_t)begin * row_bytes,
-                               r->y + begin * w->shape[1]);
-        lm_kernel_args one = *args;
-        one.node = &p.node;
-        one.workspace = r->linear;
-        one.tickets = r->tickets + e * LM_N_TICKETS;
-        kernel->run(&one);
-        args->barrier(args->device); /* LINEAR's workspace is used again */
+    lm_expert_product_init(&p, w->args->node, expert, w->expert_bytes, n, x, y);
+    p.w.shape[0] = p.y.shape[1] = columns.end - columns.begin;
+    p.w.data =
+        (char *)p.w.data + matrix_bytes(w->args->device, w->args->node->in[1], columns.begin);
+    if (p.node.in[2]) {
+        p.bias.shape[0] = columns.end - columns.begin;
+        p.bias.data = (float *)p.bias.data + columns.begin;
     }
+    lm_ticket tickets[LM_N_TICKETS] = {0};
+    lm_kernel_args alone = *w->args;
+    alone.node = &p.node;
+    alone.thread = 0;
+    alone.n_threads = 1;
+    alone.workspace = w->room.linear;
+    alone.barrier = lm_cpu_no_barrier;
+    alone.tickets = tickets;
+    w->kernel->run(&alone);
+}
+
+/* The products of slots [slots.begin, slots.end) of the sorted, which are at most max_rows. */
+static void multiply_slots(const worker *w, int64_t expert, lm_range columns, lm_range slots) {
+    const room *r = &w->room;
+    int64_t n = slots.end - slots.begin, n_columns = columns.end - columns.begin;
+    if (n == 1) {
+        int32_t slot = r->slots[slots.begin];
+        multiply(w, expert, columns, 1, x_of(w, slot), y_of(w, slot, columns));
+        return;
+    }
+    for (int64_t i = 0; i < n; i++)
+        memcpy(r->x + (size_t)i * w->row_bytes, x_of(w, r->slots[slots.begin + i]), w->row_bytes);
+    multiply(w, expert, columns, n, r->x, r->y);
+    for (int64_t i = 0; i < n; i++)
+        memcpy(y_of(w, r->slots[slots.begin + i], columns), r->y + i * n_columns,
+               (size_t)n_columns * sizeof *r->y);
+}
+
+/* Slices of each matrix: as few as give every thread its pieces. */
+static int64_t slices_of(const lm_node *node, int64_t n_chosen, int n_threads) {
+    int64_t n = node->in[1]->shape[1], least = div_up(n, MAX_COLUMNS), most = n / MIN_COLUMNS;
+    int64_t wanted = n_threads == 1 ? 1 : div_up((int64_t)n_threads * PIECES, n_chosen);
+    if (wanted > most) wanted = most;
+    return wanted < least ? least : wanted;
 }
 
 static void experts(const lm_kernel_args *args) {
     const lm_node *node = args->node;
+    const lm_tensor *weight = node->in[1];
     int64_t n = lm_rows_now(args, node->in[2]) * node->in[2]->shape[1];
-    room r;
-    lay_out(node, args->workspace, &r);
-    if (args->thread == 0) sort(node, n, &r);
-    args->barrier(args->device);
-    gather(args, n, &r);
-    args->barrier(args->device);
-    multiply(args, &r);
-    scatter(args, n, &r);
+    if (n == 0) return;
+    lm_expert_product p;
+    worker w = {.args = args,
+                .kernel = kernel_of(args->device, node, &p),
+                .expert_bytes = matrix_bytes(args->device, weight, weight->shape[1]),
+                .row_bytes = lm_dtype_bytes(node->in[0]->dtype, weight->shape[2]),
+                .max_rows = max_rows(node)};
+    lay_out(node, (char *)args->workspace + (size_t)args->thread * room_bytes(args->device, node),
+            &w.room);
+    int64_t n_slices = slices_of(node, sort(node, n, &w.room), args->n_threads);
+    int64_t piece = 0, mine = lm_kernel_take(args, 0);
+    for (int64_t e = 0; e < weight->shape[0]; e++) {
+        lm_range slots = {w.room.first[e], w.room.first[e + 1]};
+        if (slots.begin == slots.end) continue;
+        for (; mine < piece + n_slices; mine = lm_kernel_take(args, 0)) {
+            lm_range columns = lm_range_split(weight->shape[1], LM_QUANT_COLUMNS,
+                                              (int)(mine - piece), (int)n_slices);
+            for (int64_t s = slots.begin; s < slots.end; s += w.max_rows)
+                multiply_slots(
+                    &w, e, columns,
+                    (lm_range){s, s + w.max_rows < slots.end ? s + w.max_rows : slots.end});
+        }
+        piece += n_slices;
+    }
 }
 
 extern const lm_kernel lm_kernel_experts;
