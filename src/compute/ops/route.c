@@ -9,14 +9,12 @@
  *
  * Order: a softmax takes the maximum, then lm_exp and their sum in the order of experts; sums of weights go in that of ids.
  */
-#include "compute/ops/rules.h"
-
-enum { MAX_EXPERTS = 1024 };
+#include "compute/ops/route.h"
 
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
     const lm_tensor *logits = node->in[0], *bias = node->in[1];
     const lm_attrs *a = &node->attrs;
-    if (!lm_is(logits, LM_F32, 2) || logits->shape[1] > MAX_EXPERTS ||
+    if (!lm_is(logits, LM_F32, 2) || logits->shape[1] > LM_MAX_EXPERTS ||
         (bias && (!lm_is(bias, LM_F32, 1) || bias->shape[0] != logits->shape[1])))
         return lm_op_refuse(node, err, "logits [R, E <= 1024] f32 and, if any, bias [E] f32");
     int64_t n_groups = a->n_groups > 0 ? a->n_groups : 1,
@@ -62,11 +60,10 @@ static float group_score(const lm_attrs *a, float *choice, int64_t n) {
 /* Takes all experts but those of the best groups out of the choice. */
 static void close_groups(const lm_attrs *a, float *choice, int64_t n) {
     if (a->n_groups < 2 || a->n_groups_used >= a->n_groups || a->n_groups_used < 1) return;
-    float of_group[MAX_EXPERTS];
-    bool open[MAX_EXPERTS] = {false};
+    float of_group[LM_MAX_EXPERTS];
+    bool open[LM_MAX_EXPERTS] = {false};
     int64_t size = n / a->n_groups;
-    for (int64_t g = 0; g < a->n_groups; g++)
-        of_group[g] = group_score(a, choice + g * size, size);
+    for (int64_t g = 0; g < a->n_groups; g++) of_group[g] = group_score(a, choice + g * size, size);
     for (int64_t i = 0; i < a->n_groups_used; i++) {
         int64_t g = best_of(of_group, a->n_groups);
         open[g] = true;
@@ -76,13 +73,12 @@ static void close_groups(const lm_attrs *a, float *choice, int64_t n) {
         if (!open[e / size]) choice[e] = -INFINITY;
 }
 
-static void route_row(const lm_node *node, int64_t row) {
+void lm_route_choose(const lm_node *node, int64_t row, const float *scores) {
     const lm_attrs *a = &node->attrs;
     int64_t n = node->in[0]->shape[1];
-    float scores[MAX_EXPERTS], choice[MAX_EXPERTS], sum = 0.0f;
+    float choice[LM_MAX_EXPERTS], sum = 0.0f;
     int32_t *ids = (int32_t *)node->out[0]->data + row * a->n_used;
     float *weights = lm_f32(node->out[1]) + row * a->n_used;
-    score(a, lm_f32(node->in[0]) + row * n, n, scores);
     for (int64_t e = 0; e < n; e++)
         choice[e] = node->in[1] ? scores[e] + lm_f32(node->in[1])[e] : scores[e];
     close_groups(a, choice, n);
@@ -92,14 +88,20 @@ static void route_row(const lm_node *node, int64_t row) {
         weights[i] = scores[ids[i]];
         sum += weights[i];
     }
-    float factor = (a->normalize ? 1.0f / (sum + 1e-20f) : 1.0f) *
-                   (a->scale == 0.0f ? 1.0f : a->scale);
+    float factor =
+        (a->normalize ? 1.0f / (sum + 1e-20f) : 1.0f) * (a->scale == 0.0f ? 1.0f : a->scale);
     for (int64_t i = 0; i < a->n_used; i++) weights[i] *= factor;
 }
 
 static void reference(const lm_kernel_args *args) {
-    lm_range rows = lm_share(args, lm_rows_now(args, args->node->in[0]));
-    for (int64_t r = rows.begin; r < rows.end; r++) route_row(args->node, r);
+    const lm_node *node = args->node;
+    int64_t n = node->in[0]->shape[1];
+    lm_range rows = lm_share(args, lm_rows_now(args, node->in[0]));
+    for (int64_t r = rows.begin; r < rows.end; r++) {
+        float scores[LM_MAX_EXPERTS];
+        score(&node->attrs, lm_f32(node->in[0]) + r * n, n, scores);
+        lm_route_choose(node, r, scores);
+    }
 }
 
 static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
