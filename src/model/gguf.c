@@ -502,6 +502,15 @@ const char *lm_gguf_path(const lm_gguf *gguf) {
     return gguf->path;
 }
 
+size_t lm_gguf_n_files(const lm_gguf *gguf) {
+    return 1 + gguf->others.len;
+}
+
+const char *lm_gguf_file_at(const lm_gguf *gguf, size_t index) {
+    LM_ASSERT(index <= gguf->others.len);
+    return index == 0 ? gguf->path : gguf->others.ptr[index - 1]->path;
+}
+
 const lm_stored_tensors *lm_gguf_tensors(const lm_gguf *gguf) {
     return &gguf->tensors;
 }

@@ -62,6 +62,8 @@ void lm_gguf_close(lm_gguf *gguf); /* NULL is fine */
 void lm_gguf_forget(const lm_gguf *gguf); /* as lm_file_map_forget, of the file's map */
 
 const char *lm_gguf_path(const lm_gguf *gguf);
+size_t lm_gguf_n_files(const lm_gguf *gguf); /* the parts of a split model, else 1 */
+const char *lm_gguf_file_at(const lm_gguf *gguf, size_t index); /* path; 0 is lm_gguf_path */
 const lm_stored_tensors *lm_gguf_tensors(const lm_gguf *gguf);
 
 size_t lm_gguf_n_values(const lm_gguf *gguf);

@@ -25,7 +25,7 @@ enum { LM_PACK_VERSION = 1, LM_PACK_ALIGNMENT = 64 };
 typedef struct lm_pack_source {
     uint64_t size_bytes;
     int64_t mtime_ns;
-    uint64_t hash; /* of names, types, shapes and samples of its tensors */
+    uint64_t hash; /* of its files' sizes and times, and of names, types, shapes and samples of its tensors */
 } lm_pack_source;
 
 /* How far packing is, in bytes of packed weights. */

@@ -20,8 +20,10 @@ static void add_file(const char *path, lm_pack_source *source) {
     struct stat info;
     if (stat(path, &info) != 0) return;
     int64_t mtime_ns = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
+    const uint64_t of_file[] = {(uint64_t)info.st_size, (uint64_t)mtime_ns};
     source->size_bytes += (uint64_t)info.st_size;
     if (mtime_ns > source->mtime_ns) source->mtime_ns = mtime_ns;
+    source->hash += lm_checksum64(of_file, sizeof of_file, 0); /* a sum: folders have no order */
 }
 
 static void add_folder(const char *path, lm_pack_source *source) {
@@ -51,10 +53,10 @@ static uint64_t hash_tensor(const lm_stored_tensor *tensor, uint64_t hash) {
 
 static lm_pack_source source_of(const lm_model_file *file) {
     lm_pack_source source = {0};
-    if (lm_model_file_format(file) == LM_FORMAT_GGUF)
-        add_file(lm_model_file_path(file), &source);
-    else
-        add_folder(lm_model_file_path(file), &source);
+    const lm_gguf *gguf = lm_model_file_gguf(file);
+    for (size_t i = 0; gguf && i < lm_gguf_n_files(gguf); i++)
+        add_file(lm_gguf_file_at(gguf, i), &source);
+    if (!gguf) add_folder(lm_model_file_path(file), &source);
     for (size_t i = 0; i < lm_model_file_n_tensors(file); i++)
         source.hash = hash_tensor(lm_model_file_tensor_at(file, i), source.hash);
     return source;

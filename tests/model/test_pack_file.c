@@ -9,6 +9,9 @@
 #include <sys/wait.h>
 
 #include "base/rng.h"
+#include "model/gguf_writer.h"
+#include "model/hparams_write.h"
+#include "model/model_file.h"
 #include "model/pack_table.h"
 
 enum { N_WEIGHTS = 3 };
@@ -301,6 +304,76 @@ static void test_model_keeps_its_file(void **state) {
     lm_free(dir);
 }
 
+/* The model of `from` in two files: numbers and vocabulary in the first, all tensors in the second. */
+static void split_model(const char *from, const char *first, const char *second) {
+    const char *const paths[] = {first, second};
+    lm_model_file *file;
+    assert_ok(lm_model_file_open(from, &file, &err));
+    lm_arch_config config = {.arch = lm_arch_find("llama"),
+                             .hparams = *lm_model_file_hparams(file)};
+    size_t n = lm_model_file_n_tensors(file);
+    for (uint32_t part = 0; part < 2; part++) {
+        lm_gguf_writer *writer = lm_gguf_writer_new();
+        if (part == 0) lm_hparams_write_gguf(&config, writer);
+        lm_gguf_writer_add_u32(writer, "split.no", part);
+        lm_gguf_writer_add_u32(writer, "split.count", 2);
+        lm_gguf_writer_add_u32(writer, "split.tensors.count", (uint32_t)n);
+        for (size_t i = 0; part == 1 && i < n; i++) {
+            const lm_stored_tensor *t = lm_model_file_tensor_at(file, i);
+            assert_ok(lm_gguf_writer_add_tensor(writer, t->name, t->type->dtype, t->n_dims,
+                                                t->shape, &err));
+        }
+        assert_ok(lm_gguf_writer_begin(writer, paths[part], &err));
+        for (size_t i = 0; part == 1 && i < n; i++) {
+            const lm_stored_tensor *t = lm_model_file_tensor_at(file, i);
+            assert_ok(lm_gguf_writer_write(writer, t->data, t->size_bytes, &err));
+        }
+        assert_ok(lm_gguf_writer_commit(writer, &err));
+        lm_gguf_writer_free(writer);
+    }
+    lm_model_file_close(file);
+}
+
+static ino_t inode_of(const char *path) {
+    struct stat info;
+    assert_int_equal(stat(path, &info), 0);
+    return info.st_ino;
+}
+
+static void set_time(const char *path, time_t s) {
+    const struct timeval times[2] = {{.tv_sec = s}, {.tv_sec = s}};
+    assert_int_equal(utimes(path, times), 0);
+}
+
+/* The second part alone changes, and stays older than the first. */
+static void test_all_parts_count(void **state) {
+    fixture *f = *state;
+    if (!can_pack(f)) skip();
+    char *whole = golden_path("plain", ".gguf"), *beside = NULL,
+         *first = lm_path_join(f->dir, "m-00001-of-00002.gguf"),
+         *second = lm_path_join(f->dir, "m-00002-of-00002.gguf");
+    const lm_pack_places places = {.beside = true, .min_bytes = 1};
+    float want[GOLDEN_VOCAB], got[GOLDEN_VOCAB];
+    beside = lm_asprintf("%s.loam-pack", first);
+    split_model(whole, first, second);
+    set_time(first, 3000);
+    set_time(second, 1000);
+    logits_of(whole, &(lm_pack_places){0}, want);
+    logits_of(first, &places, got);
+    assert_memory_equal(got, want, sizeof want);
+    ino_t made = inode_of(beside);
+    logits_of(first, &places, got);
+    assert_int_equal(inode_of(beside), made);
+    set_time(second, 2000);
+    logits_of(first, &places, got);
+    assert_memory_equal(got, want, sizeof want);
+    assert_int_not_equal(inode_of(beside), made);
+    lm_free(whole);
+    lm_free(beside);
+    lm_free(first);
+    lm_free(second);
+}
+
 int main(void) {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -311,6 +384,7 @@ int main(void) {
         TEST(test_full_disk),
         TEST(test_many_make_one),
         TEST(test_model_keeps_its_file),
+        TEST(test_all_parts_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
