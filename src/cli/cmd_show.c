@@ -154,8 +154,10 @@ static void print_text(const model_facts *facts, bool with_tensors) {
     const lm_hparams *h = facts->hparams;
     char weights[32], per_token[32];
     printf("model         %s\n", lm_model_file_path(facts->file));
-    printf("format        %s\n",
-           lm_model_file_format(facts->file) == LM_FORMAT_GGUF ? "GGUF" : "Hugging Face folder");
+    const char *quantization = lm_model_file_quantization(facts->file);
+    printf("format        %s%s%s\n",
+           lm_model_file_format(facts->file) == LM_FORMAT_GGUF ? "GGUF" : "Hugging Face folder",
+           quantization ? ", quantized by " : "", quantization ? quantization : "");
     printf("architecture  %s\n", h->architecture);
     printf("parameters    %lld\n", (long long)facts->size.n_params);
     print_types(facts->types);

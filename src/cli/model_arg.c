@@ -20,9 +20,22 @@ static void show_packing(void *ctx, size_t n_done, size_t n_bytes) {
                        (double)n_bytes / 1e6);
 }
 
+static loam_status parse_coded(const char *text, lm_coded_weights *out, loam_error *err) {
+    static const char *const names[] = {
+        [LM_CODED_AUTO] = "auto", [LM_CODED_EXACT] = "exact", [LM_CODED_SMALL] = "small"};
+    for (size_t i = 0; i < LM_COUNT_OF(names); i++) {
+        if (text && strcmp(text, names[i]) != 0) continue;
+        *out = (lm_coded_weights)i;
+        return LOAM_OK;
+    }
+    return lm_error_set(err, LOAM_INVALID, "--coded-weights: '%s' is none of auto, exact, small",
+                        text);
+}
+
 loam_status lm_cli_model_open(const char *path, lm_device *device, const lm_cli_pack *pack,
                               lm_model **out, loam_error *err) {
     lm_model_options options = {0};
+    LM_TRY(parse_coded(pack->coded, &options.coded_weights, err));
     char *cache = pack->keep && !pack->dir ? cache_dir() : NULL;
     if (pack->keep)
         options.pack_places =

@@ -104,7 +104,7 @@ loam_status lm_footprint_measure(const char *path, lm_device *device,
     lm_footprint found = {0};
     lm_model *model = NULL;
     lm_measure_begin(&measure, device);
-    loam_status status = lm_model_open(path, device, NULL, &model, err);
+    loam_status status = lm_model_open(path, device, &(lm_model_options){.measured = true}, &model, err);
     if (status == LOAM_OK) {
         found.packed_bytes = measure.n_bytes;
         status = measure_session(model, &measure, options, &found, err);
@@ -153,7 +153,7 @@ static void add_weight(lm_device *device, const lm_weight *weight, bool by_row, 
 loam_status lm_footprint_as_mix(const char *path, lm_device *device, const lm_mix *mix,
                                 const lm_footprint *now, lm_footprint *out, loam_error *err) {
     lm_model *model;
-    LM_TRY(lm_model_open(path, device, &(lm_model_options){.no_pack = true}, &model, err));
+    LM_TRY(lm_model_open(path, device, &(lm_model_options){.no_pack = true, .measured = true}, &model, err));
     lm_mix_model mm = describe(lm_model_config(model));
     lm_footprint found = *now;
     found.packed_bytes = found.stored_bytes = 0;

@@ -1,10 +1,10 @@
 #include "model/model.h"
 
-#include <limits.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/near.h"
 #include "model/generation_config.h"
 #include "model/model_file.h"
 #include "model/model_weights.h"
@@ -21,45 +21,15 @@ struct lm_model {
     lm_pooling pooling;
 };
 
-/* How many single letters have to be put in, left out or exchanged; letters past LIMIT are not looked at. */
-static int distance(const char *a, const char *b) {
-    enum { LIMIT = 31 };
-    int row[LIMIT + 1], n = (int)strnlen(b, LIMIT);
-    for (int j = 0; j <= n; j++) row[j] = j;
-    for (int i = 0; a[i] && i < LIMIT; i++) {
-        int diagonal = row[0];
-        row[0] = i + 1;
-        for (int j = 0; j < n; j++) {
-            int changed = diagonal + (a[i] != b[j]);
-            int least = row[j] < row[j + 1] ? row[j] : row[j + 1];
-            diagonal = row[j + 1];
-            row[j + 1] = least + 1 < changed ? least + 1 : changed;
-        }
-    }
-    return row[n];
-}
-
-/* Names the three that are nearest, then how many there are. */
+/* Names the nearest that are known. */
 static loam_status unknown_arch(const char *name, loam_error *err) {
-    enum { N_NEAR = 3 };
+    lm_near near;
+    lm_near_init(&near, name);
+    for (size_t i = 0; i < lm_arch_count(); i++) lm_near_offer(&near, lm_arch_at(i)->hf_type);
     lm_error_set(err, LOAM_UNSUPPORTED, "architecture '%s' is not known", name);
-    const char *near[N_NEAR] = {"", "", ""};
-    int distances[N_NEAR] = {INT_MAX, INT_MAX, INT_MAX};
-    for (size_t i = 0; i < lm_arch_count(); i++) {
-        const char *known = lm_arch_at(i)->hf_type;
-        int d = distance(name, known), at = N_NEAR;
-        for (; at > 0 && d < distances[at - 1]; at--) {
-            if (at == N_NEAR) continue;
-            near[at] = near[at - 1];
-            distances[at] = distances[at - 1];
-        }
-        if (at == N_NEAR) continue;
-        near[at] = known;
-        distances[at] = d;
-    }
     return lm_error_hint(err, LOAM_UNSUPPORTED,
-                         "near are %s, %s and %s; docs/models.md lists all that loam runs", near[0],
-                         near[1], near[2]);
+                         "near are %s, %s and %s; docs/models.md lists all that loam runs",
+                         near.names[0], near.names[1], near.names[2]);
 }
 
 static loam_status read_config(lm_model *model, const char *path, loam_error *err) {
@@ -125,6 +95,8 @@ static loam_status open_parts(lm_model *model, const char *path, const lm_model_
     LM_TRY(check_vocabulary(model, path, err));
     lm_model_weights_options load = {.no_pack = options->no_pack,
                                      .check_finite = options->check_weights,
+                                     .coded = options->coded_weights,
+                                     .reserve_only = options->measured,
                                      .pack_places = options->pack_places};
     LM_TRY(lm_model_weights_load(&model->weights, model->file, &model->config, model->device, &load,
                                  err));

@@ -15,6 +15,11 @@
 #include "model/pooling.h"
 #include "model/sampler.h"
 
+/* What the matrices of a quantized folder become (model/coded_tensor.h): f32, or small types. By default the first while all
+ * together take no more than LM_CODED_EXACT_BYTES so: in narrow models rounding shows most, and memory is no matter. */
+typedef enum lm_coded_weights { LM_CODED_AUTO, LM_CODED_EXACT, LM_CODED_SMALL } lm_coded_weights;
+enum { LM_CODED_EXACT_BYTES = 1 << 30 };
+
 typedef struct lm_model lm_model;
 typedef struct lm_tokenizer lm_tokenizer; /* model/tokenizer.h */
 
@@ -22,6 +27,8 @@ typedef struct lm_model_options {
     bool no_pack; /* leave every matrix as the file has it */
     bool
         check_weights; /* also refuse NaN and infinite weights (reads everything: as slow as the disk) */
+    lm_coded_weights coded_weights; /* of a quantized folder */
+    bool measured; /* on a device that only measures: weights that would have to be made are not */
     lm_pack_places pack_places; /* where packed weights are kept between runs; zeroed: nowhere */
 } lm_model_options;
 

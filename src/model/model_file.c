@@ -1,27 +1,33 @@
 #include "model/model_file.h"
 
 #include "base/mem.h"
+#include "model/coded_folder.h"
 #include "model/hf_folder.h"
 
 struct lm_model_file {
     char *path;
     lm_gguf *gguf; /* one of the two */
     lm_hf_folder *folder;
-    const lm_stored_tensors *tensors; /* of that one */
+    const lm_stored_tensors *stored; /* of that one */
+    lm_coded_folder *coded;       /* of a quantized folder */
+    const lm_stored_tensors *tensors;
     lm_hparams hparams;
 };
 
 static LM_MUST_USE loam_status open_gguf(lm_model_file *file, loam_error *err) {
     LM_TRY(lm_gguf_open(file->path, &file->gguf, err));
-    file->tensors = lm_gguf_tensors(file->gguf);
+    file->stored = file->tensors = lm_gguf_tensors(file->gguf);
     return lm_hparams_from_gguf(file->gguf, &file->hparams, err);
 }
 
 static LM_MUST_USE loam_status open_folder(lm_model_file *file, loam_error *err) {
     LM_TRY(lm_hf_folder_open(file->path, &file->folder, err));
-    file->tensors = lm_hf_folder_tensors(file->folder);
-    return lm_hparams_from_config(lm_hf_folder_config(file->folder),
-                                  lm_hf_folder_config_path(file->folder), &file->hparams, err);
+    const json_t *config = lm_hf_folder_config(file->folder);
+    const char *path = lm_hf_folder_config_path(file->folder);
+    file->stored = file->tensors = lm_hf_folder_tensors(file->folder);
+    LM_TRY(lm_coded_folder_open(config, path, file->stored, &file->coded, err));
+    if (file->coded) file->tensors = lm_coded_folder_tensors(file->coded);
+    return lm_hparams_from_config(config, path, &file->hparams, err);
 }
 
 loam_status lm_model_file_open(const char *path, lm_model_file **out, loam_error *err) {
@@ -41,6 +47,7 @@ loam_status lm_model_file_open(const char *path, lm_model_file **out, loam_error
 
 void lm_model_file_close(lm_model_file *file) {
     if (!file) return;
+    lm_coded_folder_close(file->coded);
     lm_gguf_close(file->gguf);
     lm_hf_folder_close(file->folder);
     lm_free(file->path);
@@ -76,12 +83,20 @@ const lm_stored_tensor *lm_model_file_tensor_at(const lm_model_file *file, size_
     return &file->tensors->items.ptr[index];
 }
 
+const lm_stored_tensors *lm_model_file_stored(const lm_model_file *file) {
+    return file->stored;
+}
+
+const char *lm_model_file_quantization(const lm_model_file *file) {
+    return file->coded ? lm_coded_folder_method(file->coded) : NULL;
+}
+
 lm_model_size lm_model_file_size(const lm_model_file *file) {
     lm_model_size size = {0};
-    for (size_t i = 0; i < file->tensors->items.len; i++) {
+    for (size_t i = 0; i < file->tensors->items.len; i++)
         size.n_params += lm_stored_tensor_n_elems(&file->tensors->items.ptr[i]);
-        size.size_bytes += file->tensors->items.ptr[i].size_bytes;
-    }
+    for (size_t i = 0; i < file->stored->items.len; i++)
+        size.size_bytes += file->stored->items.ptr[i].size_bytes;
     return size;
 }
 

@@ -27,11 +27,15 @@ const char *lm_model_file_path(const lm_model_file *file);
 const lm_hparams *lm_model_file_hparams(const lm_model_file *file);
 const lm_gguf *lm_model_file_gguf(const lm_model_file *file); /* NULL for a folder */
 
-/* All tensors, in no promised order, loadable or not. */
+/* All tensors, in no promised order, loadable or not; of a quantized folder as model/coded_folder.h has them. */
 size_t lm_model_file_n_tensors(const lm_model_file *file);
 const lm_stored_tensor *lm_model_file_tensor_at(const lm_model_file *file, size_t index);
 
-/* Elements, and bytes, of all tensors together. */
+/* The same as the file itself has them. */
+const lm_stored_tensors *lm_model_file_stored(const lm_model_file *file);
+const char *lm_model_file_quantization(const lm_model_file *file); /* "gptq"; NULL: a folder of numbers, or a GGUF file */
+
+/* Elements, and bytes in the file, of all tensors together. */
 typedef struct lm_model_size {
     int64_t n_params;
     size_t size_bytes;
@@ -44,7 +48,7 @@ void lm_model_file_forget(const lm_model_file *file);
 /* NULL when there is none of that name. */
 const lm_stored_tensor *lm_model_file_find(const lm_model_file *file, const char *name);
 
-/* The tensor as a weight (LM_LAYOUT_ROWS, data borrowed from the map), of exactly this shape, outermost first.
+/* The tensor as a weight (LM_LAYOUT_ROWS, data borrowed from the map, NULL of a coded one), of exactly this shape, outermost first.
  * LOAM_NOT_FOUND, LOAM_INVALID for another shape, LOAM_UNSUPPORTED for an element type compute does not have. */
 loam_status lm_model_file_weight(const lm_model_file *file, const char *name, int n_dims,
                                  const int64_t *shape, lm_weight *out, loam_error *err) LM_MUST_USE;

@@ -4,7 +4,8 @@
 #include <stdio.h>
 
 #include "base/map.h"
-#include "model/param_source.h"
+#include "model/arrange.h"
+#include "model/coded_tensor.h"
 
 /* --- What the file has. */
 
@@ -89,7 +90,18 @@ typedef struct loader {
     const lm_arch_config *config;
     const lm_model_weights_options *options;
     lm_map *known; /* names of the tensors that have been found a place */
+    bool exact;    /* coded matrices become f32 */
 } loader;
+
+static bool is_exact(const lm_model_file *file, lm_coded_weights choice) {
+    size_t n_bytes = 0;
+    for (size_t i = 0; i < lm_model_file_n_tensors(file); i++) {
+        const lm_stored_tensor *tensor = lm_model_file_tensor_at(file, i);
+        if (tensor->coded)
+            n_bytes += lm_dtype_bytes(LM_F32, lm_stored_tensor_n_elems(tensor));
+    }
+    return choice == LM_CODED_AUTO ? n_bytes <= LM_CODED_EXACT_BYTES : choice == LM_CODED_EXACT;
+}
 
 static loam_status refuse_strangers(const loader *l, loam_error *err) {
     for (size_t i = 0; i < lm_model_file_n_tensors(l->file); i++) {
@@ -121,51 +133,47 @@ static size_t bytes_of(const lm_weight *weight) {
     return lm_dtype_bytes(weight->dtype, n_elems_of(weight));
 }
 
-/* Room for the weight's elements in an order of our own, in its type. */
-static loam_status copy_room(lm_model_weights *w, const lm_weight *weight, char **out,
-                             loam_error *err) {
-    lm_file_map *copy = &w->copies[weight - w->weights];
-    LM_TRY(lm_file_map_anonymous(bytes_of(weight), copy, err));
-    *out = (char *)copy->ptr;
-    return LOAM_OK;
-}
-
-/* From the whole tensor, which weight->data is, to the rows that are the parameter. */
-static loam_status take_rows(lm_model_weights *w, const lm_param_source *source, lm_weight *weight,
-                             loam_error *err) {
+/* The rows that are the parameter: where they lie in the tensor, or an arrangement by which they are made. */
+static loam_status place_rows(const loader *l, const lm_arrangement *wanted, lm_weight *weight,
+                              loam_error *err) {
+    const lm_param_source *source = &wanted->source;
     size_t row_bytes =
         lm_dtype_bytes(weight->dtype, weight->n_dims > 1 ? weight->shape[weight->n_dims - 1] : 1);
-    const char *from = (const char *)weight->data + (size_t)source->first_row * row_bytes;
-    weight->data = from;
-    if (source->n_groups == 1) return LOAM_OK;
-    char *to;
-    LM_TRY(copy_room(w, weight, &to, err));
-    weight->data = to;
-    for (int64_t g = 0; g < source->n_groups; g++) {
-        memcpy(to, from, (size_t)source->run_rows * row_bytes);
-        to += (size_t)source->run_rows * row_bytes;
-        from += (size_t)source->run_step * row_bytes;
+    if (wanted->turned && (source->tensor->coded || lm_dtype_is_quantized(weight->dtype)))
+        return lm_error_set(err, LOAM_UNSUPPORTED, "tensor '%s' is transposed and quantized",
+                            weight->name);
+    if (lm_arrangement_is_needless(wanted)) {
+        weight->data = (const char *)source->tensor->data + (size_t)source->first_row * row_bytes;
+        return LOAM_OK;
     }
+    lm_arrangement *arrangement = lm_arena_alloc(&l->w->arena, sizeof *arrangement);
+    if (!arrangement) return lm_error_no_memory(err, sizeof *arrangement);
+    *arrangement = *wanted;
+    l->w->arrangements[weight - l->w->weights] = arrangement;
+    weight->data = NULL;
     return LOAM_OK;
 }
 
-/* From [n_in, total rows], of which the columns from first_row on are the parameter's, to [n_out, n_in]. */
-static loam_status transpose(lm_model_weights *w, const lm_param_source *source, lm_weight *weight,
-                             loam_error *err) {
-    if (lm_dtype_is_quantized(weight->dtype))
-        return lm_error_set(err, LOAM_UNSUPPORTED, "tensor '%s' is transposed and quantized",
-                            weight->name);
-    size_t size = lm_dtype_bytes(weight->dtype, 1);
-    int64_t n_out = weight->shape[0], n_in = weight->shape[1],
-            step = source->order == LM_PART_WHOLE ? n_out : source->total_rows;
-    const char *from = (const char *)weight->data + (size_t)source->first_row * size;
-    char *to;
-    LM_TRY(copy_room(w, weight, &to, err));
-    for (int64_t o = 0; o < n_out; o++)
-        for (int64_t i = 0; i < n_in; i++)
-            memcpy(to + (size_t)(o * n_in + i) * size, from + (size_t)(i * step + o) * size, size);
-    weight->data = to;
+/* Makes what is to be made for a weight, if anything. */
+static loam_status arrange(lm_model_weights *w, lm_weight *weight, loam_error *err) {
+    const lm_arrangement *arrangement = w->arrangements[weight - w->weights];
+    lm_file_map *copy = &w->copies[weight - w->weights];
+    if (!arrangement || weight->data) return LOAM_OK;
+    LM_TRY(lm_file_map_anonymous(bytes_of(weight), copy, err));
+    if (!w->reserve_only) lm_arrange(arrangement, w->device, weight, (char *)copy->ptr);
+    weight->data = copy->ptr;
     return LOAM_OK;
+}
+
+/* The weight need not be at hand any more, or its pages: what is asked for again is made again. */
+static void let_go(lm_model_weights *w, lm_weight *weight, const void *data) {
+    lm_file_map *copy = &w->copies[weight - w->weights];
+    if (!w->arrangements[weight - w->weights]) {
+        lm_file_map_forget(data, bytes_of(weight));
+    } else {
+        lm_file_map_close(copy);
+        if (weight->data == data) weight->data = NULL;
+    }
 }
 
 /* Parts of one tensor get names of their own: those of weights are told apart by them. */
@@ -180,32 +188,46 @@ static loam_status name_part(lm_model_weights *w, const lm_param_source *source,
     return LOAM_OK;
 }
 
+/* lm_model_file_weight in the type it is wanted in: coded ones can be had as they are meant, too. */
+static loam_status weight_of(const loader *l, const char *name, int n_dims, const int64_t *shape,
+                             lm_weight *out, loam_error *err) {
+    LM_TRY(lm_model_file_weight(l->file, name, n_dims, shape, out, err));
+    if (l->exact && lm_model_file_find(l->file, name)->coded) out->dtype = LM_F32;
+    return LOAM_OK;
+}
+
+/* Of what type experts with a tensor each are together: coded ones may become several. */
+static loam_status join_dtype(const loader *l, const lm_weight *one, const lm_stored_tensor *tensor,
+                              lm_weight *all, loam_error *err) {
+    if (one->dtype == all->dtype) return LOAM_OK;
+    if (!tensor->coded)
+        return lm_error_set(err, LOAM_UNSUPPORTED,
+                            "%s: '%s' is of another type than the experts before it",
+                            lm_model_file_path(l->file), one->name);
+    all->dtype = LM_F32;
+    return LOAM_OK;
+}
+
 /* Experts that have a tensor each, one behind the other. */
-static loam_status join_experts(const loader *l, lm_param_id id, int64_t layer, lm_weight *weight,
+static loam_status join_experts(const loader *l, lm_param_id id, int64_t layer,
+                                const lm_param_source *source, lm_weight *weight,
                                 loam_error *err) {
-    char *to = NULL;
-    for (int64_t e = 0; e < weight->shape[0]; e++) {
-        const lm_stored_tensor *tensor =
-            lm_param_source_expert(l->file, l->config, id, layer, e);
+    int64_t n = weight->shape[0];
+    const lm_stored_tensor **experts = lm_arena_calloc(&l->w->arena, (size_t)n, sizeof *experts);
+    if (!experts) return lm_error_no_memory(err, (size_t)n * sizeof *experts);
+    for (int64_t e = 0; e < n; e++) {
+        const lm_stored_tensor *tensor = lm_param_source_expert(l->file, l->config, id, layer, e);
         if (!tensor)
             return lm_error_set(err, LOAM_NOT_FOUND, "%s: expert %lld of '%s' is missing",
                                 lm_model_file_path(l->file), (long long)e, weight->name);
         lm_weight one;
-        LM_TRY(lm_model_file_weight(l->file, tensor->name, 2, weight->shape + 1, &one, err));
-        if (e == 0) {
-            weight->dtype = one.dtype;
-            LM_TRY(copy_room(l->w, weight, &to, err));
-            weight->data = to;
-        }
-        if (one.dtype != weight->dtype)
-            return lm_error_set(err, LOAM_UNSUPPORTED,
-                                "%s: '%s' is of another type than the experts before it",
-                                lm_model_file_path(l->file), one.name);
+        LM_TRY(weight_of(l, tensor->name, 2, weight->shape + 1, &one, err));
+        if (e == 0) weight->dtype = one.dtype;
+        LM_TRY(join_dtype(l, &one, tensor, weight, err));
         if (!lm_map_set(l->known, lm_str_of(one.name), 1)) return lm_error_no_memory(err, 0);
-        memcpy(to, one.data, bytes_of(&one));
-        to += bytes_of(&one);
+        experts[e] = tensor;
     }
-    return LOAM_OK;
+    return place_rows(l, &(lm_arrangement){.source = *source, .experts = experts}, weight, err);
 }
 
 /* Matrices of experts: one tensor of three dimensions, part of one, or a tensor for each. */
@@ -221,51 +243,50 @@ static loam_status find_experts(const loader *l, lm_param_id id, int64_t layer, 
     if (found && source.order == LM_PART_APART) {
         *weight = wanted;
         weight->name = source.tensor->name;
-        LM_TRY(join_experts(l, id, layer, weight, err));
+        LM_TRY(join_experts(l, id, layer, &source, weight, err));
         l->w->stored_bytes += bytes_of(weight);
         return LOAM_OK;
     }
-    int64_t stored[] = {n, found && source.order == LM_PART_EXPERTS ? source.run_step
-                                                                    : wanted.shape[1],
+    int64_t stored[] = {n, found && source.order != LM_PART_WHOLE ? source.total_rows / n
+                                                                  : wanted.shape[1],
                         flat[1]};
-    LM_TRY(lm_model_file_weight(l->file, found ? source.tensor->name : name, 3, stored, weight,
-                                err));
+    LM_TRY(weight_of(l, found ? source.tensor->name : name, 3, stored, weight, err));
     if (!lm_map_set(l->known, lm_str_of(weight->name), 1)) return lm_error_no_memory(err, 0);
     memcpy(weight->shape, wanted.shape, sizeof weight->shape);
     l->w->stored_bytes += bytes_of(weight);
     LM_TRY(name_part(l->w, &source, weight, err));
-    return source.order == LM_PART_EXPERTS ? take_rows(l->w, &source, weight, err) : LOAM_OK;
+    return place_rows(l, &(lm_arrangement){.source = source}, weight, err);
 }
 
 static loam_status find_weight(const loader *l, lm_param_id id, int64_t layer, loam_error *err) {
     if (lm_param_is_experts(id)) return find_experts(l, id, layer, err);
     char name[LM_PARAM_NAME_BYTES];
     int64_t shape[2], stored[2];
-    lm_param_source source;
+    lm_arrangement wanted = {0};
+    lm_param_source *source = &wanted.source;
     lm_weight *weight = slot(l->w, id, layer);
     int n_dims = lm_param_shape(l->config, id, shape);
-    bool found = lm_param_source_find(l->file, l->config, id, layer, &source);
+    bool found = lm_param_source_find(l->file, l->config, id, layer, source);
     lm_param_name(id, layer, lm_naming_of(l->file), name);
-    bool turned = n_dims == 2 && lm_param_has_layer(id) && l->config->arch->hf_transposed &&
-                  lm_naming_of(l->file) == LM_NAMING_HF;
-    int64_t rows = found && source.order != LM_PART_WHOLE ? source.total_rows : shape[0];
-    stored[0] = turned ? shape[1] : rows;
-    stored[1] = turned ? rows : shape[1];
-    bool one_row = found && n_dims == 1 && source.tensor->n_dims == 2; /* a vector as [1, n] */
+    wanted.turned = n_dims == 2 && lm_param_has_layer(id) && l->config->arch->hf_transposed &&
+                    lm_naming_of(l->file) == LM_NAMING_HF;
+    wanted.unit_rows = id == LM_PARAM_OUTPUT_HEAD && l->config->hparams.unit_head;
+    int64_t rows = found && source->order != LM_PART_WHOLE ? source->total_rows : shape[0];
+    stored[0] = wanted.turned ? shape[1] : rows;
+    stored[1] = wanted.turned ? rows : shape[1];
+    bool one_row = found && n_dims == 1 && source->tensor->n_dims == 2; /* a vector as [1, n] */
     if (one_row) {
         stored[1] = stored[0];
         stored[0] = 1;
     }
-    LM_TRY(lm_model_file_weight(l->file, found ? source.tensor->name : name, n_dims + one_row,
-                                stored, weight, err));
+    LM_TRY(weight_of(l, found ? source->tensor->name : name, n_dims + one_row, stored, weight, err));
     if (!lm_map_set(l->known, lm_str_of(weight->name), 1))
         return lm_error_no_memory(err, strlen(weight->name));
     weight->n_dims = n_dims;
     memcpy(weight->shape, shape, sizeof shape);
     l->w->stored_bytes += bytes_of(weight);
-    LM_TRY(name_part(l->w, &source, weight, err));
-    if (turned) return transpose(l->w, &source, weight, err);
-    return source.order == LM_PART_WHOLE ? LOAM_OK : take_rows(l->w, &source, weight, err);
+    LM_TRY(name_part(l->w, source, weight, err));
+    return place_rows(l, &wanted, weight, err);
 }
 
 /* Ops read vectors as f32. They are copied in any case: a few bytes of each would keep pages of the file mapped, and huge
@@ -289,26 +310,6 @@ static loam_status add_one(lm_model_weights *w, lm_weight *weight, loam_error *e
     return LOAM_OK;
 }
 
-/* Divides every row by its length. */
-static loam_status make_unit_rows(lm_model_weights *w, lm_weight *weight, loam_error *err) {
-    const lm_dtype_info *type = lm_dtype_get(weight->dtype);
-    int64_t n = weight->shape[1];
-    size_t row_bytes = lm_dtype_bytes(weight->dtype, n);
-    float *row = lm_arena_alloc(&w->arena, (size_t)n * sizeof *row);
-    char *to;
-    if (!row) return lm_error_no_memory(err, (size_t)n * sizeof *row);
-    LM_TRY(copy_room(w, weight, &to, err));
-    for (int64_t r = 0; r < weight->shape[0]; r++) {
-        double squares = 0;
-        type->unpack((const char *)weight->data + (size_t)r * row_bytes, row, n);
-        for (int64_t i = 0; i < n; i++) squares += (double)row[i] * row[i];
-        for (int64_t i = 0; i < n && squares > 0; i++) row[i] = (float)(row[i] / sqrt(squares));
-        type->pack(row, to + (size_t)r * row_bytes, n);
-    }
-    weight->data = to;
-    return LOAM_OK;
-}
-
 /* Brings a weight to a device that cannot read it where it is. */
 static loam_status place(lm_model_weights *w, lm_weight *weight, loam_error *err) {
     if (lm_device_shares_host_memory(w->device)) return LOAM_OK;
@@ -320,18 +321,19 @@ static loam_status place(lm_model_weights *w, lm_weight *weight, loam_error *err
     return lm_device_upload(w->device, buffer, stored.data, bytes_of(&stored), err);
 }
 
-/* What remains of the way from a file's numbers to those that ops read. */
+/* What remains of the way from a file's numbers to those that ops read. Matrices that are looked up row by row are made now. */
 static loam_status finish_weight(const loader *l, lm_param_id id, lm_weight *weight,
                                  loam_error *err) {
-    loam_status status =
-        l->options->check_finite ? lm_weight_check_finite(weight, err) : LOAM_OK;
+    bool is_vector = weight->n_dims == 1 || lm_param_is_bias(id);
+    bool by_row = id == LM_PARAM_TOKEN_EMBED || id == LM_PARAM_POSITION_EMBED;
+    if (is_vector || by_row || l->options->check_finite) LM_TRY(arrange(l->w, weight, err));
+    loam_status status = l->options->check_finite ? lm_weight_check_finite(weight, err) : LOAM_OK;
     if (status != LOAM_OK) return lm_error_prefix(err, status, "%s", lm_model_file_path(l->file));
-    if (weight->n_dims == 1 || lm_param_is_bias(id)) LM_TRY(copy_vector(l->w, weight, err));
+    if (is_vector) LM_TRY(copy_vector(l->w, weight, err));
     bool folder = lm_naming_of(l->file) == LM_NAMING_HF;
     if (folder && lm_param_is_norm(id) && l->config->arch->hf_norm_minus_one)
         return add_one(l->w, weight, err);
-    if (id == LM_PARAM_OUTPUT_HEAD && l->config->hparams.unit_head)
-        return make_unit_rows(l->w, weight, err);
+    if (l->options->check_finite && !is_vector && !by_row) let_go(l->w, weight, weight->data);
     return LOAM_OK;
 }
 
@@ -355,8 +357,9 @@ static loam_status find_all(lm_model_weights *w, const lm_model_file *file,
     w->weights = lm_arena_calloc(&w->arena, n, sizeof *w->weights);
     w->owned = lm_arena_calloc(&w->arena, n, sizeof *w->owned);
     w->copies = lm_arena_calloc(&w->arena, n, sizeof *w->copies);
-    loader l = {w, file, config, options, lm_map_new()};
-    loam_status status = w->weights && w->owned && w->copies && l.known
+    w->arrangements = lm_arena_calloc(&w->arena, n, sizeof *w->arrangements);
+    loader l = {w, file, config, options, lm_map_new(), is_exact(file, options->coded)};
+    loam_status status = w->weights && w->owned && w->copies && w->arrangements && l.known
                              ? find_params(&l, err)
                              : lm_error_no_memory(err, n * sizeof *w->weights);
     lm_map_free(l.known);
@@ -378,6 +381,7 @@ static void list_packable(const lm_model_weights *w, lm_weight **list, size_t *o
 
 static loam_status pack_in_memory(lm_model_weights *w, lm_weight *weight, loam_error *err) {
     lm_weight packed;
+    const void *data = weight->data;
     loam_status status = lm_device_pack(w->device, weight, &packed, err);
     if (status == LOAM_NO_MEMORY) {
         lm_error_prefix(err, status, "packing tensor '%s'", weight->name);
@@ -387,8 +391,8 @@ static loam_status pack_in_memory(lm_model_weights *w, lm_weight *weight, loam_e
                       w->stored_bytes >> 20);
     }
     if (status != LOAM_OK) return status;
-    lm_file_map_forget(weight->data, bytes_of(weight));
     *weight = packed;
+    let_go(w, weight, data);
     w->owned[weight - w->weights] = true;
     return LOAM_OK;
 }
@@ -408,11 +412,12 @@ static char *alloc_together(lm_model_weights *w, const lm_pack_plan *plan) {
                : NULL;
 }
 
-static void pack_at(const lm_model_weights *w, lm_weight *weight, void *to) {
+static void pack_at(lm_model_weights *w, lm_weight *weight, void *to) {
     lm_weight packed;
+    const void *data = weight->data;
     w->device->backend->pack(w->device, weight, to, &packed);
-    lm_file_map_forget(weight->data, bytes_of(weight));
     *weight = packed;
+    let_go(w, weight, data);
 }
 
 static loam_status pack_each(lm_model_weights *w, const lm_pack_plan *plan, loam_error *err) {
@@ -423,6 +428,7 @@ static loam_status pack_each(lm_model_weights *w, const lm_pack_plan *plan, loam
         size_t size_bytes = packed_bytes_in_lines(w, weight);
         if (plan->on_progress) plan->on_progress(plan->progress_ctx, n_done, n_bytes);
         n_done += lm_device_packed_bytes(w->device, weight);
+        LM_TRY(arrange(w, weight, err));
         if (to) {
             pack_at(w, weight, to);
             to += size_bytes;
@@ -433,12 +439,23 @@ static loam_status pack_each(lm_model_weights *w, const lm_pack_plan *plan, loam
     return LOAM_OK;
 }
 
+static loam_status prepare(void *ctx, lm_weight *weight, loam_error *err) {
+    return arrange(ctx, weight, err);
+}
+
+static void done(void *ctx, lm_weight *weight) {
+    let_go(ctx, weight, weight->data);
+}
+
 static loam_status pack_all(lm_model_weights *w, const lm_model_file *file,
                             const lm_pack_places *places, loam_error *err) {
     size_t n_max = LM_PARAM_COUNT * (size_t)w->n_layers;
     lm_pack_plan plan = {.device = w->device,
                          .on_progress = places->on_progress,
                          .progress_ctx = places->progress_ctx,
+                         .prepare = prepare,
+                         .done = done,
+                         .weights_ctx = w,
                          .weights = lm_arena_calloc(&w->arena, n_max, sizeof *plan.weights)};
     if (!plan.weights) return lm_error_no_memory(err, n_max * sizeof *plan.weights);
     list_packable(w, plan.weights, &plan.n);
@@ -453,8 +470,9 @@ static loam_status place_all(lm_model_weights *w, bool tied, loam_error *err) {
     lm_weight *head = slot(w, LM_PARAM_OUTPUT_HEAD, 0);
     for (int64_t i = 0; i < LM_PARAM_COUNT * w->n_layers; i++) {
         lm_weight *weight = &w->weights[i];
-        if (weight->name && weight->layout == LM_LAYOUT_ROWS && !(tied && weight == head))
-            LM_TRY(place(w, weight, err));
+        if (!weight->name || weight->layout != LM_LAYOUT_ROWS || (tied && weight == head)) continue;
+        LM_TRY(arrange(w, weight, err));
+        LM_TRY(place(w, weight, err));
     }
     if (tied && head->layout == LM_LAYOUT_ROWS) *head = *slot(w, LM_PARAM_TOKEN_EMBED, 0);
     return LOAM_OK;
@@ -486,7 +504,9 @@ static loam_status load_all(lm_model_weights *w, const lm_model_file *file,
 loam_status lm_model_weights_load(lm_model_weights *w, const lm_model_file *file,
                                   const lm_arch_config *config, lm_device *device,
                                   const lm_model_weights_options *options, loam_error *err) {
-    *w = (lm_model_weights){.device = device, .n_layers = config->hparams.n_layers};
+    *w = (lm_model_weights){.device = device,
+                            .n_layers = config->hparams.n_layers,
+                            .reserve_only = options->reserve_only};
     lm_arena_init(&w->arena, 0, 0);
     loam_status status = load_all(w, file, config, options, err);
     if (status != LOAM_OK) lm_model_weights_free(w);

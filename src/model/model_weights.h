@@ -3,7 +3,7 @@
  * Matrices that only matrix products read are packed when the device wants that, and the file's pages of them are
  * given back to the system; vectors become f32; everything else is read from the map, or copied to a device that cannot
  * read it there. A parameter that is part of a stored tensor is used where it lies there, if its rows lie together;
- * what a file has in another order or transposed is copied once. Immutable after loading; any thread.
+ * what a file has in another order, transposed or in codes is made when it is packed (model/arrange.h). Immutable after loading; any thread.
  */
 #ifndef LM_MODEL_MODEL_WEIGHTS_H
 #define LM_MODEL_MODEL_WEIGHTS_H
@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "compute/device.h"
 #include "model/arch.h"
+#include "model/model.h"
 #include "model/pack_store.h"
 
 typedef struct lm_model_weights {
@@ -21,7 +22,9 @@ typedef struct lm_model_weights {
         weights; /* [LM_PARAM_COUNT][n_layers], those without a layer at 0; name NULL where there is none */
     bool *owned;             /* same shape: data is a device buffer of ours */
     void *packed_memory;     /* or points into this one */
-    lm_file_map *copies;     /* same shape: what had to be put in another order, on its way to the device */
+    const struct lm_arrangement **arrangements; /* same shape: how what the file has otherwise is made; NULL: it is not */
+    lm_file_map *copies; /* same shape: what was made so, on its way to the device */
+    bool reserve_only;
     lm_file_map packed_file; /* what the packed weights point into when a packed file is in use */
     size_t stored_bytes;     /* of all weights as the file has them */
     lm_arena arena;          /* f32 vectors and the arrays above */
@@ -30,6 +33,8 @@ typedef struct lm_model_weights {
 typedef struct lm_model_weights_options {
     bool no_pack;
     bool check_finite; /* LOAM_CORRUPT for NaN and infinity */
+    lm_coded_weights coded;
+    bool reserve_only; /* of what would have to be made, memory is reserved and not written */
     lm_pack_places pack_places;
 } lm_model_weights_options;
 

@@ -41,6 +41,10 @@ typedef struct lm_pack_plan {
     size_t n;                         /* at least 1 */
     lm_pack_progress_fn *on_progress; /* called while a file is made; NULL: not */
     void *progress_ctx;
+    /* Called around the packing of a weight whose data may have to be made first; NULL: all are there, in the model's map. */
+    loam_status (*prepare)(void *ctx, lm_weight *weight, loam_error *err);
+    void (*done)(void *ctx, lm_weight *weight);
+    void *weights_ctx;
 } lm_pack_plan;
 
 /* The map of a file that is as planned. LOAM_NOT_FOUND: there is none; LOAM_INVALID: it is another version's, order's or

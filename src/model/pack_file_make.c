@@ -65,13 +65,18 @@ static void sum_chunks(void *arg, int thread, int n_threads) {
 }
 
 /* Packs one weight behind what is staged. */
-static loam_status add_weight(stream *s, lm_device *device, const lm_weight *weight,
+static loam_status add_weight(stream *s, const lm_pack_plan *plan, lm_weight *weight,
                               lm_pack_entry *entry, loam_error *err) {
+    lm_device *device = plan->device;
     char *data = s->stage + (entry->offset - s->n_written);
     lm_weight packed;
+    if (plan->prepare) LM_TRY(plan->prepare(plan->weights_ctx, weight, err));
     device->backend->pack(device, weight, data, &packed);
-    lm_file_map_forget(weight->data,
-                       lm_dtype_bytes(weight->dtype, weight->shape[0] * weight->shape[1]));
+    if (plan->done)
+        plan->done(plan->weights_ctx, weight);
+    else
+        lm_file_map_forget(weight->data,
+                           lm_dtype_bytes(weight->dtype, weight->shape[0] * weight->shape[1]));
     sum_job job = {.entry = entry, .data = data};
     lm_device_parallel(device, sum_chunks, &job);
     entry->checksum = job.sum;
@@ -101,7 +106,7 @@ static loam_status write_file(stream *s, const lm_pack_plan *plan, lm_pack_table
     size_t n_bytes = lm_pack_plan_bytes(plan), n_done = 0;
     for (size_t i = 0; i < plan->n; i++) {
         if (plan->on_progress) plan->on_progress(plan->progress_ctx, n_done, n_bytes);
-        LM_TRY(add_weight(s, plan->device, plan->weights[i], &table->entries[i], err));
+        LM_TRY(add_weight(s, plan, plan->weights[i], &table->entries[i], err));
         n_done += table->entries[i].size_bytes;
     }
     LM_TRY(drain(s, true, err));

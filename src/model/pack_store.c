@@ -57,8 +57,9 @@ static lm_pack_source source_of(const lm_model_file *file) {
     for (size_t i = 0; gguf && i < lm_gguf_n_files(gguf); i++)
         add_file(lm_gguf_file_at(gguf, i), &source);
     if (!gguf) add_folder(lm_model_file_path(file), &source);
-    for (size_t i = 0; i < lm_model_file_n_tensors(file); i++)
-        source.hash = hash_tensor(lm_model_file_tensor_at(file, i), source.hash);
+    const lm_stored_tensors *stored = lm_model_file_stored(file);
+    for (size_t i = 0; i < stored->items.len; i++)
+        source.hash = hash_tensor(&stored->items.ptr[i], source.hash);
     return source;
 }
 

@@ -31,6 +31,7 @@ typedef struct lm_stored_tensor {
     int64_t shape[LM_STORED_MAX_DIMS];
     const void *data; /* aligned to the element; to 8 bytes in GGUF files */
     size_t size_bytes;
+    const struct lm_coded_tensor *coded; /* not NULL: data is NULL, and rows come from this (coded_tensor.h) */
 } lm_stored_tensor;
 
 typedef struct lm_stored_tensors {

@@ -97,6 +97,29 @@ def json_seeds():
                         "model": {"vocab": {"a": 0}, "merges": []}}
 
 
+def coded_seeds():
+    """A config, tensors and what fills them: see fuzz_coded_folder.c."""
+    compressed = {"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": {"num_bits": 4}}}}
+    cases = {
+        "gptq": ({"quant_method": "gptq", "bits": 4, "group_size": 32},
+                 ["a.qweight I32 8 16", "a.qzeros I32 2 2", "a.scales F16 2 16", "a.g_idx I32 64"]),
+        "gptq_8": ({"quant_method": "gptq", "bits": 8, "group_size": -1, "checkpoint_format": "gptq_v2"},
+                   ["a.qweight I32 8 16", "a.qzeros I32 1 4", "a.scales F16 1 16"]),
+        "awq": ({"quant_method": "awq", "bits": 4, "group_size": 32}, ["a.qweight I32 64 2", "a.qzeros I32 2 2", "a.scales F16 2 16"]),
+        "fp8": ({"quant_method": "fp8", "weight_block_size": [16, 16]}, ["a.weight F8_E4M3 40 20", "a.weight_scale_inv F32 3 2"]),
+        "int8": (dict(compressed, format="int-quantized"),
+                 ["a.weight I8 8 64", "a.weight_scale BF16 8 1", "a.weight_zero_point I8 8 1", "a.input_scale F32"]),
+        "packed": (dict(compressed, format="pack-quantized"),
+                   ["a.weight_packed I32 16 8", "a.weight_scale F16 16 2", "a.weight_shape I64 2", "a.weight_g_idx I32 64",
+                    "a.weight_zero_point I32 2 2"]),
+        "packed_plain": (dict(compressed, format="pack-quantized"), ["a.weight_packed I32 16 8", "a.weight_scale F32 16 2"]),
+        "mxfp4": ({"quant_method": "mxfp4"}, ["a_blocks U8 2 4 3 16", "a_scales U8 2 4 3", "b BF16 8"]),
+    }
+    for name, (config, tensors) in cases.items():
+        filling = bytes([16, 0, 0, 0, 0, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0]) if name == "packed" else bytes([1, 0, 0, 0])
+        yield name, "\n".join([json.dumps(config), *tensors, "", ""]).encode() + filling
+
+
 def field(number, data):
     return bytes([number << 3 | 2, len(data)]) + data
 
@@ -122,6 +145,8 @@ def main():
         write("model", name, data)
     for name, data in safetensors_seeds():
         write("safetensors", name, data)
+    for name, data in coded_seeds():
+        write("coded_folder", name, data)
     for name, data in json_seeds():
         write("tokenizer_json", name, json.dumps(data, ensure_ascii=False).encode())
     for name, data in sentencepiece_seeds():

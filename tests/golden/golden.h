@@ -46,11 +46,16 @@ typedef struct golden_model {
     lm_model *model;
 } golden_model;
 
-static inline LM_UNUSED golden_model golden_open(const char *path, int n_threads) {
+static inline LM_UNUSED golden_model golden_open_with(const char *path, int n_threads,
+                                                      const lm_model_options *options) {
     golden_model g;
     assert_ok(lm_backend_cpu.open(&(lm_device_options){.n_threads = n_threads}, &g.device, &err));
-    assert_ok(lm_model_open(path, g.device, NULL, &g.model, &err));
+    assert_ok(lm_model_open(path, g.device, options, &g.model, &err));
     return g;
+}
+
+static inline LM_UNUSED golden_model golden_open(const char *path, int n_threads) {
+    return golden_open_with(path, n_threads, NULL);
 }
 
 /* The GGUF file of this case. */
