@@ -212,6 +212,18 @@ loam_status lm_embedder_step(lm_embedder *e, lm_embed_text *const *texts, size_t
     return LOAM_OK;
 }
 
+loam_status lm_embedder_run(lm_embedder *embedder, lm_embed_text *const *texts, size_t n,
+                            loam_error *err) {
+    loam_status status = LOAM_OK;
+    for (size_t done = 0; done < n && status == LOAM_OK;) {
+        int64_t n_rows;
+        status = lm_embedder_step(embedder, texts + done, n - done, &n_rows, err);
+        while (done < n && texts[done]->n_done == texts[done]->n_tokens) done++;
+    }
+    for (size_t i = 0; i < n; i++) lm_embedder_drop(embedder, texts[i]);
+    return status;
+}
+
 void lm_embedder_drop(lm_embedder *embedder, lm_embed_text *text) {
     if (text->has_seq) lm_session_seq_free(embedder->session, text->seq);
     text->has_seq = false;

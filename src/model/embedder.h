@@ -46,6 +46,9 @@ int64_t lm_embedder_max_texts(const lm_embedder *embedder); /* of a step */
  * under way are lost: lm_embedder_drop them. */
 loam_status lm_embedder_step(lm_embedder *embedder, lm_embed_text *const *texts, size_t n,
                              int64_t *out_n_rows, loam_error *err) LM_MUST_USE;
+/* Steps until all of texts[0..n) are done. */
+loam_status lm_embedder_run(lm_embedder *embedder, lm_embed_text *const *texts, size_t n,
+                            loam_error *err) LM_MUST_USE;
 void lm_embedder_drop(lm_embedder *embedder,
                       lm_embed_text *text); /* its cache; harmless when done */
 

@@ -12,8 +12,8 @@
 
 enum { EVENTS = 5, FLOOD_CHUNK = 16 << 10 };
 
-static atomic_int g_wakes, g_ended, g_unreached, g_closed;
-static atomic_llong g_flooded;
+static atomic_int g_wakes, g_ended, g_unreached, g_closed, g_prompt_only;
+static atomic_llong g_flooded, g_asked_bytes;
 
 typedef struct fixture {
     lm_loop *loop;
@@ -108,6 +108,8 @@ static loam_status admit(void *arg, const lm_gateway_ask *ask, lm_gateway_grant 
         *out_retry_after_s = 7;
         return lm_error_set(err, LOAM_LIMIT, "too many tokens");
     }
+    atomic_store(&g_prompt_only, ask->prompt_only);
+    atomic_store(&g_asked_bytes, ask->body_bytes);
     strcpy(grant->request_id, "req_1");
     strcpy(grant->tag, "payer");
     return LOAM_OK;
@@ -232,6 +234,24 @@ static void test_passes_requests(void **state) {
     a = ask(f, "key-a", "/v1/models", NULL);
     assert_non_null(strstr(a.text, "\"id\":\"m\""));
     wait_for(&g_ended, 2);
+}
+
+/* They cost their prompts alone, and reranking its query with every document. */
+static void test_passes_embeddings(void **state) {
+    fixture *f = *state;
+    const char *body = "{\"model\":\"m\",\"query\":\"12345\",\"documents\":[\"a\",\"b\",\"c\"]}";
+    publish(f, (int[]){lm_http_server_port(f->good)}, 1);
+    assert_int_equal(ask(f, "key-a", "/v1/completions", "{\"model\":\"m\"}").status, 200);
+    assert_int_equal(atomic_load(&g_prompt_only), 0);
+    answer a = ask(f, "key-a", "/v1/embeddings", "{\"model\":\"m\",\"input\":\"x\"}");
+    assert_int_equal(a.status, 200);
+    assert_string_equal(a.text, "{\"id\":\"req_1\",\"tag\":\"payer\"}");
+    assert_int_equal(atomic_load(&g_prompt_only), 1);
+    assert_int_equal(ask(f, "key-a", "/v1/rerank", body).status, 200);
+    assert_int_equal(atomic_load(&g_prompt_only), 1);
+    assert_int_equal(atomic_load(&g_asked_bytes), strlen(body) + 2 * 5);
+    assert_int_equal(ask(f, NULL, "/v1/embeddings", body).status, 401);
+    wait_for(&g_ended, 3);
 }
 
 static void test_refusals(void **state) {
@@ -384,6 +404,7 @@ static void test_slow_client_slows_the_replica(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_passes_requests, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_passes_embeddings, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
         cmocka_unit_test_setup_teardown(test_retries_before_the_first_byte, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wakes_and_holds, setup, teardown),

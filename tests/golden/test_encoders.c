@@ -33,19 +33,14 @@ static void fill(corpus *c) {
     }
 }
 
-/* Steps until all are done. ranks: texts are pairs, cut in the middle. */
+/* ranks: texts are pairs, cut in the middle. */
 static void run(lm_embedder *embedder, corpus *c, int first, int n, bool ranks) {
     lm_embed_text *list[N_TEXTS];
-    for (size_t left = 1; left > 0;) {
-        left = 0;
-        for (int t = first; t < first + n; t++) {
-            lm_embed_text *text = &c->texts[t];
-            if (ranks) text->second_begin = text->n_tokens / 2;
-            if (text->n_done < text->n_tokens) list[left++] = text;
-        }
-        int64_t n_rows;
-        if (left > 0) assert_ok(lm_embedder_step(embedder, list, left, &n_rows, &err));
+    for (int t = 0; t < n; t++) {
+        list[t] = &c->texts[first + t];
+        if (ranks) list[t]->second_begin = list[t]->n_tokens / 2;
     }
+    assert_ok(lm_embedder_run(embedder, list, n, &err));
 }
 
 static void finish(const lm_model *model, corpus *c, int64_t width) {
