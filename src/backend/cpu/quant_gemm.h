@@ -1,6 +1,6 @@
 /* y = x w^T + bias for a quantized weight in panels (quant_panel.h), by LINEAR's rule for quantized weights (ops/linear.c).
  *
- *     rows      blocks of them, whose quantized x stays in L2; a block is cut evenly into tiles of a few rows
+ *     rows      blocks of them, whose quantized x stays in L2 of the core that computes them; a block is cut evenly into tiles of a few rows
  *     columns   panels of 32, shared out among threads
  *     k         chunks of LM_QUANT_CHUNK: a panel's codes are brought into bytes and its scales into f32 once a chunk
  *               (scratch, in L1), and all tiles of the block go over it with their integer sums in registers
