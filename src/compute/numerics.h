@@ -20,11 +20,12 @@ enum { LM_REDUCE_CHUNK = 4096 };
 
 /* Positions that attention takes together: the online softmax rescales once a block, at absolute
  * positions that are multiples of this, so the result depends neither on how a prompt was cut in
- * chunks nor on the cache's block size. */
-enum { LM_ATTENTION_BLOCK = 16 };
-
-/* The same for attention over the paged cache, whose blocks hold a multiple of it: see ops/paged_softmax.h. */
+ * chunks nor on the cache's block size, which is a multiple of it. See ops/paged_softmax.h. */
 enum { LM_PAGED_BLOCK = 64 };
+
+/* Rows of a sequence that ATTENTION_BACKWARD gives equally many keys. */
+enum { LM_ATTENTION_STEP = 4 };
+#define LM_LN_2 0.693147181f
 
 /* Attention's kernels keep a head's accumulator on the stack. */
 enum { LM_MAX_HEAD_DIM = 512, LM_MAX_HEADS = 65536 };

@@ -305,6 +305,15 @@ static const op_case cases[] = {
       {.dtype = LM_F32, .n_dims = 2, .extent = LM_EXTENT_ROWS, .shape = {45, 1}, .fill = FILL_LOG_SUM}},
      {HEADS(1, 1, 32), .seq_len = 32, .scale = 0.2f}},
 
+    {"attention wide", /* vectors beside whole tiles of them, blocks of 64 and what is left */
+     LM_OP_ATTENTION,
+     {ROWS(LM_F32, 151, 2 * 72), ROWS(LM_F32, 151, 72), ROWS(LM_F32, 151, 72)},
+     {HEADS(2, 1, 72), .seq_len = 77, .scale = 0.1f}},
+    {"attention_backward wide",
+     LM_OP_ATTENTION_BACKWARD,
+     {ROWS(LM_F32, 151, 2 * 72), ROWS(LM_F32, 151, 2 * 72), ROWS(LM_F32, 151, 72), ROWS(LM_F32, 151, 72),
+      ROWS(LM_F32, 151, 2 * 72), {.dtype = LM_F32, .n_dims = 2, .extent = LM_EXTENT_ROWS, .shape = {151, 2}, .fill = FILL_LOG_SUM}},
+     {HEADS(2, 1, 72), .seq_len = 77, .scale = 0.1f}},
     {"attention_backward long",
      LM_OP_ATTENTION_BACKWARD,
      {ROWS(LM_F32, 150, 32), ROWS(LM_F32, 150, 32), ROWS(LM_F32, 150, 16), ROWS(LM_F32, 150, 16), ROWS(LM_F32, 150, 32),

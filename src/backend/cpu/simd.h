@@ -109,10 +109,11 @@ static LM_ALWAYS_INLINE void lm_v16_store_as(void *p, int64_t at, lm_v16 x, int6
             fn(__VA_ARGS__, LM_F16);  \
     } while (0)
 
-/* out[k][i] = element k of row i, for i < n_rows <= 16 (else 0) and k < n_k; row i begins at rows + i * stride_bytes. 16 x 16
- * elements are turned over at a time. */
+/* out[k * out_stride + i] = element k of row i, for i < n_rows <= 16 (else 0) and k < n_k; row i begins at
+ * rows + i * stride_bytes. 16 x 16 elements are turned over at a time. */
 static LM_SIZED void lm_v16_turn_rows(const char *rows, int64_t stride_bytes, int64_t n_rows,
-                                      int64_t n_k, float *out, const lm_dtype dtype) {
+                                      int64_t n_k, float *out, int64_t out_stride,
+                                      const lm_dtype dtype) {
     LM_FOR_LANES(k, n, 0, n_k) {
         lm_v16 m[LM_LANES];
         if (n_rows == LM_LANES && n == LM_LANES) {
@@ -125,7 +126,7 @@ static LM_SIZED void lm_v16_turn_rows(const char *rows, int64_t stride_bytes, in
                                   : lm_v16_zero();
         }
         lm_v16_transpose(m);
-        for (int64_t i = 0; i < n; i++) lm_v16_store(out + (k + i) * LM_LANES, m[i]);
+        for (int64_t i = 0; i < n; i++) lm_v16_store(out + (k + i) * out_stride, m[i]);
     }
 }
 
@@ -134,7 +135,7 @@ static LM_SIZED void lm_v16_columns(const void *rows, int64_t at, int64_t stride
                                     int64_t n_k, float *out, const lm_dtype dtype) {
     int64_t elem_bytes = dtype == LM_F32 ? 4 : 2;
     lm_v16_turn_rows((const char *)rows + at * elem_bytes, stride * elem_bytes, n_rows, n_k, out,
-                     dtype);
+                     LM_LANES, dtype);
 }
 
 /* lm_dot, bit for bit. */

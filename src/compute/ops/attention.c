@@ -2,12 +2,12 @@
  * q      [R, Hq * D] f32; rows are sequences of seq_len tokens, one after the other   in
  * k, v   [R, Hkv * D] f32                                                             in
  * out    [R, Hq * D] f32                                                              out 0
- * lse    [R, Hq] f32, log of the sum of exponentials, for the gradient                out 1
+ * lse    [R, Hq] f32, log2 of the sum of the powers of two, for the gradient          out 1
  * attrs  n_heads Hq, n_kv_heads Hkv (a divisor), head_dim D, seq_len, scale
  *
- * Order: online_softmax.h. The last sequence may be shorter.
+ * Order: paged_softmax.h. The last sequence may be shorter.
  */
-#include "compute/ops/online_softmax.h"
+#include "compute/ops/paged_softmax.h"
 #include "compute/ops/rules.h"
 
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
@@ -25,22 +25,37 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
     return LOAM_OK;
 }
 
+typedef struct block_room {
+    float k[LM_MAX_HEAD_DIM * LM_PAGED_BLOCK], v[LM_MAX_HEAD_DIM * LM_PAGED_BLOCK];
+} block_room;
+
+/* The block of n positions that begins at `row`. */
+static lm_paged_block load_block(const lm_node *node, int64_t row, int64_t n, int64_t kv_head,
+                                 block_room *room) {
+    int64_t dim = node->attrs.head_dim, width = node->attrs.n_kv_heads * dim;
+    for (int64_t j = 0; j < n; j++) {
+        int64_t at = (row + j) * width + kv_head * dim;
+        memcpy(room->v + j * dim, lm_f32(node->in[2]) + at, (size_t)dim * sizeof(float));
+        for (int64_t d = 0; d < dim; d++)
+            room->k[d * LM_PAGED_BLOCK + j] = lm_f32(node->in[1])[at + d];
+    }
+    return (lm_paged_block){.k = room->k, .v = room->v, .stride = LM_PAGED_BLOCK, .n = n};
+}
+
 /* One row of one head. */
 static void attend(const lm_node *node, int64_t row, int64_t head) {
     const lm_attrs *a = &node->attrs;
-    int64_t dim = a->head_dim, kv_width = a->n_kv_heads * dim, at = (row * a->n_heads + head) * dim;
-    int64_t first = row - row % a->seq_len, n_pos = row - first + 1;
-    int64_t kv_at = first * kv_width + head / (a->n_heads / a->n_kv_heads) * dim;
-    lm_online_softmax state;
-    lm_online_softmax_init(&state, dim);
-    for (int64_t pos = 0; pos < n_pos; pos += LM_ATTENTION_BLOCK) {
-        int64_t n = n_pos - pos < LM_ATTENTION_BLOCK ? n_pos - pos : LM_ATTENTION_BLOCK;
-        lm_online_softmax_block(
-            &state, lm_f32(node->in[0]) + at, lm_f32(node->in[1]) + kv_at + pos * kv_width,
-            lm_f32(node->in[2]) + kv_at + pos * kv_width, kv_width, n, dim, a->scale);
+    int64_t at = (row * a->n_heads + head) * a->head_dim, first = row - row % a->seq_len;
+    block_room room;
+    lm_paged_softmax state;
+    lm_paged_softmax_init(&state, lm_f32(node->in[0]) + at, a->head_dim, a->scale);
+    for (int64_t pos = first; pos <= row; pos += LM_PAGED_BLOCK) {
+        int64_t n = row + 1 - pos < LM_PAGED_BLOCK ? row + 1 - pos : LM_PAGED_BLOCK;
+        lm_paged_block b = load_block(node, pos, n, head / (a->n_heads / a->n_kv_heads), &room);
+        lm_paged_softmax_block(&state, &b, a->head_dim, 0.0f);
     }
     lm_f32(node->out[1])[row * a->n_heads + head] =
-        lm_online_softmax_end(&state, lm_f32(node->out[0]) + at, dim);
+        lm_paged_softmax_end(&state, lm_f32(node->out[0]) + at, a->head_dim);
 }
 
 static void reference(const lm_kernel_args *args) {

@@ -4,15 +4,17 @@
  * dq, dk, dv                 shaped as q, k, v      out 0, 1, 2
  * attrs                      as in ATTENTION
  *
- * For query i of a head and key j <= i of its sequence, with s_i = lm_dot(d_out_i, out_i):
- *     p = lm_exp(lm_dot(q_i, k_j) * scale - lse_i)
- *     g = p * (lm_dot(d_out_i, v_j) - s_i) * scale
- *     dq_i += g k_j      dk_j += g q_i      dv_j += p d_out_i          each as fmaf, from +0
+ * With q' = q * lm_paged_query_scale(scale) and s_i = lm_dot(d_out_i, out_i), for query i of a head and key j of its sequence:
+ *     p = lm_exp2(q'_i k_j - lse_i)       g = p * (d_out_i v_j - s_i)       products as fmaf over dimensions in order, from +0
+ *     dq_i += g k_j                       dk_j += g q'_i                    dv_j += p d_out_i         each as fmaf, from +0
+ * and at the end dq *= scale, dk *= ln 2.
  * Order: dq_i over j ascending; dk_j and dv_j over the heads that share the key, and within a head
- * over i ascending. A thread takes whole (sequence, key head) pairs.
+ * over i ascending. Rows of a sequence go by LM_ATTENTION_STEP: those of one step count the same keys, which are all of this step
+ * and of those before, and p and g are 0 where j > i. A thread takes whole (sequence, key head) pairs.
  */
 #include <string.h>
 
+#include "compute/ops/paged_softmax.h"
 #include "compute/ops/rules.h"
 
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
@@ -39,37 +41,53 @@ static void add_scaled(float *y, float scale, const float *x, int64_t n) {
     for (int64_t i = 0; i < n; i++) y[i] = fmaf(scale, x[i], y[i]);
 }
 
-/* Query `row` of `head` with all its keys, which begin at row `first`. */
-static void query_backward(const lm_node *node, int64_t row, int64_t head, int64_t first) {
+static void scale_by(float *y, float scale, int64_t n) {
+    for (int64_t i = 0; i < n; i++) y[i] *= scale;
+}
+
+static float dot_in_order(const float *a, const float *b, int64_t n) {
+    float sum = 0.0f;
+    for (int64_t i = 0; i < n; i++) sum = fmaf(a[i], b[i], sum);
+    return sum;
+}
+
+/* Query `row` of `head` with all the keys that count. */
+static void query_backward(const lm_node *node, int64_t row, int64_t head, lm_range seq) {
     const lm_attrs *a = &node->attrs;
     int64_t dim = a->head_dim, kv_head = head / (a->n_heads / a->n_kv_heads),
-            at = (row * a->n_heads + head) * dim;
-    const float *d_out = lm_f32(node->in[0]) + at, *q = lm_f32(node->in[1]) + at;
+            at = (row * a->n_heads + head) * dim,
+            end = row + LM_ATTENTION_STEP - (row - seq.begin) % LM_ATTENTION_STEP;
+    const float *d_out = lm_f32(node->in[0]) + at;
     float lse = lm_f32(node->in[5])[row * a->n_heads + head];
     float s = lm_dot(d_out, lm_f32(node->in[4]) + at, dim);
-    float *dq = lm_f32(node->out[0]) + at;
+    float *dq = lm_f32(node->out[0]) + at, q[LM_MAX_HEAD_DIM];
     memset(dq, 0, (size_t)dim * sizeof *dq);
-    for (int64_t j = first; j <= row; j++) {
+    memcpy(q, lm_f32(node->in[1]) + at, (size_t)dim * sizeof *q);
+    scale_by(q, lm_paged_query_scale(a->scale), dim);
+    for (int64_t j = seq.begin; j < end && j < seq.end; j++) {
         int64_t kv_at = (j * a->n_kv_heads + kv_head) * dim;
         const float *k = lm_f32(node->in[2]) + kv_at;
-        float p = lm_exp(lm_dot(q, k, dim) * a->scale - lse);
-        float g = p * (lm_dot(d_out, lm_f32(node->in[3]) + kv_at, dim) - s) * a->scale;
+        float p = j > row ? 0.0f : lm_exp2(dot_in_order(q, k, dim) - lse);
+        float g = j > row ? 0.0f : p * (dot_in_order(d_out, lm_f32(node->in[3]) + kv_at, dim) - s);
         add_scaled(dq, g, k, dim);
         add_scaled(lm_f32(node->out[1]) + kv_at, g, q, dim);
         add_scaled(lm_f32(node->out[2]) + kv_at, p, d_out, dim);
     }
+    scale_by(dq, a->scale, dim);
 }
 
-static void sequence_backward(const lm_node *node, int64_t first, int64_t end, int64_t kv_head) {
+static void sequence_backward(const lm_node *node, lm_range seq, int64_t kv_head) {
     const lm_attrs *a = &node->attrs;
-    int64_t group = a->n_heads / a->n_kv_heads;
-    for (int64_t row = first; row < end; row++) {
-        int64_t kv_at = (row * a->n_kv_heads + kv_head) * a->head_dim;
-        memset(lm_f32(node->out[1]) + kv_at, 0, (size_t)a->head_dim * sizeof(float));
-        memset(lm_f32(node->out[2]) + kv_at, 0, (size_t)a->head_dim * sizeof(float));
+    int64_t group = a->n_heads / a->n_kv_heads, dim = a->head_dim;
+    for (int64_t row = seq.begin; row < seq.end; row++) {
+        int64_t kv_at = (row * a->n_kv_heads + kv_head) * dim;
+        memset(lm_f32(node->out[1]) + kv_at, 0, (size_t)dim * sizeof(float));
+        memset(lm_f32(node->out[2]) + kv_at, 0, (size_t)dim * sizeof(float));
     }
     for (int64_t head = kv_head * group; head < (kv_head + 1) * group; head++)
-        for (int64_t row = first; row < end; row++) query_backward(node, row, head, first);
+        for (int64_t row = seq.begin; row < seq.end; row++) query_backward(node, row, head, seq);
+    for (int64_t row = seq.begin; row < seq.end; row++)
+        scale_by(lm_f32(node->out[1]) + (row * a->n_kv_heads + kv_head) * dim, LM_LN_2, dim);
 }
 
 static void reference(const lm_kernel_args *args) {
@@ -80,7 +98,7 @@ static void reference(const lm_kernel_args *args) {
     for (int64_t u = units.begin; u < units.end; u++) {
         int64_t first = u / a->n_kv_heads * a->seq_len;
         int64_t end = first + a->seq_len < n_rows ? first + a->seq_len : n_rows;
-        sequence_backward(args->node, first, end, u % a->n_kv_heads);
+        sequence_backward(args->node, (lm_range){first, end}, u % a->n_kv_heads);
     }
 }
 

@@ -1,4 +1,5 @@
-/* Attention of one query over the blocks of a paged cache, in one pass: arXiv:1805.02867, arXiv:2205.14135
+/* Attention of one query over blocks of positions, in one pass: arXiv:1805.02867, arXiv:2205.14135. Inference finds the blocks in
+ * a paged cache, training in the rows of a sequence.
  *
  * The query is multiplied once by scale * log2(e), so that weights are powers of two. Then for each block of at most
  * LM_PAGED_BLOCK positions, which are consecutive and begin at a multiple of it:
@@ -77,9 +78,11 @@ static inline void lm_paged_softmax_block(lm_paged_softmax *state, const lm_page
     }
 }
 
-static inline void lm_paged_softmax_end(lm_paged_softmax *state, float *out, int64_t dim) {
+/* Writes the weighted mean; returns log2 of the sum of the powers of two. */
+static inline float lm_paged_softmax_end(lm_paged_softmax *state, float *out, int64_t dim) {
     float sum = lm_lanes_fold(state->sum);
     for (int64_t d = 0; d < dim; d++) out[d] = state->acc[d] / sum;
+    return state->max + log2f(sum);
 }
 
 #endif

@@ -1,2 +1,0 @@
-/* attention_train.inc on AVX-512. */
-#include "backend/cpu/attention_train.inc"

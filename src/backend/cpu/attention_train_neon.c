@@ -1,2 +1,0 @@
-/* attention_train.inc on NEON. */
-#include "backend/cpu/attention_train.inc"
