@@ -53,6 +53,7 @@ typedef struct lm_op {
      * An op may set a bit only if every kernel reads whatever an output element depends on in
      * that input before it writes the element. */
     unsigned in_place;
+    int start; /* the input, if any, that output 0 starts from: a gradient given before; 0: none */
     /* Checks inputs and attributes, fills dtype, extent, n_dims and shape of the outputs (and
      * alias for those changed in place). On a mismatch returns a status with a message that
      * names the shapes. */
@@ -73,5 +74,9 @@ lm_cost lm_node_cost(const lm_node *node, const int64_t *extents);
  * (or a view of one), in the input's shape; NULL for anything else. An op that adds into it in
  * place leaves d_in of that input NULL. */
 lm_tensor *lm_graph_leaf_grad(lm_graph *graph, lm_tensor *tensor);
+
+/* For backward functions: the sum of the gradients that this input has been given before, for a
+ * node that can start from it (lm_op.start) and so spares an ADD; NULL where there is none. */
+lm_tensor *lm_graph_given(const lm_tensor *x);
 
 #endif

@@ -59,6 +59,7 @@ struct lm_tensor {
     void *host;
     const void *constant; /* INPUT that never changes: its content, for planning; NULL otherwise */
     lm_node *producer;  /* VALUE: the node that makes it; NULL otherwise */
+    lm_tensor *given;   /* VALUE: the sum of its gradients, while nodes for them are made */
     lm_tensor *alias;   /* output that is an input changed in place: that input; NULL otherwise */
     lm_tensor *view_of; /* whose elements these are under another shape (never a view); or NULL */
     lm_tensor *grad;    /* STATE: its gradient, an f32 STATE of equal shape; NULL: not trained */

@@ -131,6 +131,42 @@ static void test_contributions_add(void **state) {
     lm_plan_free(plan);
 }
 
+/* Gradients that start from one another, whose start others have been given too:
+ * x = 2 p, q = x + p, loss = cross_entropy(q w^T + q + x). */
+static void test_contributions_start_from_others(void **state) {
+    fixture *f = *state;
+    const int64_t row[] = {1, 4}, square[] = {4, 4};
+    float p_data[4] = {0.5f, -1.0f, 0.25f, 0.75f}, grad_data[4] = {0}, w_data[16];
+    for (int i = 0; i < 16; i++) w_data[i] = 0.1f * (float)(i * i % 11) - 0.4f;
+    lm_graph *g = f->graph;
+    lm_tensor *grad = lm_graph_state(g, "p.grad", LM_F32, 2, row, grad_data, NULL);
+    lm_tensor *p = lm_graph_state(g, "p", LM_F32, 2, row, p_data, grad);
+    lm_tensor *w = lm_graph_state(g, "w", LM_F32, 2, square, w_data, NULL);
+    lm_tensor *targets = lm_graph_input(g, "targets", LM_I32, LM_EXTENT_FIXED, 1, (int64_t[]){1});
+    lm_tensor *x = lm_graph_op(g, LM_OP_ADD, &(lm_op_args){.in = {p, p}});
+    lm_tensor *q = lm_graph_op(g, LM_OP_ADD, &(lm_op_args){.in = {x, p}});
+    lm_tensor *y = lm_graph_op(g, LM_OP_LINEAR, &(lm_op_args){.in = {q, w}});
+    lm_tensor *sum = lm_graph_op(g, LM_OP_ADD, &(lm_op_args){.in = {y, q}});
+    lm_tensor *logits = lm_graph_op(g, LM_OP_ADD, &(lm_op_args){.in = {sum, x}});
+    lm_tensor *loss = lm_graph_op(g, LM_OP_CROSS_ENTROPY, &(lm_op_args){.in = {logits, targets}});
+    lm_graph_output(g, loss);
+    lm_graph_output(g, logits);
+    assert_ok(lm_graph_backward(g, loss, &err));
+    lm_plan *plan;
+    assert_ok(lm_plan_new(g, f->device, &plan, &err));
+    *(int32_t *)targets->data = 2;
+    assert_ok(lm_plan_run(plan, (int64_t[LM_N_EXTENTS]){0}, &err));
+    double total = 0, d[4];
+    for (int i = 0; i < 4; i++) total += d[i] = exp((double)((const float *)logits->host)[i]);
+    for (int i = 0; i < 4; i++) d[i] = d[i] / total - (i == 2);
+    for (int k = 0; k < 4; k++) {
+        double expected = 5 * d[k];
+        for (int n = 0; n < 4; n++) expected += 3 * d[n] * (double)w_data[n * 4 + k];
+        assert_close(grad_data[k], expected, 1e-6, 1e-5);
+    }
+    lm_plan_free(plan);
+}
+
 typedef struct product {
     float x[6], x_grad[6], w[8], w_grad[8];
     uint16_t w_rounded[8];
@@ -228,6 +264,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_output_overflow, setup, teardown),
         cmocka_unit_test_setup_teardown(test_views_share, setup, teardown),
         cmocka_unit_test_setup_teardown(test_contributions_add, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_contributions_start_from_others, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bf16_gradients, setup, teardown),
         cmocka_unit_test_setup_teardown(test_backward_refuses, setup, teardown),
         cmocka_unit_test_setup_teardown(test_gradient_of_other_shape, setup, teardown),

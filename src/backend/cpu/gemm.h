@@ -52,9 +52,9 @@ typedef struct lm_gemm {
     int64_t chunk_panels; /* panels of b brought into order at a time: lm_gemm_chunk_panels */
     float *c;
     int64_t c_stride;
-    bool pairs;        /* b is bf16, a is rounded to it, and products are added in pairs */
-    bool accumulate;   /* start from what c holds; otherwise from +0 */
-    const float *bias; /* [n], added at the end; NULL: none */
+    bool pairs;         /* b is bf16, a is rounded to it, and products are added in pairs */
+    const float *start; /* what c starts from, strided as it is, maybe c itself; NULL: +0 */
+    const float *bias;  /* [n], added at the end; NULL: none */
 } lm_gemm;
 
 /* Thread `thread` of n_threads does its share. scratch: lm_gemm_scratch_elems floats a thread, 64-byte aligned. The one of

@@ -52,7 +52,8 @@ lm_gemm lm_linear_y(int64_t n_rows, lm_matrix x, const lm_tensor *w, float *y, i
     };
 }
 
-lm_gemm lm_linear_dx(int64_t n_rows, lm_matrix dy, const lm_tensor *w, float *dx) {
+lm_gemm lm_linear_dx(int64_t n_rows, lm_matrix dy, const lm_tensor *w, const float *start,
+                     float *dx) {
     return (lm_gemm){
         .m = n_rows,
         .n = w->shape[1],
@@ -68,6 +69,7 @@ lm_gemm lm_linear_dx(int64_t n_rows, lm_matrix dy, const lm_tensor *w, float *dx
         .chunk_panels = chunk_panels(),
         .c = dx,
         .c_stride = w->shape[1],
+        .start = start,
     };
 }
 
@@ -89,7 +91,7 @@ lm_gemm lm_linear_dw(int64_t n_rows, lm_matrix dy, int64_t n_out, lm_matrix x, i
         .chunk_panels = chunk_panels(),
         .c = dw,
         .c_stride = n_in,
-        .accumulate = accumulate,
+        .start = accumulate ? dw : NULL,
     };
 }
 
@@ -106,9 +108,9 @@ static void linear(const lm_kernel_args *args, lm_gemm_fn *gemm) {
 }
 
 static void linear_dx(const lm_kernel_args *args, lm_gemm_fn *gemm) {
-    const lm_tensor *dy = args->node->in[0];
+    const lm_tensor *dy = args->node->in[0], *start = args->node->in[2];
     lm_gemm dx = lm_linear_dx(lm_tensor_dim0(dy, args->extents), matrix_of(dy), args->node->in[1],
-                              args->node->out[0]->data);
+                              start ? start->data : NULL, args->node->out[0]->data);
     gemm(&dx, args->thread, args->n_threads, args->workspace);
 }
 

@@ -13,7 +13,9 @@ typedef struct lm_matrix {
 } lm_matrix;
 
 lm_gemm lm_linear_y(int64_t n_rows, lm_matrix x, const lm_tensor *w, float *y, int64_t y_stride);
-lm_gemm lm_linear_dx(int64_t n_rows, lm_matrix dy, const lm_tensor *w, float *dx);
+/* start [n_rows, n_in]: what dx starts from; NULL: 0. */
+lm_gemm lm_linear_dx(int64_t n_rows, lm_matrix dy, const lm_tensor *w, const float *start,
+                     float *dx);
 /* dw [n_out, n_in]; accumulate: goes on from what is there. */
 lm_gemm lm_linear_dw(int64_t n_rows, lm_matrix dy, int64_t n_out, lm_matrix x, int64_t n_in,
                      float *dw, bool accumulate);

@@ -77,7 +77,7 @@ static void run_chunk(const loss_run *run, lm_range rows) {
     run_loss_rows(run, rows);
     if (!run->loss.with_gradients) return;
     barrier(run);
-    lm_gemm dx = lm_linear_dx(n_rows, d_logits, w, lm_f32(node->out[2]) + rows.begin * n_in);
+    lm_gemm dx = lm_linear_dx(n_rows, d_logits, w, NULL, lm_f32(node->out[2]) + rows.begin * n_in);
     multiply(run, &dx);
     if (node->n_outputs < 4) return;
     lm_gemm dw = lm_linear_dw(n_rows, d_logits, n_classes, x, n_in, lm_f32(node->out[3]), true);

@@ -198,7 +198,8 @@ static void backward(lm_graph *graph, const lm_node *node, lm_tensor *const *d_o
         if (!grad) d_in[1] = d_w;
     }
     if (x->requires_grad)
-        d_in[0] = lm_graph_op(graph, LM_OP_LINEAR_DX, &(lm_op_args){.in = {dy, w}});
+        d_in[0] =
+            lm_graph_op(graph, LM_OP_LINEAR_DX, &(lm_op_args){.in = {dy, w, lm_graph_given(x)}});
 }
 
 static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {

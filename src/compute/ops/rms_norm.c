@@ -41,7 +41,8 @@ static void backward(lm_graph *graph, const lm_node *node, lm_tensor *const *d_o
     lm_tensor *w = node->in[1];
     lm_tensor *grad = w->requires_grad ? lm_graph_leaf_grad(graph, w) : NULL;
     d_in[0] = lm_graph_op(graph, LM_OP_RMS_NORM_BACKWARD,
-                          &(lm_op_args){.in = {d_out[0], node->in[0], w, node->out[1], grad}});
+                          &(lm_op_args){.in = {d_out[0], node->in[0], w, node->out[1], grad,
+                                               lm_graph_given(node->in[0])}});
     if (!grad) d_in[1] = lm_graph_out(d_in[0], 1);
 }
 
