@@ -4,15 +4,14 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/usable.h"
 
 enum { POOL_SPINS = 2000 }; /* some 20 to 50 microseconds before a waiting thread sleeps */
 
@@ -167,53 +166,4 @@ void lm_pool_meet(lm_pool *pool, lm_pool_meet_fn *alone, void *arg) {
     atomic_store_explicit(&pool->n_arrived, 0, memory_order_relaxed);
     atomic_store(&pool->phase, phase + 1);
     wake_sleepers(pool, &pool->phase);
-}
-
-/* CPUs that one group's quota allows, rounded up; INT_MAX when it has none. */
-static int quota_of(const char *root, const char *group, size_t group_len) {
-    char *path = lm_asprintf("%s%.*s/cpu.max", root, (int)group_len, group);
-    FILE *stream = path ? fopen(path, "re") : NULL;
-    lm_free(path);
-    if (!stream) return INT_MAX;
-    long long quota = 0, period = 0;
-    int n = fscanf(stream, "%lld %lld", &quota, &period);
-    fclose(stream);
-    if (n != 2 || quota <= 0 || period <= 0) return INT_MAX;
-    long long n_cpus = quota / period + (quota % period != 0);
-    return n_cpus < INT_MAX ? (int)n_cpus : INT_MAX;
-}
-
-int lm_cgroup_n_cpus(const char *root, const char *group) {
-    size_t len = strlen(group);
-    int least = INT_MAX;
-    for (;;) {
-        int n = quota_of(root, group, len);
-        if (n < least) least = n;
-        if (len == 0) return least;
-        while (len > 0 && group[len - 1] != '/') len--;
-        if (len > 0) len--;
-    }
-}
-
-/* This process's group in the unified hierarchy: the line "0::/a/b". */
-static void find_cgroup(char *out, size_t size) {
-    char line[4096];
-    FILE *stream = fopen("/proc/self/cgroup", "re");
-    out[0] = '\0';
-    while (stream && fgets(line, sizeof line, stream)) {
-        if (strncmp(line, "0::", 3) != 0) continue;
-        line[strcspn(line, "\n")] = '\0';
-        snprintf(out, size, "%s", line + 3);
-    }
-    if (stream) fclose(stream);
-}
-
-int lm_cpu_n_usable(void) {
-    cpu_set_t set;
-    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    char group[4096];
-    find_cgroup(group, sizeof group);
-    int quota = lm_cgroup_n_cpus("/sys/fs/cgroup", group);
-    if (quota < n) n = quota;
-    return n < 1 ? 1 : n;
 }

@@ -53,11 +53,4 @@ static inline lm_range lm_range_split(int64_t n, int64_t grain, int thread, int 
     return (lm_range){begin < n ? begin : n, end < n ? end : n};
 }
 
-/* CPUs this process may use now: scheduler affinity, limited by the cgroup's CPU quota; at least 1. */
-int lm_cpu_n_usable(void);
-
-/* CPUs that the quotas (cgroup v2, cpu.max) of a group "/a/b" below `root` and of all groups around it allow, rounded up;
- * INT_MAX without any. */
-int lm_cgroup_n_cpus(const char *root, const char *group);
-
 #endif

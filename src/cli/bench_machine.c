@@ -1,6 +1,7 @@
 /* loam bench machine: the roofline of this machine, which all other figures are held against. */
 #include <stdio.h>
 
+#include "base/usable.h"
 #include "cli/bench.h"
 
 typedef struct machine_settings {

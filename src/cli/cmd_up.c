@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/usable.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/pool.h"

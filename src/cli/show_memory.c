@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "backend/cpu/cpu.h"
+#include "base/usable.h"
 #include "model/footprint.h"
 #include "model/model_file.h"
 

@@ -1,6 +1,7 @@
 /* The services that run things, as `loam up` assembles them: pools and registry, gateway, replicas, scheduler. Each starts
  * with what those before it have made. */
 #include "base/clock.h"
+#include "base/usable.h"
 #include "cloud/cloud.h"
 #include "cloud/executor.h"
 #include "cloud/gateway.h"
@@ -14,7 +15,7 @@ enum { DEFAULT_COMPLETION_TOKENS = 1024, BYTES_PER_TOKEN = 3, MEMORY_SHARE_PERCE
 
 /* What one child may take: a runaway then fails by itself, before the kernel has to choose whom to kill. */
 static int64_t memory_limit(void) {
-    return lm_pools_memory() / 100 * MEMORY_SHARE_PERCENT;
+    return (int64_t)lm_machine_memory_read().total_bytes / 100 * MEMORY_SHARE_PERCENT;
 }
 
 /* ---- registry: the content store, the local pool, the executor ---- */

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "base/cpu.h"
-#include "base/pool.h"
+#include "base/usable.h"
 #include "cloud/table/node.h"
 #include "cloud/table/pool.h"
 #include "cloud/table/site.h"
@@ -33,15 +33,6 @@ int64_t lm_pools_nominal_peak(void) {
     return (int64_t)(clock_hz() * 2 * 2 * lanes * lm_cpu_n_usable());
 }
 
-int64_t lm_pools_memory(void) {
-    int64_t machine = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE), limit = 0;
-    FILE *stream = fopen("/sys/fs/cgroup/memory.max", "re"); /* "max" when there is no limit */
-    long long number;
-    if (stream && fscanf(stream, "%lld", &number) == 1) limit = number;
-    if (stream) fclose(stream);
-    return limit > 0 && limit < machine ? limit : machine;
-}
-
 static loam_status make_local(lm_db *db, lm_id_gen *ids, int64_t peak_flops, loam_error *err) {
     char host[HOST_NAME_BYTES] = "localhost";
     int64_t now_ms = lm_clock_epoch_ms();
@@ -56,7 +47,7 @@ static loam_status make_local(lm_db *db, lm_id_gen *ids, int64_t peak_flops, loa
                     .peak_flops = peak_flops,
                     .state = "up",
                     .created_ms = now_ms,
-                    .memory_bytes = lm_pools_memory()};
+                    .memory_bytes = (int64_t)lm_machine_memory_read().total_bytes};
     if (gethostname(host, sizeof host - 1) != 0) snprintf(host, sizeof host, "localhost");
     lm_id_new(ids, "site", site.id);
     lm_id_new(ids, "pool", pool.id);

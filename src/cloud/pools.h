@@ -10,9 +10,6 @@
 loam_status lm_pools_ensure_local(lm_db *db, lm_id_gen *ids, int64_t peak_flops,
                                   loam_error *err) LM_MUST_USE;
 
-/* Memory that processes here may have in all: the machine's, or the cgroup's limit when that is less. */
-int64_t lm_pools_memory(void);
-
 /* Nominal f32 peak of this machine, FLOP/s: processors we may use, times clock, times the widest fused multiply-add. */
 int64_t lm_pools_nominal_peak(void);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/usable.h"
 #include "base/mem.h"
 #include "base/pool.h"
 
@@ -18,7 +19,7 @@ void lm_device_free(lm_device *device, void *buffer) {
 
 size_t lm_device_memory_bytes(const lm_device *device) {
     if (device->backend->memory_bytes) return device->backend->memory_bytes(device);
-    return (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+    return lm_machine_memory_read().total_bytes;
 }
 
 loam_status lm_device_upload(lm_device *device, void *to, const void *host, size_t size_bytes,

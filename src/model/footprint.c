@@ -170,36 +170,3 @@ loam_status lm_footprint_as_mix(const char *path, lm_device *device, const lm_mi
     *out = found;
     return LOAM_OK;
 }
-
-/* --- The machine. */
-
-/* A number of bytes in a file of one line; SIZE_MAX when there is none ("max"). */
-static size_t read_limit(const char *path) {
-    unsigned long long value;
-    FILE *file = fopen(path, "re");
-    if (!file) return SIZE_MAX;
-    bool there = fscanf(file, "%llu", &value) == 1;
-    fclose(file);
-    return there ? (size_t)value : SIZE_MAX;
-}
-
-lm_machine_memory lm_machine_memory_read(void) {
-    lm_machine_memory memory = {.total_bytes = (size_t)sysconf(_SC_PHYS_PAGES) *
-                                               (size_t)sysconf(_SC_PAGESIZE)};
-    char line[128];
-    unsigned long long kib;
-    FILE *file = fopen("/proc/meminfo", "re");
-    memory.available_bytes = memory.total_bytes;
-    while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
-            memory.available_bytes = (size_t)kib << 10;
-    if (file) fclose(file);
-    size_t limit = read_limit("/sys/fs/cgroup/memory.max");
-    if (limit < memory.total_bytes) {
-        size_t used = read_limit("/sys/fs/cgroup/memory.current");
-        size_t left = used < limit ? limit - used : 0;
-        memory.total_bytes = limit;
-        if (left < memory.available_bytes) memory.available_bytes = left;
-    }
-    return memory;
-}

@@ -31,10 +31,4 @@ loam_status lm_footprint_as_mix(const char *path, lm_device *device, const lm_mi
                                 const lm_footprint *now, lm_footprint *out,
                                 loam_error *err) LM_MUST_USE;
 
-/* The machine's memory that this process may use (control groups included), and how much of it is free or can be freed. */
-typedef struct lm_machine_memory {
-    size_t total_bytes, available_bytes;
-} lm_machine_memory;
-lm_machine_memory lm_machine_memory_read(void);
-
 #endif

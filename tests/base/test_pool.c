@@ -1,9 +1,7 @@
 #include "testing.h"
 
-#include <limits.h>
 #include <stdatomic.h>
 
-#include "base/file.h"
 #include "base/pool.h"
 
 enum { N = 100003 };
@@ -92,34 +90,6 @@ static void test_split_covers(void **state) {
     }
 }
 
-static void write_quota(const char *root, const char *group, const char *text) {
-    char *dir = lm_asprintf("%s%s", root, group), *path = lm_path_join(dir, "cpu.max");
-    assert_ok(lm_file_make_dirs(dir, &err));
-    assert_ok(lm_file_write_atomic(path, text, strlen(text), &err));
-    lm_free(path);
-    lm_free(dir);
-}
-
-/* The tightest quota from the group up to the root counts, part of a CPU as a whole one. */
-static void test_cgroup_quotas(void **state) {
-    char *root = test_temp_dir();
-    assert_int_equal(lm_cgroup_n_cpus(root, "/a/b"), INT_MAX);
-    write_quota(root, "/a/b", "max 100000\n");
-    assert_int_equal(lm_cgroup_n_cpus(root, "/a/b"), INT_MAX);
-    write_quota(root, "/a", "250000 100000\n");
-    assert_int_equal(lm_cgroup_n_cpus(root, "/a/b"), 3);
-    write_quota(root, "/a/b", "50000 100000\n");
-    assert_int_equal(lm_cgroup_n_cpus(root, "/a/b"), 1);
-    assert_int_equal(lm_cgroup_n_cpus(root, "/a"), 3);
-    assert_int_equal(lm_cgroup_n_cpus(root, ""), INT_MAX);
-    write_quota(root, "", "200000 100000\n");
-    assert_int_equal(lm_cgroup_n_cpus(root, "/a"), 2);
-    write_quota(root, "/a", "nonsense");
-    assert_int_equal(lm_cgroup_n_cpus(root, "/a"), 2);
-    assert_ok(lm_file_remove_tree(root, &err));
-    lm_free(root);
-}
-
 static void test_limits(void **state) {
     lm_pool *pool;
     assert_status(LOAM_INVALID, lm_pool_new(-1, &pool, &err));
@@ -129,8 +99,9 @@ static void test_limits(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_run_and_barrier), cmocka_unit_test(test_meet),
-        cmocka_unit_test(test_split_covers),    cmocka_unit_test(test_cgroup_quotas),
+        cmocka_unit_test(test_run_and_barrier),
+        cmocka_unit_test(test_meet),
+        cmocka_unit_test(test_split_covers),
         cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* What a footprint tells is what opening the model and a session takes. */
 #include "model/footprint.h"
 
+#include "base/usable.h"
 #include "golden/golden.h"
 
 static const lm_session_options limits = {
