@@ -80,7 +80,8 @@ typedef enum lm_dialect {
     LM_DIALECT_FALCON,
     LM_DIALECT_STARCODER2,
     LM_DIALECT_MIXTRAL,
-    LM_DIALECT_MLP_NORM_POST, /* GGUF has the norm before the MLP as one behind attention: gpt-oss */
+    LM_DIALECT_MLP_NORM_POST, /* GGUF has the norm before the MLP as one behind attention */
+    LM_DIALECT_GPT_OSS,
     LM_DIALECT_GRANITE_MOE,
     LM_DIALECT_ERNIE_MOE,
     LM_DIALECT_BERT,

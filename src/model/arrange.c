@@ -99,7 +99,8 @@ static void arrange_some(void *arg, int thread, int n_threads) {
 
 void lm_arrange(const lm_arrangement *a, lm_device *device, const lm_weight *weight, void *out) {
     int64_t n_columns = weight->n_dims > 1 ? weight->shape[weight->n_dims - 1] : 1, n_rows = 1;
-    for (int i = 0; i < weight->n_dims - (weight->n_dims > 1); i++) n_rows *= weight->shape[i];
+    if (a->by_element) n_columns = 1;
+    for (int i = 0; i < weight->n_dims - (n_columns > 1); i++) n_rows *= weight->shape[i];
     arrange_job job = {.a = a,
                        .weight = weight,
                        .n_rows = n_rows,

@@ -10,6 +10,7 @@
 typedef struct lm_arrangement {
     lm_param_source source;
     const lm_stored_tensor *const *experts; /* [shape[0]] of LM_PART_APART */
+    bool by_element;                        /* rows are single elements */
     bool turned;                            /* the tensor is [n_in, rows] */
     bool unit_rows;                         /* rows are divided by their lengths */
 } lm_arrangement;

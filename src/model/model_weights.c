@@ -274,6 +274,11 @@ static loam_status find_weight(const loader *l, lm_param_id id, int64_t layer, l
     int64_t rows = found && source->order != LM_PART_WHOLE ? source->total_rows : shape[0];
     stored[0] = wanted.turned ? shape[1] : rows;
     stored[1] = wanted.turned ? rows : shape[1];
+    wanted.by_element = found && source->order == LM_PART_TURNS; /* experts' biases */
+    if (wanted.by_element) {
+        stored[0] = shape[0];
+        stored[1] = source->total_rows / shape[0];
+    }
     bool one_row = found && n_dims == 1 && source->tensor->n_dims == 2; /* a vector as [1, n] */
     if (one_row) {
         stored[1] = stored[0];

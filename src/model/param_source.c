@@ -41,6 +41,8 @@ enum { LM_DIALECT_ANY = ANY };
 #define UP LM_PARAM_UP
 #define GATE_EXPS LM_PARAM_GATE_EXPS
 #define UP_EXPS LM_PARAM_UP_EXPS
+#define GATE_EXPS_BIAS LM_PARAM_GATE_EXPS_BIAS
+#define UP_EXPS_BIAS LM_PARAM_UP_EXPS_BIAS
 static const fusion fusions[] = {
 #define LM_SPELLING(naming, dialect, id, name)
 #define LM_FUSED(naming, dialect, order, name, ...) \
@@ -89,10 +91,20 @@ static bool speaks(const lm_model_file *file, const lm_arch_config *config, lm_n
            (dialect == ANY || dialect == (int)config->arch->dialect);
 }
 
-static int64_t rows_of(const lm_arch_config *config, lm_param_id id) {
+/* Biases of experts that lie by turns are counted by element. */
+static int64_t rows_of(const lm_arch_config *config, lm_part_order order, lm_param_id id) {
     int64_t shape[2];
     lm_param_shape(config, id, shape);
-    return shape[0];
+    return order == LM_PART_TURNS && lm_param_is_bias(id) ? shape[0] * shape[1] : shape[0];
+}
+
+static int64_t groups_of(const lm_arch_config *config, lm_part_order order, lm_param_id id) {
+    switch (order) {
+    case LM_PART_GROUPS: return config->hparams.n_kv_heads;
+    case LM_PART_EXPERTS: return config->hparams.n_experts;
+    case LM_PART_TURNS: return rows_of(config, order, id);
+    default: return 1;
+    }
 }
 
 /* Fills out for part `part` of a fusion whose tensor is there. */
@@ -100,14 +112,12 @@ static void fill_part(const lm_arch_config *config, const fusion *f, int part,
                       lm_param_source *out) {
     out->order = f->order;
     out->part = part;
-    for (int i = 0; f->ids[i]; i++) out->total_rows += rows_of(config, f->ids[i]);
-    out->n_groups = f->order == LM_PART_GROUPS    ? config->hparams.n_kv_heads
-                    : f->order == LM_PART_EXPERTS ? config->hparams.n_experts
-                                                  : 1;
+    for (int i = 0; f->ids[i]; i++) out->total_rows += rows_of(config, f->order, f->ids[i]);
+    out->n_groups = groups_of(config, f->order, f->ids[part]);
     out->run_step = out->total_rows / out->n_groups;
-    out->run_rows = rows_of(config, f->ids[part]) / out->n_groups;
+    out->run_rows = rows_of(config, f->order, f->ids[part]) / out->n_groups;
     for (int i = 0; i < part; i++)
-        out->first_row += rows_of(config, f->ids[i]) / out->n_groups;
+        out->first_row += rows_of(config, f->order, f->ids[i]) / out->n_groups;
 }
 
 static bool find_part(const lm_model_file *file, const lm_arch_config *config, const fusion *f,
@@ -121,7 +131,8 @@ static bool find_part(const lm_model_file *file, const lm_arch_config *config, c
         bool turned = config->arch->hf_transposed && f->naming == LM_NAMING_HF;
         int dim = turned && source.tensor->n_dims == 2 ? 1 : 0;
         int64_t rows = source.tensor->shape[dim];
-        if (f->order == LM_PART_EXPERTS) rows *= source.tensor->shape[1];
+        if (f->order == LM_PART_EXPERTS || f->order == LM_PART_TURNS)
+            rows *= source.tensor->shape[1];
         if (rows != source.total_rows) return false;
         *out = source;
         return true;

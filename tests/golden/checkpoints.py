@@ -6,7 +6,7 @@ transformers computes with the weights that their codes stand for.
 
 (torch 2.13, transformers 5.24.) Codes are made and packed here, from the descriptions of the formats; what they stand for is
 (code - zero) * scale in f32, the difference first. `python3 tests/golden/checkpoints.py --check` compares packing with that of the
-compressed-tensors package.
+compressed-tensors package, and MXFP4 with transformers.
 """
 import argparse
 import json
@@ -143,6 +143,21 @@ def int8(w, _):
     return {".weight": codes, ".weight_scale": scale}, codes.float() * scale.float()
 
 
+E2M1 = torch.tensor([0.0, 0.5, 1, 1.5, 2, 3, 4, 6])
+
+
+def mxfp4(w, _):
+    """Of transformers' [experts, n_in, n_out]: published the other way round, rows of gate and up by turns as they are."""
+    blocks = w.transpose(1, 2).reshape(w.shape[0], w.shape[2], -1, 32)
+    exponent = torch.floor(torch.log2(blocks.abs().amax(-1).clamp(min=2.0 ** -100))) - 2
+    scaled = blocks * torch.exp2(-exponent)[..., None]
+    codes = (scaled.abs()[..., None] - E2M1).abs().argmin(-1)
+    numbers = E2M1[codes] * scaled.sign() * torch.exp2(exponent)[..., None]
+    codes = codes + 8 * (scaled < 0)
+    out = {"_blocks": (codes[..., 0::2] | codes[..., 1::2] << 4).to(torch.uint8), "_scales": (exponent + 127).to(torch.uint8)}
+    return out, numbers.reshape(w.shape[0], w.shape[2], w.shape[1]).transpose(1, 2).contiguous()
+
+
 def compressed(format, **weights):
     return dict(quant_method="compressed-tensors", format=format, ignore=["lm_head"], config_groups=dict(
         group_0=dict(targets=["Linear"], weights=weights, input_activations=None, output_activations=None)))
@@ -169,12 +184,14 @@ CASES = {
     "compressed-int4-zeros": (llama(), packed(symmetric=False), compressed("pack-quantized", symmetric=False, **INT4)),
     "compressed-int4-act-order": (llama(), packed(act_order=True), compressed(
         "pack-quantized", symmetric=True, actorder="group", **INT4)),
+    "gpt_oss-mxfp4": (dict(families.CASES["gpt_oss"], config=dict(families.CASES["gpt_oss"]["config"], hidden_size=64,
+                                                                  intermediate_size=32)), mxfp4, dict(quant_method="mxfp4")),
     "compressed-int8": (llama(), int8, compressed("int-quantized", num_bits=8, type="int", strategy="channel", symmetric=True)),
 }
 
 
-def is_quantized(name, w):
-    return w.dim() == 2 and name.endswith("_proj.weight")
+def is_quantized(name, w, method):
+    return w.dim() == 3 if method == "mxfp4" else w.dim() == 2 and name.endswith("_proj.weight")
 
 
 def load_back(model, spec, meant):
@@ -201,7 +218,7 @@ def make(name, seed):
     generator = torch.Generator().manual_seed(seed)
     tensors, numbers = {}, {}
     for key, w in families.state_of(model, spec).items():
-        if not is_quantized(key, w):
+        if not is_quantized(key, w, quantization["quant_method"]):
             tensors[key] = w
             continue
         stem = key.removesuffix(".weight")
@@ -230,6 +247,10 @@ def check():
         assert torch.equal(theirs, pack(codes, 4, dim)), dim
         assert torch.equal(unpack_from_int32(theirs, 4, codes.shape, packed_dim=dim), (codes - 8).to(torch.int8))
     print("compressed-tensors packs as this does")
+    from transformers.integrations.mxfp4 import convert_moe_packed_tensors
+    made, numbers = mxfp4(torch.randn(2, 64, 6, generator=generator), None)
+    assert torch.equal(convert_moe_packed_tensors(made["_blocks"], made["_scales"], dtype=torch.float32), numbers)
+    print("transformers unpacks MXFP4 as this does")
 
 
 def main():

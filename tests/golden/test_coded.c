@@ -21,6 +21,7 @@ static const struct {
     {"compressed-int4-zeros", LM_Q5_0, 0},
     {"compressed-int4-act-order", LM_BF16, 0x1p-8},
     {"compressed-int8", LM_Q8_0, 0},
+    {"gpt_oss-mxfp4", LM_MXFP4, 0},
 };
 
 static const lm_model_options as_small = {.coded_weights = LM_CODED_SMALL};
