@@ -82,6 +82,7 @@ typedef enum lm_dialect {
     LM_DIALECT_MIXTRAL,
     LM_DIALECT_MLP_NORM_POST, /* GGUF has the norm before the MLP as one behind attention */
     LM_DIALECT_GPT_OSS,
+    LM_DIALECT_GROK,
     LM_DIALECT_GRANITE_MOE,
     LM_DIALECT_ERNIE_MOE,
     LM_DIALECT_BERT,

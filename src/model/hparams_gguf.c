@@ -106,6 +106,8 @@ static LM_MUST_USE loam_status read_numbers(const lm_gguf *gguf, const lm_arch *
                                             loam_error *err) {
     double embedding = arch->embed_scale_sqrt_dim ? sqrt((double)h->dim) : 0;
     LM_TRY(read_f64_or(gguf, h, "attention.scale", gemma_scale(h), &h->attention_scale, err));
+    LM_TRY(read_f64_or(gguf, h, "attention.output_scale", h->attention_scale, &h->attention_scale,
+                       err)); /* Grok's, of scores as well */
     LM_TRY(read_f64_or(gguf, h, "attn_logit_softcapping", 0, &h->attention_soft_cap, err));
     LM_TRY(read_f64_or(gguf, h, "final_logit_softcapping", 0, &h->logit_soft_cap, err));
     LM_TRY(read_f64_or(gguf, h, "embedding_scale", embedding, &h->embedding_scale, err));
@@ -148,12 +150,19 @@ static LM_MUST_USE loam_status read_experts(const lm_gguf *gguf, const lm_arch *
     return LOAM_OK;
 }
 
-/* MiniCPM's first files lack the numbers that all its models had then. */
+/* First files of MiniCPM and of Grok lack the numbers that all their models had then. */
 static void fill_numbers(lm_hparams *h) {
-    if (!lm_str_is(lm_str_of(h->architecture), "minicpm") || h->embedding_scale > 0) return;
-    h->embedding_scale = 12;
-    h->residual_scale = 1.4 / sqrt((double)h->n_layers);
-    h->logit_scale = 256 / (double)h->dim;
+    if (h->embedding_scale > 0) return;
+    if (lm_str_is(lm_str_of(h->architecture), "minicpm")) {
+        h->embedding_scale = 12;
+        h->residual_scale = 1.4 / sqrt((double)h->n_layers);
+        h->logit_scale = 256 / (double)h->dim;
+    } else if (lm_str_is(lm_str_of(h->architecture), "grok")) {
+        h->embedding_scale = 78.38367176906169;
+        h->logit_scale = 0.5773502691896257;
+        h->attention_scale = 0.08838834764831845;
+        h->attention_soft_cap = 30;
+    }
 }
 
 static LM_MUST_USE loam_status read_scaling(const lm_gguf *gguf, lm_hparams *h, loam_error *err) {

@@ -259,15 +259,16 @@ static LM_MUST_USE loam_status read_factors_of_minicpm(const reader *r, lm_hpara
 
 static LM_MUST_USE loam_status read_numbers(const reader *r, lm_hparams *h) {
     double query_scalar, divisor;
-    LM_TRY(read_f64(r, "attention_multiplier", 0, &h->attention_scale));
+    LM_TRY(read_f64(r, "attention_multiplier|attn_output_multiplier", 0, &h->attention_scale));
     LM_TRY(read_f64(r, "query_pre_attn_scalar", 0, &query_scalar));
     if (query_scalar > 0) h->attention_scale = 1 / sqrt(query_scalar);
-    LM_TRY(read_f64(r, "attn_logit_softcapping", 0, &h->attention_soft_cap));
+    LM_TRY(read_f64(r, "attn_logit_softcapping|max_attn_value", 0, &h->attention_soft_cap));
     LM_TRY(read_f64(r, "final_logit_softcapping", 0, &h->logit_soft_cap));
     double embedding = r->arch && r->arch->embed_scale_sqrt_dim ? sqrt((double)h->dim) : 0;
-    LM_TRY(read_f64(r, "embedding_multiplier|scale_emb", embedding, &h->embedding_scale));
+    LM_TRY(read_f64(r, "embedding_multiplier|scale_emb|embedding_multiplier_scale", embedding, &h->embedding_scale));
     LM_TRY(read_f64(r, "residual_multiplier", 0, &h->residual_scale));
     LM_TRY(read_f64(r, "logits_scaling", 0, &divisor));
+    LM_TRY(read_f64(r, "output_multiplier_scale", 0, &h->logit_scale));
     if (divisor > 0) h->logit_scale = 1 / divisor;
     return read_factors_of_minicpm(r, h);
 }
