@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "model/gguf_writer.h"
 #include "model/hparams_write.h"
+#include "model/param_source.h"
 #include "model/safetensors_writer.h"
 #include "model/tokenizer_writers.h"
 
@@ -92,7 +93,8 @@ static row_order order_for(const converter *c, lm_param_id id) {
 static LM_MUST_USE loam_status add_param(converter *c, lm_param_id id, int64_t layer,
                                          loam_error *err) {
     item it = {.from = *lm_model_param(c->model, id, layer), .order = order_for(c, id)};
-    lm_param_name(id, layer, c->options->to_folder ? LM_NAMING_HF : LM_NAMING_GGUF, it.name);
+    lm_param_spell(c->config->arch, id, layer,
+                   c->options->to_folder ? LM_NAMING_HF : LM_NAMING_GGUF, it.name);
     LM_TRY(choose_dtype(c, &it.from, &it.to, err));
     int64_t n_cols = it.from.n_dims > 1 ? it.from.shape[1] : 1, n = it.from.shape[0] * n_cols;
     c->result.n_elems += n;

@@ -9,7 +9,9 @@
 enum { KEY_BYTES = 160, MAX_ROPE_PAIRS = 8192 };
 
 /* Architectures of which everything that makes the model is written below. */
-static const char *const written[] = {"llama", "mistral", "qwen2", "qwen3"};
+static const char *const written[] = {
+    "llama", "mistral", "internlm3", "qwen2",    "qwen3", "minicpm",       "granite",
+    "olmo2", "smollm3", "ernie4_5",  "seed_oss", "arcee", "PanguEmbedded", "starcoder2"};
 
 static LM_MUST_USE loam_status check_arch(const lm_arch_config *config, loam_error *err) {
     const lm_arch *arch = config->arch;
@@ -22,7 +24,7 @@ static LM_MUST_USE loam_status check_arch(const lm_arch_config *config, loam_err
         if (strcmp(arch->hf_type, written[i]) == 0) return LOAM_OK;
     lm_error_set(err, LOAM_UNSUPPORTED, "models of architecture '%s' are read, not written",
                  arch->hf_type);
-    return lm_error_hint(err, LOAM_UNSUPPORTED, "loam writes llama, mistral, qwen2 and qwen3");
+    return lm_error_hint(err, LOAM_UNSUPPORTED, "docs/models.md lists those that loam writes");
 }
 
 /* --- Rope. */
@@ -116,6 +118,24 @@ static void add_scaling(const gguf_out *out, const lm_rope_scaling *s) {
     if (s->attention_factor > 0) add_f32(out, "rope.scaling.attn_factor", s->attention_factor);
 }
 
+/* Those that are 0 are not there. */
+static void add_factors(const gguf_out *out, const lm_arch_config *config) {
+    const lm_hparams *hp = &config->hparams;
+    double logit_scale = hp->logit_scale;
+    if (config->arch->logit_divisor && logit_scale > 0) logit_scale = 1 / logit_scale;
+    const struct {
+        const char *key;
+        double value;
+    } factors[] = {{"attention.scale", hp->attention_scale},
+                   {"attn_logit_softcapping", hp->attention_soft_cap},
+                   {"final_logit_softcapping", hp->logit_soft_cap},
+                   {"embedding_scale", hp->embedding_scale},
+                   {"residual_scale", hp->residual_scale},
+                   {"logit_scale", logit_scale}};
+    for (size_t i = 0; i < LM_COUNT_OF(factors); i++)
+        if (factors[i].value > 0) add_f32(out, factors[i].key, factors[i].value);
+}
+
 void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer) {
     const lm_hparams *hp = &config->hparams;
     gguf_out out = {writer, config->arch->name};
@@ -131,7 +151,10 @@ void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer)
         add_u32(&out, "attention.value_length", hp->head_dim);
     }
     if (hp->window > 0) add_u32(&out, "attention.sliding_window", hp->window);
-    add_f32(&out, "attention.layer_norm_rms_epsilon", hp->rms_norm_eps);
+    bool layer_norm = lm_arch_has(config, LM_FEATURE_LAYER_NORM);
+    add_f32(&out, layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
+            hp->rms_norm_eps);
+    add_factors(&out, config);
     add_u32(&out, "rope.dimension_count", hp->rope_dim);
     add_f32(&out, "rope.freq_base", hp->rope_theta);
     add_scaling(&out, &hp->rope_scaling);
@@ -173,6 +196,41 @@ static double shortest(double value) {
                                                                                     : value;
 }
 
+static void set_f64(json_t *config, const char *key, double value) {
+    if (value > 0) json_object_set_new(config, key, json_real(shortest(value)));
+}
+
+/* What some families have besides, in the words of each. */
+static void set_more(json_t *json, const lm_arch_config *config) {
+    const lm_hparams *hp = &config->hparams;
+    bool minicpm = strcmp(config->arch->hf_type, "minicpm") == 0;
+    double divisor = hp->logit_scale > 0 ? 1 / hp->logit_scale : 0;
+    set_f64(json, minicpm ? "scale_emb" : "embedding_multiplier", hp->embedding_scale);
+    if (minicpm) {
+        set_f64(json, "scale_depth", hp->residual_scale * sqrt((double)hp->n_layers));
+        set_f64(json, "dim_model_base", hp->logit_scale * (double)hp->dim);
+    } else {
+        set_f64(json, "attention_multiplier", hp->attention_scale);
+        set_f64(json, "residual_multiplier", hp->residual_scale);
+        set_f64(json, "logits_scaling", divisor);
+    }
+    if (hp->rope_dim != hp->head_dim)
+        set_f64(json, "partial_rotary_factor", (double)hp->rope_dim / (double)hp->head_dim);
+    if (lm_arch_has(config, LM_FEATURE_LAYER_NORM)) set_f64(json, "norm_epsilon", hp->rms_norm_eps);
+    bool qkv = lm_arch_has(config, LM_FEATURE_QKV_BIAS),
+         out = lm_arch_has(config, LM_FEATURE_OUT_BIAS);
+    /* one switch for all biases, or one for those of attention's output */
+    const char *type = config->arch->hf_type;
+    bool is_pangu = strcmp(type, "PanguEmbedded") == 0;
+    if (is_pangu || strcmp(type, "internlm3") == 0)
+        json_object_set_new(json, "bias", json_boolean(out));
+    if (strcmp(type, "internlm3") == 0) json_object_set_new(json, "qkv_bias", json_boolean(qkv));
+    if (strcmp(type, "seed_oss") == 0)
+        json_object_set_new(json, "attention_out_bias", json_boolean(out));
+    if (strcmp(type, "starcoder2") == 0 || strcmp(type, "ernie4_5") == 0)
+        json_object_set_new(json, "use_bias", json_boolean(qkv));
+}
+
 json_t *lm_hparams_config_json(const lm_arch_config *config, lm_dtype dtype) {
     static const struct {
         lm_dtype dtype;
@@ -184,7 +242,7 @@ json_t *lm_hparams_config_json(const lm_arch_config *config, lm_dtype dtype) {
         if (torch_names[i].dtype == dtype) torch_dtype = torch_names[i].name;
     bool has_bias = config->features & LM_FEATURE_QKV_BIAS,
          mlp_bias = config->features & LM_FEATURE_MLP_BIAS;
-    return json_pack(
+    json_t *json = json_pack(
         "{s:[s], s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:o*, s:o*, s:b, "
         "s:b, s:b}",
         "architectures", config->arch->hf_class, "model_type", config->arch->hf_type, "torch_dtype",
@@ -198,4 +256,6 @@ json_t *lm_hparams_config_json(const lm_arch_config *config, lm_dtype dtype) {
         hp->window > 0 ? json_integer((json_int_t)hp->window) : NULL, "tie_word_embeddings",
         !(config->features & LM_FEATURE_UNTIED_HEAD), "attention_bias",
         has_bias && !(config->arch->features & LM_FEATURE_QKV_BIAS), "mlp_bias", mlp_bias);
+    if (json) set_more(json, config);
+    return json;
 }

@@ -85,6 +85,17 @@ static const lm_stored_tensor *find_named(const lm_model_file *file, const char 
     return lm_model_file_find(file, longer);
 }
 
+void lm_param_spell(const lm_arch *arch, lm_param_id id, int64_t layer, lm_naming naming,
+                    char out[LM_PARAM_NAME_BYTES]) {
+    const char *pattern = lm_param_pattern(id, naming);
+    for (size_t i = LM_COUNT_OF(spellings); i-- > 0;) {
+        const spelling *s = &spellings[i];
+        bool theirs = s->dialect == ANY || s->dialect == (int)arch->dialect;
+        if (s->id == id && s->naming == naming && theirs) pattern = s->name;
+    }
+    lm_param_name_fill(pattern, layer, out);
+}
+
 static bool speaks(const lm_model_file *file, const lm_arch_config *config, lm_naming naming,
                    int dialect) {
     return naming == lm_naming_of(file) &&

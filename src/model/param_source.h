@@ -29,6 +29,10 @@ typedef struct lm_param_source {
 
 lm_naming lm_naming_of(const lm_model_file *file);
 
+/* The name under which files of an architecture have a parameter, of those that each has a tensor of its own. */
+void lm_param_spell(const lm_arch *arch, lm_param_id id, int64_t layer, lm_naming naming,
+                    char out[LM_PARAM_NAME_BYTES]);
+
 /* false: the file has it nowhere. */
 /* The tensor of one expert of a parameter that is LM_PART_APART; NULL: there is none. */
 const lm_stored_tensor *lm_param_source_expert(const lm_model_file *file,

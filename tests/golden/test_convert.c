@@ -15,6 +15,12 @@ static const convert_case cases[] = {
     {"qwen2", "qwen2"},  {"qwen3", "qwen3"},   {"dynamic", "plain"},
 };
 
+/* Of tests/golden/families, whose vocabulary is larger: the first of its logits are compared. */
+static const char *const families[] = {
+    "internlm3", "yi",       "minicpm", "granite", "olmo2",      "smollm3",
+    "ernie4_5",  "seed_oss", "arcee",   "pangu",   "starcoder2", "llama-yarn",
+};
+
 static void convert(const char *from, const char *to, lm_convert_options options) {
     golden_model g;
     lm_convert_result result;
@@ -87,6 +93,35 @@ static void test_there_and_back(void **state) {
     lm_free(back);
 }
 
+static void check_names(const char *a_path, const char *b_path) {
+    lm_model_file *a, *b;
+    assert_ok(lm_model_file_open(a_path, &a, &err));
+    assert_ok(lm_model_file_open(b_path, &b, &err));
+    assert_int_equal(lm_model_file_n_tensors(a), lm_model_file_n_tensors(b));
+    for (size_t i = 0; i < lm_model_file_n_tensors(b); i++)
+        assert_non_null(lm_model_file_find(a, lm_model_file_tensor_at(b, i)->name));
+    lm_model_file_close(a);
+    lm_model_file_close(b);
+}
+
+/* Names, too, are those of llama.cpp's converter and of the folder. */
+static void test_family(void **state) {
+    char *folder = lm_asprintf("%s/%s", LM_FAMILIES_DIR, (const char *)*state),
+         *theirs = lm_path_join(folder, "model.gguf"), *dir = test_temp_dir();
+    char *gguf = lm_path_join(dir, "m.gguf"), *back = lm_path_join(dir, "back");
+    float *expected = logits_of(folder);
+    convert(folder, gguf, (lm_convert_options){.no_tokenizer = true});
+    check_logits(expected, gguf, tolerance);
+    check_names(theirs, gguf);
+    convert(gguf, back, (lm_convert_options){.to_folder = true, .no_tokenizer = true});
+    check_logits(expected, back, tolerance);
+    check_names(folder, back);
+    assert_ok(lm_file_remove_tree(dir, &err));
+    char *const paths[] = {folder, theirs, dir, gguf, back};
+    for (size_t i = 0; i < LM_COUNT_OF(paths); i++) lm_free(paths[i]);
+    lm_free(expected);
+}
+
 /* bf16 there and back is the bf16 that it was, norms among it, which GGUF has as f32. */
 static void test_types(void **state) {
     char *folder = golden_folder("qwen3", "qwen3"), *dir = test_temp_dir();
@@ -133,12 +168,16 @@ static void test_refusals(void **state) {
 }
 
 int main(void) {
-    struct CMUnitTest tests[LM_COUNT_OF(cases) + 2];
-    for (size_t i = 0; i < LM_COUNT_OF(cases); i++)
+    enum { N_CASES = LM_COUNT_OF(cases), N_FAMILIES = LM_COUNT_OF(families) };
+    struct CMUnitTest tests[N_CASES + N_FAMILIES + 2];
+    for (size_t i = 0; i < N_CASES; i++)
         tests[i] = (struct CMUnitTest){.name = cases[i].name,
                                        .test_func = test_there_and_back,
                                        .initial_state = (void *)&cases[i]};
-    tests[LM_COUNT_OF(cases)] = (struct CMUnitTest)cmocka_unit_test(test_types);
-    tests[LM_COUNT_OF(cases) + 1] = (struct CMUnitTest)cmocka_unit_test(test_refusals);
+    for (size_t i = 0; i < N_FAMILIES; i++)
+        tests[N_CASES + i] = (struct CMUnitTest){
+            .name = families[i], .test_func = test_family, .initial_state = (void *)families[i]};
+    tests[N_CASES + N_FAMILIES] = (struct CMUnitTest)cmocka_unit_test(test_types);
+    tests[N_CASES + N_FAMILIES + 1] = (struct CMUnitTest)cmocka_unit_test(test_refusals);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
