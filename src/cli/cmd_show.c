@@ -9,6 +9,7 @@
 #include "cli/text_io.h"
 #include "model/model.h"
 #include "model/model_file.h"
+#include "model/model_weights.h"
 #include "model/tokenizer.h"
 
 typedef struct show_settings {
@@ -21,6 +22,7 @@ typedef struct show_settings {
 typedef struct model_facts {
     const lm_model_file *file;
     const lm_hparams *hparams;
+    lm_pooling pooling;
     const lm_tokenizer *tokenizer; /* NULL: none, and why is in tokenizer_error */
     const char *tokenizer_error;
     lm_model_size size;
@@ -83,14 +85,15 @@ static void print_json(const model_facts *facts, bool with_tensors) {
     const lm_model_file *file = facts->file;
     json_t *tensors = with_tensors ? tensors_json(file) : NULL;
     json_t *object = json_pack(
-        "{s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:O, s:o, s:o, s:O*, s:o*}", "path",
+        "{s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:O, s:o, s:s, s:b, s:o, s:O*, s:o*}", "path",
         lm_cli_json_text(lm_str_of(lm_model_file_path(file))), "format",
         lm_model_file_format(file) == LM_FORMAT_GGUF ? "gguf" : "huggingface", "architecture",
         lm_cli_json_text(lm_str_of(facts->hparams->architecture)), "n_params",
         (json_int_t)facts->size.n_params, "size_bytes", (json_int_t)facts->size.size_bytes,
         "kv_bytes_per_token", (json_int_t)facts->kv_bytes_per_token, "n_tensors",
         (json_int_t)lm_model_file_n_tensors(file), "types", facts->types, "hparams",
-        hparams_json(facts->hparams), "tokenizer", tokenizer_json(facts), "memory", facts->memory,
+        hparams_json(facts->hparams), "pooling", lm_pooling_name(facts->pooling.kind), "reranks",
+        facts->pooling.ranks, "tokenizer", tokenizer_json(facts), "memory", facts->memory,
         "tensors", tensors);
     json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(7));
     putchar('\n');
@@ -123,6 +126,16 @@ static void print_hparams(const lm_hparams *h) {
     printf("%s\n", h->rope_freq_factors ? ", with factors by frequency" : "");
     printf("embeddings    %lld tokens, %s the output\n", (long long)h->vocab_size,
            h->tied_embeddings ? "shared with" : "apart from");
+}
+
+/* What becomes of a text; nothing of a model that writes. */
+static void print_pooling(const lm_pooling *pooling) {
+    if (pooling->kind == LM_POOLING_NONE) return;
+    if (pooling->ranks)
+        printf("gives         scores of texts for a query\n");
+    else
+        printf("gives         embeddings: %s%s\n", lm_pooling_name(pooling->kind),
+               pooling->normalize ? ", of length 1" : "");
 }
 
 static void print_tokenizer(const model_facts *facts) {
@@ -162,6 +175,7 @@ static void print_text(const model_facts *facts, bool with_tensors) {
     printf("parameters    %lld\n", (long long)facts->size.n_params);
     print_types(facts->types);
     print_hparams(h);
+    print_pooling(&facts->pooling);
     print_tokenizer(facts);
     printf("weights       %s, %s of f16 cache a token\n",
            lm_size_text((double)facts->size.size_bytes, weights),
@@ -185,6 +199,19 @@ static json_t *count_types(const lm_model_file *file) {
     return types;
 }
 
+/* None where the file does not say enough: what is wrong then shows when the model is opened. */
+static lm_pooling pooling_of(const lm_model_file *file) {
+    const lm_arch *arch = lm_arch_find(lm_model_file_hparams(file)->architecture);
+    const char *path = lm_model_file_path(file);
+    lm_arch_config config;
+    lm_pooling pooling = {0};
+    if (!arch) return pooling;
+    lm_model_weights_describe(file, arch, &config);
+    if (lm_pooling_read(path, path, file, &config, &pooling, NULL) != LOAM_OK)
+        return (lm_pooling){0};
+    return pooling;
+}
+
 static void show(const show_settings *settings, const lm_model_file *file, const json_t *memory,
                  const loam_error *memory_error) {
     loam_error no_tokenizer = {0};
@@ -197,6 +224,7 @@ static void show(const show_settings *settings, const lm_model_file *file, const
     model_facts facts = {
         .file = file,
         .hparams = h,
+        .pooling = pooling_of(file),
         .tokenizer = status == LOAM_OK ? tokenizer : NULL,
         .tokenizer_error = no_tokenizer.message,
         .size = lm_model_file_size(file),

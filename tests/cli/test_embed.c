@@ -42,6 +42,14 @@ static void test_scores(void **state) {
     assert_non_null(strstr(r.text, "\"relevance_score\": 0."));
 }
 
+static void test_show_says_what_it_gives(void **state) {
+    assert_non_null(
+        strstr(cli_loam("show '%s'", BGE).text, "gives         embeddings: cls, of length 1\n"));
+    assert_non_null(strstr(cli_loam("show '%s'", RERANKER).text, "gives         scores of texts"));
+    assert_non_null(strstr(cli_loam("show --json '%s'", BGE).text, "\"pooling\": \"cls\""));
+    assert_null(strstr(cli_loam("show '%s/biased.gguf'", LM_GOLDEN_DIR).text, "gives"));
+}
+
 static void check_refused(const char *args, const char *message) {
     char *line = lm_asprintf("%s embed --no-pack-file %s 2>&1 </dev/null", LM_LOAM, args);
     cli_result r = cli_shell(line);
@@ -62,6 +70,7 @@ static void test_refusals(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sources_and_forms_agree), cmocka_unit_test(test_dimensions),
-        cmocka_unit_test(test_scores), cmocka_unit_test(test_refusals)};
+        cmocka_unit_test(test_scores), cmocka_unit_test(test_show_says_what_it_gives),
+        cmocka_unit_test(test_refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

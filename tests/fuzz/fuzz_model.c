@@ -1,15 +1,34 @@
 /* Any bytes as a model file that is opened and run: refused, or a step over it stays inside its memory. */
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "backend/cpu/cpu.h"
-#include "model/session.h"
+#include "model/embedder.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 enum { MAX_CACHE_BYTES = 64 << 20 };
+
+/* A text of two tokens, the second of another segment. */
+static void embed(const lm_model *model, lm_session_options options) {
+    int32_t tokens[2] = {0, (int32_t)lm_model_config(model)->hparams.vocab_size - 1};
+    lm_embedder *embedder;
+    loam_error err;
+    options.max_seqs = 2;
+    if (lm_embedder_new(model, &options, &embedder, &err) != LOAM_OK) return;
+    int64_t width = lm_embedder_width(embedder), most = lm_embedder_max_tokens(embedder);
+    float *out = calloc((size_t)width, sizeof *out);
+    lm_embed_text text = {
+        .tokens = tokens, .n_tokens = most < 2 ? most : 2, .second_begin = 1, .out = out};
+    lm_embed_text *list[] = {&text};
+    if (out && lm_embedder_run(embedder, list, 1, &err) == LOAM_OK)
+        lm_pooling_finish(lm_model_pooling(model), out, width);
+    free(out);
+    lm_embedder_free(embedder);
+}
 
 static void run_steps(const lm_model *model) {
     const lm_hparams *hp = &lm_model_config(model)->hparams;
@@ -19,6 +38,10 @@ static void run_steps(const lm_model *model) {
     lm_session *session;
     int32_t seq;
     loam_error err;
+    if (lm_model_pooling(model)->kind != LM_POOLING_NONE) {
+        embed(model, options);
+        return;
+    }
     if (lm_session_new(model, &options, &session, &err) != LOAM_OK) return;
     lm_step_row rows[2] = {{.token = 0},
                            {.token = (int32_t)hp->vocab_size - 1, .want_logits = true}};

@@ -74,6 +74,27 @@ def model_seeds():
         yield name, gguf(values, tensors)
 
 
+def encoder_seeds():
+    """A BERT of one layer that pools, and one that scores."""
+    dim = 8
+    sizes = {"block_count": 1, "embedding_length": dim, "attention.head_count": 2, "feed_forward_length": dim, "context_length": 16,
+             "vocab_size": 4, "pooling_type": 1}
+    values = {"general.architecture": struct.pack("<I", 8) + text("bert"), "bert.attention.causal": struct.pack("<I?", 7, False)}
+    values |= {"bert." + key: u32(value) for key, value in sizes.items()}
+    parts = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down"]
+    matrices = {f"blk.0.{part}.weight": dim for part in parts} | {"token_embd.weight": 4, "position_embd.weight": 16, "token_types.weight": 2}
+    vectors = {f"blk.0.{part}.bias": dim for part in parts}
+    vectors |= {f"{norm}.{kind}": dim for norm in ("token_embd_norm", "blk.0.attn_output_norm", "blk.0.layer_output_norm")
+                for kind in ("weight", "bias")}
+    for name in ("pools", "scores"):
+        if name == "scores":
+            matrices |= {"cls.weight": dim, "cls.output.weight": 1}
+            vectors |= {"cls.bias": dim, "cls.output.bias": 1}
+        tensors = {key: (0, [dim, rows], rows * dim * 4) for key, rows in matrices.items()}
+        tensors |= {key: (0, [n], 4 * n) for key, n in vectors.items()}
+        yield name, gguf(values, tensors)
+
+
 def safetensors_seeds():
     header = {"__metadata__": {"format": "pt"}, "a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
               "b": {"dtype": "BF16", "shape": [2], "data_offsets": [24, 28]}}
@@ -142,6 +163,8 @@ def main():
     for name, data in gguf_seeds():
         write("gguf", name, data)
     for name, data in model_seeds():
+        write("model", name, data)
+    for name, data in encoder_seeds():
         write("model", name, data)
     for name, data in safetensors_seeds():
         write("safetensors", name, data)
