@@ -7,6 +7,7 @@ import json, os, re, shutil, signal, subprocess, sys, tempfile, time, unittest, 
 import openai
 
 LOAM = os.path.abspath(os.environ.get("LOAM", "build/loam"))
+ENCODER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "golden", "encoders", "bge")
 MODEL = os.path.join(os.environ.get("LOAM_TEST_DATA", ""), "models", "stories260K")
 
 
@@ -99,6 +100,18 @@ class Gateway(unittest.TestCase):
         wanted = (2, sum(u.prompt_tokens for u in told), sum(u.completion_tokens for u in told))
         self.cloud.wait(lambda: self.cloud.usage(id), lambda u: u == wanted)
         self.assertEqual([m.id for m in self.cloud.client(secret).models.list()], ["story"])
+
+    def test_embeddings_are_booked_as_told(self):
+        id, secret = self.new_key("vectors")
+        self.cloud.cli("model", "create", "bge", ENCODER)
+        self.cloud.cli("endpoint", "create", "bge", "--min-replicas", "1")
+        self.cloud.cli("endpoint", "wait", "bge")
+        client = self.cloud.client(secret)
+        told = [client.embeddings.create(model="bge", input=text).usage for text in ("a cab", ["bee", "fig", [2, 4, 3]])]
+        wanted = (2, sum(u.prompt_tokens for u in told), 0)
+        self.cloud.wait(lambda: self.cloud.usage(id), lambda u: u == wanted)
+        with self.assertRaises(openai.BadRequestError): client.completions.create(model="bge", prompt="a")
+        with self.assertRaises(openai.BadRequestError): client.embeddings.create(model="story", input="a")
 
     def test_a_vanished_client_pays_what_was_generated(self):
         id, secret = self.new_key("vanishing")
