@@ -15,8 +15,9 @@ struct lm_embed_job {
     atomic_bool cancelled; /* set by the loop, read by the engine */
 
     /* engine's thread until it is posted back */
-    lm_embed_text *texts; /* [n_texts], with tokens and vectors below */
-    size_t n_texts, n_done;
+    lm_embed_text *texts;   /* [n_texts], with tokens and vectors below */
+    size_t n_texts, n_done; /* texts are done in order */
+    size_t n_taken;         /* for the step in the making */
     int32_t *tokens;
     float *vectors;
     lm_usage_record record;
@@ -46,7 +47,7 @@ struct lm_embed_engine {
     LM_VEC(lm_embed_job *) jobs; /* in order of arrival */
     lm_embed_text **texts;
     lm_embed_job **owners;
-    int64_t *n_before; /* what was done of each before the step */
+    int64_t *n_before, *flops_before; /* what was done of each before the step */
 
     /* loop's thread */
     lm_embed_job *first;
@@ -146,26 +147,34 @@ static bool open_record(lm_embed_engine *engine, lm_embed_job *job) {
     return false;
 }
 
-/* The next texts in order, as many as a step may have. */
+static void take_text(lm_embed_engine *engine, lm_embed_job *job, size_t *inout_n) {
+    size_t n = (*inout_n)++;
+    lm_embed_text *text = &job->texts[job->n_done + job->n_taken++];
+    engine->texts[n] = text;
+    engine->owners[n] = job;
+    engine->n_before[n] = text->n_done;
+    engine->flops_before[n] = text->flops;
+}
+
+/* The next texts, as many as a step may have: first the one that is computed in part, then one of each job in turn, so that a
+ * job of few texts does not wait for one of many. */
 static size_t gather(lm_embed_engine *engine) {
-    size_t n = 0, max = (size_t)lm_embedder_max_texts(engine->embedder);
-    for (size_t i = 0; i < engine->jobs.len && n < max; i++) {
+    size_t n = 0, max = (size_t)lm_embedder_max_texts(engine->embedder), n_jobs = engine->jobs.len;
+    for (size_t i = 0; i < n_jobs; i++) {
         lm_embed_job *job = engine->jobs.ptr[i];
-        if (!open_record(engine, job)) continue;
-        for (size_t k = job->n_done; k < job->n_texts && n < max; k++, n++) {
-            engine->texts[n] = &job->texts[k];
-            engine->owners[n] = job;
-            engine->n_before[n] = job->texts[k].n_done;
+        job->n_taken = 0;
+        if (open_record(engine, job) && job->texts[job->n_done].n_done > 0)
+            take_text(engine, job, &n);
+    }
+    for (size_t before = SIZE_MAX; n < max && n != before;) {
+        before = n;
+        for (size_t i = 0; i < n_jobs && n < max; i++) {
+            lm_embed_job *job = engine->jobs.ptr[i];
+            bool has_more = job->n_done + job->n_taken < job->n_texts;
+            if (has_more && job->error.status == LOAM_OK) take_text(engine, job, &n);
         }
     }
     return n;
-}
-
-static int64_t flops_of(const lm_embed_job *job) {
-    int64_t flops = 0;
-    for (size_t i = 0; i < job->n_texts && job->texts[i].n_done > 0; i++)
-        flops += job->texts[i].flops;
-    return flops;
 }
 
 /* Charges jobs for their rows: operations, and a share of the step's time. */
@@ -177,14 +186,11 @@ static void account(lm_embed_engine *engine, size_t n, int64_t n_rows, int64_t s
         job->record.prompt_tokens += n_new;
         job->device_ns += step_ns * n_new / n_rows;
         job->n_done += n_new > 0 && text->n_done == text->n_tokens;
-        bool last = i + 1 == n || engine->owners[i + 1] != job;
-        if (!last) continue;
-        int64_t flops = flops_of(job);
-        engine->stats.flops += flops - job->record.flops;
-        job->record.flops = flops;
         job->record.device_us = job->device_ns / 1000;
-        write_record(engine, job);
+        job->record.flops += text->flops - engine->flops_before[i];
+        engine->stats.flops += text->flops - engine->flops_before[i];
     }
+    for (size_t i = 0; i < n; i++) write_record(engine, engine->owners[i]);
     engine->stats.n_steps++;
     engine->stats.n_rows += n_rows;
     engine->stats.step_ns += step_ns;
@@ -224,7 +230,8 @@ static loam_status allocate(lm_embed_engine *engine, loam_error *err) {
     engine->texts = lm_calloc(n, sizeof *engine->texts);
     engine->owners = lm_calloc(n, sizeof *engine->owners);
     engine->n_before = lm_calloc(n, sizeof *engine->n_before);
-    if (!engine->texts || !engine->owners || !engine->n_before ||
+    engine->flops_before = lm_calloc(n, sizeof *engine->flops_before);
+    if (!engine->texts || !engine->owners || !engine->n_before || !engine->flops_before ||
         !lm_vec_reserve(&engine->jobs, (size_t)engine->options.max_waiting))
         return lm_error_no_memory(err, n * sizeof *engine->texts);
     return LOAM_OK;
@@ -268,6 +275,7 @@ void lm_embed_engine_free(lm_embed_engine *engine) {
     lm_free(engine->texts);
     lm_free(engine->owners);
     lm_free(engine->n_before);
+    lm_free(engine->flops_before);
     pthread_cond_destroy(&engine->wake);
     pthread_mutex_destroy(&engine->lock);
     lm_free(engine);

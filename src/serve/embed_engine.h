@@ -1,5 +1,5 @@
-/* The engine of models that give embeddings or scores: one thread that steps the model over the texts of all requests, in
- * the order in which they came.
+/* The engine of models that give embeddings or scores: one thread that steps the model over the texts of all requests, of each
+ * in order, of all in turn, so that nobody waits for a request of many texts.
  *
  *     loop   --submit-->  intake  --> jobs  --step by step-->  done --(lm_loop_post)--> loop
  *
