@@ -68,8 +68,9 @@ CASES = {
     "qwen3-embedding": case("qwen3", "lasttoken", AutoModel, QWEN3),
     "qwen3-reranker": case("qwen3", "answer", AutoModelForCausalLM, QWEN3),
     "qwen3-classifier": case("qwen3", "rank", AutoModelForSequenceClassification, dict(QWEN3, num_labels=1), gguf=False),
+    "camembert": case("camembert", "mean", AutoModel, ROBERTA, gguf=False),
 }
-CLASSES = {"bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "nomic_bert": "NomicBert", "qwen3": "Qwen3"}
+CLASSES = {"bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert", "nomic_bert": "NomicBert", "qwen3": "Qwen3"}
 
 
 def text(index):
