@@ -51,6 +51,8 @@ typedef struct lm_attrs {
     float beta1, beta2, weight_decay; /* optimizers */
     int64_t n_heads, n_kv_heads, head_dim;
     int64_t seq_len;      /* training attention: rows are n_seqs * seq_len */
+    int64_t
+        value_dim; /* paged attention without a cache of values: they are so many first elements of keys */
     int64_t window;       /* paged attention: positions that a row sees, its own among them; 0: all */
     float soft_cap;       /* paged attention: scores become cap * tanh(score / cap); 0: they stay */
     lm_function function; /* map */

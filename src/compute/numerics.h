@@ -28,7 +28,7 @@ enum { LM_ATTENTION_STEP = 4 };
 #define LM_LN_2 0.693147181f
 
 /* Attention's kernels keep a head's accumulator on the stack. */
-enum { LM_MAX_HEAD_DIM = 512, LM_MAX_HEADS = 65536 };
+enum { LM_MAX_HEAD_DIM = 576, LM_MAX_HEADS = 65536 };
 
 static inline float lm_lanes_fold(float lanes[LM_LANES]) {
     for (int width = LM_LANES / 2; width > 0; width /= 2)

@@ -109,6 +109,11 @@ static const op_call wrong_calls[] = {
     {LM_OP_ROUTE, {F(2, 3)}, {.n_used = 4}},
     {LM_OP_ROUTE, {F(2, 4)}, {.n_used = 3, .n_groups = 2, .n_groups_used = 1}},
     {LM_OP_EXPERTS, {F(2, 3), F(4, 3), I(2, 1)}},
+    {LM_OP_HEAD_LINEAR, {F(2, 8), F3(2, 5, 3)}},
+    {LM_OP_HEAD_LINEAR, {F(2, 8), F(5, 8)}},
+    {LM_OP_JOIN, {F(2, 8), F(2, 3)}, {.n_heads = 2}},
+    {LM_OP_JOIN, {F(2, 8), F(3, 4)}, {.n_heads = 2}},
+    {LM_OP_JOIN, {F(2, 8), F(2, 4)}},
     {LM_OP_MIX, {F(2, 5), F(2, 2)}},
     {LM_OP_LAYER_NORM, {F(2, 3), F1(3), F1(4)}},
     {LM_OP_SWIGLU_BACKWARD, {F(2, 3), F(2, 3), F(3, 3)}},
@@ -117,6 +122,20 @@ static const op_call wrong_calls[] = {
     {LM_OP_KV_WRITE, {F(2, 4), F(2, 4), S(32, 4), C(LM_F32, 2, 1, 16, 4), I1(2)}},
     {LM_OP_KV_WRITE, {F(2, 4), F(2, 4), C(LM_F32, 2, 1, 4, 16), C(LM_F32, 2, 1, 16, 4), I1(3)}},
     {LM_OP_KV_WRITE, {F(2, 4), F(2, 4), C(LM_I8, 2, 1, 4, 16), C(LM_I8, 2, 1, 16, 4), I1(2)}},
+    {LM_OP_KV_WRITE, {F(2, 4), {0}, C(LM_F32, 2, 1, 4, 16), C(LM_F32, 2, 1, 16, 4), I1(2)}}, /* no values */
+    {LM_OP_KV_WRITE, {F(2, 4), F(2, 4), C(LM_F32, 2, 1, 4, 16), {0}, I1(2)}},
+    {LM_OP_KV_WRITE, {F(2, 4), {0}, C(LM_F32, 2, 1, 4, 16)}},
+    {LM_OP_KV_WRITE, {F(2, 4)}},
+    {LM_OP_ATTENTION_PAGED, /* neither values nor how much of the keys they are */
+     {F(2, 8), C(LM_F32, 2, 1, 4, 64), {0}, I1(2), I1(2), I(1, 2)},
+     {HEADS}},
+    {LM_OP_ATTENTION_PAGED, /* both */
+     {F(2, 8), C(LM_F32, 2, 1, 4, 64), C(LM_F32, 2, 1, 64, 4), I1(2), I1(2), I(1, 2)},
+     {HEADS, .value_dim = 2}},
+    {LM_OP_ATTENTION_PAGED, /* more than a key has */
+     {F(2, 8), C(LM_F32, 2, 1, 4, 64), {0}, I1(2), I1(2), I(1, 2)},
+     {HEADS, .value_dim = 5}},
+    {LM_OP_ATTENTION_PAGED, {F(2, 8), C(LM_F32, 2, 1, 4, 64), {0}, I1(2), I1(2)}, {HEADS, .value_dim = 2}},
     {LM_OP_ATTENTION_PAGED, /* 32 tokens in a block */
      {F(2, 8), C(LM_F32, 2, 1, 4, 32), C(LM_F32, 2, 1, 32, 4), I1(2), I1(2), I(1, 2)},
      {HEADS}},
@@ -210,6 +229,8 @@ static const op_call right_calls[] = {
     {LM_OP_LAYER_NORM, {F(4, 8), F1(8), F1(8)}, {.eps = 1e-5f}},
     {LM_OP_ROUTE, {F(4, 8)}, {.n_used = 2}},
     {LM_OP_EXPERTS, {F(4, 8), F3(3, 5, 8), I(4, 2)}},
+    {LM_OP_HEAD_LINEAR, {F(4, 8), F3(2, 5, 4)}},
+    {LM_OP_JOIN, {F(4, 8), F(4, 4)}, {HEADS}},
     {LM_OP_MIX, {F(4, 8), F(4, 2)}},
     {LM_OP_SWIGLU_BACKWARD, {F(4, 8), F(4, 8), F(4, 8)}},
     {LM_OP_KV_WRITE, {F(4, 8), F(4, 8), C(LM_F32, 2, 2, 4, 16), C(LM_F32, 2, 2, 16, 4), I1(4)}},

@@ -164,6 +164,13 @@ static const op_case cases[] = {
      {ROWS(LM_F32, 3, 2 * 40), MATRICES(LM_F32, 4, 280, 40), CHOICES(3, 2, 4), MATRIX(LM_F32, 4, 280)},
      .rows = true},
     {"experts many rows", LM_OP_EXPERTS, {ROWS(LM_F32, 300, 34), MATRICES(LM_BF16, 2, 21, 34), CHOICES(300, 2, 2)}, .rows = true},
+#define BY_HEAD(type, rows, heads, n_out, n_in) ROWS(LM_F32, rows, (heads) * (n_in)), MATRICES(type, heads, n_out, n_in)
+    {"head_linear f32", LM_OP_HEAD_LINEAR, {BY_HEAD(LM_F32, 9, 5, 37, 33)}, .rows = true},
+    {"head_linear f16", LM_OP_HEAD_LINEAR, {BY_HEAD(LM_F16, 1, 3, 16, 20)}, .rows = true},
+    {"head_linear bf16 chunks", LM_OP_HEAD_LINEAR, {BY_HEAD(LM_BF16, 131, 2, 24, 34)}, .rows = true},
+    {"head_linear q8_0", LM_OP_HEAD_LINEAR, {BY_HEAD(LM_Q8_0, 70, 6, 37, 64)}, .rows = true},
+    {"head_linear q5_0", LM_OP_HEAD_LINEAR, {BY_HEAD(LM_Q5_0, 2, 3, 32, 96)}, .rows = true},
+    {"join", LM_OP_JOIN, {ROWS(LM_F32, 7, 3 * 37), ROWS(LM_F32, 7, 3 * 5)}, {.n_heads = 3}, .rows = true},
     {"mix", LM_OP_MIX, {ROWS(LM_F32, 7, 3 * 37), ROWS(LM_F32, 7, 3)}, .rows = true},
 
     {"layer_norm", LM_OP_LAYER_NORM, {ROWS(LM_F32, 7, 69), VECTOR(69), VECTOR(69)}, {.eps = 1e-5f}, .rows = true},
@@ -214,6 +221,17 @@ static const op_case cases[] = {
      LM_OP_KV_WRITE,
      {ROWS(LM_F32, 75, 2 * 33), ROWS(LM_F32, 75, 2 * 33), CACHE_OF(LM_I8, 4, 2, 33, 64), COLUMN_I32(FILL_RAMP, 75, 42),
       SCALES_OF(4, 2, 64, FILL_POSITIVE)}},
+
+/* Values are parts of the keys. */
+#define KEYS_OF(type, blocks, kv, dim, tokens)                                                                         \
+    {.dtype = type, .n_dims = 4, .shape = {blocks, kv, dim, tokens}, .role = LM_ROLE_STATE}, {0}
+#define KEY_SCALES_OF(blocks, kv, tokens, how)                                                                         \
+    {.dtype = LM_F32, .n_dims = 3, .shape = {blocks, kv, tokens}, .role = LM_ROLE_STATE, .fill = how}
+#define WRITE_KEYS(rows, type, how)                                                                                    \
+    ROWS(LM_F32, rows, 2 * 33), {0}, KEYS_OF(type, 4, 2, 33, 64), COLUMN_I32(how, rows, 128)
+    {"kv_write keys f16", LM_OP_KV_WRITE, {WRITE_KEYS(7, LM_F16, FILL_DISTINCT)}},
+    {"kv_write keys i8", LM_OP_KV_WRITE, {WRITE_KEYS(7, LM_I8, FILL_DISTINCT), KEY_SCALES_OF(4, 2, 64, FILL_POSITIVE)}},
+    {"kv_write keys prompt", LM_OP_KV_WRITE, {WRITE_KEYS(75, LM_BF16, FILL_RAMP)}},
 
 /* Nine rows, at positions below 250 of three sequences. */
 #define PAGED(type, q, kv, dim)                                                                                        \
@@ -285,6 +303,33 @@ static const op_case cases[] = {
      LM_OP_ATTENTION_PAGED,
      {PAGED(LM_F16, 98, 1, 16)},
      {HEADS(98, 1, 16), .scale = 0.25f}},
+
+#define PAGED_KEYS(type, q, kv, dim)                                                                                   \
+    ROWS(LM_F32, 9, (q) * (dim)), KEYS_OF(type, 12, kv, dim, 64), COLUMN_I32(FILL_BELOW, 9, 250),                       \
+        COLUMN_I32(FILL_BELOW, 9, 3),                                                                                  \
+        {.dtype = LM_I32, .n_dims = 2, .extent = LM_EXTENT_SEQS, .shape = {3, 4}, .fill = FILL_BELOW, .limit = 12}
+    {"attention_paged keys f32",
+     LM_OP_ATTENTION_PAGED,
+     {PAGED_KEYS(LM_F32, 4, 1, 32)},
+     {HEADS(4, 1, 32), .value_dim = 16, .scale = 0.2f},
+     .rows = true},
+    {"attention_paged keys bf16 odd",
+     LM_OP_ATTENTION_PAGED,
+     {PAGED_KEYS(LM_BF16, 6, 2, 43)},
+     {HEADS(6, 2, 43), .value_dim = 37, .scale = 0.15f, .window = 90},
+     .rows = true},
+    {"attention_paged keys i8",
+     LM_OP_ATTENTION_PAGED,
+     {PAGED_KEYS(LM_I8, 5, 1, 40), KEY_SCALES_OF(12, 1, 64, FILL_POSITIVE)},
+     {HEADS(5, 1, 40), .value_dim = 40, .scale = 0.1f},
+     .rows = true},
+    {"attention_paged keys as wide as can be",
+     LM_OP_ATTENTION_PAGED,
+     {ROWS(LM_F32, 14, 3 * 576), KEYS_OF(LM_F16, 8, 1, 576, 64), COLUMN_I32(FILL_RAMP, 14, 120),
+      COLUMN_I32(FILL_BELOW, 14, 1),
+      {.dtype = LM_I32, .n_dims = 2, .extent = LM_EXTENT_SEQS, .shape = {1, 8}, .fill = FILL_BELOW, .limit = 8}},
+     {HEADS(3, 1, 576), .value_dim = 512, .scale = 0.05f},
+     .rows = true},
 
     {"attention",
      LM_OP_ATTENTION,

@@ -82,8 +82,9 @@ bool bench_init(bench *b, const op_case *c, lm_device *packer) {
     for (int i = 0; i < LM_MAX_INPUTS; i++)
         if (c->in[i].n_dims) b->pristine[i] = fill_input(&rng, &c->in[i]);
     assert_ok(lm_graph_new(&b->graph, &err));
-    bool constant_matrix = (c->op == LM_OP_LINEAR || c->op == LM_OP_EXPERTS) &&
-                           c->in[1].role == LM_ROLE_WEIGHT;
+    bool constant_matrix =
+        (c->op == LM_OP_LINEAR || c->op == LM_OP_EXPERTS || c->op == LM_OP_HEAD_LINEAR) &&
+        c->in[1].role == LM_ROLE_WEIGHT;
     if (packer) {
         lm_weight weight = weight_of(b, 1);
         if (!constant_matrix || lm_device_pack(packer, &weight, &b->packed, NULL) != LOAM_OK)

@@ -170,9 +170,11 @@ static void check_kernel(const bench *b, const lm_kernel *kernel, int isa, const
     result_deinit(&s.whole);
 }
 
-/* What a lower instruction set runs was checked there; a packed weight is its device's own, and EXPERTS runs LINEAR's kernels. */
+/* What a lower instruction set runs was checked there; a packed weight is its device's own, and EXPERTS and HEAD_LINEAR run LINEAR's
+ * kernels. */
 static bool checked_below(const bench *b, const lm_kernel *kernel, int isa) {
     return isa > 0 && !b->packed.data && b->c->op != LM_OP_EXPERTS &&
+           b->c->op != LM_OP_HEAD_LINEAR &&
            (!kernel->applies || kernel->applies(devices[isa - 1][0], b->node));
 }
 

@@ -51,6 +51,8 @@ void lm_cpu_no_barrier(void *device);
 /* Packing, as in lm_backend. */
 size_t lm_cpu_packed_bytes(const lm_device *device, const lm_weight *weight);
 void lm_cpu_pack(lm_device *device, const lm_weight *weight, void *dst, lm_weight *out);
+/* Bytes of the first n rows of each matrix of w [n_matrices, n_out, n_in], in the order that it has; n in whole panels or all. */
+size_t lm_cpu_matrix_bytes(const lm_device *device, const lm_tensor *w, int64_t n);
 const char *lm_cpu_pack_order(const lm_device *device);
 
 static inline const lm_cpu_device *lm_cpu_of(const lm_device *device) {

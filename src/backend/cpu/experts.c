@@ -72,13 +72,6 @@ static size_t lay_out(const lm_node *node, char *base, room *out) {
     return at;
 }
 
-/* Bytes of the first n rows of an expert's matrix, n in whole panels or all. */
-static size_t matrix_bytes(const lm_device *device, const lm_tensor *w, int64_t n) {
-    if (w->layout == LM_LAYOUT_ROWS) return lm_dtype_bytes(w->dtype, n * w->shape[2]);
-    lm_weight rows = {.dtype = w->dtype, .n_dims = 2, .shape = {n, w->shape[2]}};
-    return lm_cpu_packed_bytes(device, &rows);
-}
-
 /* LINEAR of a piece, the largest there can be: for sizes and the kernel. */
 static const lm_kernel *kernel_of(const lm_device *device, const lm_node *node,
                                   lm_expert_product *out) {
@@ -147,8 +140,8 @@ static void multiply(const worker *w, int64_t expert, lm_range columns, int64_t 
     lm_expert_product p;
     lm_expert_product_init(&p, w->args->node, expert, w->expert_bytes, n, x, y);
     p.w.shape[0] = p.y.shape[1] = columns.end - columns.begin;
-    p.w.data =
-        (char *)p.w.data + matrix_bytes(w->args->device, w->args->node->in[1], columns.begin);
+    p.w.data = (char *)p.w.data +
+               lm_cpu_matrix_bytes(w->args->device, w->args->node->in[1], columns.begin);
     if (p.node.in[2]) {
         p.bias.shape[0] = columns.end - columns.begin;
         p.bias.data = (float *)p.bias.data + columns.begin;
@@ -197,7 +190,7 @@ static void experts(const lm_kernel_args *args) {
     lm_expert_product p;
     worker w = {.args = args,
                 .kernel = kernel_of(args->device, node, &p),
-                .expert_bytes = matrix_bytes(args->device, weight, weight->shape[1]),
+                .expert_bytes = lm_cpu_matrix_bytes(args->device, weight, weight->shape[1]),
                 .row_bytes = lm_dtype_bytes(node->in[0]->dtype, weight->shape[2]),
                 .max_rows = max_rows(node)};
     lay_out(node, (char *)args->workspace + (size_t)args->thread * room_bytes(args->device, node),

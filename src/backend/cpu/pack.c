@@ -106,6 +106,12 @@ size_t lm_cpu_packed_bytes(const lm_device *device, const lm_weight *weight) {
                : 0;
 }
 
+size_t lm_cpu_matrix_bytes(const lm_device *device, const lm_tensor *w, int64_t n) {
+    if (w->layout == LM_LAYOUT_ROWS) return lm_dtype_bytes(w->dtype, n * w->shape[2]);
+    lm_weight rows = {.dtype = w->dtype, .n_dims = 2, .shape = {n, w->shape[2]}};
+    return lm_cpu_packed_bytes(device, &rows);
+}
+
 void lm_cpu_pack(lm_device *device, const lm_weight *weight, void *dst, lm_weight *out) {
     char *to = dst;
     for (int64_t i = 0; i < n_matrices(weight); i++) {

@@ -39,7 +39,12 @@ static lm_paged_block load_block(const lm_node *node, int64_t row, int64_t n, in
         for (int64_t d = 0; d < dim; d++)
             room->k[d * LM_PAGED_BLOCK + j] = lm_f32(node->in[1])[at + d];
     }
-    return (lm_paged_block){.k = room->k, .v = room->v, .stride = LM_PAGED_BLOCK, .n = n};
+    return (lm_paged_block){.k = room->k,
+                            .v = room->v,
+                            .k_dim = dim,
+                            .v_dim = dim,
+                            .stride = LM_PAGED_BLOCK,
+                            .n = n};
 }
 
 /* One row of one head. */
@@ -52,7 +57,7 @@ static void attend(const lm_node *node, int64_t row, int64_t head) {
     for (int64_t pos = first; pos <= row; pos += LM_PAGED_BLOCK) {
         int64_t n = row + 1 - pos < LM_PAGED_BLOCK ? row + 1 - pos : LM_PAGED_BLOCK;
         lm_paged_block b = load_block(node, pos, n, head / (a->n_heads / a->n_kv_heads), &room);
-        lm_paged_softmax_block(&state, &b, a->head_dim, 0.0f);
+        lm_paged_softmax_block(&state, &b, 0.0f);
     }
     lm_f32(node->out[1])[row * a->n_heads + head] =
         lm_paged_softmax_end(&state, lm_f32(node->out[0]) + at, a->head_dim);

@@ -1,13 +1,15 @@
 /* ATTENTION_PAGED: causal attention of this step's rows over the paged cache    arXiv:2309.06180
  * q                 [R, Hq * D] f32                                    in
  * k_cache, v_cache  ops/paged_cache.h (KV_WRITE's outs)                in
+ *                   without v_cache a value is the first Dv elements of its key, whose scale it has: arXiv:2405.04434
  * row_pos           [R] i32: row r attends to positions 0 .. row_pos, to the last `window` of them    in
  * row_seq           [R] i32: its line in block_table                   in
  * block_table       [S, max_blocks] i32: the blocks of a sequence, T positions each     in
  * k_scale, v_scale  of an i8 cache only                                in
  * sinks             [Hq] f32, optional: a score for each head that joins the softmax and has no value    in
- * out               [R, Hq * D] f32                                    out
- * attrs             n_heads Hq, n_kv_heads Hkv (a divisor), head_dim D, scale, window, soft_cap
+ * out               [R, Hq * Dv] f32                                   out
+ * attrs             n_heads Hq, n_kv_heads Hkv (a divisor), head_dim D, scale, window, soft_cap; value_dim Dv (at most D) where
+ *                   there is no v_cache, else Dv is D
  *
  * T is a multiple of LM_PAGED_BLOCK. Order: ops/paged_softmax.h, over absolute positions.
  */
@@ -17,7 +19,9 @@
 static bool cache_ok(const lm_node *node) {
     const lm_tensor *k = node->in[1];
     const lm_attrs *a = &node->attrs;
-    return lm_paged_cache_ok(k, node->in[2], node->in[6], node->in[7]) &&
+    bool values_ok =
+        node->in[2] ? a->value_dim == 0 : a->value_dim > 0 && a->value_dim <= a->head_dim;
+    return values_ok && lm_paged_cache_ok(k, node->in[2], node->in[6], node->in[7]) &&
            lm_paged_n_heads(k) == a->n_kv_heads && lm_paged_head_dim(k) == a->head_dim &&
            lm_paged_tokens(k) % LM_PAGED_BLOCK == 0;
 }
@@ -29,18 +33,19 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
     if (!lm_heads_ok(a) || !cache_ok(node))
         return lm_op_refuse(node, err,
                             "n_heads a multiple of n_kv_heads, k_cache [blocks, n_kv_heads, "
-                            "head_dim, T], v_cache [blocks, n_kv_heads, T, head_dim], T a multiple "
-                            "of 64, and scales [blocks, n_kv_heads, T] with i8");
+                            "head_dim, T], v_cache [blocks, n_kv_heads, T, head_dim] or value_dim, "
+                            "T a multiple of 64, and scales [blocks, n_kv_heads, T] with i8");
     if (a->window < 0 || !(a->soft_cap >= 0.0f) ||
         (node->in[8] && (!lm_is(node->in[8], LM_F32, 1) || node->in[8]->shape[0] != a->n_heads)))
         return lm_op_refuse(node, err, "window and soft_cap of 0 or more, sinks [n_heads] f32");
-    if (!lm_is(q, LM_F32, 2) || q->shape[1] != a->n_heads * a->head_dim ||
-        !lm_is(row_pos, LM_I32, 1) || !lm_is(row_seq, LM_I32, 1) || !lm_is(table, LM_I32, 2) ||
-        !lm_same_rows(q, row_pos) || !lm_same_rows(q, row_seq))
+    if (!row_pos || !row_seq || !table || !lm_is(q, LM_F32, 2) ||
+        q->shape[1] != a->n_heads * a->head_dim || !lm_is(row_pos, LM_I32, 1) ||
+        !lm_is(row_seq, LM_I32, 1) || !lm_is(table, LM_I32, 2) || !lm_same_rows(q, row_pos) ||
+        !lm_same_rows(q, row_seq))
         return lm_op_refuse(node, err,
                             "q [R, n_heads * head_dim] f32, row_pos and row_seq [R] i32, "
                             "block_table [S, max_blocks] i32");
-    lm_out_like(out[0], q, LM_F32);
+    lm_out_rows(out[0], q, a->n_heads * lm_value_dim(a));
     return LOAM_OK;
 }
 
@@ -56,11 +61,17 @@ static lm_paged_block load_block(const lm_node *node, int64_t block, int64_t tok
             scale_at = lm_paged_scale_at(k, block, kv_head) + token;
     for (int64_t d = 0; d < dim; d++)
         lm_load(k, at + d * lm_paged_tokens(k) + token, room->k + d * LM_PAGED_BLOCK, n);
-    lm_load(v, at + token * dim, room->v, n * dim);
+    int64_t value_dim = lm_value_dim(&node->attrs);
+    if (v) lm_load(v, at + token * dim, room->v, n * dim);
+    for (int64_t i = 0; !v && i < n * value_dim; i++)
+        room->v[i] = room->k[i % value_dim * LM_PAGED_BLOCK + i / value_dim];
+    const lm_tensor *v_scale = v ? node->in[7] : node->in[6];
     return (lm_paged_block){.k = room->k,
                             .v = room->v,
                             .k_scale = node->in[6] ? lm_f32(node->in[6]) + scale_at : NULL,
-                            .v_scale = node->in[7] ? lm_f32(node->in[7]) + scale_at : NULL,
+                            .v_scale = v_scale ? lm_f32(v_scale) + scale_at : NULL,
+                            .k_dim = dim,
+                            .v_dim = value_dim,
                             .stride = LM_PAGED_BLOCK,
                             .n = n};
 }
@@ -84,9 +95,11 @@ static void attend(const lm_kernel_args *args, int64_t row, int64_t head) {
         int64_t n = n_pos - pos < LM_PAGED_BLOCK ? n_pos - pos : LM_PAGED_BLOCK;
         lm_paged_block b = load_block(node, blocks[pos / tokens], pos % tokens, n, kv_head, &room);
         b.first = first > pos ? first - pos : 0;
-        lm_paged_softmax_block(&state, &b, a->head_dim, lm_paged_query_scale(a->soft_cap));
+        lm_paged_softmax_block(&state, &b, lm_paged_query_scale(a->soft_cap));
     }
-    lm_paged_softmax_end(&state, lm_f32(node->out[0]) + at, a->head_dim);
+    int64_t value_dim = lm_value_dim(a);
+    lm_paged_softmax_end(&state, lm_f32(node->out[0]) + (row * a->n_heads + head) * value_dim,
+                         value_dim);
 }
 
 static void reference(const lm_kernel_args *args) {
@@ -103,16 +116,17 @@ static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
     int64_t context = extents[a->window > 0 ? LM_EXTENT_WINDOW_CONTEXT : LM_EXTENT_CONTEXT],
             cached = extents[a->window > 0 ? LM_EXTENT_WINDOW_CACHED : LM_EXTENT_CACHED];
     if (node->in[6]) position += a->n_kv_heads * (int64_t)sizeof(float);
-    out->flops = context * a->n_heads * (4 * a->head_dim + 4);
-    out->bytes = 2 * lm_bytes_now(node->in[0], extents) + lm_bytes_now(node->in[3], extents) +
-                 lm_bytes_now(node->in[4], extents) + lm_bytes_now(node->in[5], extents) +
-                 2 * cached * position;
+    if (node->in[2]) position *= 2;
+    out->flops = context * a->n_heads * (2 * (a->head_dim + lm_value_dim(a)) + 4);
+    out->bytes = lm_bytes_now(node->in[0], extents) + lm_bytes_now(node->out[0], extents) +
+                 lm_bytes_now(node->in[3], extents) + lm_bytes_now(node->in[4], extents) +
+                 lm_bytes_now(node->in[5], extents) + cached * position;
 }
 
 extern const lm_op lm_op_attention_paged;
 const lm_op lm_op_attention_paged = {
     .name = "attention_paged",
-    .min_inputs = 6,
+    .min_inputs = 2,
     .max_inputs = 9,
     .n_outputs = 1,
     .shape = shape,

@@ -57,6 +57,14 @@ void lm_expert_product_init(lm_expert_product *p, const lm_node *experts, int64_
     p->node.out[0] = &p->y;
 }
 
+void lm_expert_product_reference(const lm_kernel_args *args, const lm_expert_product *p) {
+    lm_kernel_args alone = *args;
+    alone.node = &p->node;
+    alone.thread = 0;
+    alone.n_threads = 1;
+    lm_op_get(LM_OP_LINEAR)->reference(&alone);
+}
+
 static void reference(const lm_kernel_args *args) {
     const lm_node *node = args->node;
     const lm_tensor *x = node->in[0], *w = node->in[1], *ids = node->in[2];
@@ -69,11 +77,7 @@ static void reference(const lm_kernel_args *args) {
         lm_expert_product_init(&p, node, lm_i32(ids)[s], expert_bytes, 1,
                                lm_at(x, (shared ? s / n_used : s) * n_in),
                                lm_f32(node->out[0]) + s * n_out);
-        lm_kernel_args alone = *args;
-        alone.node = &p.node;
-        alone.thread = 0;
-        alone.n_threads = 1;
-        lm_op_get(LM_OP_LINEAR)->reference(&alone);
+        lm_expert_product_reference(args, &p);
     }
 }
 

@@ -1,9 +1,10 @@
 /* KV_WRITE: this step's keys and values into the paged cache
  * k, v              [R, Hkv * D] f32                    in
- * k_cache, v_cache  STATE, ops/paged_cache.h            in, changed in place (out 0, 1)
+ * k_cache, v_cache  STATE, ops/paged_cache.h            in, changed in place
  * slots             [R] i32, block * T + token; negative: the row is not kept    in
- * k_scale, v_scale  STATE, of an i8 cache only          in, changed in place (out 2, 3)
- * No two rows of a step name the same slot. Readers take the outputs, so that they come after the
+ * k_scale, v_scale  STATE, of an i8 cache only          in, changed in place
+ * k_cache, v_cache, k_scale, v_scale: those that there are    out
+ * Without v there are no v_cache and v_scale: values are part of the keys. No two rows of a step name the same slot. Readers take the outputs, so that they come after the
  * writes. A head's key and value in an i8 cache have a scale each (lm_paged_code_factor).
  */
 #include <string.h>
@@ -13,21 +14,20 @@
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
     const lm_tensor *k = node->in[0], *v = node->in[1], *k_cache = node->in[2],
                     *slots = node->in[4];
-    bool states = true;
+    bool states = k_cache && !v == !node->in[3];
     for (int i = 2; i < 7; i++)
         states &= i == 4 || !node->in[i] || node->in[i]->role == LM_ROLE_STATE;
     if (!states || !lm_paged_cache_ok(k_cache, node->in[3], node->in[5], node->in[6]) ||
-        lm_paged_head_dim(k_cache) > LM_MAX_HEAD_DIM || !lm_is(k, LM_F32, 2) ||
-        !lm_is(slots, LM_I32, 1) || !lm_is(v, LM_F32, 2) || !lm_tensor_same_shape(k, v) ||
+        lm_paged_head_dim(k_cache) > LM_MAX_HEAD_DIM || !lm_is(k, LM_F32, 2) || !slots ||
+        !lm_is(slots, LM_I32, 1) || (v && (v->dtype != LM_F32 || !lm_tensor_same_shape(k, v))) ||
         !lm_same_rows(k, slots) ||
         k->shape[1] != lm_paged_n_heads(k_cache) * lm_paged_head_dim(k_cache))
         return lm_op_refuse(
             node, err,
             "k and v [R, Hkv * D] f32, states k_cache [blocks, Hkv, D, T] and v_cache "
             "[blocks, Hkv, T, D], slots [R] i32, and scales [blocks, Hkv, T] with i8");
-    lm_out_in_place(out[0], node->in[2]);
-    lm_out_in_place(out[1], node->in[3]);
-    for (int i = 2; node->in[5] && i < 4; i++) lm_out_in_place(out[i], node->in[i + 3]);
+    for (int i = 2, n = 0; i < 7; i++)
+        if (i != 4 && node->in[i]) lm_out_in_place(out[n++], node->in[i]);
     return LOAM_OK;
 }
 
@@ -57,16 +57,17 @@ static void write_vector(const lm_tensor *cache, int64_t at, int64_t stride, con
 }
 
 static void write_head(const lm_node *node, int64_t row, int64_t slot, int64_t kv_head) {
-    const lm_tensor *k = node->out[0], *v = node->out[1];
+    const lm_tensor *k = lm_kv_written(node, 2), *v = lm_kv_written(node, 3),
+                    *k_scale = lm_kv_written(node, 5), *v_scale = lm_kv_written(node, 6);
     int64_t dim = lm_paged_head_dim(k), tokens = lm_paged_tokens(k), token = slot % tokens;
     int64_t at = lm_paged_at(k, slot / tokens, kv_head),
             scale_at = lm_paged_scale_at(k, slot / tokens, kv_head) + token,
             from = (row * lm_paged_n_heads(k) + kv_head) * dim;
-    bool scaled = node->in[5] != NULL;
     write_vector(k, at + token, tokens, lm_f32(node->in[0]) + from, dim,
-                 scaled ? lm_f32(node->out[2]) + scale_at : NULL);
-    write_vector(v, at + token * dim, 1, lm_f32(node->in[1]) + from, dim,
-                 scaled ? lm_f32(node->out[3]) + scale_at : NULL);
+                 k_scale ? lm_f32(k_scale) + scale_at : NULL);
+    if (v)
+        write_vector(v, at + token * dim, 1, lm_f32(node->in[1]) + from, dim,
+                     v_scale ? lm_f32(v_scale) + scale_at : NULL);
 }
 
 static void reference(const lm_kernel_args *args) {
@@ -84,18 +85,18 @@ static void reference(const lm_kernel_args *args) {
 
 static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
     const lm_tensor *k = node->in[2];
-    int64_t n_elems = lm_elems_now(node->in[0], extents);
+    int64_t n_elems = lm_elems_now(node->in[0], extents), n_caches = node->in[3] ? 2 : 1;
+    int64_t cache = (int64_t)lm_dtype_bytes(k->dtype, n_elems);
+    if (node->in[5]) cache += (int64_t)sizeof(float) * n_elems / lm_paged_head_dim(k);
     out->flops = 0;
-    out->bytes =
-        2 * (lm_bytes_now(node->in[0], extents) + (int64_t)lm_dtype_bytes(k->dtype, n_elems)) +
-        lm_bytes_now(node->in[4], extents);
-    if (node->in[5]) out->bytes += 2 * (int64_t)sizeof(float) * n_elems / lm_paged_head_dim(k);
+    out->bytes = n_caches * (lm_bytes_now(node->in[0], extents) + cache) +
+                 lm_bytes_now(node->in[4], extents);
 }
 
 extern const lm_op lm_op_kv_write;
 const lm_op lm_op_kv_write = {
     .name = "kv_write",
-    .min_inputs = 5,
+    .min_inputs = 1,
     .max_inputs = 7,
     .n_outputs = 4,
     .shape = shape,

@@ -9,12 +9,15 @@ static bool scale_ok(const lm_tensor *scale, const lm_tensor *k) {
            scale->shape[1] == k->shape[1] && scale->shape[2] == k->shape[3];
 }
 
+static bool values_ok(const lm_tensor *v, const lm_tensor *k) {
+    return is_state(v, k->dtype, 4) && v->shape[0] == k->shape[0] && v->shape[1] == k->shape[1] &&
+           v->shape[2] == k->shape[3] && v->shape[3] == k->shape[2];
+}
+
 bool lm_paged_cache_ok(const lm_tensor *k, const lm_tensor *v, const lm_tensor *k_scale,
                        const lm_tensor *v_scale) {
-    if (!is_state(k, k->dtype, 4) || !is_state(v, k->dtype, 4)) return false;
-    if (v->shape[0] != k->shape[0] || v->shape[1] != k->shape[1] || v->shape[2] != k->shape[3] ||
-        v->shape[3] != k->shape[2])
-        return false;
+    if (!is_state(k, k->dtype, 4) || (v && !values_ok(v, k))) return false;
     if (lm_is_float(k)) return !k_scale && !v_scale;
-    return k->dtype == LM_I8 && k_scale && v_scale && scale_ok(k_scale, k) && scale_ok(v_scale, k);
+    if (k->dtype != LM_I8 || !k_scale || !scale_ok(k_scale, k)) return false;
+    return v ? v_scale && scale_ok(v_scale, k) : !v_scale;
 }

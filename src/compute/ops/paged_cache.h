@@ -3,6 +3,7 @@
  * k_cache   [n_blocks, Hkv, D, T]   T tokens of a block side by side: a vector of positions for each dimension
  * v_cache   [n_blocks, Hkv, T, D]
  * k_scale, v_scale  [n_blocks, Hkv, T] f32, only where the caches are i8: what a token's codes are multiplied with
+ * Without v_cache a value is the first elements of its key (ops/attention_paged.c), and has the key's scale.
  * A slot is block * T + token. f32, bf16 and f16 caches hold the numbers themselves, rounded.
  */
 #ifndef LM_COMPUTE_OPS_PAGED_CACHE_H
@@ -10,7 +11,7 @@
 
 #include "compute/ops/rules.h"
 
-/* Whether these four tensors (scales NULL or both there) make one cache for n_kv_heads heads of head_dim. */
+/* Whether these four tensors (v NULL: values are in the keys; scales NULL or there for both) make one cache for n_kv_heads heads of head_dim. */
 bool lm_paged_cache_ok(const lm_tensor *k, const lm_tensor *v, const lm_tensor *k_scale,
                        const lm_tensor *v_scale);
 
@@ -26,6 +27,11 @@ static inline int64_t lm_paged_tokens(const lm_tensor *k_cache) {
     return k_cache->shape[3];
 }
 
+/* Of ATTENTION_PAGED: how wide a value is. */
+static inline int64_t lm_value_dim(const lm_attrs *attrs) {
+    return attrs->value_dim > 0 ? attrs->value_dim : attrs->head_dim;
+}
+
 /* Where the keys [D][T] (and values [T][D]) of a head of a block begin, in elements. */
 static inline int64_t lm_paged_at(const lm_tensor *k_cache, int64_t block, int64_t kv_head) {
     return (block * k_cache->shape[1] + kv_head) * k_cache->shape[2] * k_cache->shape[3];
@@ -34,6 +40,14 @@ static inline int64_t lm_paged_at(const lm_tensor *k_cache, int64_t block, int64
 /* Where their scales [T] begin. */
 static inline int64_t lm_paged_scale_at(const lm_tensor *k_cache, int64_t block, int64_t kv_head) {
     return (block * k_cache->shape[1] + kv_head) * k_cache->shape[3];
+}
+
+/* Where KV_WRITE writes what its input i is, k_cache (2) and so on; NULL: nowhere. */
+static inline const lm_tensor *lm_kv_written(const lm_node *node, int i) {
+    int n = 0;
+    if (!node->in[i]) return NULL;
+    for (int before = 2; before < i; before++) n += before != 4 && node->in[before];
+    return node->out[n];
 }
 
 /* The i8 codes of a vector are x[i] * factor rounded to even, with factor = 127 / largest magnitude; its scale is

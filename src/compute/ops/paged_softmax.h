@@ -38,10 +38,10 @@ typedef struct lm_paged_softmax {
     float q[LM_MAX_HEAD_DIM], acc[LM_MAX_HEAD_DIM];
 } lm_paged_softmax;
 
-/* A block of n keys [dim][stride] and values [n][dim], of which those from `first` on are seen; the scales are NULL or [n]. */
+/* A block of n keys [k_dim][stride] and values [n][v_dim], of which those from `first` on are seen; the scales are NULL or [n]. */
 typedef struct lm_paged_block {
     const float *k, *v, *k_scale, *v_scale;
-    int64_t stride, first, n;
+    int64_t k_dim, v_dim, stride, first, n;
 } lm_paged_block;
 
 static inline void lm_paged_softmax_init(lm_paged_softmax *state, const float *q, int64_t dim,
@@ -57,10 +57,11 @@ static inline void lm_paged_softmax_sink(lm_paged_softmax *state, float sink) {
 
 /* cap: of the scores, times log2(e); 0: none. */
 static inline void lm_paged_softmax_block(lm_paged_softmax *state, const lm_paged_block *b,
-                                          int64_t dim, float cap) {
+                                          float cap) {
     float p[LM_PAGED_BLOCK] = {0}, max = state->max;
     for (int64_t j = b->first; j < b->n; j++) {
-        for (int64_t d = 0; d < dim; d++) p[j] = fmaf(state->q[d], b->k[d * b->stride + j], p[j]);
+        for (int64_t d = 0; d < b->k_dim; d++)
+            p[j] = fmaf(state->q[d], b->k[d * b->stride + j], p[j]);
         if (b->k_scale) p[j] *= b->k_scale[j];
         if (cap > 0.0f) p[j] = cap * lm_tanh(p[j] * (1.0f / cap));
         if (p[j] > max) max = p[j];
@@ -70,11 +71,11 @@ static inline void lm_paged_softmax_block(lm_paged_softmax *state, const lm_page
     for (int64_t j = b->first; j < b->n; j++) p[j] = lm_exp2(p[j] - max);
     for (int64_t i = 0; i < LM_LANES; i++) state->sum[i] *= keep;
     for (int64_t j = 0; j < LM_PAGED_BLOCK; j++) state->sum[j % LM_LANES] += p[j];
-    for (int64_t d = 0; d < dim; d++) state->acc[d] *= keep;
+    for (int64_t d = 0; d < b->v_dim; d++) state->acc[d] *= keep;
     for (int64_t j = b->first; j < b->n; j++) {
         float weight = b->v_scale ? p[j] * b->v_scale[j] : p[j];
-        for (int64_t d = 0; d < dim; d++)
-            state->acc[d] = fmaf(weight, b->v[j * dim + d], state->acc[d]);
+        for (int64_t d = 0; d < b->v_dim; d++)
+            state->acc[d] = fmaf(weight, b->v[j * b->v_dim + d], state->acc[d]);
     }
 }
 
