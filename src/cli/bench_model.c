@@ -71,10 +71,9 @@ static void weigh(model_bench *b) {
             if (n_elems[w->dtype] > n_elems[most]) most = w->dtype;
         }
     }
-    const lm_hparams *hp = &config->hparams;
+    lm_kv_options kv = lm_kv_options_of(&config->hparams, b->kv_dtype);
     b->arith = bench_arith_of(most);
-    b->token_bytes = 2.0 * (double)hp->n_layers *
-                     (double)lm_dtype_bytes(b->kv_dtype, hp->n_kv_heads * hp->head_dim);
+    b->token_bytes = (double)lm_kv_block_bytes(&kv) / LM_KV_BLOCK_TOKENS;
 }
 
 static int64_t min_i64(int64_t a, int64_t b) {

@@ -7,6 +7,7 @@
 #include "cli/model_arg.h"
 #include "cli/show_memory.h"
 #include "cli/text_io.h"
+#include "model/kv_cache.h"
 #include "model/model.h"
 #include "model/model_file.h"
 #include "model/model_weights.h"
@@ -116,9 +117,14 @@ static void print_types(const json_t *types) {
 static void print_hparams(const lm_hparams *h) {
     printf("layers        %lld, width %lld, feed-forward %lld (%s)\n", (long long)h->n_layers,
            (long long)h->dim, (long long)h->ffn_dim, h->hidden_act);
-    printf("attention     %lld heads of %lld, %lld for keys and values%s\n", (long long)h->n_heads,
-           (long long)h->head_dim, (long long)h->n_kv_heads,
-           h->attention_bias ? ", with bias" : "");
+    if (h->kv_latent_dim > 0)
+        printf("attention     %lld heads of %lld, keys and values of all in %lld numbers\n",
+               (long long)h->n_heads, (long long)(h->nope_dim + h->rope_dim),
+               (long long)h->head_dim);
+    else
+        printf("attention     %lld heads of %lld, %lld for keys and values%s\n",
+               (long long)h->n_heads, (long long)h->head_dim, (long long)h->n_kv_heads,
+               h->attention_bias ? ", with bias" : "");
     printf("context       %lld tokens\n", (long long)h->context_len);
     printf("rope          theta %g, scaling %s", h->rope_theta,
            lm_rope_scaling_name(h->rope_scaling.kind));
@@ -221,6 +227,7 @@ static void show(const show_settings *settings, const lm_model_file *file, const
         gguf ? lm_tokenizer_open_gguf(gguf, &tokenizer, &no_tokenizer)
              : lm_tokenizer_open(lm_model_file_path(file), &tokenizer, &no_tokenizer);
     const lm_hparams *h = lm_model_file_hparams(file);
+    lm_kv_options kv = lm_kv_options_of(h, LM_F16);
     model_facts facts = {
         .file = file,
         .hparams = h,
@@ -229,8 +236,7 @@ static void show(const show_settings *settings, const lm_model_file *file, const
         .tokenizer_error = no_tokenizer.message,
         .size = lm_model_file_size(file),
         .types = count_types(file),
-        .kv_bytes_per_token =
-            h->n_layers * h->n_kv_heads * h->head_dim * 2 * (int64_t)sizeof(uint16_t),
+        .kv_bytes_per_token = (int64_t)(lm_kv_block_bytes(&kv) / LM_KV_BLOCK_TOKENS),
         .memory = memory,
         .memory_error = memory_error->message,
     };

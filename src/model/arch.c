@@ -32,6 +32,16 @@ typedef enum param_dim {
     DIM_SHARED_FFN,
     DIM_TYPES,
     DIM_LABELS,
+    DIM_ATTENDED, /* what attention's output matrix reads */
+    DIM_Q_LATENT,
+    DIM_Q_SOURCE, /* what queries of latent attention are made from */
+    DIM_HEADS_NOPE,
+    DIM_HEADS_ROPE,
+    DIM_HEADS_LATENT,
+    DIM_HEADS_VALUE,
+    DIM_KV_LATENT,
+    DIM_NOPE,
+    DIM_ROPE,
 } param_dim;
 
 typedef struct param_row {
@@ -113,6 +123,16 @@ bool lm_param_is_experts(lm_param_id id) {
     return id == LM_PARAM_GATE_EXPS || id == LM_PARAM_UP_EXPS || id == LM_PARAM_DOWN_EXPS;
 }
 
+int64_t lm_param_n_matrices(const lm_arch_config *config, lm_param_id id) {
+    if (lm_param_is_experts(id)) return config->hparams.n_experts;
+    return id == LM_PARAM_K_UP || id == LM_PARAM_V_UP ? config->hparams.n_heads : 0;
+}
+
+/* Queries, keys and values as latent attention does not have them. */
+static bool is_plain_attention(lm_param_id id) {
+    return id >= LM_PARAM_Q && id <= LM_PARAM_V;
+}
+
 /* Of a layer's MLP where it is dense. */
 static bool is_dense_mlp(lm_param_id id) {
     return id >= LM_PARAM_GATE && id <= LM_PARAM_DOWN_BIAS;
@@ -129,6 +149,7 @@ bool lm_arch_layer_has_experts(const lm_arch_config *config, int64_t layer) {
 bool lm_param_in(const lm_arch_config *config, lm_param_id id) {
     lm_feature feature = params[id].feature;
     if (feature != LM_FEATURE_ALWAYS && !lm_arch_has(config, feature)) return false;
+    if (is_plain_attention(id) && lm_arch_has(config, LM_FEATURE_LATENT)) return false;
     if (is_mixture(id)) return config->hparams.n_experts > 0;
     return !is_dense_mlp(id) || !lm_arch_layer_has_experts(config, 0);
 }
@@ -164,6 +185,7 @@ lm_attrs lm_arch_attention(const lm_arch_config *config, int64_t layer) {
     return (lm_attrs){.n_heads = hp->n_heads,
                       .n_kv_heads = hp->n_kv_heads,
                       .head_dim = hp->head_dim,
+                      .value_dim = hp->kv_latent_dim,
                       .scale = (float)scale,
                       .window = lm_layer_in(&hp->windowed, layer) ? hp->window : 0,
                       .soft_cap = (float)hp->attention_soft_cap};
@@ -190,6 +212,16 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim) {
     case DIM_FFN: return hp->ffn_dim;
     case DIM_TYPES: return hp->n_token_types;
     case DIM_LABELS: return hp->n_labels;
+    case DIM_ATTENDED: return hp->n_heads * (hp->kv_latent_dim ? hp->value_dim : hp->head_dim);
+    case DIM_Q_LATENT: return hp->q_latent_dim;
+    case DIM_Q_SOURCE: return hp->q_latent_dim ? hp->q_latent_dim : hp->dim;
+    case DIM_HEADS_NOPE: return hp->n_heads * hp->nope_dim;
+    case DIM_HEADS_ROPE: return hp->n_heads * hp->rope_dim;
+    case DIM_HEADS_LATENT: return hp->n_heads * hp->kv_latent_dim;
+    case DIM_HEADS_VALUE: return hp->n_heads * hp->value_dim;
+    case DIM_KV_LATENT: return hp->kv_latent_dim;
+    case DIM_NOPE: return hp->nope_dim;
+    case DIM_ROPE: return hp->rope_dim;
     }
     return 0;
 }

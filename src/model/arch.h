@@ -55,6 +55,8 @@ typedef enum lm_feature {
     LM_FEATURE_CLASSIFIER = 1 << 25,    /* a matrix that gives scores of a whole text */
     LM_FEATURE_CLASSIFIER_BIAS = 1 << 26,
     LM_FEATURE_POOLER = 1 << 27, /* tanh of a matrix product in front of it */
+    LM_FEATURE_LATENT = 1 << 29,   /* latent attention, */
+    LM_FEATURE_Q_LATENT = 1 << 30, /* of queries too: the file's numbers say it */
     /* Without parameters of their own: */
     LM_FEATURE_QK_NORM_WHOLE = 1 << 13, /* the norm of q and k spans all heads */
     LM_FEATURE_LAYER_NORM = 1 << 14,    /* norms are layer norms, not RMS norms */
@@ -87,6 +89,7 @@ typedef enum lm_dialect {
     LM_DIALECT_ERNIE_MOE,
     LM_DIALECT_BERT,
     LM_DIALECT_NOMIC_BERT,
+    LM_DIALECT_DEEPSEEK,
 } lm_dialect;
 
 /* A row of archs.def. Zero is what most have. */
@@ -143,7 +146,9 @@ bool lm_arch_has(const lm_arch_config *config, lm_feature feature); /* by its ro
 bool lm_param_in(const lm_arch_config *config, lm_param_id id); /* whether such a model has it */
 /* The same for one layer: leading layers of a mixture of experts may be dense. */
 bool lm_param_at(const lm_arch_config *config, lm_param_id id, int64_t layer);
-bool lm_param_is_experts(lm_param_id id); /* n_experts matrices, one under the other: [n_experts * n, k] */
+bool lm_param_is_experts(lm_param_id id);
+/* How many matrices it is, one under the other: of experts, [n_experts * n, k], or of heads; 0: it is one, or a vector. */
+int64_t lm_param_n_matrices(const lm_arch_config *config, lm_param_id id);
 bool lm_arch_layer_has_experts(const lm_arch_config *config, int64_t layer);
 lm_feature lm_param_feature(lm_param_id id);                    /* the one it depends on */
 bool lm_param_is_bias(lm_param_id id); /* added to something: read as f32, of experts too */
@@ -189,7 +194,8 @@ typedef struct lm_forward_inputs {
      * asked for in tied models too: the caller gives the embedding, in whatever layout it has for it. */
     lm_tensor *(*param)(void *ctx, lm_graph *graph, lm_param_id id, int64_t layer);
     /* Attention of one layer (lm_arch_attention): q [rows, n_heads * head_dim], k and v [rows, n_kv_heads * head_dim],
-     * q and k after rope. Returns [rows, n_heads * head_dim]. */
+     * q and k after rope. Returns [rows, n_heads * head_dim]. Of latent attention v is NULL: values are the first
+     * kv_latent_dim elements of keys, and so many are a head's in what is returned. */
     lm_tensor *(*attend)(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q, lm_tensor *k,
                          lm_tensor *v);
     void *ctx;

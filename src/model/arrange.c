@@ -12,7 +12,9 @@ typedef struct arrange_job {
     const lm_arrangement *a;
     const lm_weight *weight;
     int64_t n_rows, n_columns;
-    int64_t matrix_rows; /* of one expert, where they have a tensor each; else all */
+    int64_t
+        matrix_rows; /* of one expert, where they have a tensor each; of a run that is turned; else all */
+    int64_t rows_at_once;
     size_t row_bytes;
     char *out;
     _Atomic int64_t n_taken;
@@ -20,7 +22,7 @@ typedef struct arrange_job {
 
 bool lm_arrangement_is_needless(const lm_arrangement *a) {
     bool together = a->source.order != LM_PART_APART && a->source.n_groups <= 1;
-    return together && !a->turned && !a->unit_rows && !a->source.tensor->coded;
+    return together && !a->turned && !a->turned_runs && !a->unit_rows && !a->source.tensor->coded;
 }
 
 /* Rows [first, first + n) of a tensor. */
@@ -44,6 +46,35 @@ static void turn_rows(const arrange_job *job, int64_t row, int64_t n, char *out)
         for (int64_t i = 0; i < job->n_columns; i++)
             memcpy(out + (size_t)(r * job->n_columns + i) * size,
                    from + (size_t)(i * step + r) * size, size);
+}
+
+/* Row i of a tensor in the weight's type; room: for as many f32. */
+static const char *row_as_wanted(const arrange_job *job, int64_t i, int64_t n, float *room) {
+    const lm_stored_tensor *tensor = job->a->source.tensor;
+    if (tensor->coded) {
+        lm_coded_tensor_rows(tensor->coded, job->weight->dtype, i, 1, room);
+        return (const char *)room;
+    }
+    lm_dtype dtype = tensor->type->dtype;
+    const char *row = (const char *)tensor->data + (size_t)i * lm_dtype_bytes(dtype, n);
+    if (dtype == job->weight->dtype) return row;
+    lm_dtype_get(dtype)->unpack(row, room, n);
+    return (const char *)room;
+}
+
+/* The matrix that begins at this row of the weight. */
+static void turn_run(const arrange_job *job, int64_t row, char *out) {
+    const lm_param_source *source = &job->a->source;
+    int64_t n_out = job->matrix_rows, n_in = job->n_columns;
+    size_t size = lm_dtype_bytes(job->weight->dtype, 1);
+    float room[LM_MAX_HEAD_DIM];
+    LM_ASSERT(n_out <= LM_MAX_HEAD_DIM);
+    for (int64_t i = 0; i < n_in; i++) {
+        int64_t from = source->first_row + row / n_out * source->run_step + i;
+        const char *elems = row_as_wanted(job, from, n_out, room);
+        for (int64_t o = 0; o < n_out; o++)
+            memcpy(out + (size_t)(o * n_in + i) * size, elems + (size_t)o * size, size);
+    }
 }
 
 /* Divides every row by its length. */
@@ -86,10 +117,12 @@ static void arrange_rows(const arrange_job *job, int64_t row, int64_t n, char *o
 static void arrange_some(void *arg, int thread, int n_threads) {
     arrange_job *job = arg;
     int64_t row;
-    while ((row = atomic_fetch_add(&job->n_taken, ROWS_AT_ONCE)) < job->n_rows) {
-        int64_t n = job->n_rows - row < ROWS_AT_ONCE ? job->n_rows - row : ROWS_AT_ONCE;
+    while ((row = atomic_fetch_add(&job->n_taken, job->rows_at_once)) < job->n_rows) {
+        int64_t n = job->n_rows - row < job->rows_at_once ? job->n_rows - row : job->rows_at_once;
         char *out = job->out + (size_t)row * job->row_bytes;
-        if (job->a->turned)
+        if (job->a->turned_runs)
+            turn_run(job, row, out);
+        else if (job->a->turned)
             turn_rows(job, row, n, out);
         else
             arrange_rows(job, row, n, out);
@@ -101,11 +134,13 @@ void lm_arrange(const lm_arrangement *a, lm_device *device, const lm_weight *wei
     int64_t n_columns = weight->n_dims > 1 ? weight->shape[weight->n_dims - 1] : 1, n_rows = 1;
     if (a->by_element) n_columns = 1;
     for (int i = 0; i < weight->n_dims - (n_columns > 1); i++) n_rows *= weight->shape[i];
+    int64_t matrix_rows = a->experts || a->turned_runs ? weight->shape[1] : n_rows;
     arrange_job job = {.a = a,
                        .weight = weight,
                        .n_rows = n_rows,
                        .n_columns = n_columns,
-                       .matrix_rows = a->experts ? weight->shape[1] : n_rows,
+                       .matrix_rows = matrix_rows,
+                       .rows_at_once = a->turned_runs ? matrix_rows : ROWS_AT_ONCE,
                        .row_bytes = lm_dtype_bytes(weight->dtype, n_columns),
                        .out = out};
     lm_device_parallel(device, arrange_some, &job);

@@ -12,6 +12,7 @@ typedef struct lm_arrangement {
     const lm_stored_tensor *const *experts; /* [shape[0]] of LM_PART_APART */
     bool by_element;                        /* rows are single elements */
     bool turned;                            /* the tensor is [n_in, rows] */
+    bool turned_runs; /* each of its runs of rows is a matrix [n_in, n_out], of at most LM_MAX_HEAD_DIM columns */
     bool unit_rows;                         /* rows are divided by their lengths */
 } lm_arrangement;
 
@@ -19,7 +20,7 @@ typedef struct lm_arrangement {
 bool lm_arrangement_is_needless(const lm_arrangement *a);
 
 /* Writes the weight of this type and shape, whose data are not read, on all threads of the device. Of a tensor of another
- * type, that one is coded and the weight's is f32. */
+ * type, that one is coded, or quantized with runs that are turned, and the weight's is f32. */
 void lm_arrange(const lm_arrangement *a, lm_device *device, const lm_weight *weight, void *out);
 
 #endif

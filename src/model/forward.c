@@ -80,11 +80,11 @@ static lm_tensor *linear(const builder *b, lm_tensor *x, lm_param_id weight, lm_
 }
 
 /* Rotation by position. x [rows, n_heads * head_dim]. */
-static lm_tensor *turn(const builder *b, lm_tensor *x, int64_t n_heads) {
+static lm_tensor *turn(const builder *b, lm_tensor *x, int64_t n_heads, int64_t head_dim) {
     const lm_forward_inputs *in = b->in;
     bool local = in->local_inv_freq && lm_layer_in(&b->hp->windowed, b->layer);
     lm_attrs attrs = {.n_heads = n_heads,
-                      .head_dim = b->hp->head_dim,
+                      .head_dim = head_dim,
                       .scale = local ? 1.0f : in->rope_scale,
                       .interleaved = b->hp->rope_layout == LM_ROPE_INTERLEAVED};
     return lm_graph_op(
@@ -100,7 +100,8 @@ static lm_tensor *placed(const builder *b, lm_tensor *x, lm_param_id norm_weight
         x = lm_graph_op(b->graph, LM_OP_RMS_NORM,
                         &(lm_op_args){.in = {x, param(b, norm_weight)}, .attrs = attrs});
     }
-    return b->in->inv_freq && !lm_layer_in(&b->hp->no_rope, b->layer) ? turn(b, x, n_heads) : x;
+    bool turns = b->in->inv_freq && !lm_layer_in(&b->hp->no_rope, b->layer);
+    return turns ? turn(b, x, n_heads, b->hp->head_dim) : x;
 }
 
 static lm_tensor *attention(const builder *b, lm_tensor *x) {
@@ -111,6 +112,35 @@ static lm_tensor *attention(const builder *b, lm_tensor *x) {
     k = placed(b, k, LM_PARAM_K_NORM, b->hp->n_kv_heads);
     lm_tensor *y = b->in->attend(b->in->ctx, b->graph, b->layer, q, k, v);
     return linear(b, factor(b, y), LM_PARAM_OUT, LM_PARAM_OUT_BIAS);
+}
+
+/* Each head's elements of `rest` behind those of x. */
+static lm_tensor *joined(const builder *b, lm_tensor *x, lm_tensor *rest, int64_t n_heads) {
+    return lm_graph_op(b->graph, LM_OP_JOIN,
+                       &(lm_op_args){.in = {x, rest}, .attrs.n_heads = n_heads});
+}
+
+static lm_tensor *by_head(const builder *b, lm_tensor *x, lm_param_id weight) {
+    return lm_graph_op(b->graph, LM_OP_HEAD_LINEAR, &(lm_op_args){.in = {x, param(b, weight)}});
+}
+
+/* Multi-head latent attention, arXiv:2405.04434, with the matrices that make keys and values out of a latent vector applied to
+ * queries and to what is attended instead: all heads then read one key, and values are its first elements. */
+static lm_tensor *latent_attention(const builder *b, lm_tensor *x) {
+    int64_t n_heads = b->hp->n_heads, rope_dim = b->hp->rope_dim;
+    lm_tensor *from = x;
+    if (b->hp->q_latent_dim > 0)
+        from = norm(b, linear(b, x, LM_PARAM_Q_DOWN, LM_PARAM_COUNT), LM_PARAM_Q_LATENT_NORM,
+                    LM_PARAM_COUNT, LM_F32);
+    lm_tensor *q = by_head(b, linear(b, from, LM_PARAM_Q_NOPE, LM_PARAM_COUNT), LM_PARAM_K_UP);
+    lm_tensor *q_rope = linear(b, from, LM_PARAM_Q_ROPE, LM_PARAM_COUNT);
+    q = joined(b, q, turn(b, q_rope, n_heads, rope_dim), n_heads);
+    lm_tensor *k = norm(b, linear(b, x, LM_PARAM_KV_DOWN, LM_PARAM_COUNT), LM_PARAM_KV_LATENT_NORM,
+                        LM_PARAM_COUNT, LM_F32);
+    lm_tensor *k_rope = linear(b, x, LM_PARAM_K_ROPE, LM_PARAM_COUNT);
+    k = joined(b, k, turn(b, k_rope, 1, rope_dim), 1);
+    lm_tensor *y = b->in->attend(b->in->ctx, b->graph, b->layer, q, k, NULL);
+    return linear(b, by_head(b, y, LM_PARAM_V_UP), LM_PARAM_OUT, LM_PARAM_OUT_BIAS);
 }
 
 /* act(gate) * up, or act(up). */
@@ -176,7 +206,9 @@ static lm_tensor *feed_forward(const builder *b, lm_tensor *x) {
 static lm_tensor *block(const builder *b, lm_tensor *x) {
     bool parallel = lm_arch_has(b->config, LM_FEATURE_PARALLEL) && !b->hp->serial_residual;
     lm_tensor *entry = read_residual(b, x, LM_PARAM_ATTN_NORM, LM_PARAM_ATTN_NORM_BIAS);
-    lm_tensor *y = to_residual(b, attention(b, entry), LM_PARAM_POST_ATTN_NORM);
+    bool latent = lm_arch_has(b->config, LM_FEATURE_LATENT);
+    lm_tensor *y = latent ? latent_attention(b, entry) : attention(b, entry);
+    y = to_residual(b, y, LM_PARAM_POST_ATTN_NORM);
     lm_tensor *residual = x;
     x = settled(b, add(b, x, y), LM_PARAM_ATTN_OUT_NORM, LM_PARAM_ATTN_OUT_NORM_BIAS);
     entry = read_residual(b, parallel ? residual : x, LM_PARAM_MLP_NORM, LM_PARAM_MLP_NORM_BIAS);
@@ -246,6 +278,8 @@ lm_tensor *lm_arch_loss(lm_graph *graph, const lm_arch_config *config,
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no scaled or capped logits");
     if (b.hp->bidirectional || lm_arch_has(config, LM_FEATURE_NO_HEAD))
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no encoders");
+    if (lm_arch_has(config, LM_FEATURE_LATENT))
+        return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no latent attention");
     lm_tensor *x = body(&b), *head = output_head(&b);
     return lm_graph_op(graph, LM_OP_LINEAR_CROSS_ENTROPY,
                        &(lm_op_args){.in = {x, head, targets, head ? head->grad : NULL}});

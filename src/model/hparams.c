@@ -75,6 +75,23 @@ static LM_MUST_USE loam_status check_experts(const lm_hparams *h, const char *pa
                        h->n_layers + 1, err);
 }
 
+/* YaRN's factor on scores (arXiv:2309.00071, section 3.4) is there only where the file says mscale_all_dim. */
+loam_status lm_hparams_fill_latent(lm_hparams *h, const char *path, loam_error *err) {
+    const lm_rope_scaling *s = &h->rope_scaling;
+    bool scaled = s->kind != LM_ROPE_SCALING_NONE && s->mscale_all_dim > 0 && s->factor > 1;
+    double mscale = scaled ? 0.1 * s->mscale_all_dim * log(s->factor) + 1 : 1;
+    LM_TRY(check_range(path, "latent width of keys and values", h->kv_latent_dim, 1 << 14, err));
+    if (h->q_latent_dim != 0)
+        LM_TRY(check_range(path, "latent width of queries", h->q_latent_dim, 1 << 20, err));
+    LM_TRY(check_range(path, "width of a head's part without rope", h->nope_dim, 1 << 14, err));
+    LM_TRY(check_range(path, "rotary width", h->rope_dim, 1 << 14, err));
+    LM_TRY(check_range(path, "width of a head's values", h->value_dim, 1 << 14, err));
+    h->n_kv_heads = 1;
+    h->head_dim = h->kv_latent_dim + h->rope_dim;
+    h->attention_scale = mscale * mscale / sqrt((double)(h->nope_dim + h->rope_dim));
+    return LOAM_OK;
+}
+
 loam_status lm_hparams_check(const lm_hparams *h, const char *path, loam_error *err) {
     LM_TRY(check_range(path, "number of layers", h->n_layers, LM_MAX_LAYERS, err));
     LM_TRY(check_range(path, "width", h->dim, 1 << 20, err));
@@ -90,6 +107,8 @@ loam_status lm_hparams_check(const lm_hparams *h, const char *path, loam_error *
     LM_TRY(check_positive(path, "rope scaling factor", h->rope_scaling.factor, err));
     LM_TRY(check_options(h, path, err));
     LM_TRY(check_experts(h, path, err));
+    if (h->n_guess_layers != 0)
+        LM_TRY(check_range(path, "number of guessing layers", h->n_guess_layers, 64, err));
     if (h->n_heads % h->n_kv_heads != 0)
         return lm_error_set(err, LOAM_INVALID, "%s: %lld heads cannot share %lld key-value heads",
                             path, (long long)h->n_heads, (long long)h->n_kv_heads);

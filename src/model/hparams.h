@@ -69,6 +69,11 @@ typedef struct lm_hparams {
     int64_t n_kv_heads; /* divides n_heads */
     int64_t head_dim;   /* of queries, keys and values alike */
     int64_t rope_dim;   /* leading elements of a head that rotate; even, at most head_dim */
+    /* Latent attention (arXiv:2405.04434); kv_latent_dim 0: none. All heads then share one key of head_dim, which is what is
+     * cached of a token: a vector of kv_latent_dim, from which keys and values of all heads follow, and rope_dim elements that
+     * rotate. What a head itself has is nope_dim elements that do not rotate, rope_dim that do, and values of value_dim. */
+    int64_t kv_latent_dim, nope_dim, value_dim;
+    int64_t q_latent_dim; /* queries are made from a vector of so many; 0: from the residual */
     int64_t ffn_dim;
     char hidden_act[LM_HIDDEN_ACT_BYTES]; /* activation of the feed-forward part, "silu" */
     int64_t vocab_size;
@@ -97,6 +102,7 @@ typedef struct lm_hparams {
     int64_t expert_ffn_dim, shared_ffn_dim; /* of one expert; of all shared ones together, 0: none */
     int64_t n_dense_layers;                 /* leading layers whose MLP is dense all the same */
     int64_t n_expert_groups, n_expert_groups_used; /* experts are chosen from the best groups; 0: from all */
+    int64_t n_guess_layers; /* behind the last: they guess further tokens, and are not used */
     double expert_weight_scale;                    /* 0: 1 */
     bool expert_sigmoid, expert_normalize;         /* see ops/route.c */
     /* Encoders and heads that score. */
@@ -119,6 +125,11 @@ const char *lm_rope_scaling_name(lm_rope_scaling_kind kind); /* "none", "llama3"
  * scaling loam does not know. */
 loam_status lm_hparams_from_gguf(const lm_gguf *gguf, lm_hparams *out, loam_error *err) LM_MUST_USE;
 loam_status lm_hparams_from_config(const json_t *config, const char *path, lm_hparams *out,
+                                   loam_error *err) LM_MUST_USE;
+
+/* For readers of latent attention, once everything else is read: fills n_kv_heads, head_dim and the scale of scores.
+ * LOAM_INVALID for widths out of reason. */
+loam_status lm_hparams_fill_latent(lm_hparams *hparams, const char *path,
                                    loam_error *err) LM_MUST_USE;
 
 /* What both readers check at the end: positive, within reason, heads that divide. */

@@ -47,6 +47,8 @@ static LM_MUST_USE loam_status read_architecture(const lm_gguf *gguf, lm_hparams
 static LM_MUST_USE loam_status read_sizes(const lm_gguf *gguf, lm_hparams *h, loam_error *err) {
     lm_gguf_array tokens;
     LM_TRY(read_i64(gguf, h, "block_count", &h->n_layers, err));
+    LM_TRY(read_i64_or(gguf, h, "nextn_predict_layers", 0, &h->n_guess_layers, err));
+    if (h->n_guess_layers > 0 && h->n_guess_layers < h->n_layers) h->n_layers -= h->n_guess_layers;
     LM_TRY(read_i64(gguf, h, "embedding_length", &h->dim, err));
     LM_TRY(read_i64(gguf, h, "attention.head_count", &h->n_heads, err));
     LM_TRY(read_i64_or(gguf, h, "attention.head_count_kv", h->n_heads, &h->n_kv_heads, err));
@@ -182,6 +184,24 @@ static LM_MUST_USE loam_status read_scaling(const lm_gguf *gguf, lm_hparams *h, 
     return read_f64_or(gguf, h, "rope.scaling.attn_factor", 0, &scaling->attention_factor, err);
 }
 
+/* Multi-head latent attention. Files say what a head has as key_length_mla and value_length_mla; the first ones, which have keys and
+ * values of all heads in one matrix, as key_length and value_length. */
+static LM_MUST_USE loam_status read_latent(const lm_gguf *gguf, lm_hparams *h, loam_error *err) {
+    double weight; /* a tenth of config.json's mscale_all_dim, which in published ones is mscale too */
+    int64_t key;
+    LM_TRY(read_i64_or(gguf, h, "attention.kv_lora_rank", 0, &h->kv_latent_dim, err));
+    if (h->kv_latent_dim == 0) return LOAM_OK;
+    LM_TRY(read_i64_or(gguf, h, "attention.q_lora_rank", 0, &h->q_latent_dim, err));
+    LM_TRY(read_i64(gguf, h, "attention.key_length", &key, err));
+    LM_TRY(read_i64(gguf, h, "attention.value_length", &h->value_dim, err));
+    LM_TRY(read_i64_or(gguf, h, "attention.key_length_mla", key, &key, err));
+    LM_TRY(read_i64_or(gguf, h, "attention.value_length_mla", h->value_dim, &h->value_dim, err));
+    LM_TRY(read_f64_or(gguf, h, "rope.scaling.yarn_log_multiplier", 0, &weight, err));
+    h->rope_scaling.mscale = h->rope_scaling.mscale_all_dim = 10 * weight;
+    h->nope_dim = h->rope_dim > 0 && key > h->rope_dim ? key - h->rope_dim : 0;
+    return lm_hparams_fill_latent(h, lm_gguf_path(gguf), err);
+}
+
 /* A tensor of divisors of frequencies; NULL where there is none. */
 static LM_MUST_USE loam_status find_factors(const lm_gguf *gguf, const lm_hparams *h,
                                             const char *name, const float **out, loam_error *err) {
@@ -226,6 +246,7 @@ loam_status lm_hparams_from_gguf(const lm_gguf *gguf, lm_hparams *out, loam_erro
     fill_numbers(&h);
     LM_TRY(read_f64_or(gguf, &h, "rope.freq_base", 10000, &h.rope_theta, err));
     LM_TRY(read_scaling(gguf, &h, err));
+    LM_TRY(read_latent(gguf, &h, err));
     LM_TRY(lm_hparams_check(&h, lm_gguf_path(gguf), err));
     LM_TRY(read_freq_factors(gguf, &h, err));
     h.rope_scaling.exact_bounds = arch->yarn_exact;

@@ -97,6 +97,20 @@ static LM_MUST_USE loam_status read_sizes(const reader *r, lm_hparams *h) {
                     has_default ? 1e-5 : 1e-6, &h->rms_norm_eps);
 }
 
+/* Multi-head latent attention: DeepSeek-V2 and those after it. */
+static LM_MUST_USE loam_status read_latent(const reader *r, lm_hparams *h) {
+    LM_TRY(read_i64(r, "kv_lora_rank", 0, &h->kv_latent_dim));
+    if (h->kv_latent_dim == 0) return LOAM_OK;
+    bool interleaved;
+    LM_TRY(read_i64(r, "q_lora_rank", 0, &h->q_latent_dim));
+    LM_TRY(need_i64(r, "qk_nope_head_dim", &h->nope_dim));
+    LM_TRY(need_i64(r, "qk_rope_head_dim", &h->rope_dim));
+    LM_TRY(need_i64(r, "v_head_dim", &h->value_dim));
+    LM_TRY(read_bool(r, "rope_interleave", h->rope_layout == LM_ROPE_INTERLEAVED, &interleaved));
+    h->rope_layout = interleaved ? LM_ROPE_INTERLEAVED : LM_ROPE_HALF_SPLIT;
+    return lm_hparams_fill_latent(h, r->path, r->err);
+}
+
 /* --- Windows and layers without rope. */
 
 /* layer_types, or the family's period; Qwen 2 has windows from some layer on. */
@@ -277,7 +291,7 @@ static LM_MUST_USE loam_status read_numbers(const reader *r, lm_hparams *h) {
 
 static LM_MUST_USE loam_status read_experts(const reader *r, lm_hparams *h) {
     int64_t n_shared;
-    lm_str score;
+    lm_str score, method;
     bool normalize = r->arch && r->arch->expert_normalize;
     LM_TRY(read_i64(r, "num_local_experts|num_experts|n_routed_experts|moe_num_experts", 0,
                     &h->n_experts));
@@ -290,6 +304,8 @@ static LM_MUST_USE loam_status read_experts(const reader *r, lm_hparams *h) {
     LM_TRY(read_i64(r, "first_k_dense_replace|moe_layer_start_index", 0, &h->n_dense_layers));
     LM_TRY(read_i64(r, "n_group", 0, &h->n_expert_groups));
     LM_TRY(read_i64(r, "topk_group", 0, &h->n_expert_groups_used));
+    LM_TRY(lm_json_str_or(r->config, r->path, "topk_method", LM_STR(""), &method, r->err));
+    if (lm_str_is(method, "greedy")) h->n_expert_groups = h->n_expert_groups_used = 0;
     LM_TRY(read_f64(r, "routed_scaling_factor", 0, &h->expert_weight_scale));
     LM_TRY(read_bool(r, "norm_topk_prob", normalize, &h->expert_normalize));
     LM_TRY(lm_json_str_or(r->config, r->path, "scoring_func", LM_STR("softmax"), &score, r->err));
@@ -304,6 +320,7 @@ static LM_MUST_USE loam_status read_flags(const reader *r, lm_hparams *h) {
     LM_TRY(read_bool(r, "tie_word_embeddings", tied, &h->tied_embeddings));
     LM_TRY(read_bool(r, "attention_bias", false, &h->attention_bias));
     LM_TRY(read_bool(r, "mlp_bias", false, &h->mlp_bias));
+    LM_TRY(read_i64(r, "num_nextn_predict_layers", 0, &h->n_guess_layers));
     LM_TRY(read_bool(r, "use_parallel_residual", true, &parallel));
     LM_TRY(read_bool(r, "parallel_attn", true, &parallel_attn));
     h->serial_residual = !parallel || !parallel_attn;
@@ -334,6 +351,7 @@ loam_status lm_hparams_from_config(const json_t *config, const char *path, lm_hp
     LM_TRY(read_window(&r, &h));
     LM_TRY(read_no_rope(&r, &h));
     LM_TRY(read_numbers(&r, &h));
+    LM_TRY(read_latent(&r, &h));
     LM_TRY(read_flags(&r, &h));
     LM_TRY(read_experts(&r, &h));
     LM_TRY(lm_hparams_check(&h, path, err));

@@ -28,6 +28,14 @@ static int64_t blocks_for(int64_t n_tokens) {
     return (n_tokens + LM_KV_BLOCK_TOKENS - 1) / LM_KV_BLOCK_TOKENS;
 }
 
+lm_kv_options lm_kv_options_of(const lm_hparams *hp, lm_dtype dtype) {
+    return (lm_kv_options){.n_layers = lm_cached_layers(hp),
+                           .n_kv_heads = hp->n_kv_heads,
+                           .head_dim = hp->head_dim,
+                           .keys_only = hp->kv_latent_dim > 0,
+                           .dtype = dtype};
+}
+
 loam_status lm_kv_dtype_check(lm_dtype dtype, loam_error *err) {
     if (dtype == LM_F32 || dtype == LM_F16 || dtype == LM_BF16 || dtype == LM_I8) return LOAM_OK;
     return lm_error_set(err, LOAM_UNSUPPORTED, "the KV cache can be f32, f16, bf16 or i8, not %s",
@@ -37,6 +45,7 @@ loam_status lm_kv_dtype_check(lm_dtype dtype, loam_error *err) {
 /* Bytes of one block in one layer's part; 0 where there is no such part. */
 static size_t part_bytes(const lm_kv_options *o, lm_kv_part part) {
     size_t n_vectors = (size_t)(LM_KV_BLOCK_TOKENS * o->n_kv_heads);
+    if (o->keys_only && (part == LM_KV_VALUES || part == LM_KV_VALUE_SCALES)) return 0;
     if (part == LM_KV_KEYS || part == LM_KV_VALUES)
         return n_vectors * lm_dtype_bytes(o->dtype, o->head_dim);
     return o->dtype == LM_I8 ? n_vectors * sizeof(float) : 0;

@@ -14,14 +14,15 @@
 
 #include "compute/device.h"
 #include "compute/numerics.h"
+#include "model/hparams.h"
 
 enum { LM_KV_BLOCK_TOKENS = LM_PAGED_BLOCK };
 
 typedef enum lm_kv_part {
-    LM_KV_KEYS,         /* [n_blocks, n_kv_heads, head_dim, LM_KV_BLOCK_TOKENS] */
-    LM_KV_VALUES,       /* [n_blocks, n_kv_heads, LM_KV_BLOCK_TOKENS, head_dim] */
+    LM_KV_KEYS,   /* [n_blocks, n_kv_heads, head_dim, LM_KV_BLOCK_TOKENS] */
+    LM_KV_VALUES, /* [n_blocks, n_kv_heads, LM_KV_BLOCK_TOKENS, head_dim]; not of latent attention */
     LM_KV_KEY_SCALES,   /* [n_blocks, n_kv_heads, LM_KV_BLOCK_TOKENS] f32, i8 only */
-    LM_KV_VALUE_SCALES, /* the same */
+    LM_KV_VALUE_SCALES, /* the same, where there are values */
     LM_KV_N_PARTS,
 } lm_kv_part;
 
@@ -30,11 +31,15 @@ typedef struct lm_kv_cache lm_kv_cache;
 typedef struct lm_kv_options {
     int64_t n_layers;
     int64_t n_kv_heads, head_dim;
+    bool keys_only; /* values are parts of keys: latent attention */
     int64_t n_blocks;
     int64_t max_seqs;
     int64_t max_context; /* tokens in one sequence */
     lm_dtype dtype;      /* see lm_kv_dtype_check */
 } lm_kv_options;
+
+/* What a model's cache is like; how large is left to be filled in. */
+lm_kv_options lm_kv_options_of(const lm_hparams *hparams, lm_dtype dtype);
 
 /* f32, f16, bf16, and i8 with a scale for each token and head. LOAM_UNSUPPORTED: any other. */
 loam_status lm_kv_dtype_check(lm_dtype dtype, loam_error *err) LM_MUST_USE;
@@ -46,7 +51,7 @@ loam_status lm_kv_cache_new(lm_device *device, const lm_kv_options *options, lm_
                             loam_error *err) LM_MUST_USE;
 void lm_kv_cache_free(lm_kv_cache *cache);
 
-/* A part of one layer, for all blocks; NULL for scales where there are none. */
+/* A part of one layer, for all blocks; NULL where there is no such part. */
 void *lm_kv_cache_part(lm_kv_cache *cache, int64_t layer, lm_kv_part part);
 
 /* Blocks in a sequence's table, and the table: [table_blocks] block numbers, -1 where there is none. */

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/map.h"
 #include "model/arrange.h"
@@ -36,6 +37,8 @@ void lm_model_weights_describe(const lm_model_file *file, const lm_arch *arch,
         features |= LM_FEATURE_UNTIED_HEAD;
     if (hp->n_experts > 0) features |= LM_FEATURE_MOE;
     if (hp->shared_ffn_dim > 0) features |= LM_FEATURE_SHARED_EXPERT;
+    if (hp->kv_latent_dim > 0) features |= LM_FEATURE_LATENT;
+    if (hp->q_latent_dim > 0) features |= LM_FEATURE_Q_LATENT;
     lm_arch_config config = {.arch = arch, .hparams = *hp};
     for (int id = 0; id < LM_PARAM_COUNT; id++) {
         lm_param_source source;
@@ -64,6 +67,24 @@ static bool is_unused_head(const char *name) {
     return false;
 }
 
+/* Of a layer behind the last that guesses further tokens. */
+static bool is_guessing(const char *name, const lm_hparams *hp) {
+    static const char *const begins[] = {"model.layers.", "blk."};
+    for (size_t i = 0; i < LM_COUNT_OF(begins); i++) {
+        size_t n = strlen(begins[i]);
+        if (strncmp(name, begins[i], n) != 0) continue;
+        long long layer = strtoll(name + n, NULL, 10);
+        return layer >= hp->n_layers && layer < hp->n_layers + hp->n_guess_layers;
+    }
+    return false;
+}
+
+/* What latent attention has in one matrix and, in some files, apart as well. */
+static bool is_up_again(lm_str name) {
+    return lm_str_ends(name, LM_STR(".attn_k_b.weight")) ||
+           lm_str_ends(name, LM_STR(".attn_v_b.weight"));
+}
+
 /* Tensors that files carry and graphs do not read: what can be computed, masks, and the parts of a model that sees. */
 static bool is_ignorable(const char *name, const lm_arch_config *config) {
     static const char *const ends[] = {".rotary_emb.inv_freq", ".attn.bias",    ".attn.masked_bias",
@@ -73,7 +94,9 @@ static bool is_ignorable(const char *name, const lm_arch_config *config) {
                                          "model.vision_",   "multi_modal_",  "model.multi_modal_",
                                          "vision_model.", "visual.",         "model.visual."};
     lm_str text = lm_str_of(name);
+    if (is_guessing(name, &config->hparams)) return true;
     bool tied = !(config->features & LM_FEATURE_UNTIED_HEAD);
+    if (lm_arch_has(config, LM_FEATURE_LATENT) && is_up_again(text)) return true;
     for (size_t i = 0; i < LM_COUNT_OF(ends); i++) {
         bool head = i >= 5 && i <= 7;
         if ((tied || !head) && lm_str_ends(text, lm_str_of(ends[i]))) return true;
@@ -230,6 +253,32 @@ static loam_status join_experts(const loader *l, lm_param_id id, int64_t layer,
     return place_rows(l, &(lm_arrangement){.source = *source, .experts = experts}, weight, err);
 }
 
+/* Matrices of heads: one tensor of three dimensions, or of two with one matrix under the other, or rows of one. */
+static loam_status find_heads(const loader *l, lm_param_id id, int64_t layer, loam_error *err) {
+    char name[LM_PARAM_NAME_BYTES];
+    int64_t flat[2], n = lm_param_n_matrices(l->config, id);
+    lm_arrangement wanted = {0};
+    const lm_param_source *source = &wanted.source;
+    lm_weight *weight = slot(l->w, id, layer);
+    lm_param_shape(l->config, id, flat);
+    lm_param_name(id, layer, lm_naming_of(l->file), name);
+    bool found = lm_param_source_find(l->file, l->config, id, layer, &wanted.source),
+         part = source->order == LM_PART_HEADS, is_flat = found && source->tensor->n_dims == 2;
+    wanted.turned_runs = part && id == LM_PARAM_K_UP;
+    const int64_t apart[] = {n, flat[0] / n, flat[1]};
+    const int64_t under[] = {part ? source->total_rows : flat[0],
+                             wanted.turned_runs ? apart[1] : flat[1]};
+    LM_TRY(weight_of(l, found ? source->tensor->name : name, is_flat ? 2 : 3,
+                     is_flat ? under : apart, weight, err));
+    if (!lm_map_set(l->known, lm_str_of(weight->name), 1)) return lm_error_no_memory(err, 0);
+    if (wanted.turned_runs && lm_dtype_is_quantized(weight->dtype)) weight->dtype = LM_F32;
+    weight->n_dims = 3;
+    memcpy(weight->shape, apart, sizeof apart);
+    l->w->stored_bytes += bytes_of(weight);
+    LM_TRY(name_part(l->w, source, weight, err));
+    return place_rows(l, &wanted, weight, err);
+}
+
 /* Matrices of experts: one tensor of three dimensions, part of one, or a tensor for each. */
 static loam_status find_experts(const loader *l, lm_param_id id, int64_t layer, loam_error *err) {
     char name[LM_PARAM_NAME_BYTES];
@@ -260,6 +309,7 @@ static loam_status find_experts(const loader *l, lm_param_id id, int64_t layer, 
 
 static loam_status find_weight(const loader *l, lm_param_id id, int64_t layer, loam_error *err) {
     if (lm_param_is_experts(id)) return find_experts(l, id, layer, err);
+    if (lm_param_n_matrices(l->config, id) > 0) return find_heads(l, id, layer, err);
     char name[LM_PARAM_NAME_BYTES];
     int64_t shape[2], stored[2];
     lm_arrangement wanted = {0};

@@ -43,6 +43,12 @@ enum { LM_DIALECT_ANY = ANY };
 #define UP_EXPS LM_PARAM_UP_EXPS
 #define GATE_EXPS_BIAS LM_PARAM_GATE_EXPS_BIAS
 #define UP_EXPS_BIAS LM_PARAM_UP_EXPS_BIAS
+#define Q_NOPE LM_PARAM_Q_NOPE
+#define Q_ROPE LM_PARAM_Q_ROPE
+#define KV_DOWN LM_PARAM_KV_DOWN
+#define K_ROPE LM_PARAM_K_ROPE
+#define K_UP LM_PARAM_K_UP
+#define V_UP LM_PARAM_V_UP
 static const fusion fusions[] = {
 #define LM_SPELLING(naming, dialect, id, name)
 #define LM_FUSED(naming, dialect, order, name, ...) \
@@ -102,16 +108,18 @@ static bool speaks(const lm_model_file *file, const lm_arch_config *config, lm_n
            (dialect == ANY || dialect == (int)config->arch->dialect);
 }
 
-/* Biases of experts that lie by turns are counted by element. */
+/* Its rows in a tensor that holds several. Biases of experts that lie by turns are counted by element. */
 static int64_t rows_of(const lm_arch_config *config, lm_part_order order, lm_param_id id) {
     int64_t shape[2];
     lm_param_shape(config, id, shape);
+    if (id == LM_PARAM_K_UP) return config->hparams.n_heads * shape[1];
     return order == LM_PART_TURNS && lm_param_is_bias(id) ? shape[0] * shape[1] : shape[0];
 }
 
 static int64_t groups_of(const lm_arch_config *config, lm_part_order order, lm_param_id id) {
     switch (order) {
     case LM_PART_GROUPS: return config->hparams.n_kv_heads;
+    case LM_PART_HEADS: return config->hparams.n_heads;
     case LM_PART_EXPERTS: return config->hparams.n_experts;
     case LM_PART_TURNS: return rows_of(config, order, id);
     default: return 1;

@@ -83,13 +83,10 @@ static loam_status build(lm_session *session, loam_error *err) {
     lm_session_options *o = &session->limits;
     LM_TRY(check_head(lm_model_config(session->model), o->head, err));
     LM_TRY(fill_limits(o, hp, err));
-    lm_kv_options kv = {.n_layers = lm_cached_layers(hp),
-                        .n_kv_heads = hp->n_kv_heads,
-                        .head_dim = hp->head_dim,
-                        .n_blocks = o->n_blocks,
-                        .max_seqs = o->max_seqs,
-                        .max_context = o->max_context,
-                        .dtype = o->kv_dtype};
+    lm_kv_options kv = lm_kv_options_of(hp, o->kv_dtype);
+    kv.n_blocks = o->n_blocks;
+    kv.max_seqs = o->max_seqs;
+    kv.max_context = o->max_context;
     loam_status status =
         lm_kv_cache_new(lm_model_device(session->model), &kv, &session->cache, err);
     if (status != LOAM_OK)

@@ -39,8 +39,8 @@ static lm_tensor *attend(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q
     lm_op_args write = {.in = {k, v, parts[LM_KV_KEYS], parts[LM_KV_VALUES], b->sg->slots,
                                parts[LM_KV_KEY_SCALES], parts[LM_KV_VALUE_SCALES]}};
     lm_tensor *written = lm_graph_op(graph, LM_OP_KV_WRITE, &write);
-    for (int i = 0; i < LM_KV_N_PARTS; i++)
-        if (parts[i]) parts[i] = lm_graph_out(written, i);
+    for (int i = 0, n = 0; i < LM_KV_N_PARTS; i++)
+        if (parts[i]) parts[i] = lm_graph_out(written, n++);
     const lm_weight *sinks = lm_model_param(b->model, LM_PARAM_SINKS, layer);
     lm_op_args args = {.in = {q, parts[LM_KV_KEYS], parts[LM_KV_VALUES], b->sg->seen,
                               b->sg->row_seq, b->sg->table, parts[LM_KV_KEY_SCALES],

@@ -121,10 +121,8 @@ static int64_t default_blocks(const lm_model *model, const lm_session_options *s
     const lm_hparams *h = &lm_model_config(model)->hparams;
     int64_t context = session->max_context > 0 ? session->max_context : h->context_len;
     int64_t per_seq = (context + LM_KV_BLOCK_TOKENS - 1) / LM_KV_BLOCK_TOKENS;
-    size_t block_bytes = lm_kv_block_bytes(&(lm_kv_options){.n_layers = lm_cached_layers(h),
-                                                            .n_kv_heads = h->n_kv_heads,
-                                                            .head_dim = h->head_dim,
-                                                            .dtype = session->kv_dtype});
+    lm_kv_options kv = lm_kv_options_of(h, session->kv_dtype);
+    size_t block_bytes = lm_kv_block_bytes(&kv);
     size_t memory = lm_device_memory_bytes(lm_model_device(model));
     int64_t affordable = (int64_t)(memory / 4 / block_bytes);
     int64_t wanted = per_seq * session->max_seqs;

@@ -84,6 +84,30 @@ def experts_apart(moe, names):
     return publish
 
 
+def first_deepseek(cls):
+    """The converter as it was before keys and values were stored apart: one matrix of both, and a head's own widths."""
+    from conversion.base import TextModel
+
+    class First(cls):
+        model_arch = cls.model_arch
+
+        def modify_tensors(self, data_torch, name, bid):
+            if name.endswith("kv_b_proj.weight"):
+                yield from TextModel.modify_tensors(self, data_torch, name, bid)
+            else:
+                yield from super().modify_tensors(data_torch, name, bid)
+
+        def set_gguf_parameters(self):
+            super().set_gguf_parameters()
+            values, h = self.gguf_writer.kv_data[0], self.hparams
+            for key in ("key_length_mla", "value_length_mla"):
+                del values[f"deepseek2.attention.{key}"]
+            for key, value in (("head_count_kv", h["num_attention_heads"]), ("value_length", h["v_head_dim"]),
+                               ("key_length", h["qk_nope_head_dim"] + h["qk_rope_head_dim"])):
+                values[f"deepseek2.attention.{key}"].value = value
+    return First
+
+
 def granite_experts(state, config):
     names = {"router.weight": "router.layer.weight", "experts.gate_up_proj": "input_linear.weight",
              "experts.down_proj": "output_linear.weight"}
@@ -95,6 +119,17 @@ def granite_experts(state, config):
 def unit_head(model):
     """Baichuan 2 divides the rows of its head by their lengths before it multiplies with them."""
     model.lm_head.weight.data = torch.nn.functional.normalize(model.lm_head.weight.data)
+
+
+LATENT = dict(num_key_value_heads=4, kv_lora_rank=20, qk_nope_head_dim=10, qk_rope_head_dim=6, v_head_dim=14,
+              num_hidden_layers=3, n_routed_experts=8, num_experts_per_tok=3, n_shared_experts=2, moe_intermediate_size=12,
+              first_k_dense_replace=1, attention_bias=False,
+              publish=experts_apart("mlp", ("gate_proj", "up_proj", "down_proj")))
+
+
+def stretched(mscale):
+    return dict(rope_type="yarn", rope_theta=1000.0, factor=4.0, original_max_position_embeddings=32, beta_fast=32.0,
+                beta_slow=1.0, mscale=mscale, mscale_all_dim=mscale)
 
 
 LLAMA = dict(model_type="llama", architectures=["LlamaForCausalLM"])
@@ -170,9 +205,20 @@ CASES = {
     "falcon-40b": dict(config=dict(GPT_SIZES, model_type="falcon", architectures=["FalconForCausalLM"], hidden_size=32,
                                    num_hidden_layers=2, num_attention_heads=4, num_kv_heads=2, alibi=False, bias=False,
                                    parallel_attn=True, new_decoder_architecture=True), reference=None, publish=None),
+    "deepseek_v2": case("deepseek_v2", "DeepseekV2ForCausalLM", q_lora_rank=24, topk_method="group_limited_greedy", n_group=4,
+                        topk_group=2, routed_scaling_factor=3.0, norm_topk_prob=False, scoring_func="softmax",
+                        rope_parameters=stretched(0.707), **LATENT),
+    "deepseek_v2-lite": case("deepseek_v2", "DeepseekV2ForCausalLM", q_lora_rank=None, topk_method="greedy", n_group=1,
+                             topk_group=1, routed_scaling_factor=1.0, norm_topk_prob=False, scoring_func="softmax",
+                             rope_parameters=stretched(0.707), **LATENT),
+    "deepseek_v2-first": case("deepseek_v2", "DeepseekV2ForCausalLM", q_lora_rank=24, topk_method="greedy", n_group=1,
+                              topk_group=1, routed_scaling_factor=1.0, norm_topk_prob=False, scoring_func="softmax", **LATENT),
+    "deepseek_v3": case("deepseek_v3", "DeepseekV3ForCausalLM", q_lora_rank=24, topk_method="noaux_tc", n_group=4, topk_group=2,
+                        routed_scaling_factor=2.5, norm_topk_prob=True, scoring_func="sigmoid", num_nextn_predict_layers=0,
+                        rope_parameters=stretched(1.0), **LATENT),
 }
 # Windows of these families are not in the format; Baichuan's converter calls itself for ever.
-NO_FOLDER = {"gpt_oss"}  # published with experts in MXFP4
+NO_FOLDER = {"gpt_oss", "deepseek_v2-first"}  # published with experts in MXFP4; the GGUF file is the case
 NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2"}
 
 
@@ -214,7 +260,7 @@ def state_of(model, spec):
             for k, v in state.items()}
 
 
-def convert(folder, path):
+def convert(folder, path, first=False):
     """The folder as llama.cpp's converter writes it, without a vocabulary."""
     from conversion.base import ModelBase, TextModel, gguf
     from conversion import get_model_class
@@ -223,6 +269,8 @@ def convert(folder, path):
     if published.get("multi_query") and not published.get("new_decoder_architecture"):
         hparams.pop("num_kv_heads")  # as its first models have it
     cls = get_model_class(hparams["architectures"][0], mmproj=False)
+    if first:
+        cls = first_deepseek(cls)
     cls.set_vocab = lambda self: self.gguf_writer.add_vocab_size(N_VOCAB)
     model = cls(folder, gguf.LlamaFileType.MOSTLY_F16, path, model_name="tiny", hparams=hparams)
     with open("/dev/null", "w") as nowhere, contextlib.redirect_stderr(nowhere):
@@ -253,7 +301,7 @@ def make(name, seed):
             shutil.copytree(folder, pathlib.Path(temp) / "model")
             (pathlib.Path(temp) / "model" / "tokenizer.json").write_text(json.dumps(dict(
                 model=dict(vocab={str(i): i for i in range(N_VOCAB)}), added_tokens=[])))
-            convert(pathlib.Path(temp) / "model", folder / "model.gguf")
+            convert(pathlib.Path(temp) / "model", folder / "model.gguf", name.endswith("-first"))
     if name in NO_FOLDER:
         (folder / "model.safetensors").unlink()
     size = sum(f.stat().st_size for f in folder.iterdir())

@@ -146,6 +146,8 @@ static void test_parts(void **state) {
         size_t bytes = N_KV_HEADS * BLOCK * sizes[part];
         for (size_t i = 0; i < bytes; i++) assert_int_equal(layer[to * bytes + i], 1 + part);
     }
+    options.keys_only = true; /* with the scales of keys */
+    assert_int_equal(lm_kv_block_bytes(&options), block / 2);
     options.dtype = LM_Q8_0;
     lm_kv_cache *none = NULL;
     assert_status(LOAM_UNSUPPORTED, lm_kv_cache_new(f.device, &options, &none, &err));

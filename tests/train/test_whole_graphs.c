@@ -153,6 +153,45 @@ static void test_shared_block_is_copied_within_the_device(void **state) {
     lm_device_close(&r.base);
 }
 
+/* Latent attention: the matrices of heads lie otherwise in the file, the cache has keys alone, and a shared block of it is
+ * copied, with its scales. */
+static void test_latent_attention(void **state) {
+    static const lm_op_id layer[] = {
+        LM_OP_RMS_NORM,   LM_OP_LINEAR, LM_OP_RMS_NORM, LM_OP_LINEAR,   LM_OP_HEAD_LINEAR,
+        LM_OP_LINEAR,     LM_OP_ROPE,   LM_OP_JOIN,     LM_OP_LINEAR,   LM_OP_RMS_NORM,
+        LM_OP_LINEAR,     LM_OP_ROPE,   LM_OP_JOIN,     LM_OP_KV_WRITE, LM_OP_ATTENTION_PAGED,
+        LM_OP_HEAD_LINEAR};
+    recording_device *r = malloc(sizeof *r);
+    lm_session_options scaled = limits;
+    lm_model *model;
+    lm_session *session;
+    recording_open(r, &plain);
+    assert_ok(
+        lm_model_open(LM_GOLDEN_DIR "/../families/deepseek_v3", &r->base, NULL, &model, &err));
+    const lm_hparams *hp = &lm_model_config(model)->hparams;
+    const lm_weight *k_up = lm_model_param(model, LM_PARAM_K_UP, 0);
+    assert_int_equal(k_up->shape[0], hp->n_heads);
+    assert_int_equal(k_up->shape[1], hp->kv_latent_dim);
+    assert_int_equal(k_up->shape[2], hp->nope_dim);
+    scaled.kv_dtype = LM_I8;
+    assert_ok(lm_session_new(model, &scaled, &session, &err));
+    int32_t first = new_seq(session), second;
+    recording_forget(r);
+    assert_ok(append(session, first, 20, false, &err));
+    for (size_t k = 0; k < LM_COUNT_OF(layer); k++)
+        assert_int_equal(recording_get(r, RECORDED_STEP, 1 + (int)k)->op, layer[k]);
+    assert_ok(lm_session_seq_fork(session, first, 20, &second, &err));
+    recording_forget(r);
+    assert_ok(append(session, second, 1, true, &err));
+    int64_t token_bytes = hp->kv_latent_dim + hp->rope_dim + (int64_t)sizeof(float);
+    assert_int_equal(recording_bytes(r, RECORDED_COPY),
+                     hp->n_layers * token_bytes * LM_KV_BLOCK_TOKENS);
+    lm_session_free(session);
+    lm_model_free(model);
+    lm_device_close(&r->base);
+    free(r);
+}
+
 static void test_training_step(void **state) {
     recording_device *r = malloc(sizeof *r);
     recording_open(r, &plain);
@@ -299,6 +338,7 @@ int main(void) {
         cmocka_unit_test(test_loading_packs_what_is_multiplied_with),
         cmocka_unit_test(test_session_step),
         cmocka_unit_test(test_shared_block_is_copied_within_the_device),
+        cmocka_unit_test(test_latent_attention),
         cmocka_unit_test(test_training_step),
         cmocka_unit_test(test_failures_leave_nothing),
         cmocka_unit_test(test_lost_device_changes_no_sequence),
