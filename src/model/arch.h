@@ -90,6 +90,7 @@ typedef enum lm_dialect {
     LM_DIALECT_BERT,
     LM_DIALECT_NOMIC_BERT,
     LM_DIALECT_DEEPSEEK,
+    LM_DIALECT_DISTILBERT,
 } lm_dialect;
 
 /* A row of archs.def. Zero is what most have. */
@@ -119,6 +120,7 @@ typedef struct lm_arch {
     int no_rope_period;     /* each n-th layer does without rope; 0: none */
     int alibi_from_layers;  /* members of so many layers or more have ALiBi instead of rope; 0: none */
     double local_rope_theta; /* of windowed layers where the file does not say; 0: all have the same */
+    double norm_eps;         /* of norms where the file does not say; 0: 1e-6, of layer norms 1e-5 */
     double rope_fraction;    /* of a head that rotates where the file does not say; 0: all */
 } lm_arch;
 

@@ -76,16 +76,16 @@ static LM_MUST_USE loam_status read_kv_heads(const reader *r, lm_hparams *h) {
 }
 
 static LM_MUST_USE loam_status read_sizes(const reader *r, lm_hparams *h) {
-    LM_TRY(need_i64(r, "num_hidden_layers|n_layer|num_layers", &h->n_layers));
-    LM_TRY(need_i64(r, "hidden_size|n_embd", &h->dim));
-    LM_TRY(need_i64(r, "num_attention_heads|n_head", &h->n_heads));
+    LM_TRY(need_i64(r, "num_hidden_layers|n_layer|num_layers|n_layers", &h->n_layers));
+    LM_TRY(need_i64(r, "hidden_size|n_embd|dim", &h->dim));
+    LM_TRY(need_i64(r, "num_attention_heads|n_head|n_heads", &h->n_heads));
     LM_TRY(read_kv_heads(r, h));
     int64_t head_dim = h->n_heads > 0 ? h->dim / h->n_heads : 0;
     LM_TRY(read_i64(r, "head_dim|kv_channels", head_dim, &h->head_dim));
     /* GPT-2 and Falcon do not say what is usual. */
     bool has_default = r->arch && (r->arch->features & LM_FEATURE_LAYER_NORM);
     if (has_default)
-        LM_TRY(read_i64(r, "intermediate_size|n_inner|ffn_hidden_size", 4 * h->dim, &h->ffn_dim));
+        LM_TRY(read_i64(r, "intermediate_size|n_inner|ffn_hidden_size|hidden_dim", 4 * h->dim, &h->ffn_dim));
     else
         LM_TRY(need_i64(r, "intermediate_size", &h->ffn_dim));
     LM_TRY(need_i64(r, "vocab_size|padded_vocab_size", &h->vocab_size));
@@ -93,8 +93,9 @@ static LM_MUST_USE loam_status read_sizes(const reader *r, lm_hparams *h) {
         LM_TRY(read_i64(r, "max_position_embeddings|n_positions|n_ctx", 2048, &h->context_len));
     else
         LM_TRY(need_i64(r, "max_position_embeddings|seq_length", &h->context_len));
-    return read_f64(r, "rms_norm_eps|layer_norm_eps|layer_norm_epsilon|norm_epsilon",
-                    has_default ? 1e-5 : 1e-6, &h->rms_norm_eps);
+    double eps = r->arch && r->arch->norm_eps > 0 ? r->arch->norm_eps : has_default ? 1e-5 : 1e-6;
+    return read_f64(r, "rms_norm_eps|layer_norm_eps|layer_norm_epsilon|norm_epsilon", eps,
+                    &h->rms_norm_eps);
 }
 
 /* Multi-head latent attention: DeepSeek-V2 and those after it. */

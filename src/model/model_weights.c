@@ -61,7 +61,8 @@ static bool is_table(lm_param_id id) {
 /* Heads of a model that is used without: for masked words, for the next sentence, for what became of a text's first token. */
 static bool is_unused_head(const char *name) {
     static const char *const begins[] = {"cls.predictions.", "cls.seq_relationship.", "lm_head.",
-                                         "pooler.",          "bert.pooler.",          "roberta.pooler."};
+                                         "pooler.",          "bert.pooler.",          "roberta.pooler.",
+                                         "vocab_"};
     for (size_t i = 0; i < LM_COUNT_OF(begins); i++)
         if (strncmp(name, begins[i], strlen(begins[i])) == 0) return true;
     return false;

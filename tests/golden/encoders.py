@@ -29,6 +29,7 @@ BERT = dict(hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_atten
             max_position_embeddings=128, type_vocab_size=2, pad_token_id=0, hidden_act="gelu", layer_norm_eps=1e-12)
 ROBERTA = dict(BERT, max_position_embeddings=130, type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2,
                layer_norm_eps=1e-5)
+DISTILBERT = dict(dim=32, hidden_dim=40, n_layers=2, n_heads=4, vocab_size=N_VOCAB, max_position_embeddings=128, pad_token_id=0)
 NOMIC = dict(model_type="nomic_bert", architectures=["NomicBertModel"], n_embd=32, n_inner=40, n_layer=2, n_head=4,
              n_positions=8192, max_trained_positions=2048, vocab_size=N_VOCAB, type_vocab_size=2, activation_function="swiglu",
              causal=False, qkv_proj_bias=False, mlp_fc1_bias=False, mlp_fc2_bias=False, prenorm=False, parallel_block=False,
@@ -69,8 +70,10 @@ CASES = {
     "qwen3-reranker": case("qwen3", "answer", AutoModelForCausalLM, QWEN3),
     "qwen3-classifier": case("qwen3", "rank", AutoModelForSequenceClassification, dict(QWEN3, num_labels=1), gguf=False),
     "camembert": case("camembert", "mean", AutoModel, ROBERTA, gguf=False),
+    "distilbert": case("distilbert", "mean", AutoModel, DISTILBERT),
 }
-CLASSES = {"bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert", "nomic_bert": "NomicBert", "qwen3": "Qwen3"}
+CLASSES = {"bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert",
+           "distilbert": "DistilBert", "nomic_bert": "NomicBert", "qwen3": "Qwen3"}
 
 
 def text(index):
