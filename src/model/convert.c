@@ -64,7 +64,7 @@ static bool is_exact(const lm_weight *vector, lm_dtype to) {
     return true;
 }
 
-/* GGUF has vectors as f32, as llama.cpp wants them; a folder has them as its matrices, where nothing is lost by that. */
+/* Small types stay as they are in GGUF; a folder has none. GGUF has vectors as f32, as llama.cpp wants them; a folder has them as its matrices, where nothing is lost by that. */
 static LM_MUST_USE loam_status choose_dtype(const converter *c, const lm_weight *from,
                                             lm_dtype *out, loam_error *err) {
     if (from->n_dims == 1) {
@@ -73,7 +73,7 @@ static LM_MUST_USE loam_status choose_dtype(const converter *c, const lm_weight 
         return LOAM_OK;
     }
     *out = c->options->fixed_dtype ? c->options->dtype : from->dtype;
-    if (is_plain(*out)) return LOAM_OK;
+    if (is_plain(*out) || !c->options->to_folder) return LOAM_OK;
     lm_error_set(err, LOAM_UNSUPPORTED, "tensor '%s' is quantized (%s)", from->name,
                  lm_dtype_get(from->dtype)->name);
     return lm_error_hint(err, LOAM_UNSUPPORTED,

@@ -24,7 +24,7 @@ typedef struct lm_convert_result {
     size_t size_bytes; /* of the tensors */
 } lm_convert_result;
 
-/* model: opened with no_pack. LOAM_UNSUPPORTED for quantized matrices without a fixed type, architectures or tokenizers
+/* model: opened with no_pack. LOAM_UNSUPPORTED for quantized matrices that are to be a folder's without a fixed type, architectures or tokenizers
  * that the other format cannot say, LOAM_LIMIT when the disk has too little room. */
 loam_status lm_convert(const lm_model *model, const char *out_path,
                        const lm_convert_options *options, lm_convert_result *out,

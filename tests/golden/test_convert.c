@@ -1,5 +1,6 @@
 /* Every golden model from folder to GGUF and back: the same logits, and in the end the same tensors bit by bit. */
 #include "golden/golden.h"
+#include "model/coded_tensor.h"
 #include "model/convert.h"
 #include "model/model_file.h"
 
@@ -122,6 +123,46 @@ static void test_family(void **state) {
     lm_free(expected);
 }
 
+static float *first_values(const char *path, const char *name, int64_t n, lm_dtype want) {
+    lm_model_file *file;
+    float *x = lm_alloc((size_t)n * sizeof *x);
+    assert_ok(lm_model_file_open(path, &file, &err));
+    const lm_stored_tensor *tensor = lm_model_file_find(file, name);
+    assert_non_null(tensor);
+    assert_string_equal(lm_dtype_get(tensor->type->dtype)->name, lm_dtype_get(want)->name);
+    if (tensor->coded)
+        lm_coded_tensor_rows(tensor->coded, want, 0, 1, x);
+    else
+        memcpy(x, tensor->data, lm_dtype_bytes(want, n));
+    lm_model_file_close(file);
+    return x;
+}
+
+/* A folder of codes in small types becomes a GGUF file of those. */
+static void test_coded_folder(void **state) {
+    enum { N = 64 };
+    char *folder = lm_asprintf("%s/gptq-4bit", LM_FAMILIES_DIR), *dir = test_temp_dir(),
+         *gguf = lm_path_join(dir, "m.gguf"), *refused = lm_path_join(dir, "folder");
+    golden_model g;
+    lm_convert_result result;
+    const lm_model_options small = {.no_pack = true, .coded_weights = LM_CODED_SMALL};
+    assert_ok(lm_backend_cpu.open(&(lm_device_options){.n_threads = 1}, &g.device, &err));
+    assert_ok(lm_model_open(folder, g.device, &small, &g.model, &err));
+    assert_ok(lm_convert(g.model, gguf, &(lm_convert_options){0}, &result, &err));
+    assert_status(
+        LOAM_UNSUPPORTED,
+        lm_convert(g.model, refused, &(lm_convert_options){.to_folder = true}, &result, &err));
+    golden_close(&g);
+    float *a = first_values(folder, "model.layers.0.mlp.up_proj.weight", N, LM_Q4_0),
+          *b = first_values(gguf, "blk.0.ffn_up.weight", N, LM_Q4_0);
+    assert_memory_equal(a, b, lm_dtype_bytes(LM_Q4_0, N));
+    assert_ok(lm_file_remove_tree(dir, &err));
+    char *const texts[] = {folder, dir, gguf, refused};
+    for (size_t i = 0; i < LM_COUNT_OF(texts); i++) lm_free(texts[i]);
+    lm_free(a);
+    lm_free(b);
+}
+
 /* bf16 there and back is the bf16 that it was, norms among it, which GGUF has as f32. */
 static void test_types(void **state) {
     char *folder = golden_folder("qwen3", "qwen3"), *dir = test_temp_dir();
@@ -169,7 +210,7 @@ static void test_refusals(void **state) {
 
 int main(void) {
     enum { N_CASES = LM_COUNT_OF(cases), N_FAMILIES = LM_COUNT_OF(families) };
-    struct CMUnitTest tests[N_CASES + N_FAMILIES + 2];
+    struct CMUnitTest tests[N_CASES + N_FAMILIES + 3];
     for (size_t i = 0; i < N_CASES; i++)
         tests[i] = (struct CMUnitTest){.name = cases[i].name,
                                        .test_func = test_there_and_back,
@@ -179,5 +220,6 @@ int main(void) {
             .name = families[i], .test_func = test_family, .initial_state = (void *)families[i]};
     tests[N_CASES + N_FAMILIES] = (struct CMUnitTest)cmocka_unit_test(test_types);
     tests[N_CASES + N_FAMILIES + 1] = (struct CMUnitTest)cmocka_unit_test(test_refusals);
+    tests[N_CASES + N_FAMILIES + 2] = (struct CMUnitTest)cmocka_unit_test(test_coded_folder);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
