@@ -127,6 +127,14 @@ static LM_MUST_USE loam_status read_numbers(const lm_gguf *gguf, const lm_arch *
     return LOAM_OK;
 }
 
+/* Among the models that are deepseek2 in GGUF those whose experts have sigmoids, which some files do not say. */
+static bool chooses_by_bias(const lm_gguf *gguf, const lm_arch *arch, const lm_hparams *h) {
+    char name[LM_PARAM_NAME_BYTES];
+    if (arch->dialect != LM_DIALECT_DEEPSEEK) return false;
+    lm_param_name(LM_PARAM_CHOICE_BIAS, h->n_layers - 1, LM_NAMING_GGUF, name);
+    return lm_stored_tensors_find(lm_gguf_tensors(gguf), name) != NULL;
+}
+
 static LM_MUST_USE loam_status read_experts(const lm_gguf *gguf, const lm_arch *arch, lm_hparams *h,
                                             loam_error *err) {
     enum { GATE_SOFTMAX = 1, GATE_SIGMOID = 2 };
@@ -146,8 +154,9 @@ static LM_MUST_USE loam_status read_experts(const lm_gguf *gguf, const lm_arch *
     LM_TRY(read_f64_or(gguf, h, "expert_weights_scale", 0, &h->expert_weight_scale, err));
     LM_TRY(lm_gguf_bool_or(gguf, full_key(h, "expert_weights_norm", key), arch->expert_normalize,
                            &h->expert_normalize, err));
-    LM_TRY(read_i64_or(gguf, h, "expert_gating_func",
-                       arch->expert_sigmoid ? GATE_SIGMOID : GATE_SOFTMAX, &gate, err));
+    bool sigmoid = arch->expert_sigmoid || chooses_by_bias(gguf, arch, h);
+    LM_TRY(read_i64_or(gguf, h, "expert_gating_func", sigmoid ? GATE_SIGMOID : GATE_SOFTMAX, &gate,
+                       err));
     h->expert_sigmoid = gate == GATE_SIGMOID;
     return LOAM_OK;
 }

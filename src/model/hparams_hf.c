@@ -303,6 +303,11 @@ static LM_MUST_USE loam_status read_experts(const reader *r, lm_hparams *h) {
     if (n_shared > 0 && n_shared < 1024) h->shared_ffn_dim = n_shared * h->expert_ffn_dim;
     LM_TRY(read_i64(r, "shared_intermediate_size", h->shared_ffn_dim, &h->shared_ffn_dim));
     LM_TRY(read_i64(r, "first_k_dense_replace|moe_layer_start_index", 0, &h->n_dense_layers));
+    const json_t *kinds = json_object_get(r->config, "mlp_layer_types");
+    for (size_t i = 0; i < json_array_size(kinds) && (int64_t)i == h->n_dense_layers; i++) {
+        const char *kind = json_string_value(json_array_get(kinds, i));
+        h->n_dense_layers += kind && strcmp(kind, "dense") == 0;
+    }
     LM_TRY(read_i64(r, "n_group", 0, &h->n_expert_groups));
     LM_TRY(read_i64(r, "topk_group", 0, &h->n_expert_groups_used));
     LM_TRY(lm_json_str_or(r->config, r->path, "topk_method", LM_STR(""), &method, r->err));

@@ -216,6 +216,9 @@ CASES = {
     "deepseek_v3": case("deepseek_v3", "DeepseekV3ForCausalLM", q_lora_rank=24, topk_method="noaux_tc", n_group=4, topk_group=2,
                         routed_scaling_factor=2.5, norm_topk_prob=True, scoring_func="sigmoid", num_nextn_predict_layers=0,
                         rope_parameters=stretched(1.0), **LATENT),
+    "glm4_moe_lite": case("glm4_moe_lite", "Glm4MoeLiteForCausalLM", q_lora_rank=24, topk_method="noaux_tc", n_group=1,
+                          topk_group=1, routed_scaling_factor=1.8, norm_topk_prob=True, scoring_func="sigmoid",
+                          num_nextn_predict_layers=0, **LATENT),
 }
 # Windows of these families are not in the format; Baichuan's converter calls itself for ever.
 NO_FOLDER = {"gpt_oss", "deepseek_v2-first"}  # published with experts in MXFP4; the GGUF file is the case

@@ -154,6 +154,84 @@ static void test_gguf(void **state) {
     lm_free(dir);
 }
 
+/* A deepseek2 file of two layers, with a bias where experts are chosen or without, that does not say how they are scored. */
+static lm_hparams latent_gguf(const char *path, bool has_bias) {
+    static const struct {
+        const char *key;
+        uint32_t value;
+    } numbers[] = {
+        {"block_count", 3},          {"nextn_predict_layers", 1},    {"embedding_length", 64},
+        {"context_length", 256},     {"feed_forward_length", 96},    {"attention.head_count", 4},
+        {"vocab_size", 100},         {"attention.kv_lora_rank", 24}, {"attention.key_length", 20},
+        {"rope.dimension_count", 8}, {"attention.value_length", 14}, {"expert_count", 4},
+        {"expert_used_count", 2},    {"attention.head_count_kv", 4},
+    };
+    const float bias[4] = {0};
+    const int64_t shape[] = {4};
+    lm_gguf_writer *writer = lm_gguf_writer_new();
+    lm_gguf_writer_add_str(writer, "general.architecture", LM_STR("deepseek2"));
+    for (size_t i = 0; i < LM_COUNT_OF(numbers); i++) {
+        char *key = lm_asprintf("deepseek2.%s", numbers[i].key);
+        lm_gguf_writer_add_u32(writer, key, numbers[i].value);
+        lm_free(key);
+    }
+    assert_ok(lm_gguf_writer_add_tensor(writer,
+                                        has_bias ? "blk.1.exp_probs_b.bias" : "output_norm.weight",
+                                        LM_F32, 1, shape, &err));
+    assert_ok(lm_gguf_writer_begin(writer, path, &err));
+    assert_ok(lm_gguf_writer_write(writer, bias, sizeof bias, &err));
+    assert_ok(lm_gguf_writer_commit(writer, &err));
+    lm_gguf_writer_free(writer);
+    lm_gguf *gguf;
+    lm_hparams h;
+    assert_ok(lm_gguf_open(path, &gguf, &err));
+    assert_ok(lm_hparams_from_gguf(gguf, &h, &err));
+    lm_gguf_close(gguf);
+    return h;
+}
+
+static void test_latent_gguf(void **state) {
+    char *dir = test_temp_dir(), *path = lm_path_join(dir, "x.gguf");
+    for (int has_bias = 0; has_bias < 2; has_bias++) {
+        lm_hparams h = latent_gguf(path, has_bias);
+        assert_int_equal(h.expert_sigmoid, has_bias);
+        assert_int_equal(h.n_layers, 2);
+        assert_int_equal(h.n_kv_heads, 1);
+        assert_int_equal(h.head_dim, 24 + 8); /* what is cached */
+        assert_int_equal(h.nope_dim, 12);
+        assert_int_equal(h.value_dim, 14);
+        assert_close(h.attention_scale, 1 / sqrt(20), 1e-12, 0);
+    }
+    assert_ok(lm_file_remove_tree(dir, &err));
+    lm_free(path);
+    lm_free(dir);
+}
+
+#define LATENT                                                                          \
+    "\"model_type\":\"deepseek_v3\",\"num_hidden_layers\":4,\"hidden_size\":64,"        \
+    "\"num_attention_heads\":4,\"intermediate_size\":96,\"vocab_size\":100,"            \
+    "\"max_position_embeddings\":256,\"n_routed_experts\":8,\"num_experts_per_tok\":2," \
+    "\"qk_nope_head_dim\":12,\"qk_rope_head_dim\":8"
+
+static void test_latent_config(void **state) {
+    lm_hparams h;
+    assert_ok(read_config("{" LATENT
+                          ",\"kv_lora_rank\":24,\"v_head_dim\":14,\"rope_interleave\":false,"
+                          "\"mlp_layer_types\":[\"dense\",\"dense\",\"sparse\",\"sparse\"],"
+                          "\"rope_scaling\":{\"type\":\"yarn\",\"factor\":40,\"mscale\":1.0,"
+                          "\"mscale_all_dim\":1.0}}",
+                          &h, &err));
+    double mscale = 0.1 * log(40) + 1;
+    assert_int_equal(h.head_dim, 24 + 8);
+    assert_int_equal(h.q_latent_dim, 0);
+    assert_int_equal(h.n_dense_layers, 2);
+    assert_int_equal(h.rope_layout, LM_ROPE_HALF_SPLIT);
+    assert_close(h.attention_scale, mscale * mscale / sqrt(20), 1e-12, 0);
+    check_refused("{" LATENT ",\"kv_lora_rank\":24}", LOAM_INVALID, "v_head_dim");
+    check_refused("{" LATENT ",\"kv_lora_rank\":9223372036854775807,\"v_head_dim\":14}",
+                  LOAM_INVALID, "latent width");
+}
+
 static loam_status check_baichuan(const char *text, loam_error *err_out) {
     lm_arch_config config = {.arch = lm_arch_find("baichuan")};
     LM_TRY(read_config(text, &config.hparams, err_out));
@@ -180,6 +258,8 @@ int main(void) {
         cmocka_unit_test(test_other_scalings),
         cmocka_unit_test(test_configs_that_make_no_sense),
         cmocka_unit_test(test_gguf),
+        cmocka_unit_test(test_latent_gguf),
+        cmocka_unit_test(test_latent_config),
         cmocka_unit_test(test_sizes_with_alibi_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
