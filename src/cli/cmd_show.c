@@ -60,13 +60,19 @@ static json_t *hparams_json(const lm_hparams *h) {
         "{s:f, s:I, s:s, s:s, s:f}", "theta", h->rope_theta, "dim", (json_int_t)h->rope_dim,
         "layout", h->rope_layout == LM_ROPE_INTERLEAVED ? "interleaved" : "half-split", "scaling",
         lm_rope_scaling_name(h->rope_scaling.kind), "scaling_factor", h->rope_scaling.factor);
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:b, s:b, s:b, s:o}",
+    json_t *latent = h->kv_latent_dim > 0
+                         ? json_pack("{s:I, s:I, s:I, s:I}", "kv_dim", (json_int_t)h->kv_latent_dim,
+                                     "q_dim", (json_int_t)h->q_latent_dim, "nope_dim",
+                                     (json_int_t)h->nope_dim, "value_dim", (json_int_t)h->value_dim)
+                         : NULL;
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:b, s:b, s:b, s:o, s:o*}",
                      "n_layers", (json_int_t)h->n_layers, "dim", (json_int_t)h->dim, "n_heads",
                      (json_int_t)h->n_heads, "n_kv_heads", (json_int_t)h->n_kv_heads, "head_dim",
                      (json_int_t)h->head_dim, "ffn_dim", (json_int_t)h->ffn_dim, "vocab_size",
                      (json_int_t)h->vocab_size, "context_len", (json_int_t)h->context_len,
                      "rms_norm_eps", h->rms_norm_eps, "tied_embeddings", h->tied_embeddings,
-                     "attention_bias", h->attention_bias, "mlp_bias", h->mlp_bias, "rope", rope);
+                     "attention_bias", h->attention_bias, "mlp_bias", h->mlp_bias, "rope", rope,
+                     "latent_attention", latent);
 }
 
 static json_t *tokenizer_json(const model_facts *facts) {

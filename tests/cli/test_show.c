@@ -20,6 +20,18 @@ static void test_memory(void **state) {
     check_says("--context 1000000", "memory        unknown: ");
 }
 
+/* Of latent attention a token's cache is one key: 20 and 6 numbers in each of three layers. */
+static void test_latent_attention(void **state) {
+    static const char *const words[] = {"\"kv_bytes_per_token\": 156,", "\"kv_dim\": 20,",
+                                        "\"token_cache_bytes\": 156"};
+    cli_result r = cli_loam("show " LM_GOLDEN_DIR "/../families/deepseek_v3/model.gguf --json");
+    assert_int_equal(r.code, 0);
+    for (size_t i = 0; i < LM_COUNT_OF(words); i++)
+        if (!strstr(r.text, words[i])) fail_msg("no %s in %s", words[i], r.text);
+    r = cli_loam("show " LM_GOLDEN_DIR "/../families/deepseek_v3");
+    assert_non_null(strstr(r.text, "4 heads of 16, keys and values of all in 26 numbers"));
+}
+
 static void test_refusals(void **state) {
     static const char *const bad[] = {"--memory much", "--memory 0", "--memory 24X",
                                       "--kv-dtype q9"};
@@ -30,6 +42,7 @@ static void test_refusals(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_latent_attention),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
