@@ -101,7 +101,8 @@ class OpenAIClient(unittest.TestCase):
         self.assertEqual(len(answer["token_strs"]), answer["count"])
         chat = self.client.chat.completions.create(model="story", messages=talk, max_tokens=24, temperature=0)
         self.assertEqual(chat.usage.prompt_tokens, answer["count"])
-        self.assertEqual(self.complete(prompt=answer["tokens"]).choices[0].text, chat.choices[0].message.content)
+        # the same answer, but for the space in front of a text that begins
+        self.assertEqual(self.complete(prompt=answer["tokens"]).choices[0].text.removeprefix(" "), chat.choices[0].message.content)
         self.assertIn("Tell me a story.", self.ask("/detokenize", tokens=answer["tokens"])["prompt"])
         unasked = self.ask("/tokenize", messages=talk, add_generation_prompt=False)
         self.assertEqual(answer["tokens"][:unasked["count"]], unasked["tokens"])
