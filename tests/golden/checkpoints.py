@@ -165,6 +165,20 @@ def compressed(format, **weights):
 
 GPTQ_4, GPTQ_4_ORDER, GPTQ_8 = gptq(4), gptq(4, symmetric=False, act_order=True), gptq(8, group=-1, v2=True)
 INT4 = dict(num_bits=4, type="int", group_size=GROUP, strategy="group")
+def predicting_next(spec):
+    """The same with a layer behind the last that foretells one token more, as DeepSeek-V3 is published; transformers leaves it out."""
+    def publish(state, config):
+        out = spec["publish"](state, config)
+        n = 1 + max(int(name.split(".")[2]) for name in out if name.startswith("model.layers."))
+        more = {name.replace(f".{n - 1}.", f".{n}.", 1): w.clone() for name, w in out.items() if name.startswith(f"model.layers.{n - 1}.")}
+        norm, embed = out["model.norm.weight"], out["model.embed_tokens.weight"]
+        for name, w in {"eh_proj": norm.repeat(len(norm), 2), "enorm": norm, "hnorm": norm, "shared_head.norm": norm,
+                        "shared_head.head": embed, "embed_tokens": embed}.items():
+            more[f"model.layers.{n}.{name}.weight"] = w.clone()
+        return dict(out, **more)
+    return dict(spec, publish=publish, config=dict(spec["config"], num_nextn_predict_layers=1))
+
+
 CASES = {
     "gptq-4bit": (llama(), *GPTQ_4),
     "gptq-4bit-act-order": (llama(), *GPTQ_4_ORDER),
@@ -187,17 +201,21 @@ CASES = {
     "gpt_oss-mxfp4": (dict(families.CASES["gpt_oss"], config=dict(families.CASES["gpt_oss"]["config"], hidden_size=64,
                                                                   intermediate_size=32)), mxfp4, dict(quant_method="mxfp4")),
     "compressed-int8": (llama(), int8, compressed("int-quantized", num_bits=8, type="int", strategy="channel", symmetric=True)),
+    "fp8-deepseek_v3": (predicting_next(families.CASES["deepseek_v3"]), fp8(per_block(16, 16), ".weight_scale_inv"), dict(
+        quant_method="fp8", fmt="e4m3", activation_scheme="dynamic", weight_block_size=[16, 16])),
 }
 
 
 def is_quantized(name, w, method):
-    return w.dim() == 3 if method == "mxfp4" else w.dim() == 2 and name.endswith("_proj.weight")
+    return w.dim() == 3 if method == "mxfp4" else w.dim() == 2 and "_proj" in name.split(".")[-2]
 
 
 def load_back(model, spec, meant):
     """The numbers that codes stand for, into transformers' own tensors."""
     state = model.state_dict()
     for name, w in meant.items():
+        if name.startswith(f"model.layers.{model.config.num_hidden_layers}."):
+            continue
         if name in state:
             state[name].copy_(w)
             continue
