@@ -21,7 +21,7 @@ def result(engine, model, test, threads, value):
 
 
 def numbers(text):
-    return [int(word) for word in text.split(",") if int(word) > 0]
+    return [int(word) for word in text.split(",") if word and int(word) > 0]
 
 
 def run_loam(args, model, threads):
