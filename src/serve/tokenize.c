@@ -9,21 +9,14 @@
 
 enum { REPLY_MAX_BYTES = 64 << 20 };
 
-static loam_status read_flag(const json_t *body, const char *name, bool fallback, bool *out,
-                             lm_api_error *error) {
-    loam_error err = {0};
-    if (lm_json_bool_or(body, "body", name, fallback, out, &err) == LOAM_OK) return LOAM_OK;
-    return lm_api_invalid(error, name, "%s", err.message);
-}
-
 /* --- Text or talk to ids. */
 
 static loam_status encode_prompt(const lm_completion_context *context, const json_t *body,
                                  lm_vec_i32 *ids, lm_api_error *error) {
     loam_error err = {0};
     lm_str text;
-    bool add_special;
-    LM_TRY(read_flag(body, "add_special_tokens", true, &add_special, error));
+    bool add_special = true;
+    LM_TRY(lm_api_read_bool(body, "add_special_tokens", &add_special, error));
     if (lm_json_str(body, "body", "prompt", &text, &err) != LOAM_OK)
         return lm_api_invalid(error, "prompt", "%s", err.message);
     lm_encode_options options = {.add_special = add_special};
@@ -68,10 +61,10 @@ static void write_ids(const lm_completion_context *context, const lm_vec_i32 *id
 
 static loam_status tokenize(const lm_completion_context *context, json_t *body, lm_buf *out,
                             lm_api_error *error) {
-    bool has_messages = json_object_get(body, "messages") != NULL, with_texts;
+    bool has_messages = json_object_get(body, "messages") != NULL, with_texts = false;
     if (has_messages && json_object_get(body, "prompt"))
         return lm_api_invalid(error, "prompt", "give 'prompt' or 'messages', not both");
-    LM_TRY(read_flag(body, "return_token_strs", false, &with_texts, error));
+    LM_TRY(lm_api_read_bool(body, "return_token_strs", &with_texts, error));
     lm_vec_i32 ids = {0};
     loam_status status = has_messages ? encode_messages(context, body, &ids, error)
                                       : encode_prompt(context, body, &ids, error);
