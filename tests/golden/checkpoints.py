@@ -9,14 +9,13 @@ transformers computes with the weights that their codes stand for.
 compressed-tensors package, and MXFP4 with transformers.
 """
 import argparse
-import json
-import shutil
 import sys
 
 import torch
 from safetensors.torch import save_file
 
 import families
+import makers
 from families import OUT, case, experts_apart
 
 GROUP = 32
@@ -229,9 +228,7 @@ def load_back(model, spec, meant):
 
 def make(name, seed):
     spec, quantize, quantization = CASES[name]
-    folder = OUT / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder = makers.start(OUT, name)
     model = families.build(spec, seed)
     generator = torch.Generator().manual_seed(seed)
     tensors, numbers = {}, {}
@@ -243,11 +240,8 @@ def make(name, seed):
         made, numbers[key] = quantize(w.float(), generator)
         tensors.update({stem + end: t.contiguous() for end, t in made.items()})
     load_back(model, spec, numbers)
-    model.config.save_pretrained(folder)
-    config = dict(json.loads((folder / "config.json").read_text()), **spec["config"])
-    config.pop("transformers_version", None)
-    config["quantization_config"] = quantization
-    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    config = dict(makers.config_of(model, folder), **spec["config"])
+    makers.write_config(folder, dict(config, quantization_config=quantization))
     save_file(tensors, folder / "model.safetensors")
     logits = families.logits_of(model)
     logits.astype("<f4").tofile(folder / "logits")

@@ -7,12 +7,9 @@ GGUF file, and what transformers, and sentence-transformers' rules of pooling in
 (torch 2.13, transformers 5.24; DIR as in families.py.) <name>/expected holds f32 [N_TEXTS, width]: a vector, or the score that
 a sigmoid makes of the classifier's number. Texts are token ids; a reranker's second half is the second text of a pair.
 """
-import argparse
 import json
-import logging
 import pathlib
 import shutil
-import sys
 import tempfile
 
 import torch
@@ -20,10 +17,11 @@ from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
 
 import families
+import makers
+from makers import N_VOCAB
 
 OUT = pathlib.Path(__file__).resolve().parent / "encoders"
 LENGTHS = [1, 9, 70, 96]
-N_VOCAB = families.N_VOCAB
 YES, NO = 11, 13
 BERT = dict(hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4, vocab_size=N_VOCAB,
             max_position_embeddings=128, type_vocab_size=2, pad_token_id=0, hidden_act="gelu", layer_norm_eps=1e-12)
@@ -168,31 +166,26 @@ def convert(folder, path):
                 self.is_rerank, self.is_tied_embeddings = True, True
                 self.token_true_id, self.token_false_id = YES, NO
             Qwen3Model._find_rerank_config = find
-        families.convert(copy, path)
+        makers.convert(copy, path)
 
 
 def make(name, seed):
-    spec, folder = CASES[name], OUT / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    spec, folder = CASES[name], makers.start(OUT, name)
     model = build(spec, seed)
     state = {k: v.clone() for k, v in model.state_dict().items()}
     if spec["config"].get("tie_word_embeddings"):
         state.pop("lm_head.weight", None)
     if spec["publish"]:
-        (folder / "config.json").write_text(json.dumps(spec["config"], indent=1) + "\n")
+        makers.write_config(folder, spec["config"])
         state = spec["publish"](state, spec["config"])
     else:
-        model.config.save_pretrained(folder)
-        config = json.loads((folder / "config.json").read_text())
+        config = makers.config_of(model, folder)
         suffix = dict(rank="ForSequenceClassification", answer="ForCausalLM").get(spec["kind"], "Model")
         config["architectures"] = [CLASSES[spec["model_type"]] + suffix]
         if name == "qwen3-embedding":  # as it is published
             config["architectures"] = ["Qwen3ForCausalLM"]
-        config.pop("transformers_version", None)
-        (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
-    save_file({k: (v.half() if v.dim() > 1 else v.float()).contiguous() for k, v in state.items()
-               if v.is_floating_point()}, folder / "model.safetensors")
+        makers.write_config(folder, config)
+    save_file(makers.as_stored(state), folder / "model.safetensors")
     if spec["kind"] not in ("rank", "answer"):
         write_modules(folder, spec)
     if spec["kind"] == "answer":
@@ -207,17 +200,5 @@ def make(name, seed):
     print(f"{name}: from {expected.min():.3f} to {expected.max():.3f}")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--llama-cpp", required=True)
-    parser.add_argument("names", nargs="*")
-    args = parser.parse_args()
-    sys.path[:0] = [args.llama_cpp, str(pathlib.Path(args.llama_cpp) / "gguf-py")]
-    logging.disable(logging.WARNING)
-    for i, name in enumerate(CASES):
-        if not args.names or name in args.names:
-            make(name, 300 + i)
-
-
 if __name__ == "__main__":
-    main()
+    makers.main(__doc__, CASES, make, 300)

@@ -12,21 +12,19 @@ each of N_PROMPTS prompts of N_TOKENS tokens, <name>/logits holds f32 [N_KEPT, N
 STEP - 1, 2 STEP - 1, ... Where transformers lacks an architecture, the reference is the one it has that computes the same,
 with the weights brought into its names: see `reference` and `publish` of a case.
 """
-import argparse
-import contextlib
-import json
 import pathlib
 import shutil
-import sys
 import tempfile
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
+import makers
+from makers import N_VOCAB
+
 OUT = pathlib.Path(__file__).resolve().parent / "families"
-N_PROMPTS, N_TOKENS, STEP, N_VOCAB = 2, 96, 4, 48
+N_PROMPTS, N_TOKENS, STEP = 2, 96, 4
 SIZES = dict(hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
              vocab_size=N_VOCAB, max_position_embeddings=128, rms_norm_eps=1e-6, bos_token_id=1, eos_token_id=2, pad_token_id=0)
 GPT_SIZES = dict(vocab_size=N_VOCAB, bos_token_id=1, eos_token_id=2)
@@ -259,77 +257,29 @@ def state_of(model, spec):
         state.pop("embed_out.weight", None)
     state = spec["publish"](state, spec["config"]) if spec["publish"] else state
     exact = spec["config"]["model_type"] == "baichuan"  # its head is no f16 once it has been divided
-    return {k: (v.half() if v.dim() > 1 and not (exact and k.startswith("lm_head")) else v.float()).contiguous()
-            for k, v in state.items()}
-
-
-def convert(folder, path, first=False):
-    """The folder as llama.cpp's converter writes it, without a vocabulary."""
-    from conversion.base import ModelBase, TextModel, gguf
-    from conversion import get_model_class
-    published = json.loads((folder / "config.json").read_text())
-    hparams = dict(ModelBase.load_hparams(folder, False), **published)
-    if published.get("multi_query") and not published.get("new_decoder_architecture"):
-        hparams.pop("num_kv_heads")  # as its first models have it
-    cls = get_model_class(hparams["architectures"][0], mmproj=False)
-    if first:
-        cls = first_deepseek(cls)
-    cls.set_vocab = lambda self: self.gguf_writer.add_vocab_size(N_VOCAB)
-    model = cls(folder, gguf.LlamaFileType.MOSTLY_F16, path, model_name="tiny", hparams=hparams)
-    with open("/dev/null", "w") as nowhere, contextlib.redirect_stderr(nowhere):
-        model.write()
+    return makers.as_stored(state, ["lm_head"] if exact else [])
 
 
 def make(name, seed):
-    spec, folder = CASES[name], OUT / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    spec, folder = CASES[name], makers.start(OUT, name)
     model = build(spec, seed)
     state = state_of(model, spec)
     if name == "baichuan2":
         unit_head(model)
-    if spec["reference"]:
-        config = spec["config"]
-    else:
-        model.config.save_pretrained(folder)
-        config = json.loads((folder / "config.json").read_text())
-        config.update(spec["config"])
-    config.pop("transformers_version", None)
-    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    makers.write_config(folder, spec["config"] if spec["reference"] else dict(makers.config_of(model, folder), **spec["config"]))
     save_file(state, folder / "model.safetensors")
     logits = logits_of(model)
     logits.astype("<f4").tofile(folder / "logits")
     if name not in NO_GGUF:
         with tempfile.TemporaryDirectory() as temp:
-            shutil.copytree(folder, pathlib.Path(temp) / "model")
-            (pathlib.Path(temp) / "model" / "tokenizer.json").write_text(json.dumps(dict(
-                model=dict(vocab={str(i): i for i in range(N_VOCAB)}), added_tokens=[])))
-            convert(pathlib.Path(temp) / "model", folder / "model.gguf", name.endswith("-first"))
+            copy = pathlib.Path(shutil.copytree(folder, pathlib.Path(temp) / "model"))
+            makers.write_numbers(copy)
+            makers.convert(copy, folder / "model.gguf", first_deepseek if name.endswith("-first") else lambda cls: cls)
     if name in NO_FOLDER:
         (folder / "model.safetensors").unlink()
     size = sum(f.stat().st_size for f in folder.iterdir())
     print(f"{name}: logits from {logits.min():.2f} to {logits.max():.2f}, {size // 1024} KiB")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--llama-cpp", required=True)
-    parser.add_argument("names", nargs="*")
-    args = parser.parse_args()
-    sys.path[:0] = [args.llama_cpp, str(pathlib.Path(args.llama_cpp) / "gguf-py")]
-    import logging
-    logging.disable(logging.WARNING)
-    failed = []
-    for i, name in enumerate(CASES):
-        if args.names and name not in args.names:
-            continue
-        try:
-            make(name, 100 + i)
-        except Exception as e:  # the others are made all the same
-            failed.append(name)
-            print(f"{name}: {type(e).__name__}: {e}")
-    sys.exit(f"failed: {failed}" if failed else 0)
-
-
 if __name__ == "__main__":
-    main()
+    makers.main(__doc__, CASES, make, 100)

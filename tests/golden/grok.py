@@ -12,7 +12,6 @@ and leaves chosen weights as they are ("grok-1"); llama.cpp takes the approximat
 import argparse
 import json
 import pathlib
-import shutil
 import sys
 import tempfile
 
@@ -20,6 +19,7 @@ import torch
 from safetensors.torch import save_file
 
 import families
+import makers
 from families import N_VOCAB, OUT
 
 CONFIG = dict(model_type="grok-1", architectures=["Grok1ModelForCausalLM"], vocab_size=N_VOCAB, hidden_size=32, intermediate_size=24,
@@ -119,30 +119,23 @@ def renamed(w):
     return out
 
 
-def fresh(name):
-    folder = OUT / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--llama-cpp", required=True)
     args = parser.parse_args()
     sys.path[:0] = [args.llama_cpp, str(pathlib.Path(args.llama_cpp) / "gguf-py")]
-    folder, w = fresh("grok-1"), weights(900)
-    (folder / "config.json").write_text(json.dumps(CONFIG, indent=1) + "\n")
-    save_file({k: (t.half() if t.dim() > 1 else t).contiguous() for k, t in w.items()}, folder / "model.safetensors")
+    folder, w = makers.start(OUT, "grok-1"), weights(900)
+    makers.write_config(folder, CONFIG)
+    save_file(makers.as_stored(w), folder / "model.safetensors")
     write_logits(w, folder, False)
-    folder = fresh("grok")
+    folder = makers.start(OUT, "grok")
     with tempfile.TemporaryDirectory() as temp:
         temp = pathlib.Path(temp)
         config = dict(CONFIG, architectures=["Grok1ForCausalLM"], num_local_experts=C["num_experts"])
         (temp / "config.json").write_text(json.dumps(config))
-        (temp / "tokenizer.json").write_text(json.dumps(dict(model=dict(vocab={str(i): i for i in range(N_VOCAB)}), added_tokens=[])))
+        makers.write_numbers(temp)
         save_file({k: t.contiguous() for k, t in renamed(w).items()}, temp / "model.safetensors")
-        families.convert(temp, folder / "model.gguf")
+        makers.convert(temp, folder / "model.gguf")
     write_logits(w, folder, True)
 
 

@@ -4,15 +4,10 @@
  * docs/models.md. */
 #include "golden/golden.h"
 
-#include <dirent.h>
-#include <stdio.h>
-
+#include "golden/cases.h"
 #include "model/embedder.h"
 
-/* f32 against torch's f32: sums in another order. */
-static const double tolerance = 1e-4;
-
-enum { N_TEXTS = 4, MAX_TOKENS = 96, N_VOCAB = 48, MAX_WIDTH = 64, MAX_CASES = 64 };
+enum { N_TEXTS = 4, MAX_TOKENS = 96, N_VOCAB = 48, MAX_WIDTH = 64 };
 
 static const int64_t lengths[N_TEXTS] = {1, 9, 70, 96};
 
@@ -93,59 +88,7 @@ static double check(const char *path, const char *expected_path) {
     return worst;
 }
 
-static const char *names[MAX_CASES];
-static struct CMUnitTest tests[MAX_CASES];
-
-/* Negative: there is no such file. */
-static void deltas_of(const char *name, double *folder, double *gguf) {
-    char *dir = lm_asprintf("%s/%s", LM_ENCODERS_DIR, name),
-         *expected = lm_path_join(dir, "expected"), *file = lm_path_join(dir, "model.gguf");
-    *folder = check(dir, expected);
-    *gguf = lm_file_exists(file) ? check(file, expected) : -1;
-    lm_free(file);
-    lm_free(expected);
-    lm_free(dir);
-}
-
-static void test_encoder(void **state) {
-    const char *name = *state;
-    double folder, gguf;
-    deltas_of(name, &folder, &gguf);
-    if (!(folder <= tolerance)) fail_msg("%s: the folder's results differ by %g", name, folder);
-    if (!(gguf <= tolerance)) fail_msg("%s: the GGUF file's results differ by %g", name, gguf);
-}
-
-static void print_row(const char *name) {
-    double folder, gguf;
-    deltas_of(name, &folder, &gguf);
-    printf("| %s | %.1e |", name, folder);
-    printf(gguf < 0 ? " – |\n" : " %.1e |\n", gguf);
-}
-
-static int by_name(const void *a, const void *b) {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static int list_cases(void) {
-    DIR *dir = opendir(LM_ENCODERS_DIR);
-    int n = 0;
-    for (struct dirent *entry; dir && (entry = readdir(dir));)
-        if (entry->d_name[0] != '.' && n < MAX_CASES) names[n++] = lm_strdup(entry->d_name);
-    if (dir) closedir(dir);
-    qsort(names, (size_t)n, sizeof *names, by_name);
-    return n;
-}
-
 int main(int argc, char **argv) {
-    int n = list_cases(), status = n == 0; /* a test that finds nothing fails */
-    bool table = argc > 1 && strcmp(argv[1], "--table") == 0;
-    for (int i = 0; i < n; i++)
-        tests[i] = (struct CMUnitTest){
-            .name = names[i], .test_func = test_encoder, .initial_state = (void *)names[i]};
-    if (table)
-        for (int i = 0; i < n; i++) print_row(names[i]);
-    else if (n > 0)
-        status = _cmocka_run_group_tests("encoders", tests, (size_t)n, NULL, NULL);
-    for (int i = 0; i < n; i++) lm_free((void *)names[i]);
-    return status;
+    const golden_cases cases = {"encoders", LM_ENCODERS_DIR, "expected", check};
+    return golden_cases_run(&cases, argc, argv);
 }
