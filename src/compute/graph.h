@@ -40,6 +40,8 @@ typedef enum lm_function {
     LM_FN_RELU,         /* max(x, 0) */
     LM_FN_RELU_SQUARED, /* its square */
     LM_FN_TANH,
+    LM_FN_SIGMOID,
+    LM_FN_CLAMP,        /* to [-scale, scale] */
     LM_FN_SWIGLU_CLAMPED, /* of two: min(x, 7) * sigmoid(1.702 * min(x, 7)), and up is clamp(up, -7, 7) + 1 */
     LM_N_FUNCTIONS,
 } lm_function;

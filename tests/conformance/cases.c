@@ -176,6 +176,8 @@ static const op_case cases[] = {
     {"layer_norm", LM_OP_LAYER_NORM, {ROWS(LM_F32, 7, 69), VECTOR(69), VECTOR(69)}, {.eps = 1e-5f}, .rows = true},
     {"layer_norm bf16", LM_OP_LAYER_NORM, {ROWS(LM_F32, 7, 69), VECTOR(69)}, {.eps = 1e-5f, .dtype = LM_BF16}, .rows = true},
     {"layer_norm plain", LM_OP_LAYER_NORM, {ROWS(LM_F32, 3, 5)}, {.eps = 1e-5f}, .rows = true},
+    {"layer_norm by head", LM_OP_LAYER_NORM, {ROWS(LM_F32, 7, 3 * 37), VECTOR(37), VECTOR(37)}, {.eps = 1e-5f, .n_heads = 3}, .rows = true},
+    {"layer_norm of each head", LM_OP_LAYER_NORM, {ROWS(LM_F32, 7, 3 * 37), VECTOR(3 * 37)}, {.eps = 1e-5f, .n_heads = 3}, .rows = true},
 
     {"map scale", LM_OP_MAP, {ROWS(LM_F32, 7, 37)}, {.function = LM_FN_SCALE, .scale = 0.3f}, .rows = true},
     {"map scale gradient", LM_OP_MAP, {TRAINED(3, 5)}, {.function = LM_FN_SCALE, .scale = 0.3f}},
@@ -195,6 +197,8 @@ static const op_case cases[] = {
      {ROWS(LM_F32, 7, 37), ROWS(LM_F32, 7, 37)},
      {.function = LM_FN_SWIGLU_CLAMPED},
      .rows = true},
+    {"map sigmoid", LM_OP_MAP, {ROWS(LM_F32, 7, 37)}, {.function = LM_FN_SIGMOID}, .rows = true},
+    {"map clamp", LM_OP_MAP, {ROWS(LM_F32, 7, 37)}, {.function = LM_FN_CLAMP, .scale = 0.4f}, .rows = true},
     {"map tanh", LM_OP_MAP, {ROWS(LM_F32, 7, 37)}, {.function = LM_FN_TANH}, .rows = true},
 
     {"swiglu", LM_OP_SWIGLU, {ROWS(LM_F32, 7, 37), ROWS(LM_F32, 7, 37)}, .rows = true},

@@ -2,7 +2,7 @@
  * x      f32                                                        in
  * up     f32, its shape, optional: what a gate lets through          in
  * y      attrs.dtype, f32 or bf16, its shape; may take over either   out
- * attrs  function, scale (of SCALE and SOFT_CAP)
+ * attrs  function, scale (of SCALE, SOFT_CAP and CLAMP)
  *
  * Operations and their order stand in apply() below. Only SCALE has a gradient: gates that are trained are SWIGLU.
  */
@@ -31,6 +31,11 @@ static float apply(const lm_attrs *a, float x) {
     case LM_FN_RELU: return x > 0.0f ? x : 0.0f;
     case LM_FN_RELU_SQUARED: return x > 0.0f ? x * x : 0.0f;
     case LM_FN_TANH: return lm_tanh(x);
+    case LM_FN_SIGMOID: return lm_sigmoid(x);
+    case LM_FN_CLAMP: {
+        float low = x < a->scale ? x : a->scale;
+        return -a->scale < low ? low : -a->scale;
+    }
     case LM_FN_SWIGLU_CLAMPED: {
         float low = x < 7.0f ? x : 7.0f;
         return low * lm_sigmoid(1.702f * low);

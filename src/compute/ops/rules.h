@@ -78,4 +78,16 @@ static inline void lm_load(const lm_tensor *tensor, int64_t at, float *dst, int6
     lm_dtype_get(tensor->dtype)->unpack(lm_at(tensor, at), dst, n);
 }
 
+/* Parts of a row that LAYER_NORM normalizes alone. */
+static inline int64_t lm_n_groups(const lm_node *norm) {
+    return norm->attrs.n_heads ? norm->attrs.n_heads : 1;
+}
+
+/* What input `in` of a norm has for group `group` of all rows', `dim` wide; NULL: there is no such input. */
+static inline const float *lm_group_of(const lm_node *norm, int in, int64_t group, int64_t dim) {
+    const lm_tensor *v = norm->in[in];
+    if (!v) return NULL;
+    return lm_f32(v) + (v->shape[0] == dim ? 0 : group % lm_n_groups(norm) * dim);
+}
+
 #endif
