@@ -16,6 +16,7 @@ static const lm_arch archs[] = {
 /* What a dimension of a parameter is the size of. */
 typedef enum param_dim {
     DIM_NONE,
+    DIM_ONE,
     DIM_VOCAB,
     DIM_CONTEXT,
     DIM_DIM,
@@ -149,6 +150,7 @@ bool lm_arch_layer_has_experts(const lm_arch_config *config, int64_t layer) {
 bool lm_param_in(const lm_arch_config *config, lm_param_id id) {
     lm_feature feature = params[id].feature;
     if (feature != LM_FEATURE_ALWAYS && !lm_arch_has(config, feature)) return false;
+    if (id == LM_PARAM_MLP_NORM_BIAS && !lm_arch_has(config, LM_FEATURE_MLP_NORM)) return false;
     if (is_plain_attention(id) && lm_arch_has(config, LM_FEATURE_LATENT)) return false;
     if (is_mixture(id)) return config->hparams.n_experts > 0;
     return !is_dense_mlp(id) || !lm_arch_layer_has_experts(config, 0);
@@ -195,7 +197,8 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim) {
     const lm_hparams *hp = &config->hparams;
     bool whole = lm_arch_has(config, LM_FEATURE_QK_NORM_WHOLE);
     switch (dim) {
-    case DIM_NONE: return 1;
+    case DIM_NONE:
+    case DIM_ONE: return 1;
     case DIM_VOCAB: return hp->vocab_size;
     case DIM_CONTEXT: return hp->context_len + hp->position_offset;
     case DIM_DIM: return hp->dim;

@@ -34,7 +34,8 @@ typedef enum lm_feature {
     LM_FEATURE_QKV_BIAS = 1 << 1,
     LM_FEATURE_OUT_BIAS = 1 << 2, /* on attention's output projection */
     LM_FEATURE_MLP_BIAS = 1 << 3, /* on its matrices up and down */
-    LM_FEATURE_QK_NORM = 1 << 4,  /* RMS norm of q and k before rope: of every head, or see WHOLE */
+    LM_FEATURE_QK_NORM = 1 << 4,  /* norms of q and k before rope: of every head, or see WHOLE */
+    LM_FEATURE_QK_NORM_BIAS = 1ll << 33,
     LM_FEATURE_ATTN_NORM = 1 << 5,    /* before attention */
     LM_FEATURE_MLP_NORM = 1 << 6,     /* before the MLP; without, a parallel MLP reads what attention does */
     LM_FEATURE_POST_NORM = 1 << 7,    /* behind both, before they are added to the residual stream */
@@ -57,8 +58,10 @@ typedef enum lm_feature {
     LM_FEATURE_POOLER = 1 << 27, /* tanh of a matrix product in front of it */
     LM_FEATURE_LATENT = 1 << 29,   /* latent attention, */
     LM_FEATURE_Q_LATENT = 1 << 30, /* of queries too: the file's numbers say it */
+    LM_FEATURE_HEAD_BIAS = 1ll << 31,   /* on the output matrix */
+    LM_FEATURE_SHARED_ROUTER = 1ll << 32, /* what shared experts say is weighted, too: by a sigmoid */
     /* Without parameters of their own: */
-    LM_FEATURE_QK_NORM_WHOLE = 1 << 13, /* the norm of q and k spans all heads */
+    LM_FEATURE_QK_NORM_WHOLE = 1 << 13, /* the norm of q and k spans all heads; as a layer norm only its weights do */
     LM_FEATURE_LAYER_NORM = 1 << 14,    /* norms are layer norms, not RMS norms */
     LM_FEATURE_PARALLEL = 1 << 15,      /* attention and MLP read and add to one residual */
     LM_FEATURE_NO_HEAD = 1 << 28,       /* no logits: an encoder, or a model made for embeddings */
@@ -91,6 +94,7 @@ typedef enum lm_dialect {
     LM_DIALECT_NOMIC_BERT,
     LM_DIALECT_DEEPSEEK,
     LM_DIALECT_DISTILBERT,
+    LM_DIALECT_PHI,
 } lm_dialect;
 
 /* A row of archs.def. Zero is what most have. */
@@ -98,7 +102,8 @@ typedef struct lm_arch {
     const char *name;      /* general.architecture in GGUF */
     const char *hf_type;   /* model_type in config.json */
     const char *hf_class;  /* config.json architectures[0] when exported */
-    unsigned features;     /* what its models always have; a file's tensors may add to it */
+    uint64_t features;     /* what its models always have; a file's tensors may add to it */
+    uint64_t optional;     /* what only files of this architecture may add */
     lm_dialect dialect;
     const char *act;       /* activation where the file does not say; NULL: "silu" */
     bool gguf_interleaved; /* GGUF files have q and k in the order of LM_ROPE_INTERLEAVED */
@@ -133,7 +138,7 @@ const lm_arch *lm_arch_at(size_t index);
 typedef struct lm_arch_config {
     const lm_arch *arch;
     lm_hparams hparams;
-    unsigned features; /* lm_feature bits */
+    uint64_t features; /* lm_feature bits */
 } lm_arch_config;
 
 /* Refuses what makes no sense (lm_hparams_check) and what cannot be computed. */

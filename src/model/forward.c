@@ -93,13 +93,19 @@ static lm_tensor *turn(const builder *b, lm_tensor *x, int64_t n_heads, int64_t 
                       .attrs = attrs});
 }
 
+/* The norm of queries or keys: a layer norm is always of each head alone. */
+static lm_tensor *head_norm(const builder *b, lm_tensor *x, lm_param_id weight, int64_t n_heads) {
+    bool layer_norm = lm_arch_has(b->config, LM_FEATURE_LAYER_NORM);
+    lm_param_id bias = weight == LM_PARAM_Q_NORM ? LM_PARAM_Q_NORM_BIAS : LM_PARAM_K_NORM_BIAS;
+    lm_tensor *shift = layer_norm ? param_or_none(b, bias) : NULL;
+    lm_attrs attrs = {.eps = (float)b->hp->rms_norm_eps, .n_heads = layer_norm ? n_heads : 0};
+    return lm_graph_op(b->graph, layer_norm ? LM_OP_LAYER_NORM : LM_OP_RMS_NORM,
+                       &(lm_op_args){.in = {x, param(b, weight), shift}, .attrs = attrs});
+}
+
 /* What becomes queries or keys: normed where the model does that, then turned. */
 static lm_tensor *placed(const builder *b, lm_tensor *x, lm_param_id norm_weight, int64_t n_heads) {
-    if (lm_param_in(b->config, norm_weight)) {
-        lm_attrs attrs = {.eps = (float)b->hp->rms_norm_eps};
-        x = lm_graph_op(b->graph, LM_OP_RMS_NORM,
-                        &(lm_op_args){.in = {x, param(b, norm_weight)}, .attrs = attrs});
-    }
+    if (lm_param_in(b->config, norm_weight)) x = head_norm(b, x, norm_weight, n_heads);
     bool turns = b->in->inv_freq && !lm_layer_in(&b->hp->no_rope, b->layer);
     return turns ? turn(b, x, n_heads, b->hp->head_dim) : x;
 }
@@ -173,7 +179,11 @@ static lm_tensor *chosen(const builder *b, lm_tensor *x, lm_param_id weight, lm_
 static lm_tensor *shared_expert(const builder *b, lm_tensor *x) {
     lm_tensor *gate = linear(b, x, LM_PARAM_SHARED_GATE, LM_PARAM_COUNT),
               *up = linear(b, x, LM_PARAM_SHARED_UP, LM_PARAM_COUNT);
-    return linear(b, activated(b, gate, up), LM_PARAM_SHARED_DOWN, LM_PARAM_COUNT);
+    lm_tensor *y = linear(b, activated(b, gate, up), LM_PARAM_SHARED_DOWN, LM_PARAM_COUNT);
+    if (!lm_param_in(b->config, LM_PARAM_SHARED_ROUTER)) return y;
+    lm_tensor *weight = mapped(b, linear(b, x, LM_PARAM_SHARED_ROUTER, LM_PARAM_COUNT),
+                               LM_FN_SIGMOID, 0);
+    return lm_graph_op(b->graph, LM_OP_MIX, &(lm_op_args){.in = {y, weight}});
 }
 
 /* A mixture of experts: arXiv:1701.06538. */
@@ -211,7 +221,9 @@ static lm_tensor *block(const builder *b, lm_tensor *x) {
     y = to_residual(b, y, LM_PARAM_POST_ATTN_NORM);
     lm_tensor *residual = x;
     x = settled(b, add(b, x, y), LM_PARAM_ATTN_OUT_NORM, LM_PARAM_ATTN_OUT_NORM_BIAS);
-    entry = read_residual(b, parallel ? residual : x, LM_PARAM_MLP_NORM, LM_PARAM_MLP_NORM_BIAS);
+    if (!parallel || lm_param_in(b->config, LM_PARAM_MLP_NORM))
+        entry = read_residual(b, parallel ? residual : x, LM_PARAM_MLP_NORM,
+                              LM_PARAM_MLP_NORM_BIAS);
     x = add(b, x, to_residual(b, feed_forward(b, entry), LM_PARAM_POST_MLP_NORM));
     return settled(b, x, LM_PARAM_LAYER_OUT_NORM, LM_PARAM_LAYER_OUT_NORM_BIAS);
 }
@@ -246,7 +258,9 @@ static lm_tensor *output_head(const builder *b) {
 static lm_tensor *logits(const builder *b, lm_tensor *x) {
     if (lm_arch_has(b->config, LM_FEATURE_NO_HEAD))
         return lm_graph_fail(b->graph, LOAM_UNSUPPORTED, "this model writes no text");
-    lm_tensor *y = lm_graph_op(b->graph, LM_OP_LINEAR, &(lm_op_args){.in = {x, output_head(b)}});
+    lm_tensor *y = lm_graph_op(b->graph, LM_OP_LINEAR, 
+                               &(lm_op_args){.in = {x, output_head(b),
+                                                    param_or_none(b, LM_PARAM_OUTPUT_HEAD_BIAS)}});
     y = scaled(b, y, b->hp->logit_scale);
     return b->hp->logit_soft_cap > 0 ? mapped(b, y, LM_FN_SOFT_CAP, b->hp->logit_soft_cap) : y;
 }
@@ -278,6 +292,8 @@ lm_tensor *lm_arch_loss(lm_graph *graph, const lm_arch_config *config,
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no scaled or capped logits");
     if (b.hp->bidirectional || lm_arch_has(config, LM_FEATURE_NO_HEAD))
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no encoders");
+    if (lm_arch_has(config, LM_FEATURE_HEAD_BIAS))
+        return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no biases on logits");
     if (lm_arch_has(config, LM_FEATURE_LATENT))
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no latent attention");
     lm_tensor *x = body(&b), *head = output_head(&b);

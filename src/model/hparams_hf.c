@@ -90,11 +90,11 @@ static LM_MUST_USE loam_status read_sizes(const reader *r, lm_hparams *h) {
         LM_TRY(need_i64(r, "intermediate_size", &h->ffn_dim));
     LM_TRY(need_i64(r, "vocab_size|padded_vocab_size", &h->vocab_size));
     if (has_default)
-        LM_TRY(read_i64(r, "max_position_embeddings|n_positions|n_ctx", 2048, &h->context_len));
+        LM_TRY(read_i64(r, "model_max_length|max_position_embeddings|n_positions|n_ctx", 2048, &h->context_len));
     else
         LM_TRY(need_i64(r, "max_position_embeddings|seq_length", &h->context_len));
     double eps = r->arch && r->arch->norm_eps > 0 ? r->arch->norm_eps : has_default ? 1e-5 : 1e-6;
-    return read_f64(r, "rms_norm_eps|layer_norm_eps|layer_norm_epsilon|norm_epsilon", eps,
+    return read_f64(r, "rms_norm_eps|layer_norm_eps|layer_norm_epsilon|norm_epsilon|norm_eps", eps,
                     &h->rms_norm_eps);
 }
 
@@ -283,7 +283,7 @@ static LM_MUST_USE loam_status read_numbers(const reader *r, lm_hparams *h) {
     LM_TRY(read_f64(r, "embedding_multiplier|scale_emb|embedding_multiplier_scale", embedding, &h->embedding_scale));
     LM_TRY(read_f64(r, "residual_multiplier", 0, &h->residual_scale));
     LM_TRY(read_f64(r, "logits_scaling", 0, &divisor));
-    LM_TRY(read_f64(r, "output_multiplier_scale", 0, &h->logit_scale));
+    LM_TRY(read_f64(r, "output_multiplier_scale|logit_scale", 0, &h->logit_scale));
     if (divisor > 0) h->logit_scale = 1 / divisor;
     return read_factors_of_minicpm(r, h);
 }

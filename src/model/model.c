@@ -40,7 +40,7 @@ static loam_status read_config(lm_model *model, const char *path, loam_error *er
     LM_TRY(lm_pooling_read(path, model->name, model->file, &model->config, &model->pooling, err));
     if (model->pooling.kind != LM_POOLING_NONE && !model->pooling.by_answer) {
         model->config.features |= LM_FEATURE_NO_HEAD;
-        model->config.features &= ~(unsigned)LM_FEATURE_UNTIED_HEAD;
+        model->config.features &= ~(uint64_t)LM_FEATURE_UNTIED_HEAD;
     }
     return lm_arch_config_check(&model->config, err);
 }

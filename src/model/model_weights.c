@@ -13,7 +13,8 @@
 /* Features that models of one architecture may have or not. */
 enum {
     OPTIONAL_FEATURES = LM_FEATURE_QKV_BIAS | LM_FEATURE_OUT_BIAS | LM_FEATURE_MLP_BIAS |
-                        LM_FEATURE_GATE_BIAS | LM_FEATURE_QK_NORM | LM_FEATURE_SINKS |
+                        LM_FEATURE_GATE_BIAS | LM_FEATURE_QK_NORM | LM_FEATURE_QK_NORM_BIAS |
+                        LM_FEATURE_SINKS | LM_FEATURE_HEAD_BIAS | LM_FEATURE_SHARED_ROUTER |
                         LM_FEATURE_ROUTER_BIAS | LM_FEATURE_CHOICE_BIAS | LM_FEATURE_EXPERTS_BIAS |
                         LM_FEATURE_TYPE_EMBED | LM_FEATURE_CLASSIFIER |
                         LM_FEATURE_CLASSIFIER_BIAS | LM_FEATURE_POOLER
@@ -32,7 +33,7 @@ static int64_t rows_in_file(const lm_model_file *file, const lm_arch_config *con
 void lm_model_weights_describe(const lm_model_file *file, const lm_arch *arch,
                                lm_arch_config *out) {
     const lm_hparams *hp = lm_model_file_hparams(file);
-    unsigned features = arch->features;
+    uint64_t features = arch->features;
     if (!hp->tied_embeddings && !(features & LM_FEATURE_NO_HEAD))
         features |= LM_FEATURE_UNTIED_HEAD;
     if (hp->n_experts > 0) features |= LM_FEATURE_MOE;
@@ -42,12 +43,14 @@ void lm_model_weights_describe(const lm_model_file *file, const lm_arch *arch,
     lm_arch_config config = {.arch = arch, .hparams = *hp};
     for (int id = 0; id < LM_PARAM_COUNT; id++) {
         lm_param_source source;
-        if ((lm_param_feature(id) & OPTIONAL_FEATURES) &&
+        if ((lm_param_feature(id) & (OPTIONAL_FEATURES | arch->optional)) &&
             lm_param_source_find(file, &config, id, hp->n_layers - 1, &source))
             features |= lm_param_feature(id);
     }
-    if (!(features & LM_FEATURE_CLASSIFIER)) features &= ~(unsigned)LM_FEATURE_POOLER;
+    if (!(features & LM_FEATURE_CLASSIFIER)) features &= ~(uint64_t)LM_FEATURE_POOLER;
     config.features = features;
+    if (arch->optional & LM_FEATURE_MLP_NORM) /* an MLP without a norm of its own is beside attention */
+        config.hparams.serial_residual = (features & LM_FEATURE_MLP_NORM) != 0;
     config.hparams.n_token_types = rows_in_file(file, &config, LM_PARAM_TYPE_EMBED);
     config.hparams.n_labels = rows_in_file(file, &config, LM_PARAM_CLASSIFIER);
     *out = config;
@@ -308,6 +311,12 @@ static loam_status find_experts(const loader *l, lm_param_id id, int64_t layer, 
     return place_rows(l, &(lm_arrangement){.source = source}, weight, err);
 }
 
+/* A vector as a matrix, of one row or of one for each head, or a matrix of one row as a vector: the same numbers. */
+static bool is_other_shape(const lm_stored_tensor *tensor, int n_dims, int64_t n_elems) {
+    return tensor->n_dims != n_dims && tensor->n_dims <= 2 &&
+           lm_stored_tensor_n_elems(tensor) == n_elems;
+}
+
 static loam_status find_weight(const loader *l, lm_param_id id, int64_t layer, loam_error *err) {
     if (lm_param_is_experts(id)) return find_experts(l, id, layer, err);
     if (lm_param_n_matrices(l->config, id) > 0) return find_heads(l, id, layer, err);
@@ -330,12 +339,11 @@ static loam_status find_weight(const loader *l, lm_param_id id, int64_t layer, l
         stored[0] = shape[0];
         stored[1] = source->total_rows / shape[0];
     }
-    bool one_row = found && n_dims == 1 && source->tensor->n_dims == 2; /* a vector as [1, n] */
-    if (one_row) {
-        stored[1] = stored[0];
-        stored[0] = 1;
-    }
-    LM_TRY(weight_of(l, found ? source->tensor->name : name, n_dims + one_row, stored, weight, err));
+    int n_stored = found && is_other_shape(source->tensor, n_dims, rows * shape[1])
+                       ? source->tensor->n_dims
+                       : n_dims;
+    if (n_stored != n_dims) memcpy(stored, source->tensor->shape, sizeof stored);
+    LM_TRY(weight_of(l, found ? source->tensor->name : name, n_stored, stored, weight, err));
     if (!lm_map_set(l->known, lm_str_of(weight->name), 1))
         return lm_error_no_memory(err, strlen(weight->name));
     weight->n_dims = n_dims;

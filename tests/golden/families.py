@@ -27,13 +27,14 @@ OUT = pathlib.Path(__file__).resolve().parent / "families"
 N_PROMPTS, N_TOKENS, STEP = 2, 96, 4
 SIZES = dict(hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
              vocab_size=N_VOCAB, max_position_embeddings=128, rms_norm_eps=1e-6, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+LAYER_NORMS = ("gpt_neox", "starcoder2", "phi", "stablelm", "nemotron", "cohere")
 GPT_SIZES = dict(vocab_size=N_VOCAB, bos_token_id=1, eos_token_id=2)
 
 
 def case(hf_type, hf_class, reference=None, publish=None, **config):
     config = dict(SIZES, **config)
     config.update(model_type=hf_type, architectures=[hf_class])
-    if hf_type in ("gpt_neox", "starcoder2"):  # layer norms
+    if hf_type in LAYER_NORMS:
         del config["rms_norm_eps"]
     return dict(config=config, reference=reference, publish=publish)
 
@@ -104,6 +105,18 @@ def first_deepseek(cls):
                                ("key_length", h["qk_nope_head_dim"] + h["qk_rope_head_dim"])):
                 values[f"deepseek2.attention.{key}"].value = value
     return First
+
+
+def stacked_norms(cls):
+    """The converter loses norms of heads that it has put together: it returns what it should yield."""
+    class Stacked(cls):
+        model_arch = cls.model_arch
+
+        def modify_tensors(self, data_torch, name, bid):
+            stacked = yield from super().modify_tensors(data_torch, name, bid)
+            if stacked is not None:
+                yield from stacked
+    return Stacked
 
 
 def granite_experts(state, config):
@@ -217,10 +230,21 @@ CASES = {
     "glm4_moe_lite": case("glm4_moe_lite", "Glm4MoeLiteForCausalLM", q_lora_rank=24, topk_method="noaux_tc", n_group=1,
                           topk_group=1, routed_scaling_factor=1.8, norm_topk_prob=True, scoring_func="sigmoid",
                           num_nextn_predict_layers=0, **LATENT),
+    "phi": case("phi", "PhiForCausalLM", num_key_value_heads=4, intermediate_size=128, rope_parameters=dict(
+        rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.5)),
+    "phi-qk_norm": case("phi", "PhiForCausalLM", qk_layernorm=True),
+    "stablelm": case("stablelm", "StableLmForCausalLM", use_qkv_bias=True),
+    "stablelm-parallel": case("stablelm", "StableLmForCausalLM", use_parallel_residual=True, qk_layernorm=True),
+    "nemotron": case("nemotron", "NemotronForCausalLM", norm_eps=1e-5, partial_rotary_factor=0.5),
+    "cohere": case("cohere", "CohereForCausalLM", logit_scale=0.25, layer_norm_eps=1e-5, tie_word_embeddings=True),
+    "cohere-qk_norm": case("cohere", "CohereForCausalLM", logit_scale=0.25, use_qk_norm=True, tie_word_embeddings=True),
 }
 # Windows of these families are not in the format; Baichuan's converter calls itself for ever.
-NO_FOLDER = {"gpt_oss", "deepseek_v2-first"}  # published with experts in MXFP4; the GGUF file is the case
-NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2"}
+# Published with experts in MXFP4, an older GGUF file, norms in a tensor for each head.
+NO_FOLDER = {"gpt_oss", "deepseek_v2-first", "stablelm-parallel"}
+NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "phi-qk_norm"}
+
+CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms}
 
 
 def tokens(prompt):
@@ -274,7 +298,7 @@ def make(name, seed):
         with tempfile.TemporaryDirectory() as temp:
             copy = pathlib.Path(shutil.copytree(folder, pathlib.Path(temp) / "model"))
             makers.write_numbers(copy)
-            makers.convert(copy, folder / "model.gguf", first_deepseek if name.endswith("-first") else lambda cls: cls)
+            makers.convert(copy, folder / "model.gguf", CONVERTERS.get(name, lambda cls: cls))
     if name in NO_FOLDER:
         (folder / "model.safetensors").unlink()
     size = sum(f.stat().st_size for f in folder.iterdir())
