@@ -68,6 +68,14 @@ const lm_arch *lm_arch_find(const char *name) {
     return NULL;
 }
 
+/* A window from which nothing falls out is none, but the layers are those that they are. */
+void lm_arch_settle_layers(const lm_arch *arch, lm_hparams *h) {
+    for (int64_t i = 0; arch->rope_in_windows && h->window > 0 && i < h->n_layers; i++)
+        if (i < LM_MAX_LAYERS && !lm_layer_in(&h->windowed, i)) lm_layer_add(&h->no_rope, i);
+    if (arch->scaled_outside && h->window > 0) h->local_rope_theta = h->rope_theta;
+    if (h->window >= h->context_len) h->window = 0;
+}
+
 size_t lm_arch_count(void) {
     return LM_COUNT_OF(archs);
 }
@@ -143,6 +151,11 @@ static bool is_mixture(lm_param_id id) {
     return id >= LM_PARAM_ROUTER && id <= LM_PARAM_SHARED_DOWN;
 }
 
+/* A norm that is there and has no parameters. */
+static bool is_plain_norm(const lm_arch_config *config, lm_param_id id) {
+    return (params[id].feature & LM_FEATURES_PRE_NORM) && lm_arch_has(config, LM_FEATURE_PLAIN_NORM);
+}
+
 bool lm_arch_layer_has_experts(const lm_arch_config *config, int64_t layer) {
     return config->hparams.n_experts > 0 && layer >= config->hparams.n_dense_layers;
 }
@@ -150,6 +163,7 @@ bool lm_arch_layer_has_experts(const lm_arch_config *config, int64_t layer) {
 bool lm_param_in(const lm_arch_config *config, lm_param_id id) {
     lm_feature feature = params[id].feature;
     if (feature != LM_FEATURE_ALWAYS && !lm_arch_has(config, feature)) return false;
+    if (is_plain_norm(config, id)) return false;
     if (id == LM_PARAM_MLP_NORM_BIAS && !lm_arch_has(config, LM_FEATURE_MLP_NORM)) return false;
     if (is_plain_attention(id) && lm_arch_has(config, LM_FEATURE_LATENT)) return false;
     if (is_mixture(id)) return config->hparams.n_experts > 0;

@@ -64,6 +64,7 @@ typedef enum lm_feature {
     LM_FEATURE_QK_NORM_WHOLE = 1 << 13, /* the norm of q and k spans all heads; as a layer norm only its weights do */
     LM_FEATURE_LAYER_NORM = 1 << 14,    /* norms are layer norms, not RMS norms */
     LM_FEATURE_PARALLEL = 1 << 15,      /* attention and MLP read and add to one residual */
+    LM_FEATURE_PLAIN_NORM = 1ll << 34,  /* layer norms before attention and MLP and behind the last layer learn nothing */
     LM_FEATURE_NO_HEAD = 1 << 28,       /* no logits: an encoder, or a model made for embeddings */
     /* What a decoder has without it being said. */
     LM_FEATURES_PRE_NORM = LM_FEATURE_ATTN_NORM | LM_FEATURE_MLP_NORM | LM_FEATURE_OUTPUT_NORM,
@@ -95,6 +96,7 @@ typedef enum lm_dialect {
     LM_DIALECT_DEEPSEEK,
     LM_DIALECT_DISTILBERT,
     LM_DIALECT_PHI,
+    LM_DIALECT_EXAONE,
 } lm_dialect;
 
 /* A row of archs.def. Zero is what most have. */
@@ -123,6 +125,8 @@ typedef struct lm_arch {
     /* Layers whose attention is windowed where the file does not list them: 0 none, 1 all, n all but each n-th. */
     int window_period;
     int no_rope_period;     /* each n-th layer does without rope; 0: none */
+    bool rope_in_windows;   /* where some layers have a window, the others do without rope */
+    bool scaled_outside;    /* the rope scaling is that of layers without a window only */
     int alibi_from_layers;  /* members of so many layers or more have ALiBi instead of rope; 0: none */
     double local_rope_theta; /* of windowed layers where the file does not say; 0: all have the same */
     double norm_eps;         /* of norms where the file does not say; 0: 1e-6, of layer norms 1e-5 */
@@ -132,6 +136,9 @@ typedef struct lm_arch {
 /* By either name, GGUF's first. NULL: unknown. */
 const lm_arch *lm_arch_find(const char *name);
 size_t lm_arch_count(void);
+
+/* For readers of files, once they have read windows and ropes: what follows from both by the row. */
+void lm_arch_settle_layers(const lm_arch *arch, lm_hparams *hparams);
 const lm_arch *lm_arch_at(size_t index);
 
 /* Everything a graph is built from. Plain data. */

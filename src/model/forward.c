@@ -51,24 +51,29 @@ static lm_tensor *norm(const builder *b, lm_tensor *x, lm_param_id weight, lm_pa
     lm_tensor *shift = layer_norm && bias != LM_PARAM_COUNT ? param_or_none(b, bias) : NULL;
     lm_attrs attrs = {.eps = (float)b->hp->rms_norm_eps, .dtype = dtype};
     return lm_graph_op(b->graph, layer_norm ? LM_OP_LAYER_NORM : LM_OP_RMS_NORM,
-                       &(lm_op_args){.in = {x, param(b, weight), shift}, .attrs = attrs});
+                       &(lm_op_args){.in = {x, param_or_none(b, weight), shift}, .attrs = attrs});
+}
+
+/* Whether there is a norm, with parameters or without. */
+static bool norms(const builder *b, lm_param_id weight) {
+    return lm_arch_has(b->config, lm_param_feature(weight));
 }
 
 /* What a block reads: normed where the model norms before. */
 static lm_tensor *read_residual(const builder *b, lm_tensor *x, lm_param_id weight,
                                 lm_param_id bias) {
-    if (!lm_param_in(b->config, weight)) return factor(b, x);
+    if (!norms(b, weight)) return factor(b, x);
     return norm(b, x, weight, bias, factor_dtype(b));
 }
 
 /* The residual stream behind an addition: normed where the model norms the stream itself. */
 static lm_tensor *settled(const builder *b, lm_tensor *x, lm_param_id weight, lm_param_id bias) {
-    return lm_param_in(b->config, weight) ? norm(b, x, weight, bias, LM_F32) : x;
+    return norms(b, weight) ? norm(b, x, weight, bias, LM_F32) : x;
 }
 
 /* What a block adds: normed where the model norms behind, and scaled. */
 static lm_tensor *to_residual(const builder *b, lm_tensor *y, lm_param_id weight) {
-    if (lm_param_in(b->config, weight)) y = norm(b, y, weight, LM_PARAM_COUNT, LM_F32);
+    if (norms(b, weight)) y = norm(b, y, weight, LM_PARAM_COUNT, LM_F32);
     return scaled(b, y, b->hp->residual_scale);
 }
 
@@ -103,9 +108,15 @@ static lm_tensor *head_norm(const builder *b, lm_tensor *x, lm_param_id weight, 
                        &(lm_op_args){.in = {x, param(b, weight), shift}, .attrs = attrs});
 }
 
+/* Bounded where the model bounds queries, keys and values. */
+static lm_tensor *clipped(const builder *b, lm_tensor *x) {
+    return b->hp->qkv_clip > 0 ? mapped(b, x, LM_FN_CLAMP, b->hp->qkv_clip) : x;
+}
+
 /* What becomes queries or keys: normed where the model does that, then turned. */
 static lm_tensor *placed(const builder *b, lm_tensor *x, lm_param_id norm_weight, int64_t n_heads) {
-    if (lm_param_in(b->config, norm_weight)) x = head_norm(b, x, norm_weight, n_heads);
+    if (norms(b, norm_weight)) x = head_norm(b, x, norm_weight, n_heads);
+    x = clipped(b, x);
     bool turns = b->in->inv_freq && !lm_layer_in(&b->hp->no_rope, b->layer);
     return turns ? turn(b, x, n_heads, b->hp->head_dim) : x;
 }
@@ -113,7 +124,7 @@ static lm_tensor *placed(const builder *b, lm_tensor *x, lm_param_id norm_weight
 static lm_tensor *attention(const builder *b, lm_tensor *x) {
     lm_tensor *q = linear(b, x, LM_PARAM_Q, LM_PARAM_Q_BIAS);
     lm_tensor *k = linear(b, x, LM_PARAM_K, LM_PARAM_K_BIAS);
-    lm_tensor *v = linear(b, x, LM_PARAM_V, LM_PARAM_V_BIAS);
+    lm_tensor *v = clipped(b, linear(b, x, LM_PARAM_V, LM_PARAM_V_BIAS));
     q = placed(b, q, LM_PARAM_Q_NORM, b->hp->n_heads);
     k = placed(b, k, LM_PARAM_K_NORM, b->hp->n_kv_heads);
     lm_tensor *y = b->in->attend(b->in->ctx, b->graph, b->layer, q, k, v);
@@ -221,7 +232,7 @@ static lm_tensor *block(const builder *b, lm_tensor *x) {
     y = to_residual(b, y, LM_PARAM_POST_ATTN_NORM);
     lm_tensor *residual = x;
     x = settled(b, add(b, x, y), LM_PARAM_ATTN_OUT_NORM, LM_PARAM_ATTN_OUT_NORM_BIAS);
-    if (!parallel || lm_param_in(b->config, LM_PARAM_MLP_NORM))
+    if (!parallel || norms(b, LM_PARAM_MLP_NORM))
         entry = read_residual(b, parallel ? residual : x, LM_PARAM_MLP_NORM,
                               LM_PARAM_MLP_NORM_BIAS);
     x = add(b, x, to_residual(b, feed_forward(b, entry), LM_PARAM_POST_MLP_NORM));

@@ -50,6 +50,7 @@ static LM_MUST_USE loam_status check_options(const lm_hparams *h, const char *pa
         {"attention scale", h->attention_scale},
         {"attention soft cap", h->attention_soft_cap},
         {"logit soft cap", h->logit_soft_cap},
+        {"bound of queries, keys and values", h->qkv_clip},
         {"embedding scale", h->embedding_scale},
         {"residual scale", h->residual_scale},
         {"logit scale", h->logit_scale},

@@ -86,7 +86,6 @@ static LM_MUST_USE loam_status read_windowed(const lm_gguf *gguf, lm_hparams *h,
 static LM_MUST_USE loam_status read_layers(const lm_gguf *gguf, const lm_arch *arch, lm_hparams *h,
                                            loam_error *err) {
     LM_TRY(read_i64_or(gguf, h, "attention.sliding_window", 0, &h->window, err));
-    if (h->window >= h->context_len) h->window = 0;
     if (h->window > 0) LM_TRY(read_windowed(gguf, h, arch->window_period, err));
     LM_TRY(read_f64_or(gguf, h, "rope.freq_base_swa", arch->local_rope_theta, &h->local_rope_theta,
                        err));
@@ -112,6 +111,7 @@ static LM_MUST_USE loam_status read_numbers(const lm_gguf *gguf, const lm_arch *
                        err)); /* Grok's, of scores as well */
     LM_TRY(read_f64_or(gguf, h, "attn_logit_softcapping", 0, &h->attention_soft_cap, err));
     LM_TRY(read_f64_or(gguf, h, "final_logit_softcapping", 0, &h->logit_soft_cap, err));
+    LM_TRY(read_f64_or(gguf, h, "attention.clamp_kqv", 0, &h->qkv_clip, err));
     LM_TRY(read_f64_or(gguf, h, "embedding_scale", embedding, &h->embedding_scale, err));
     LM_TRY(read_f64_or(gguf, h, "residual_scale", 0, &h->residual_scale, err));
     LM_TRY(read_f64_or(gguf, h, "logit_scale", 0, &h->logit_scale, err));
@@ -255,6 +255,7 @@ loam_status lm_hparams_from_gguf(const lm_gguf *gguf, lm_hparams *out, loam_erro
     fill_numbers(&h);
     LM_TRY(read_f64_or(gguf, &h, "rope.freq_base", 10000, &h.rope_theta, err));
     LM_TRY(read_scaling(gguf, &h, err));
+    lm_arch_settle_layers(arch, &h);
     LM_TRY(read_latent(gguf, &h, err));
     LM_TRY(lm_hparams_check(&h, lm_gguf_path(gguf), err));
     LM_TRY(read_freq_factors(gguf, &h, err));

@@ -118,13 +118,17 @@ static LM_MUST_USE loam_status read_latent(const reader *r, lm_hparams *h) {
 static LM_MUST_USE loam_status read_windowed(const reader *r, lm_hparams *h) {
     const json_t *types = json_object_get(r->config, "layer_types");
     int64_t period, first;
-    LM_TRY(read_i64(r, "sliding_window_pattern|_sliding_window_pattern",
-                    r->arch ? r->arch->window_period : 0, &period));
+    const char *letters =
+        json_string_value(json_object_get(r->config, "sliding_window_pattern")); /* EXAONE's "LLLG" */
+    period = r->arch ? r->arch->window_period : 0;
+    if (!letters)
+        LM_TRY(read_i64(r, "sliding_window_pattern|_sliding_window_pattern", period, &period));
     LM_TRY(read_i64(r, "max_window_layers", h->n_layers, &first));
     bool from_first = json_object_get(r->config, "max_window_layers") != NULL;
     for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
         const char *type = json_string_value(json_array_get(types, (size_t)i));
         bool windowed = type         ? strcmp(type, "sliding_attention") == 0
+                        : letters    ? *letters && letters[(size_t)i % strlen(letters)] == 'L'
                         : from_first ? i >= first
                                      : period == 1 || (period > 1 && (i + 1) % period != 0);
         if (windowed) lm_layer_add(&h->windowed, i);
@@ -136,7 +140,7 @@ static LM_MUST_USE loam_status read_window(const reader *r, lm_hparams *h) {
     bool use_window;
     LM_TRY(read_i64(r, "sliding_window", 0, &h->window));
     LM_TRY(read_bool(r, "use_sliding_window", true, &use_window));
-    if (!use_window || h->window >= h->context_len) h->window = 0;
+    if (!use_window) h->window = 0;
     return h->window != 0 ? read_windowed(r, h) : LOAM_OK;
 }
 
@@ -279,6 +283,7 @@ static LM_MUST_USE loam_status read_numbers(const reader *r, lm_hparams *h) {
     if (query_scalar > 0) h->attention_scale = 1 / sqrt(query_scalar);
     LM_TRY(read_f64(r, "attn_logit_softcapping|max_attn_value", 0, &h->attention_soft_cap));
     LM_TRY(read_f64(r, "final_logit_softcapping", 0, &h->logit_soft_cap));
+    LM_TRY(read_f64(r, "clip_qkv", 0, &h->qkv_clip));
     double embedding = r->arch && r->arch->embed_scale_sqrt_dim ? sqrt((double)h->dim) : 0;
     LM_TRY(read_f64(r, "embedding_multiplier|scale_emb|embedding_multiplier_scale", embedding, &h->embedding_scale));
     LM_TRY(read_f64(r, "residual_multiplier", 0, &h->residual_scale));
@@ -356,6 +361,7 @@ loam_status lm_hparams_from_config(const json_t *config, const char *path, lm_hp
     LM_TRY(read_rope(&r, &h));
     LM_TRY(read_window(&r, &h));
     LM_TRY(read_no_rope(&r, &h));
+    if (r.arch) lm_arch_settle_layers(r.arch, &h);
     LM_TRY(read_numbers(&r, &h));
     LM_TRY(read_latent(&r, &h));
     LM_TRY(read_flags(&r, &h));

@@ -94,7 +94,7 @@ static loam_status build_graph(const build *b, float *inv_freq, loam_error *err)
     add_inputs(b);
     float rope_scale;
     lm_tensor *local = NULL, *global = NULL;
-    if (b->hp->local_rope_theta > 0 && b->hp->window > 0) {
+    if (b->hp->local_rope_theta > 0) {
         lm_rope_local_table(b->hp, inv_freq);
         local = frequencies(b, "local_inv_freq", inv_freq);
     }

@@ -27,7 +27,7 @@ OUT = pathlib.Path(__file__).resolve().parent / "families"
 N_PROMPTS, N_TOKENS, STEP = 2, 96, 4
 SIZES = dict(hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
              vocab_size=N_VOCAB, max_position_embeddings=128, rms_norm_eps=1e-6, bos_token_id=1, eos_token_id=2, pad_token_id=0)
-LAYER_NORMS = ("gpt_neox", "starcoder2", "phi", "stablelm", "nemotron", "cohere")
+LAYER_NORMS = ("gpt_neox", "starcoder2", "phi", "stablelm", "nemotron", "cohere", "cohere2", "olmo")
 GPT_SIZES = dict(vocab_size=N_VOCAB, bos_token_id=1, eos_token_id=2)
 
 
@@ -238,6 +238,20 @@ CASES = {
     "nemotron": case("nemotron", "NemotronForCausalLM", norm_eps=1e-5, partial_rotary_factor=0.5),
     "cohere": case("cohere", "CohereForCausalLM", logit_scale=0.25, layer_norm_eps=1e-5, tie_word_embeddings=True),
     "cohere-qk_norm": case("cohere", "CohereForCausalLM", logit_scale=0.25, use_qk_norm=True, tie_word_embeddings=True),
+    "cohere2": case("cohere2", "Cohere2ForCausalLM", logit_scale=0.25, layer_norm_eps=1e-5, tie_word_embeddings=True,
+                    num_hidden_layers=5, intermediate_size=24, sliding_window=20, rotary_pct=1.0),
+    "exaone": case("exaone", "ExaoneForCausalLM", publish="as saved", activation_function="silu", rope_parameters=dict(
+        rope_type="llama3", rope_theta=10000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+        original_max_position_embeddings=32)),
+    "exaone4": case("exaone4", "Exaone4ForCausalLM", num_hidden_layers=5, intermediate_size=24, sliding_window=20,
+                    sliding_window_pattern="LLLG", layer_types=["sliding_attention"] * 3 + ["full_attention", "sliding_attention"]),
+    "exaone4-global": case("exaone4", "Exaone4ForCausalLM", sliding_window=None, layer_types=["full_attention"] * 2),
+    "olmo": case("olmo", "OlmoForCausalLM", clip_qkv=1.5),
+    "olmo3": case("olmo3", "Olmo3ForCausalLM", num_hidden_layers=5, intermediate_size=24, sliding_window=20, rope_parameters=dict(
+        full_attention=dict(rope_type="yarn", rope_theta=1000.0, factor=4.0, original_max_position_embeddings=32),
+        sliding_attention=dict(rope_type="default", rope_theta=1000.0))),
+    "olmoe": case("olmoe", "OlmoeForCausalLM", rms_norm_eps=1e-5, num_key_value_heads=4, intermediate_size=24, num_experts=6,
+                  num_experts_per_tok=3, publish="as saved"),
 }
 # Windows of these families are not in the format; Baichuan's converter calls itself for ever.
 # Published with experts in MXFP4, an older GGUF file, norms in a tensor for each head.
@@ -274,12 +288,19 @@ def logits_of(model):
     return torch.stack(rows).numpy()
 
 
+def as_published(model, state):
+    """Names and tensors of published checkpoints, which transformers knows how to read and write."""
+    from transformers.core_model_loading import revert_weight_conversion
+    return revert_weight_conversion(model, state)
+
+
 def state_of(model, spec):
     state = {k: v.clone() for k, v in model.state_dict().items() if not k.endswith((".attn.bias", ".masked_bias"))}
     if model.config.tie_word_embeddings:
         state.pop("lm_head.weight", None)
         state.pop("embed_out.weight", None)
-    state = spec["publish"](state, spec["config"]) if spec["publish"] else state
+    if spec["publish"]:
+        state = as_published(model, state) if spec["publish"] == "as saved" else spec["publish"](state, spec["config"])
     exact = spec["config"]["model_type"] == "baichuan"  # its head is no f16 once it has been divided
     return makers.as_stored(state, ["lm_head"] if exact else [])
 
