@@ -45,8 +45,11 @@ const char *lm_cpu_isa_name(lm_cpu_isa isa);
 loam_status lm_cpu_run(lm_device *device, const lm_step *steps, int n_steps, const int64_t *extents,
                        void *workspace, int64_t *profile_ns, loam_error *err) LM_MUST_USE;
 
-/* lm_kernel_args.barrier of a thread that works alone. */
-void lm_cpu_no_barrier(void *device);
+/* A node that one thread runs by itself as a piece of another node's work, whose arguments are `args`. `kernel` is what select
+ * gives for it; workspace: lm_cpu_alone_bytes of it, aligned to 64. */
+void lm_cpu_run_alone(const lm_kernel *kernel, const lm_kernel_args *args, const lm_node *node,
+                      void *workspace);
+size_t lm_cpu_alone_bytes(const lm_device *device, const lm_node *node);
 
 /* Packing, as in lm_backend. */
 size_t lm_cpu_packed_bytes(const lm_device *device, const lm_weight *weight);

@@ -25,7 +25,8 @@ static void barrier(void *device) {
     lm_pool_barrier(((lm_cpu_device *)device)->pool);
 }
 
-void lm_cpu_no_barrier(void *device) {}
+/* Of a thread that works alone. */
+static void no_barrier(void *device) {}
 
 static bool is_short(const run_job *job) {
     enum { SHORT_CYCLES = 4000, FLOPS_A_CYCLE = 32, BYTES_A_CYCLE = 16 };
@@ -41,7 +42,7 @@ static void run_step(run_job *job, int thread, int n_threads) {
         .thread = thread,
         .n_threads = n_threads,
         .workspace = job->workspace,
-        .barrier = n_threads == 1 ? lm_cpu_no_barrier : barrier,
+        .barrier = n_threads == 1 ? no_barrier : barrier,
         .device = job->device,
         .tickets = job->tickets,
     });
@@ -94,4 +95,25 @@ loam_status lm_cpu_run(lm_device *device, const lm_step *steps, int n_steps, con
     run_short_steps(&job);
     if (job.step < n_steps) lm_pool_run(job.device->pool, run_shared_steps, &job);
     return LOAM_OK;
+}
+
+void lm_cpu_run_alone(const lm_kernel *kernel, const lm_kernel_args *args, const lm_node *node,
+                      void *workspace) {
+    lm_ticket tickets[LM_N_TICKETS] = {0};
+    kernel->run(&(lm_kernel_args){
+        .node = node,
+        .extents = args->extents,
+        .n_threads = 1,
+        .workspace = workspace,
+        .barrier = no_barrier,
+        .device = args->device,
+        .tickets = tickets,
+    });
+}
+
+size_t lm_cpu_alone_bytes(const lm_device *device, const lm_node *node) {
+    lm_cpu_device alone = *lm_cpu_of(device);
+    alone.base.n_threads = 1;
+    const lm_kernel *kernel = device->backend->select(&alone.base, node);
+    return kernel->workspace_bytes ? kernel->workspace_bytes(&alone.base, node) : 0;
 }

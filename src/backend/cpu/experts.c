@@ -82,13 +82,10 @@ static const lm_kernel *kernel_of(const lm_device *device, const lm_node *node,
 
 /* Of one thread's room, LINEAR's own included. */
 static size_t room_bytes(const lm_device *device, const lm_node *node) {
-    lm_cpu_device alone = *lm_cpu_of(device);
-    alone.base.n_threads = 1;
     lm_expert_product p;
     room unused;
-    const lm_kernel *kernel = kernel_of(&alone.base, node, &p);
-    size_t linear = kernel->workspace_bytes ? kernel->workspace_bytes(&alone.base, &p.node) : 0;
-    return align(lay_out(node, NULL, &unused) + linear);
+    kernel_of(device, node, &p);
+    return align(lay_out(node, NULL, &unused) + lm_cpu_alone_bytes(device, &p.node));
 }
 
 static size_t workspace_bytes(const lm_device *device, const lm_node *node) {
@@ -146,15 +143,7 @@ static void multiply(const worker *w, int64_t expert, lm_range columns, int64_t 
         p.bias.shape[0] = columns.end - columns.begin;
         p.bias.data = (float *)p.bias.data + columns.begin;
     }
-    lm_ticket tickets[LM_N_TICKETS] = {0};
-    lm_kernel_args alone = *w->args;
-    alone.node = &p.node;
-    alone.thread = 0;
-    alone.n_threads = 1;
-    alone.workspace = w->room.linear;
-    alone.barrier = lm_cpu_no_barrier;
-    alone.tickets = tickets;
-    w->kernel->run(&alone);
+    lm_cpu_run_alone(w->kernel, w->args, &p.node, w->room.linear);
 }
 
 /* The products of slots [slots.begin, slots.end) of the sorted, which are at most max_rows. */

@@ -9,7 +9,6 @@ enum { ROWS_AT_ONCE = 64 };
 
 /* A thread's part of the workspace. */
 typedef struct room {
-    lm_ticket *tickets; /* [LM_N_TICKETS] */
     float *x, *y; /* [ROWS_AT_ONCE, K] and [ROWS_AT_ONCE, N]: a head's rows beside each other */
     void *linear; /* LINEAR's own */
 } room;
@@ -22,8 +21,6 @@ static size_t align(size_t bytes) {
 static size_t lay_out(const lm_node *node, char *base, room *out) {
     const lm_tensor *w = node->in[1];
     size_t at = 0;
-    out->tickets = (lm_ticket *)base;
-    at += align(LM_N_TICKETS * sizeof *out->tickets);
     out->x = (float *)(base + at);
     at += align((size_t)(ROWS_AT_ONCE * w->shape[2]) * sizeof *out->x);
     out->y = (float *)(base + at);
@@ -32,21 +29,11 @@ static size_t lay_out(const lm_node *node, char *base, room *out) {
     return at;
 }
 
-/* The device as a thread by itself sees it. */
-static lm_cpu_device alone_on(const lm_device *device) {
-    lm_cpu_device alone = *lm_cpu_of(device);
-    alone.base.n_threads = 1;
-    return alone;
-}
-
 static size_t room_bytes(const lm_device *device, const lm_node *node) {
     room unused;
     lm_expert_product p;
-    lm_cpu_device alone = alone_on(device);
     lm_expert_product_init(&p, node, 0, 0, ROWS_AT_ONCE, NULL, NULL);
-    const lm_kernel *kernel = device->backend->select(&alone.base, &p.node);
-    size_t linear = kernel->workspace_bytes ? kernel->workspace_bytes(&alone.base, &p.node) : 0;
-    return lay_out(node, NULL, &unused) + align(linear);
+    return lay_out(node, NULL, &unused) + align(lm_cpu_alone_bytes(device, &p.node));
 }
 
 static size_t workspace_bytes(const lm_device *device, const lm_node *node) {
@@ -55,38 +42,26 @@ static size_t workspace_bytes(const lm_device *device, const lm_node *node) {
 
 /* What a thread works with. */
 typedef struct worker {
-    const lm_node *node;
-    lm_cpu_device alone;
+    const lm_kernel_args *args;
     size_t head_bytes; /* from one head's matrix to the next */
     room room;
 } worker;
 
-static void run_linear(worker *w, lm_expert_product *p) {
-    int64_t extents[LM_N_EXTENTS] = {0}; /* the product's rows are fixed */
-    const lm_kernel *kernel = w->alone.base.backend->select(&w->alone.base, &p->node);
-    memset(w->room.tickets, 0, LM_N_TICKETS * sizeof *w->room.tickets);
-    kernel->run(&(lm_kernel_args){.node = &p->node,
-                                  .extents = extents,
-                                  .n_threads = 1,
-                                  .workspace = w->room.linear,
-                                  .barrier = lm_cpu_no_barrier,
-                                  .device = &w->alone.base,
-                                  .tickets = w->room.tickets});
-}
-
 /* Rows of a head; a single one is where it shall be. */
-static void multiply(worker *w, int64_t head, lm_range rows) {
-    const lm_tensor *m = w->node->in[1];
+static void multiply(const worker *w, int64_t head, lm_range rows) {
+    const lm_node *node = w->args->node;
+    const lm_tensor *m = node->in[1];
     int64_t n_heads = m->shape[0], n_out = m->shape[1], n_in = m->shape[2],
             n = rows.end - rows.begin, first = rows.begin * n_heads + head;
-    const float *x = lm_f32(w->node->in[0]) + first * n_in;
-    float *y = lm_f32(w->node->out[0]) + first * n_out;
+    const float *x = lm_f32(node->in[0]) + first * n_in;
+    float *y = lm_f32(node->out[0]) + first * n_out;
     lm_expert_product p;
-    lm_expert_product_init(&p, w->node, head, w->head_bytes, n, n == 1 ? x : w->room.x,
+    lm_expert_product_init(&p, node, head, w->head_bytes, n, n == 1 ? x : w->room.x,
                            n == 1 ? y : w->room.y);
     for (int64_t i = 0; n > 1 && i < n; i++)
         memcpy(w->room.x + i * n_in, x + i * n_heads * n_in, (size_t)n_in * sizeof *x);
-    run_linear(w, &p);
+    lm_cpu_run_alone(lm_backend_cpu.select(w->args->device, &p.node), w->args, &p.node,
+                     w->room.linear);
     for (int64_t i = 0; n > 1 && i < n; i++)
         memcpy(y + i * n_heads * n_out, w->room.y + i * n_out, (size_t)n_out * sizeof *y);
 }
@@ -96,8 +71,7 @@ static void head_linear(const lm_kernel_args *args) {
     const lm_device *device = args->device;
     int64_t n_rows = lm_rows_now(args, node->in[0]), n_heads = node->in[1]->shape[0],
             n_chunks = (n_rows + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE;
-    worker w = {.node = node,
-                .alone = alone_on(device),
+    worker w = {.args = args,
                 .head_bytes = lm_cpu_matrix_bytes(device, node->in[1], node->in[1]->shape[1])};
     lay_out(node, (char *)args->workspace + (size_t)args->thread * room_bytes(device, node),
             &w.room);
