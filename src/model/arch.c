@@ -165,6 +165,8 @@ bool lm_param_in(const lm_arch_config *config, lm_param_id id) {
     if (feature != LM_FEATURE_ALWAYS && !lm_arch_has(config, feature)) return false;
     if (is_plain_norm(config, id)) return false;
     if (id == LM_PARAM_MLP_NORM_BIAS && !lm_arch_has(config, LM_FEATURE_MLP_NORM)) return false;
+    bool mlp_norm = id == LM_PARAM_MLP_NORM || id == LM_PARAM_MLP_NORM_BIAS;
+    if (mlp_norm && config->hparams.shared_norm) return false;
     if (is_plain_attention(id) && lm_arch_has(config, LM_FEATURE_LATENT)) return false;
     if (is_mixture(id)) return config->hparams.n_experts > 0;
     return !is_dense_mlp(id) || !lm_arch_layer_has_experts(config, 0);

@@ -80,6 +80,9 @@ typedef enum lm_dialect {
     LM_DIALECT_SANDWICH, /* norms before and behind, as Gemma 2 calls them */
     LM_DIALECT_POST,     /* norms behind only: OLMo 2 */
     LM_DIALECT_GLM4,
+    LM_DIALECT_GLM,
+    LM_DIALECT_PHI3,
+    LM_DIALECT_BAICHUAN,
     LM_DIALECT_INTERNLM2,
     LM_DIALECT_GPT2,
     LM_DIALECT_NEOX,
@@ -97,10 +100,6 @@ typedef enum lm_dialect {
     LM_DIALECT_DISTILBERT,
     LM_DIALECT_PHI,
     LM_DIALECT_EXAONE,
-    LM_DIALECT_QWEN2_MOE,
-    LM_DIALECT_GRANITE_SHARED, /* as GRANITE_MOE, and an MLP that all tokens share */
-    LM_DIALECT_HUNYUAN,
-    LM_DIALECT_BAILING,
 } lm_dialect;
 
 /* A row of archs.def. Zero is what most have. */
@@ -121,16 +120,16 @@ typedef struct lm_arch {
     bool position_offset;  /* folders have the first position's vector behind the padding token's number */
     bool expert_normalize; /* weights of the chosen experts add up to 1 where the file does not say */
     bool expert_sigmoid;   /* scores of experts are sigmoids where the file does not say */
-    bool one_expert_is_none; /* files of dense members say that they have one */
     bool tied;             /* the head is the embedding where config.json does not say */
     bool hf_norm_minus_one; /* folders have the weights of norms less one */
     bool hf_transposed;     /* folders have matrices of layers as [n_in, n_out] */
+    bool hf_transposed_experts; /* folders have those of experts so, where they are not coded */
     bool embed_scale_sqrt_dim;  /* embeddings are multiplied by the root of their width */
     bool logit_divisor;     /* the file's logit scale divides */
+    bool read_only;         /* files of the other format mean another computation by the same numbers: none are written */
     /* Layers whose attention is windowed where the file does not list them: 0 none, 1 all, n all but each n-th. */
     int window_period;
     int no_rope_period;     /* each n-th layer does without rope; 0: none */
-    bool norm_behind_rope;  /* queries and keys are turned before their norms */
     bool rope_in_windows;   /* where some layers have a window, the others do without rope */
     bool scaled_outside;    /* the rope scaling is that of layers without a window only */
     int alibi_from_layers;  /* members of so many layers or more have ALiBi instead of rope; 0: none */

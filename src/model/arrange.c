@@ -22,7 +22,8 @@ typedef struct arrange_job {
 
 bool lm_arrangement_is_needless(const lm_arrangement *a) {
     bool together = a->source.order != LM_PART_APART && a->source.n_groups <= 1;
-    return together && !a->turned && !a->turned_runs && !a->unit_rows && !a->source.tensor->coded;
+    return together && !a->turned && !a->turned_experts && !a->turned_runs && !a->unit_rows &&
+           !a->source.tensor->coded;
 }
 
 /* Rows [first, first + n) of a tensor. */
@@ -46,6 +47,23 @@ static void turn_rows(const arrange_job *job, int64_t row, int64_t n, char *out)
         for (int64_t i = 0; i < job->n_columns; i++)
             memcpy(out + (size_t)(r * job->n_columns + i) * size,
                    from + (size_t)(i * step + r) * size, size);
+}
+
+/* Of [experts, n_in, rows of one], of which some columns are the parameter's. */
+static void turn_expert_rows(const arrange_job *job, int64_t row, int64_t n, char *out) {
+    const lm_param_source *source = &job->a->source;
+    bool whole = source->order == LM_PART_WHOLE;
+    size_t size = lm_dtype_bytes(job->weight->dtype, 1);
+    int64_t step = whole ? 1 : source->run_step, n_rows = job->matrix_rows * step;
+    for (int64_t r = 0; r < n; r++) {
+        int64_t expert = (row + r) / job->matrix_rows, at = (row + r) % job->matrix_rows;
+        int64_t column = whole ? at : source->first_row + at * step;
+        const char *from = (const char *)source->tensor->data +
+                           (size_t)(expert * job->n_columns * n_rows + column) * size;
+        for (int64_t i = 0; i < job->n_columns; i++)
+            memcpy(out + (size_t)(r * job->n_columns + i) * size,
+                   from + (size_t)(i * n_rows) * size, size);
+    }
 }
 
 /* Row i of a tensor in the weight's type; room: for as many f32. */
@@ -122,6 +140,8 @@ static void arrange_some(void *arg, int thread, int n_threads) {
         char *out = job->out + (size_t)row * job->row_bytes;
         if (job->a->turned_runs)
             turn_run(job, row, out);
+        else if (job->a->turned_experts)
+            turn_expert_rows(job, row, n, out);
         else if (job->a->turned)
             turn_rows(job, row, n, out);
         else
@@ -134,7 +154,8 @@ void lm_arrange(const lm_arrangement *a, lm_device *device, const lm_weight *wei
     int64_t n_columns = weight->n_dims > 1 ? weight->shape[weight->n_dims - 1] : 1, n_rows = 1;
     if (a->by_element) n_columns = 1;
     for (int i = 0; i < weight->n_dims - (n_columns > 1); i++) n_rows *= weight->shape[i];
-    int64_t matrix_rows = a->experts || a->turned_runs ? weight->shape[1] : n_rows;
+    int64_t matrix_rows =
+        a->experts || a->turned_experts || a->turned_runs ? weight->shape[1] : n_rows;
     arrange_job job = {.a = a,
                        .weight = weight,
                        .n_rows = n_rows,

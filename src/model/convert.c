@@ -4,40 +4,41 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "model/convert_tensor.h"
 #include "model/gguf_writer.h"
 #include "model/hparams_write.h"
-#include "model/param_source.h"
 #include "model/safetensors_writer.h"
 #include "model/tokenizer_writers.h"
 
-enum { CHUNK_BYTES = 4 << 20 };
+enum { CHUNK_BYTES = 4 << 20, MAX_EXTRAS = 2 };
 
-/* Which row of the source becomes a row of the result. */
-typedef enum row_order { ROWS_AS_THEY_ARE, ROWS_INTERLEAVE, ROWS_SPLIT } row_order;
-
-/* A tensor to be written. */
-typedef struct item {
-    char name[LM_PARAM_NAME_BYTES];
-    lm_weight from; /* as the model has it: vectors are f32 */
-    lm_dtype to;
-    row_order order;
-} item;
+/* A vector that GGUF has beside the parameters. */
+typedef struct extra {
+    const char *name;
+    float values[LM_MAX_ROPE_PAIRS];
+} extra;
 
 typedef struct converter {
     const lm_model *model;
-    const lm_arch_config *config;
+    lm_arch_config config; /* as what it is written */
+    lm_rope_layout layout; /* as the model has it */
     const lm_convert_options *options;
-    LM_VEC(item) items;
+    LM_VEC(lm_convert_tensor) items;
     lm_gguf_writer *gguf; /* one of the two */
     lm_safetensors_writer *safetensors;
-    float *factors; /* rope_freqs.weight, if any */
-    float *row;     /* of the longest */
+    extra extras[MAX_EXTRAS]; /* [rope_dim / 2] each */
+    int n_extras;
+    float *room; /* of the tensor that wants most */
     uint8_t *chunk;
     int64_t n_done;
     lm_convert_result result;
 } converter;
 
-/* --- What becomes what. */
+static lm_naming naming_of(const converter *c) {
+    return c->options->to_folder ? LM_NAMING_HF : LM_NAMING_GGUF;
+}
+
+/* --- Types. */
 
 static bool is_plain(lm_dtype dtype) {
     return dtype == LM_F32 || dtype == LM_F16 || dtype == LM_BF16;
@@ -50,89 +51,222 @@ static lm_dtype main_dtype(const converter *c) {
     return is_plain(dtype) ? dtype : LM_F32;
 }
 
-/* Whether every element survives the cast. */
-static bool is_exact(const lm_weight *vector, lm_dtype to) {
-    const float *x = vector->data;
-    const lm_dtype_info *info = lm_dtype_get(to);
-    for (int64_t i = 0; i < vector->shape[0]; i++) {
-        uint32_t packed;
-        float back;
-        info->pack(x + i, &packed, 1);
-        info->unpack(&packed, &back, 1);
-        if (memcmp(&back, x + i, sizeof back) != 0) return false;
-    }
-    return true;
+/* What GGUF files have as f32, whatever the matrices are. */
+static bool is_wide(lm_param_id id, const lm_weight *from) {
+    return from->n_dims == 1 || lm_param_is_bias(id) || id == LM_PARAM_ROUTER ||
+           id == LM_PARAM_POSITION_EMBED || id == LM_PARAM_TYPE_EMBED;
 }
 
-/* Small types stay as they are in GGUF; a folder has none. GGUF has vectors as f32, as llama.cpp wants them; a folder has them as its matrices, where nothing is lost by that. */
-static LM_MUST_USE loam_status choose_dtype(const converter *c, const lm_weight *from,
-                                            lm_dtype *out, loam_error *err) {
-    if (from->n_dims == 1) {
-        lm_dtype wanted = c->options->to_folder ? main_dtype(c) : LM_F32;
-        *out = is_exact(from, wanted) ? wanted : LM_F32;
+static int64_t n_elems_of(const lm_weight *w) {
+    int64_t n = 1;
+    for (int i = 0; i < w->n_dims; i++) n *= w->shape[i];
+    return n;
+}
+
+/* Whether every element survives the cast. */
+static bool is_exact(const lm_weight *w, float added, lm_dtype to) {
+    const lm_dtype_info *info = lm_dtype_get(to);
+    for (int64_t i = 0; w->dtype == LM_F32 && i < n_elems_of(w); i++) {
+        uint32_t packed;
+        float x = ((const float *)w->data)[i] + added, back;
+        info->pack(&x, &packed, 1);
+        info->unpack(&packed, &back, 1);
+        if (memcmp(&back, &x, sizeof back) != 0) return false;
+    }
+    return w->dtype == LM_F32 || w->dtype == to;
+}
+
+/* A folder has what GGUF has as f32 as its matrices are, where nothing is lost by that. */
+static lm_dtype choose_wide(const converter *c, const lm_convert_tensor *t) {
+    lm_dtype wanted = c->options->to_folder ? main_dtype(c) : LM_F32;
+    for (int i = 0; i < t->n_parts; i++)
+        if (!is_exact(&t->from[i], t->added, wanted)) return LM_F32;
+    return wanted;
+}
+
+/* Small types stay as they are in GGUF; a folder has none. */
+static LM_MUST_USE loam_status choose_dtype(const converter *c, lm_param_id id,
+                                            lm_convert_tensor *t, loam_error *err) {
+    const lm_weight *from = &t->from[0], *other = from;
+    if (is_wide(id, from)) {
+        t->to = choose_wide(c, t);
         return LOAM_OK;
     }
-    *out = c->options->fixed_dtype ? c->options->dtype : from->dtype;
-    if (is_plain(*out) || !c->options->to_folder) return LOAM_OK;
-    lm_error_set(err, LOAM_UNSUPPORTED, "tensor '%s' is quantized (%s)", from->name,
-                 lm_dtype_get(from->dtype)->name);
+    t->to = c->options->fixed_dtype ? c->options->dtype : from->dtype;
+    for (int i = 1; i < t->n_parts && !c->options->fixed_dtype; i++) {
+        if (t->from[i].dtype == from->dtype) continue;
+        other = is_plain(from->dtype) ? &t->from[i] : from; /* the quantized one, if any */
+        t->to = is_plain(other->dtype) ? LM_F32 : other->dtype;
+    }
+    bool stays = !c->options->to_folder && other == from && t->run_rows == 0 && t->turned_rows == 0;
+    if (is_plain(t->to) || stays) return LOAM_OK;
+    lm_error_set(err, LOAM_UNSUPPORTED, "tensor '%s' is quantized (%s)", other->name,
+                 lm_dtype_get(other->dtype)->name);
     return lm_error_hint(err, LOAM_UNSUPPORTED,
                          "say what it shall become: --type bf16; loam quantize makes small types");
 }
 
-static row_order order_for(const converter *c, lm_param_id id) {
-    bool turns =
-        id == LM_PARAM_Q || id == LM_PARAM_K || id == LM_PARAM_Q_BIAS || id == LM_PARAM_K_BIAS;
-    bool is = c->config->hparams.rope_layout == LM_ROPE_INTERLEAVED;
-    bool wanted =
-        c->options->to_folder ? c->config->arch->hf_interleaved : c->config->arch->gguf_interleaved;
-    if (!turns || is == wanted) return ROWS_AS_THEY_ARE;
-    return wanted ? ROWS_INTERLEAVE : ROWS_SPLIT;
+/* --- Rows. */
+
+/* Whose rows are in the order of rotary pairs. */
+static bool turns(lm_param_id id) {
+    switch (id) {
+    case LM_PARAM_Q:
+    case LM_PARAM_K:
+    case LM_PARAM_Q_BIAS:
+    case LM_PARAM_K_BIAS:
+    case LM_PARAM_Q_NORM:
+    case LM_PARAM_K_NORM:
+    case LM_PARAM_Q_ROPE:
+    case LM_PARAM_K_ROPE: return true;
+    default: return false;
+    }
+}
+
+static lm_row_order order_for(const converter *c, lm_param_id id) {
+    lm_rope_layout wanted = c->config.hparams.rope_layout;
+    if (!turns(id) || c->layout == wanted) return LM_ROWS_AS_THEY_ARE;
+    return wanted == LM_ROPE_INTERLEAVED ? LM_ROWS_INTERLEAVE : LM_ROWS_SPLIT;
+}
+
+/* Element by element unless it is as it was. */
+static void shape_vector(const lm_param_tensor *named, lm_convert_tensor *t) {
+    int64_t total = named->parts[0].total_rows;
+    bool whole = t->n_parts == 1 && t->order[0] == LM_ROWS_AS_THEY_ARE;
+    t->n_rows = whole ? 1 : total;
+    t->n_columns = whole ? total : 1;
+    t->n_dims = named->one_row ? 2 : 1;
+    t->shape[0] = named->one_row ? 1 : total;
+    t->shape[1] = total;
+}
+
+/* The matrices that a tensor has one behind the other in a dimension of their own; 0: it is one, or they lie in one. */
+static int64_t n_matrices_of(const converter *c, const lm_param_tensor *named) {
+    if (named->parts[0].order == LM_PART_HEADS) return 0;
+    return lm_param_n_matrices(&c->config, named->ids[0]);
+}
+
+static bool is_transposed(const converter *c, lm_param_id id) {
+    const lm_arch *arch = c->config.arch;
+    if (!c->options->to_folder || !lm_param_has_layer(id)) return false;
+    return lm_param_is_experts(id) ? arch->hf_transposed_experts : arch->hf_transposed;
+}
+
+static void shape_matrix(const converter *c, const lm_param_tensor *named, lm_convert_tensor *t) {
+    lm_param_id id = named->ids[0];
+    int64_t n = n_matrices_of(c, named), wide[2], in_each;
+    lm_param_shape(&c->config, id, wide);
+    if (id == LM_PARAM_K_UP && named->parts[0].order == LM_PART_HEADS)
+        t->run_rows = c->config.hparams.kv_latent_dim;
+    t->n_columns = t->run_rows > 0 ? t->run_rows : wide[1];
+    in_each = named->parts[0].total_rows / (n > 0 ? n : 1);
+    if (is_transposed(c, id)) {
+        t->turned_rows = t->n_columns;
+        t->n_columns = in_each;
+        in_each = t->turned_rows;
+    }
+    t->n_rows = in_each * (n > 0 ? n : 1);
+    t->n_dims = n > 0 ? 3 : 2;
+    const int64_t shape[] = {n, in_each, t->n_columns};
+    memcpy(t->shape, shape + (n > 0 ? 0 : 1), (size_t)t->n_dims * sizeof *shape);
+}
+
+/* Biases of experts that lie by turns: [experts, both], element by element. */
+static void shape_turns(const converter *c, const lm_param_tensor *named, lm_convert_tensor *t) {
+    t->n_rows = named->parts[0].total_rows;
+    t->n_columns = 1;
+    t->n_dims = 2;
+    t->shape[0] = c->config.hparams.n_experts;
+    t->shape[1] = t->n_rows / t->shape[0];
+}
+
+static void shape(const converter *c, const lm_param_tensor *named, lm_convert_tensor *t) {
+    int64_t unused[2];
+    lm_param_id id = named->ids[0];
+    if (lm_param_shape(&c->config, id, unused) == 1)
+        shape_vector(named, t);
+    else if (lm_param_is_bias(id) && named->parts[0].order == LM_PART_TURNS)
+        shape_turns(c, named, t);
+    else
+        shape_matrix(c, named, t);
+}
+
+static void fill_parts(const converter *c, const lm_param_tensor *named, int64_t layer,
+                       lm_convert_tensor *t) {
+    const lm_hparams *hp = &c->config.hparams;
+    t->n_parts = named->n_parts;
+    for (int i = 0; i < named->n_parts; i++) {
+        t->from[i] = *lm_model_param(c->model, named->ids[i], layer);
+        t->parts[i] = named->parts[i];
+        t->order[i] = order_for(c, named->ids[i]);
+    }
+    t->rope_dim = hp->rope_dim;
+    t->head_dim = hp->kv_latent_dim > 0 ? hp->rope_dim : hp->head_dim;
+    bool less_one = c->options->to_folder && c->config.arch->hf_norm_minus_one;
+    t->added = less_one && lm_param_is_norm(named->ids[0]) ? -1.0f : 0.0f;
+}
+
+static LM_MUST_USE loam_status push_item(converter *c, const lm_convert_tensor *t,
+                                         loam_error *err) {
+    int64_t n = t->n_rows * t->n_columns;
+    c->result.n_elems += n;
+    c->result.n_tensors++;
+    c->result.size_bytes += lm_dtype_bytes(t->to, n);
+    return lm_vec_push(&c->items, *t) ? LOAM_OK : lm_error_no_memory(err, sizeof *t);
+}
+
+/* A tensor for each expert. */
+static LM_MUST_USE loam_status push_experts(converter *c, const lm_convert_tensor *all,
+                                            loam_error *err) {
+    lm_convert_tensor one = *all;
+    one.n_dims = 2;
+    memcpy(one.shape, all->shape + 1, 2 * sizeof *one.shape);
+    one.n_rows = all->shape[1];
+    for (int64_t e = 0; e < all->shape[0]; e++) {
+        one.first_row = e * one.n_rows;
+        lm_param_name_expert(all->name, e, one.name);
+        LM_TRY(push_item(c, &one, err));
+    }
+    return LOAM_OK;
 }
 
 static LM_MUST_USE loam_status add_param(converter *c, lm_param_id id, int64_t layer,
                                          loam_error *err) {
-    item it = {.from = *lm_model_param(c->model, id, layer), .order = order_for(c, id)};
-    lm_param_spell(c->config->arch, id, layer,
-                   c->options->to_folder ? LM_NAMING_HF : LM_NAMING_GGUF, it.name);
-    LM_TRY(choose_dtype(c, &it.from, &it.to, err));
-    int64_t n_cols = it.from.n_dims > 1 ? it.from.shape[1] : 1, n = it.from.shape[0] * n_cols;
-    c->result.n_elems += n;
-    c->result.n_tensors++;
-    c->result.size_bytes += lm_dtype_bytes(it.to, n);
-    return lm_vec_push(&c->items, it) ? LOAM_OK : lm_error_no_memory(err, sizeof it);
+    lm_convert_tensor t = {0};
+    lm_param_tensor named;
+    int64_t offset = c->options->to_folder ? 0 : c->config.hparams.position_offset;
+    if (!lm_param_tensor_of(&c->config, id, layer, naming_of(c), &named)) return LOAM_OK;
+    memcpy(t.name, named.name, sizeof t.name);
+    fill_parts(c, &named, layer, &t);
+    shape(c, &named, &t);
+    if (id == LM_PARAM_POSITION_EMBED) { /* GGUF's table begins with the first position */
+        t.first_row = offset;
+        t.shape[0] = t.n_rows -= offset;
+    }
+    LM_TRY(choose_dtype(c, id, &t, err));
+    return strstr(t.name, "%e") ? push_experts(c, &t, err) : push_item(c, &t, err);
 }
 
 /* safetensors leaves no gaps, so wide types come first. */
 static int compare_width(const void *a, const void *b) {
-    size_t wide_a = lm_dtype_bytes(((const item *)a)->to, 1),
-           wide_b = lm_dtype_bytes(((const item *)b)->to, 1);
+    size_t wide_a = lm_dtype_bytes(((const lm_convert_tensor *)a)->to, 1),
+           wide_b = lm_dtype_bytes(((const lm_convert_tensor *)b)->to, 1);
     if (wide_a != wide_b) return wide_a > wide_b ? -1 : 1;
-    return strcmp(((const item *)a)->name, ((const item *)b)->name);
+    return strcmp(((const lm_convert_tensor *)a)->name, ((const lm_convert_tensor *)b)->name);
 }
 
 static LM_MUST_USE loam_status list_items(converter *c, loam_error *err) {
     for (int id = 0; id < LM_PARAM_COUNT; id++) {
-        if (!lm_param_in(c->config, id)) continue;
-        int64_t n = lm_param_has_layer(id) ? c->config->hparams.n_layers : 1;
-        for (int64_t layer = 0; layer < n; layer++) LM_TRY(add_param(c, id, layer, err));
+        int64_t n = lm_param_has_layer(id) ? c->config.hparams.n_layers : 1;
+        for (int64_t layer = 0; layer < n; layer++)
+            if (lm_param_at(&c->config, id, layer)) LM_TRY(add_param(c, id, layer, err));
     }
     if (c->options->to_folder && c->items.len)
         qsort(c->items.ptr, c->items.len, sizeof *c->items.ptr, compare_width);
     return LOAM_OK;
 }
 
-/* --- Rows. */
-
-/* Within the part of a head that turns: (i, i + d/2) beside each other, or the other way. */
-static int64_t source_row(const converter *c, row_order order, int64_t row) {
-    int64_t head_dim = c->config->hparams.head_dim, n = c->config->hparams.rope_dim;
-    int64_t head = row / head_dim, at = row % head_dim;
-    if (order == ROWS_AS_THEY_ARE || at >= n) return row;
-    int64_t from =
-        order == ROWS_INTERLEAVE ? at % 2 * (n / 2) + at / 2 : at % (n / 2) * 2 + at / (n / 2);
-    return head * head_dim + from;
-}
+/* --- Writing. */
 
 static LM_MUST_USE loam_status write_bytes(converter *c, const void *bytes, size_t size,
                                            loam_error *err) {
@@ -140,32 +274,15 @@ static LM_MUST_USE loam_status write_bytes(converter *c, const void *bytes, size
                    : lm_safetensors_writer_write(c->safetensors, bytes, size, err);
 }
 
-static void convert_row(const converter *c, const item *it, int64_t row, int64_t n_cols,
-                        uint8_t *out) {
-    const uint8_t *from = (const uint8_t *)it->from.data +
-                          lm_dtype_bytes(it->from.dtype, source_row(c, it->order, row) * n_cols);
-    if (it->to == it->from.dtype) {
-        memcpy(out, from, lm_dtype_bytes(it->to, n_cols));
-        return;
-    }
-    lm_dtype_get(it->from.dtype)->unpack(from, c->row, n_cols);
-    lm_dtype_get(it->to)->pack(c->row, out, n_cols);
-}
-
-static LM_MUST_USE loam_status write_item(converter *c, const item *it, loam_error *err) {
-    bool is_vector = it->from.n_dims == 1;
-    /* a vector whose rows stay is one row; one that is reordered has rows of one element */
-    bool flat = is_vector && it->order == ROWS_AS_THEY_ARE;
-    int64_t n_rows = flat ? 1 : it->from.shape[0];
-    int64_t n_cols = flat ? it->from.shape[0] : is_vector ? 1 : it->from.shape[1];
-    size_t row_bytes = lm_dtype_bytes(it->to, n_cols);
+static LM_MUST_USE loam_status write_item(converter *c, const lm_convert_tensor *t,
+                                          loam_error *err) {
+    size_t row_bytes = lm_dtype_bytes(t->to, t->n_columns);
     int64_t at_once = CHUNK_BYTES / row_bytes > 0 ? (int64_t)(CHUNK_BYTES / row_bytes) : 1;
-    for (int64_t row = 0; row < n_rows; row += at_once) {
-        int64_t n = n_rows - row < at_once ? n_rows - row : at_once;
-        for (int64_t r = 0; r < n; r++)
-            convert_row(c, it, row + r, n_cols, c->chunk + (size_t)r * row_bytes);
+    for (int64_t row = 0; row < t->n_rows; row += at_once) {
+        int64_t n = t->n_rows - row < at_once ? t->n_rows - row : at_once;
+        lm_convert_tensor_rows(t, row, n, c->room, c->chunk);
         LM_TRY(write_bytes(c, c->chunk, (size_t)n * row_bytes, err));
-        c->n_done += n * n_cols;
+        c->n_done += n * t->n_columns;
         if (c->options->on_progress &&
             !c->options->on_progress(c->options->ctx, c->n_done, c->result.n_elems))
             return lm_error_set(err, LOAM_CANCELLED, "stopped; nothing was written");
@@ -174,16 +291,17 @@ static LM_MUST_USE loam_status write_item(converter *c, const item *it, loam_err
 }
 
 static LM_MUST_USE loam_status make_buffers(converter *c, loam_error *err) {
-    int64_t longest = 1;
+    int64_t longest = 1, room = 1;
     for (size_t i = 0; i < c->items.len; i++) {
-        const lm_weight *w = &c->items.ptr[i].from;
-        int64_t n_cols = w->n_dims > 1 ? w->shape[1] : w->shape[0];
-        if (n_cols > longest) longest = n_cols;
+        const lm_convert_tensor *t = &c->items.ptr[i];
+        int64_t wanted = lm_convert_tensor_room(t);
+        if (t->n_columns > longest) longest = t->n_columns;
+        if (wanted > room) room = wanted;
     }
-    size_t row_bytes = (size_t)longest * sizeof(float);
-    c->row = lm_alloc(row_bytes);
+    size_t row_bytes = (size_t)longest * sizeof(float), room_bytes = (size_t)room * sizeof(float);
+    c->room = lm_alloc(room_bytes);
     c->chunk = lm_alloc(row_bytes > CHUNK_BYTES ? row_bytes : CHUNK_BYTES);
-    return c->row && c->chunk ? LOAM_OK : lm_error_no_memory(err, row_bytes);
+    return c->room && c->chunk ? LOAM_OK : lm_error_no_memory(err, room_bytes);
 }
 
 static LM_MUST_USE loam_status write_items(converter *c, loam_error *err) {
@@ -198,20 +316,31 @@ static uint32_t file_type_of(lm_dtype dtype) {
     return dtype == LM_F16 ? 1 : dtype == LM_BF16 ? 32 : 0; /* llama_ftype */
 }
 
-static LM_MUST_USE loam_status declare_gguf(converter *c, loam_error *err) {
-    const lm_hparams *hp = &c->config->hparams;
-    int64_t n_factors = hp->rope_dim / 2;
-    for (size_t i = 0; i < c->items.len; i++) {
-        const item *it = &c->items.ptr[i];
-        LM_TRY(lm_gguf_writer_add_tensor(c->gguf, it->name, it->to, it->from.n_dims, it->from.shape,
-                                         err));
+/* What scales frequencies by tables. */
+static void list_extras(converter *c) {
+    const lm_hparams *hp = &c->config.hparams;
+    size_t bytes = (size_t)hp->rope_dim / 2 * sizeof(float);
+    if (hp->rope_scaling.kind == LM_ROPE_SCALING_LONGROPE) {
+        c->extras[0].name = "rope_factors_long.weight";
+        c->extras[1].name = "rope_factors_short.weight";
+        memcpy(c->extras[0].values, hp->rope_scaling.long_factors, bytes);
+        memcpy(c->extras[1].values, hp->rope_scaling.short_factors, bytes);
+        c->n_extras = 2;
+    } else if (lm_hparams_freq_factors(hp, c->extras[0].values)) {
+        c->extras[0].name = "rope_freqs.weight";
+        c->n_extras = 1;
     }
-    c->factors = lm_alloc((size_t)n_factors * sizeof *c->factors);
-    if (!c->factors) return lm_error_no_memory(err, 1);
-    if (lm_hparams_freq_factors(hp, c->factors))
-        return lm_gguf_writer_add_tensor(c->gguf, "rope_freqs.weight", LM_F32, 1, &n_factors, err);
-    lm_free(c->factors);
-    c->factors = NULL;
+}
+
+static LM_MUST_USE loam_status declare_gguf(converter *c, loam_error *err) {
+    int64_t n_factors = c->config.hparams.rope_dim / 2;
+    for (size_t i = 0; i < c->items.len; i++) {
+        const lm_convert_tensor *t = &c->items.ptr[i];
+        LM_TRY(lm_gguf_writer_add_tensor(c->gguf, t->name, t->to, t->n_dims, t->shape, err));
+    }
+    list_extras(c);
+    for (int i = 0; i < c->n_extras; i++)
+        LM_TRY(lm_gguf_writer_add_tensor(c->gguf, c->extras[i].name, LM_F32, 1, &n_factors, err));
     return LOAM_OK;
 }
 
@@ -219,7 +348,8 @@ static LM_MUST_USE loam_status write_gguf(converter *c, const char *path, loam_e
     const lm_tokenizer *tokenizer = lm_model_tokenizer(c->model);
     c->gguf = lm_gguf_writer_new();
     if (!c->gguf) return lm_error_no_memory(err, 1);
-    lm_hparams_write_gguf(c->config, c->gguf);
+    lm_hparams_write_gguf(&c->config, c->gguf);
+    lm_pooling_write_gguf(lm_model_pooling(c->model), &c->config, c->gguf);
     lm_gguf_writer_add_str(c->gguf, "general.name", lm_str_of(lm_model_name(c->model)));
     lm_gguf_writer_add_u32(c->gguf, "general.file_type", file_type_of(main_dtype(c)));
     if (tokenizer && !c->options->no_tokenizer)
@@ -227,8 +357,9 @@ static LM_MUST_USE loam_status write_gguf(converter *c, const char *path, loam_e
     LM_TRY(declare_gguf(c, err));
     LM_TRY(lm_gguf_writer_begin(c->gguf, path, err));
     LM_TRY(write_items(c, err));
-    size_t factor_bytes = (size_t)c->config->hparams.rope_dim / 2 * sizeof(float);
-    if (c->factors) LM_TRY(lm_gguf_writer_write(c->gguf, c->factors, factor_bytes, err));
+    size_t factor_bytes = (size_t)c->config.hparams.rope_dim / 2 * sizeof(float);
+    for (int i = 0; i < c->n_extras; i++)
+        LM_TRY(lm_gguf_writer_write(c->gguf, c->extras[i].values, factor_bytes, err));
     return lm_gguf_writer_commit(c->gguf, err);
 }
 
@@ -238,9 +369,9 @@ static LM_MUST_USE loam_status write_safetensors(converter *c, const char *path,
     c->safetensors = lm_safetensors_writer_new();
     if (!c->safetensors) return lm_error_no_memory(err, 1);
     for (size_t i = 0; i < c->items.len; i++) {
-        const item *it = &c->items.ptr[i];
-        LM_TRY(lm_safetensors_writer_add_tensor(c->safetensors, it->name, it->to, it->from.n_dims,
-                                                it->from.shape, err));
+        const lm_convert_tensor *t = &c->items.ptr[i];
+        LM_TRY(lm_safetensors_writer_add_tensor(c->safetensors, t->name, t->to, t->n_dims, t->shape,
+                                                err));
     }
     LM_TRY(lm_safetensors_writer_begin(c->safetensors, path, err));
     LM_TRY(write_items(c, err));
@@ -283,13 +414,28 @@ static LM_MUST_USE loam_status write_json(json_t *document, const char *dir, con
     return status;
 }
 
+/* What becomes of a text's states, as sentence-transformers says it. */
+static LM_MUST_USE loam_status write_pooling(const converter *c, const char *dir, loam_error *err) {
+    const lm_pooling *pooling = lm_model_pooling(c->model);
+    json_t *modules = lm_pooling_modules_json(pooling);
+    if (!modules) return LOAM_OK;
+    LM_TRY(write_json(modules, dir, "modules.json", err));
+    char *module = lm_path_join(dir, LM_POOLING_MODULE);
+    loam_status status = module ? lm_file_make_dirs(module, err) : lm_error_no_memory(err, 1);
+    if (status == LOAM_OK)
+        status = write_json(lm_pooling_module_json(pooling, c->config.hparams.dim), module,
+                            "config.json", err);
+    lm_free(module);
+    return status;
+}
+
 /* The weights come last: a folder without them is none that anybody opens. */
 static LM_MUST_USE loam_status write_folder(converter *c, const char *dir, loam_error *err) {
     const lm_tokenizer *tokenizer = c->options->no_tokenizer ? NULL : lm_model_tokenizer(c->model);
     LM_TRY(lm_file_make_dirs(dir, err));
     if (tokenizer)
-        LM_TRY(lm_tokenizer_write_folder(tokenizer, dir, c->config->hparams.context_len, err));
-    json_t *config = lm_hparams_config_json(c->config, main_dtype(c)),
+        LM_TRY(lm_tokenizer_write_folder(tokenizer, dir, c->config.hparams.context_len, err));
+    json_t *config = lm_hparams_config_json(&c->config, main_dtype(c)),
            *generation = generation_json(c->model);
     set_special_tokens(config, lm_model_tokenizer(c->model));
     set_special_tokens(generation, lm_model_tokenizer(c->model));
@@ -298,6 +444,7 @@ static LM_MUST_USE loam_status write_folder(converter *c, const char *dir, loam_
         status = write_json(generation, dir, "generation_config.json", err);
     else
         json_decref(generation);
+    if (status == LOAM_OK) status = write_pooling(c, dir, err);
     if (status != LOAM_OK) return status;
     char *path = lm_path_join(dir, "model.safetensors");
     status = path ? write_safetensors(c, path, err) : lm_error_no_memory(err, 1);
@@ -313,22 +460,41 @@ static LM_MUST_USE loam_status check_place(const converter *c, const char *path,
     return lm_file_check_room(path, c->result.size_bytes, err);
 }
 
+static LM_MUST_USE loam_status check_source(const converter *c, loam_error *err) {
+    if (c->options->to_folder) return lm_hparams_check_config(&c->config, err);
+    LM_TRY(lm_hparams_check_gguf(&c->config, err));
+    return lm_pooling_check_gguf(lm_model_pooling(c->model), err);
+}
+
+static void choose_target(converter *c) {
+    c->config = *lm_model_config(c->model);
+    c->layout = c->config.hparams.rope_layout;
+    if (c->options->to_folder) c->config.arch = lm_arch_for_folder(&c->config);
+    const lm_arch *arch = c->config.arch;
+    c->config.hparams.rope_layout =
+        (c->options->to_folder ? arch->hf_interleaved : arch->gguf_interleaved)
+            ? LM_ROPE_INTERLEAVED
+            : LM_ROPE_HALF_SPLIT;
+}
+
 loam_status lm_convert(const lm_model *model, const char *out_path,
                        const lm_convert_options *options, lm_convert_result *out, loam_error *err) {
-    converter c = {.model = model, .config = lm_model_config(model), .options = options};
-    loam_status status = options->to_folder ? lm_hparams_check_config(c.config, err)
-                                            : lm_hparams_check_gguf(c.config, err);
-    if (status == LOAM_OK) status = list_items(&c, err);
-    if (status == LOAM_OK) status = check_place(&c, out_path, err);
+    converter *c = lm_calloc(1, sizeof *c);
+    if (!c) return lm_error_no_memory(err, sizeof *c);
+    c->model = model;
+    c->options = options;
+    choose_target(c);
+    loam_status status = check_source(c, err);
+    if (status == LOAM_OK) status = list_items(c, err);
+    if (status == LOAM_OK) status = check_place(c, out_path, err);
     if (status == LOAM_OK)
-        status =
-            options->to_folder ? write_folder(&c, out_path, err) : write_gguf(&c, out_path, err);
-    lm_gguf_writer_free(c.gguf);
-    if (c.safetensors) lm_safetensors_writer_free(c.safetensors);
-    lm_vec_deinit(&c.items);
-    lm_free(c.factors);
-    lm_free(c.row);
-    lm_free(c.chunk);
-    if (status == LOAM_OK) *out = c.result;
+        status = options->to_folder ? write_folder(c, out_path, err) : write_gguf(c, out_path, err);
+    lm_gguf_writer_free(c->gguf);
+    if (c->safetensors) lm_safetensors_writer_free(c->safetensors);
+    lm_vec_deinit(&c->items);
+    lm_free(c->room);
+    lm_free(c->chunk);
+    if (status == LOAM_OK) *out = c->result;
+    lm_free(c);
     return status;
 }

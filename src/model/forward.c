@@ -113,14 +113,12 @@ static lm_tensor *clipped(const builder *b, lm_tensor *x) {
     return b->hp->qkv_clip > 0 ? mapped(b, x, LM_FN_CLAMP, b->hp->qkv_clip) : x;
 }
 
-/* What becomes queries or keys: normed where the model does that, and turned. */
+/* What becomes queries or keys: normed where the model does that, then turned. */
 static lm_tensor *placed(const builder *b, lm_tensor *x, lm_param_id norm_weight, int64_t n_heads) {
-    bool normed = norms(b, norm_weight), behind = b->config->arch->norm_behind_rope;
-    if (normed && !behind) x = head_norm(b, x, norm_weight, n_heads);
+    if (norms(b, norm_weight)) x = head_norm(b, x, norm_weight, n_heads);
     x = clipped(b, x);
     bool turns = b->in->inv_freq && !lm_layer_in(&b->hp->no_rope, b->layer);
-    if (turns) x = turn(b, x, n_heads, b->hp->head_dim);
-    return normed && behind ? head_norm(b, x, norm_weight, n_heads) : x;
+    return turns ? turn(b, x, n_heads, b->hp->head_dim) : x;
 }
 
 static lm_tensor *attention(const builder *b, lm_tensor *x) {
@@ -234,7 +232,7 @@ static lm_tensor *block(const builder *b, lm_tensor *x) {
     y = to_residual(b, y, LM_PARAM_POST_ATTN_NORM);
     lm_tensor *residual = x;
     x = settled(b, add(b, x, y), LM_PARAM_ATTN_OUT_NORM, LM_PARAM_ATTN_OUT_NORM_BIAS);
-    if (!parallel || norms(b, LM_PARAM_MLP_NORM))
+    if (!parallel || (norms(b, LM_PARAM_MLP_NORM) && !b->hp->shared_norm))
         entry = read_residual(b, parallel ? residual : x, LM_PARAM_MLP_NORM,
                               LM_PARAM_MLP_NORM_BIAS);
     x = add(b, x, to_residual(b, feed_forward(b, entry), LM_PARAM_POST_MLP_NORM));

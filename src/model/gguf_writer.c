@@ -103,6 +103,10 @@ void lm_gguf_writer_push_i32(lm_gguf_writer *writer, int32_t value) {
     lm_buf_append(&writer->values, &value, sizeof value);
 }
 
+void lm_gguf_writer_push_bool(lm_gguf_writer *writer, bool value) {
+    lm_buf_putc(&writer->values, value ? 1 : 0);
+}
+
 void lm_gguf_writer_push_f32(lm_gguf_writer *writer, float value) {
     lm_buf_append(&writer->values, &value, sizeof value);
 }

@@ -36,6 +36,7 @@ void lm_gguf_writer_open_array(lm_gguf_writer *writer, const char *key, lm_gguf_
                                size_t n);
 void lm_gguf_writer_push_str(lm_gguf_writer *writer, lm_str value);
 void lm_gguf_writer_push_i32(lm_gguf_writer *writer, int32_t value);
+void lm_gguf_writer_push_bool(lm_gguf_writer *writer, bool value);
 void lm_gguf_writer_push_f32(lm_gguf_writer *writer, float value);
 
 /* Shape outermost first, at most 4 dimensions. LOAM_INVALID for a name that is there already or a row that is no

@@ -97,6 +97,7 @@ typedef struct lm_hparams {
     lm_layer_set windowed;   /* layers with that window */
     lm_layer_set no_rope;    /* layers whose queries and keys are not turned */
     double local_rope_theta; /* of windowed layers, which then have no scaling; 0: rope_theta and all */
+    bool shared_norm;        /* attention and MLP, side by side, read the same normed rows */
     bool serial_residual;    /* a member of a family of parallel residuals that is not parallel */
     /* Mixtures of experts; n_experts 0: the MLP of every layer is dense. */
     int64_t n_experts, n_experts_used;
@@ -136,6 +137,9 @@ loam_status lm_hparams_fill_latent(lm_hparams *hparams, const char *path,
 /* What both readers check at the end: positive, within reason, heads that divide. */
 loam_status lm_hparams_check(const lm_hparams *hparams, const char *path,
                              loam_error *err) LM_MUST_USE;
+
+/* What scores are scaled by of a GGUF file of this architecture that does not say it; 0: 1 / sqrt(head_dim). */
+double lm_hparams_gguf_scale(const char *architecture, const lm_hparams *hparams);
 
 /* Finds a kind by name among the spellings of both formats ("default" is none). */
 loam_status lm_rope_scaling_parse(lm_str name, const char *path, lm_rope_scaling_kind *out,

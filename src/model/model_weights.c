@@ -30,6 +30,15 @@ static int64_t rows_in_file(const lm_model_file *file, const lm_arch_config *con
     return source.tensor->shape[0];
 }
 
+/* Falcon's first models, and its last, have one norm for both. */
+static bool shares_norm(const lm_model_file *file, const lm_arch_config *config) {
+    lm_param_source attention, mlp;
+    return lm_arch_has(config, LM_FEATURE_PARALLEL) && !config->hparams.serial_residual &&
+           lm_param_source_find(file, config, LM_PARAM_ATTN_NORM, 0, &attention) &&
+           lm_param_source_find(file, config, LM_PARAM_MLP_NORM, 0, &mlp) &&
+           attention.tensor == mlp.tensor;
+}
+
 void lm_model_weights_describe(const lm_model_file *file, const lm_arch *arch,
                                lm_arch_config *out) {
     const lm_hparams *hp = lm_model_file_hparams(file);
@@ -51,6 +60,7 @@ void lm_model_weights_describe(const lm_model_file *file, const lm_arch *arch,
     config.features = features;
     if (arch->optional & LM_FEATURE_MLP_NORM) /* an MLP without a norm of its own is beside attention */
         config.hparams.serial_residual = (features & LM_FEATURE_MLP_NORM) != 0;
+    config.hparams.shared_norm = shares_norm(file, &config);
     config.hparams.n_token_types = rows_in_file(file, &config, LM_PARAM_TYPE_EMBED);
     config.hparams.n_labels = rows_in_file(file, &config, LM_PARAM_CLASSIFIER);
     *out = config;
@@ -166,7 +176,8 @@ static loam_status place_rows(const loader *l, const lm_arrangement *wanted, lm_
     const lm_param_source *source = &wanted->source;
     size_t row_bytes =
         lm_dtype_bytes(weight->dtype, weight->n_dims > 1 ? weight->shape[weight->n_dims - 1] : 1);
-    if (wanted->turned && (source->tensor->coded || lm_dtype_is_quantized(weight->dtype)))
+    bool turned = wanted->turned || wanted->turned_experts;
+    if (turned && (source->tensor->coded || lm_dtype_is_quantized(weight->dtype)))
         return lm_error_set(err, LOAM_UNSUPPORTED, "tensor '%s' is transposed and quantized",
                             weight->name);
     if (lm_arrangement_is_needless(wanted)) {
@@ -300,15 +311,17 @@ static loam_status find_experts(const loader *l, lm_param_id id, int64_t layer, 
         l->w->stored_bytes += bytes_of(weight);
         return LOAM_OK;
     }
-    int64_t stored[] = {n, found && source.order != LM_PART_WHOLE ? source.total_rows / n
-                                                                  : wanted.shape[1],
-                        flat[1]};
+    int64_t rows = found && source.order != LM_PART_WHOLE ? source.total_rows / n : wanted.shape[1];
+    bool turned = found && l->config->arch->hf_transposed_experts && !source.tensor->coded &&
+                  lm_naming_of(l->file) == LM_NAMING_HF;
+    const int64_t stored[] = {n, turned ? flat[1] : rows, turned ? rows : flat[1]};
     LM_TRY(weight_of(l, found ? source.tensor->name : name, 3, stored, weight, err));
     if (!lm_map_set(l->known, lm_str_of(weight->name), 1)) return lm_error_no_memory(err, 0);
     memcpy(weight->shape, wanted.shape, sizeof weight->shape);
     l->w->stored_bytes += bytes_of(weight);
     LM_TRY(name_part(l->w, &source, weight, err));
-    return place_rows(l, &(lm_arrangement){.source = source}, weight, err);
+    return place_rows(l, &(lm_arrangement){.source = source, .turned_experts = turned}, weight,
+                      err);
 }
 
 /* A vector as a matrix, of one row or of one for each head, or a matrix of one row as a vector: the same numbers. */

@@ -3,21 +3,25 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ANY = -1, MAX_PARTS = 3 };
+enum { ANY = -1 };
 
 typedef struct spelling {
     lm_naming naming;
     int dialect;
     lm_param_id id;
     const char *name;
+    bool one_row;
 } spelling;
 
 static const spelling spellings[] = {
 #define LM_SPELLING(naming, dialect, id, name) \
-    {LM_NAMING_##naming, LM_DIALECT_##dialect, LM_PARAM_##id, name},
-#define LM_FUSED(naming, dialect, order, name, ...)
+    {LM_NAMING_##naming, LM_DIALECT_##dialect, LM_PARAM_##id, name, false},
+#define LM_SPELLING_ROW(naming, dialect, id, name) \
+    {LM_NAMING_##naming, LM_DIALECT_##dialect, LM_PARAM_##id, name, true},
+#define LM_FUSED(naming, dialect, feature, order, name, ...)
 #include "model/spellings.def"
 #undef LM_SPELLING
+#undef LM_SPELLING_ROW
 #undef LM_FUSED
 };
 
@@ -25,9 +29,10 @@ static const spelling spellings[] = {
 typedef struct fusion {
     lm_naming naming;
     int dialect;
+    lm_feature feature; /* of models whose files are written so */
     lm_part_order order;
     const char *name;
-    lm_param_id ids[MAX_PARTS + 1];
+    lm_param_id ids[LM_MAX_PARTS + 1];
 } fusion;
 
 enum { LM_DIALECT_ANY = ANY };
@@ -39,8 +44,6 @@ enum { LM_DIALECT_ANY = ANY };
 #define V_BIAS LM_PARAM_V_BIAS
 #define GATE LM_PARAM_GATE
 #define UP LM_PARAM_UP
-#define SHARED_GATE LM_PARAM_SHARED_GATE
-#define SHARED_UP LM_PARAM_SHARED_UP
 #define GATE_EXPS LM_PARAM_GATE_EXPS
 #define UP_EXPS LM_PARAM_UP_EXPS
 #define GATE_EXPS_BIAS LM_PARAM_GATE_EXPS_BIAS
@@ -53,10 +56,13 @@ enum { LM_DIALECT_ANY = ANY };
 #define V_UP LM_PARAM_V_UP
 static const fusion fusions[] = {
 #define LM_SPELLING(naming, dialect, id, name)
-#define LM_FUSED(naming, dialect, order, name, ...) \
-    {LM_NAMING_##naming, LM_DIALECT_##dialect, LM_PART_##order, name, {__VA_ARGS__}},
+#define LM_SPELLING_ROW(naming, dialect, id, name)
+#define LM_FUSED(naming, dialect, feature, order, name, ...)                                \
+    {LM_NAMING_##naming, LM_DIALECT_##dialect, LM_FEATURE_##feature, LM_PART_##order, name, \
+     {__VA_ARGS__}},
 #include "model/spellings.def"
 #undef LM_SPELLING
+#undef LM_SPELLING_ROW
 #undef LM_FUSED
 };
 
@@ -64,23 +70,21 @@ lm_naming lm_naming_of(const lm_model_file *file) {
     return lm_model_file_format(file) == LM_FORMAT_GGUF ? LM_NAMING_GGUF : LM_NAMING_HF;
 }
 
-/* The name with "%e" for the expert. */
-static void fill_expert(const char *pattern, int64_t expert, char out[LM_PARAM_NAME_BYTES]) {
-    const char *mark = strstr(pattern, "%e");
+void lm_param_name_expert(const char *name, int64_t expert, char out[LM_PARAM_NAME_BYTES]) {
+    const char *mark = strstr(name, "%e");
     if (mark)
-        snprintf(out, LM_PARAM_NAME_BYTES, "%.*s%lld%s", (int)(mark - pattern), pattern,
+        snprintf(out, LM_PARAM_NAME_BYTES, "%.*s%lld%s", (int)(mark - name), name,
                  (long long)expert, mark + 2);
     else
-        snprintf(out, LM_PARAM_NAME_BYTES, "%s", pattern);
+        snprintf(out, LM_PARAM_NAME_BYTES, "%s", name);
 }
 
 /* The tensor of this name, or of the name as other folders have it. */
 static const lm_stored_tensor *find_named(const lm_model_file *file, const char *pattern,
                                           int64_t layer, int64_t expert) {
-    char of_layer[LM_PARAM_NAME_BYTES], name[LM_PARAM_NAME_BYTES],
-        longer[LM_PARAM_NAME_BYTES + 24];
+    char of_layer[LM_PARAM_NAME_BYTES], name[LM_PARAM_NAME_BYTES], longer[LM_PARAM_NAME_BYTES + 24];
     lm_param_name_fill(pattern, layer, of_layer);
-    fill_expert(of_layer, expert, name);
+    lm_param_name_expert(of_layer, expert, name);
     const lm_stored_tensor *found = lm_model_file_find(file, name);
     const char *rest = strchr(name, '.');
     if (found || !rest || lm_naming_of(file) == LM_NAMING_GGUF) return found;
@@ -93,17 +97,6 @@ static const lm_stored_tensor *find_named(const lm_model_file *file, const char 
     return lm_model_file_find(file, longer);
 }
 
-void lm_param_spell(const lm_arch *arch, lm_param_id id, int64_t layer, lm_naming naming,
-                    char out[LM_PARAM_NAME_BYTES]) {
-    const char *pattern = lm_param_pattern(id, naming);
-    for (size_t i = LM_COUNT_OF(spellings); i-- > 0;) {
-        const spelling *s = &spellings[i];
-        bool theirs = s->dialect == ANY || s->dialect == (int)arch->dialect;
-        if (s->id == id && s->naming == naming && theirs) pattern = s->name;
-    }
-    lm_param_name_fill(pattern, layer, out);
-}
-
 static bool speaks(const lm_model_file *file, const lm_arch_config *config, lm_naming naming,
                    int dialect) {
     return naming == lm_naming_of(file) &&
@@ -114,7 +107,7 @@ static bool speaks(const lm_model_file *file, const lm_arch_config *config, lm_n
 static int64_t rows_of(const lm_arch_config *config, lm_part_order order, lm_param_id id) {
     int64_t shape[2];
     lm_param_shape(config, id, shape);
-    if (id == LM_PARAM_K_UP) return config->hparams.n_heads * shape[1];
+    if (id == LM_PARAM_K_UP && order == LM_PART_HEADS) return config->hparams.n_heads * shape[1];
     return order == LM_PART_TURNS && lm_param_is_bias(id) ? shape[0] * shape[1] : shape[0];
 }
 
@@ -141,6 +134,12 @@ static void fill_part(const lm_arch_config *config, const fusion *f, int part,
         out->first_row += rows_of(config, f->order, f->ids[i]) / out->n_groups;
 }
 
+/* Whether the experts' matrices of a folder's tensor are [n_in, n_out]. */
+static bool transposes_experts(const lm_arch_config *config, const lm_param_source *source) {
+    return config->arch->hf_transposed_experts && !source->tensor->coded &&
+           source->tensor->n_dims == 3;
+}
+
 static bool find_part(const lm_model_file *file, const lm_arch_config *config, const fusion *f,
                       lm_param_id id, int64_t layer, lm_param_source *out) {
     if (!speaks(file, config, f->naming, f->dialect)) return false;
@@ -153,7 +152,7 @@ static bool find_part(const lm_model_file *file, const lm_arch_config *config, c
         int dim = turned && source.tensor->n_dims == 2 ? 1 : 0;
         int64_t rows = source.tensor->shape[dim];
         if (f->order == LM_PART_EXPERTS || f->order == LM_PART_TURNS)
-            rows *= source.tensor->shape[1];
+            rows *= source.tensor->shape[transposes_experts(config, &source) ? 2 : 1];
         if (rows != source.total_rows) return false;
         *out = source;
         return true;
@@ -186,4 +185,83 @@ const lm_stored_tensor *lm_param_source_expert(const lm_model_file *file,
                                                const lm_arch_config *config, lm_param_id id,
                                                int64_t layer, int64_t expert) {
     return find_whole(file, config, id, layer, expert);
+}
+
+/* --- Writing. */
+
+static bool is_theirs(const spelling *s, const lm_arch *arch, lm_param_id id, lm_naming naming) {
+    return s->id == id && s->naming == naming && s->dialect == (int)arch->dialect;
+}
+
+/* Whether the norm in front of the MLP, which is attention's as well, has this name. */
+static bool is_shared_name(const lm_arch *arch, lm_param_id id, lm_naming naming,
+                           const char *name) {
+    lm_param_id other = id == LM_PARAM_ATTN_NORM ? LM_PARAM_MLP_NORM : LM_PARAM_MLP_NORM_BIAS;
+    for (size_t i = 0; i < LM_COUNT_OF(spellings); i++)
+        if (is_theirs(&spellings[i], arch, other, naming) && strcmp(spellings[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* The first name that files of the dialect have for it. */
+static const char *spell(const lm_arch_config *config, lm_param_id id, lm_naming naming,
+                         bool *out_one_row) {
+    bool shared =
+        config->hparams.shared_norm && (id == LM_PARAM_ATTN_NORM || id == LM_PARAM_ATTN_NORM_BIAS);
+    *out_one_row = false;
+    for (size_t i = 0; i < LM_COUNT_OF(spellings); i++) {
+        const spelling *s = &spellings[i];
+        if (!is_theirs(s, config->arch, id, naming)) continue;
+        if (shared && !is_shared_name(config->arch, id, naming, s->name)) continue;
+        *out_one_row = s->one_row;
+        return s->name;
+    }
+    return lm_param_pattern(id, naming);
+}
+
+static int part_of(const fusion *f, lm_param_id id) {
+    for (int part = 0; f->ids[part]; part++)
+        if (f->ids[part] == id) return part;
+    return -1;
+}
+
+/* The tensor of several parameters that such files have this one in; NULL: it has one of its own. */
+static const fusion *fusion_of(const lm_arch_config *config, lm_param_id id, lm_naming naming) {
+    for (size_t i = 0; i < LM_COUNT_OF(fusions); i++) {
+        const fusion *f = &fusions[i];
+        bool theirs = f->naming == naming && f->dialect == (int)config->arch->dialect &&
+                      (f->feature == LM_FEATURE_ALWAYS || lm_arch_has(config, f->feature));
+        if (theirs && part_of(f, id) >= 0) return f;
+    }
+    return NULL;
+}
+
+/* A folder of an encoder without a head behind it lacks the first part of every name, which says whose it is in larger models. */
+static const char *without_prefix(const lm_arch_config *config, lm_naming naming,
+                                  const char *name) {
+    bool bare = (config->arch->features & LM_FEATURE_NO_HEAD) &&
+                !lm_arch_has(config, LM_FEATURE_CLASSIFIER);
+    return bare && naming == LM_NAMING_HF ? strchr(name, '.') + 1 : name;
+}
+
+bool lm_param_tensor_of(const lm_arch_config *config, lm_param_id id, int64_t layer,
+                        lm_naming naming, lm_param_tensor *out) {
+    const fusion *f = fusion_of(config, id, naming);
+    if (f && f->ids[0] != id) return false;
+    *out = (lm_param_tensor){0};
+    const char *pattern = f ? f->name : spell(config, id, naming, &out->one_row);
+    lm_param_name_fill(without_prefix(config, naming, pattern), layer, out->name);
+    if (!f) {
+        int64_t rows = rows_of(config, LM_PART_WHOLE, id);
+        out->n_parts = 1;
+        out->ids[0] = id;
+        out->parts[0] = (lm_param_source){
+            .n_groups = 1, .run_rows = rows, .run_step = rows, .total_rows = rows};
+    }
+    for (int part = 0; f && f->ids[part]; part++) {
+        out->n_parts = part + 1;
+        out->ids[part] = f->ids[part];
+        fill_part(config, f, part, &out->parts[part]);
+    }
+    return true;
 }

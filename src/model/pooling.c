@@ -118,17 +118,20 @@ static loam_status read_folder(const char *dir, const char *name, const lm_arch_
 
 /* --- GGUF files, and both. */
 
+enum { GGUF_NONE = 0, GGUF_RANK = 4 };
+
 static loam_status read_gguf(const lm_gguf *gguf, const lm_arch_config *config, lm_pooling *out,
                              loam_error *err) {
-    enum { GGUF_NONE = 0, GGUF_RANK = 4 };
-    char key[LM_ARCHITECTURE_BYTES + 16];
+    char key[LM_ARCHITECTURE_BYTES + 32], normalize_key[LM_ARCHITECTURE_BYTES + 32];
     int64_t type;
     snprintf(key, sizeof key, "%s.pooling_type", config->hparams.architecture);
     LM_TRY(lm_gguf_i64_or(gguf, key, GGUF_NONE, &type, err));
     if (type == GGUF_NONE || type == GGUF_RANK) return LOAM_OK;
     for (size_t i = 0; i < LM_COUNT_OF(kinds); i++)
         if (kinds[i].gguf == type) out->kind = kinds[i].kind;
-    out->normalize = true;
+    snprintf(normalize_key, sizeof normalize_key, "%s.pooling_normalize",
+             config->hparams.architecture);
+    LM_TRY(lm_gguf_bool_or(gguf, normalize_key, true, &out->normalize, err));
     if (out->kind != LM_POOLING_NONE) return LOAM_OK;
     return lm_error_set(err, LOAM_UNSUPPORTED, "%s: '%s' is %lld", lm_gguf_path(gguf), key,
                         (long long)type);
@@ -159,6 +162,56 @@ loam_status lm_pooling_read(const char *path, const char *name, const lm_model_f
         pooling = (lm_pooling){.kind = LM_POOLING_MEAN, .normalize = true};
     *out = pooling;
     return LOAM_OK;
+}
+
+/* --- Writing. */
+
+static int64_t gguf_type_of(const lm_pooling *pooling) {
+    if (pooling->ranks) return GGUF_RANK;
+    for (size_t i = 0; i < LM_COUNT_OF(kinds); i++)
+        if (kinds[i].kind == pooling->kind) return kinds[i].gguf;
+    return GGUF_NONE;
+}
+
+loam_status lm_pooling_check_gguf(const lm_pooling *pooling, loam_error *err) {
+    if (pooling->by_answer)
+        return lm_error_set(err, LOAM_UNSUPPORTED,
+                            "a reranker that answers yes or no is read from GGUF, not written");
+    if (gguf_type_of(pooling) >= 0) return LOAM_OK;
+    return lm_error_set(err, LOAM_UNSUPPORTED, "GGUF cannot say that pooling is '%s'",
+                        lm_pooling_name(pooling->kind));
+}
+
+/* llama.cpp leaves it to the caller whether vectors have length 1, so that its files do not say it. */
+void lm_pooling_write_gguf(const lm_pooling *pooling, const lm_arch_config *config,
+                           lm_gguf_writer *writer) {
+    char key[LM_ARCHITECTURE_BYTES + 32];
+    if (pooling->kind == LM_POOLING_NONE) return;
+    snprintf(key, sizeof key, "%s.pooling_type", config->arch->name);
+    lm_gguf_writer_add_u32(writer, key, (uint32_t)gguf_type_of(pooling));
+    snprintf(key, sizeof key, "%s.pooling_normalize", config->arch->name);
+    if (!pooling->ranks && !pooling->normalize) lm_gguf_writer_add_bool(writer, key, false);
+}
+
+json_t *lm_pooling_modules_json(const lm_pooling *pooling) {
+    static const char transformer[] = "sentence_transformers.models.Transformer",
+                      pool[] = "sentence_transformers.models.Pooling",
+                      normalize[] = "sentence_transformers.models.Normalize";
+    if (pooling->kind == LM_POOLING_NONE || pooling->ranks) return NULL;
+    json_t *modules = json_pack("[{s:i, s:s, s:s, s:s}, {s:i, s:s, s:s, s:s}]", "idx", 0, "name",
+                                "0", "path", "", "type", transformer, "idx", 1, "name", "1", "path",
+                                LM_POOLING_MODULE, "type", pool);
+    if (pooling->normalize)
+        json_array_append_new(modules, json_pack("{s:i, s:s, s:s, s:s}", "idx", 2, "name", "2",
+                                                 "path", "2_Normalize", "type", normalize));
+    return modules;
+}
+
+json_t *lm_pooling_module_json(const lm_pooling *pooling, int64_t dim) {
+    json_t *module = json_pack("{s:I}", "word_embedding_dimension", (json_int_t)dim);
+    for (size_t i = 0; i < LM_COUNT_OF(kinds); i++)
+        json_object_set_new(module, kinds[i].flag, json_boolean(kinds[i].kind == pooling->kind));
+    return module;
 }
 
 /* --- Pooling. */

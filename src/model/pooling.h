@@ -9,6 +9,7 @@
 #define LM_MODEL_POOLING_H
 
 #include "model/arch.h"
+#include "model/gguf_writer.h"
 #include "model/model_file.h"
 
 typedef enum lm_pooling_kind {
@@ -31,6 +32,15 @@ typedef struct lm_pooling {
 loam_status lm_pooling_read(const char *path, const char *name, const lm_model_file *file,
                             const lm_arch_config *config, lm_pooling *out,
                             loam_error *err) LM_MUST_USE;
+
+/* How files say it. GGUF: LOAM_UNSUPPORTED for what the format has no number for. A folder has modules.json, NULL where there is
+ * nothing to say, and one module's config.json in LM_POOLING_MODULE. */
+loam_status lm_pooling_check_gguf(const lm_pooling *pooling, loam_error *err) LM_MUST_USE;
+void lm_pooling_write_gguf(const lm_pooling *pooling, const lm_arch_config *config,
+                           lm_gguf_writer *writer);
+#define LM_POOLING_MODULE "1_Pooling"
+LM_MUST_USE json_t *lm_pooling_modules_json(const lm_pooling *pooling);
+LM_MUST_USE json_t *lm_pooling_module_json(const lm_pooling *pooling, int64_t dim);
 
 const char *lm_pooling_name(lm_pooling_kind kind); /* "mean", "cls", ... */
 

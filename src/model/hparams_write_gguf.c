@@ -1,0 +1,174 @@
+/* Hyperparameters as GGUF metadata. */
+#include "model/hparams_write.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "model/rope_table.h"
+
+enum { KEY_BYTES = 160 };
+
+/* --- What the format does not say. */
+
+static LM_MUST_USE loam_status unsaid(const char *what, loam_error *err) {
+    return lm_error_set(err, LOAM_UNSUPPORTED,
+                        "GGUF cannot say what this model has: %s that its family's others do not",
+                        what);
+}
+
+int64_t lm_hparams_said_window(const lm_arch_config *config) {
+    const lm_hparams *hp = &config->hparams;
+    bool any = false;
+    for (int64_t i = 0; i < hp->n_layers; i++) any |= lm_layer_in(&hp->windowed, i);
+    bool unsaid = config->arch->rope_in_windows || config->arch->scaled_outside;
+    return hp->window == 0 && any && unsaid ? hp->context_len : hp->window;
+}
+
+/* Layers without rope are those that a reader takes for them. */
+static bool has_usual_rope(const lm_arch_config *config) {
+    const lm_hparams *hp = &config->hparams;
+    const lm_arch *arch = config->arch;
+    bool outside = arch->rope_in_windows && lm_hparams_said_window(config) > 0;
+    for (int64_t i = 0; i < hp->n_layers; i++) {
+        bool nth = arch->no_rope_period > 0 && (i + 1) % arch->no_rope_period == 0;
+        bool without = arch->no_rope || nth || (outside && !lm_layer_in(&hp->windowed, i));
+        if (lm_layer_in(&hp->no_rope, i) != without) return false;
+    }
+    return true;
+}
+
+static LM_MUST_USE loam_status check_rope(const lm_arch_config *config, loam_error *err) {
+    const lm_hparams *hp = &config->hparams;
+    const lm_rope_scaling *s = &hp->rope_scaling;
+    bool yarn = s->kind == LM_ROPE_SCALING_YARN;
+    if (yarn && s->exact_bounds != config->arch->yarn_exact)
+        return unsaid("ends of YaRN's ramp", err);
+    if (yarn && s->attention_factor == 0 && s->mscale != s->mscale_all_dim)
+        return unsaid("YaRN's mscale and mscale_all_dim", err);
+    if (!has_usual_rope(config)) return unsaid("layers without rope", err);
+    return LOAM_OK;
+}
+
+loam_status lm_hparams_check_gguf(const lm_arch_config *config, loam_error *err) {
+    const lm_arch *read_as = lm_arch_find(config->arch->name);
+    lm_function act, usual;
+    LM_TRY(lm_hparams_check_written(config, err));
+    bool known = lm_act_find(config->hparams.hidden_act, &act) &&
+                 lm_act_find(read_as->act ? read_as->act : "silu", &usual);
+    if (!known || act != usual) return unsaid("an activation", err);
+    return check_rope(config, err);
+}
+
+/* --- Rope. */
+
+bool lm_hparams_freq_factors(const lm_hparams *hparams, float *out) {
+    float scaled[LM_MAX_ROPE_PAIRS], scale;
+    lm_hparams plain = *hparams;
+    bool needed =
+        hparams->rope_freq_factors || hparams->rope_scaling.kind == LM_ROPE_SCALING_LLAMA3;
+    if (!needed || hparams->rope_dim / 2 > LM_MAX_ROPE_PAIRS) return false;
+    plain.rope_scaling = (lm_rope_scaling){.factor = 1};
+    plain.rope_freq_factors = NULL;
+    lm_rope_table(hparams, hparams->context_len, scaled, &scale);
+    lm_rope_table(&plain, hparams->context_len, out, &scale);
+    for (int64_t i = 0; i < hparams->rope_dim / 2; i++) out[i] = out[i] / scaled[i];
+    return true;
+}
+
+static double longrope_factor(const lm_hparams *hp) {
+    float frequencies[LM_MAX_ROPE_PAIRS], scale;
+    lm_rope_table(hp, hp->context_len, frequencies, &scale);
+    return scale;
+}
+
+/* --- Keys. */
+
+typedef struct gguf_out {
+    lm_gguf_writer *writer;
+    const char *arch;
+} gguf_out;
+
+static const char *full_key(const gguf_out *out, const char *name, char key[KEY_BYTES]) {
+    snprintf(key, KEY_BYTES, "%s.%s", out->arch, name);
+    return key;
+}
+
+static void add_U32(const gguf_out *out, const char *name, int64_t value) {
+    char key[KEY_BYTES];
+    lm_gguf_writer_add_u32(out->writer, full_key(out, name, key), (uint32_t)value);
+}
+
+static void add_F32(const gguf_out *out, const char *name, double value) {
+    char key[KEY_BYTES];
+    lm_gguf_writer_add_f32(out->writer, full_key(out, name, key), (float)value);
+}
+
+static void add_BOOL(const gguf_out *out, const char *name, bool value) {
+    char key[KEY_BYTES];
+    lm_gguf_writer_add_bool(out->writer, full_key(out, name, key), value);
+}
+
+static void add_STR(const gguf_out *out, const char *name, const char *value) {
+    char key[KEY_BYTES];
+    lm_gguf_writer_add_str(out->writer, full_key(out, name, key), lm_str_of(value));
+}
+
+/* Whether it is one of the words. */
+static bool is_named(const lm_arch *arch, const char *names) {
+    size_t n = strlen(arch->name);
+    for (const char *at = names; *at; at += strspn(at, " ")) {
+        size_t word = strcspn(at, " ");
+        if (word == n && strncmp(at, arch->name, n) == 0) return true;
+        at += word;
+    }
+    return false;
+}
+
+static int64_t at_least_1(int64_t n) {
+    return n > 1 ? n : 1;
+}
+
+/* Of families whose files leave it out, only another one than theirs. */
+static bool says_scale(const lm_arch_config *config) {
+    const lm_hparams *hp = &config->hparams;
+    double scale = hp->attention_scale, usual = lm_hparams_gguf_scale(config->arch->name, hp);
+    if (usual == 0) usual = 1 / sqrt((double)hp->head_dim);
+    return scale > 0 && !(config->arch->embed_scale_sqrt_dim && fabs(scale / usual - 1) < 1e-6);
+}
+
+/* Which layers are windowed, where the family's others have others. */
+static void add_windowed(const gguf_out *out, const lm_arch_config *config) {
+    const lm_hparams *hp = &config->hparams;
+    int period = lm_arch_find(config->arch->name)->window_period;
+    char key[KEY_BYTES];
+    bool usual = true;
+    for (int64_t i = 0; i < hp->n_layers; i++)
+        usual &=
+            lm_layer_in(&hp->windowed, i) == (period == 1 || (period > 1 && (i + 1) % period != 0));
+    usual &= !is_named(config->arch, "exaone4 olmo2"); /* whose files list them in any case */
+    if (usual || lm_hparams_said_window(config) == 0) return;
+    lm_gguf_writer_open_array(out->writer, full_key(out, "attention.sliding_window_pattern", key),
+                              LM_GGUF_BOOL, (size_t)hp->n_layers);
+    for (int64_t i = 0; i < hp->n_layers; i++)
+        lm_gguf_writer_push_bool(out->writer, lm_layer_in(&hp->windowed, i));
+}
+
+void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer) {
+    const lm_hparams *hp = &config->hparams;
+    const lm_arch *arch = config->arch;
+    const lm_rope_scaling *scaling = &hp->rope_scaling;
+    bool layer_norm = lm_arch_has(config, LM_FEATURE_LAYER_NORM), latent = hp->kv_latent_dim > 0,
+         moe = hp->n_experts > 0;
+    bool yarn = scaling->kind == LM_ROPE_SCALING_YARN,
+         longrope = scaling->kind == LM_ROPE_SCALING_LONGROPE;
+    /* llama3's comes as a tensor of factors instead (lm_hparams_freq_factors), as longrope's do */
+    bool scaled = scaling->kind != LM_ROPE_SCALING_NONE && scaling->kind != LM_ROPE_SCALING_LLAMA3;
+    int64_t window = lm_hparams_said_window(config);
+    gguf_out out = {writer, arch->name};
+    lm_gguf_writer_add_str(writer, "general.architecture", lm_str_of(out.arch));
+#define LM_GGUF_KEY(type, key, when, value) \
+    if (when) add_##type(&out, key, value);
+#include "model/gguf_keys.def"
+#undef LM_GGUF_KEY
+    add_windowed(&out, config);
+}

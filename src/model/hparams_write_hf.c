@@ -1,0 +1,263 @@
+/* Hyperparameters as config.json, and which model_type has them. */
+#include "model/hparams_write.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "base/str.h"
+#include "model/rope_table.h"
+
+loam_status lm_hparams_check_written(const lm_arch_config *config, loam_error *err) {
+    if (!config->arch->read_only) return LOAM_OK;
+    lm_error_set(err, LOAM_UNSUPPORTED, "models of architecture '%s' are read, not written",
+                 config->arch->hf_type);
+    return lm_error_hint(err, LOAM_UNSUPPORTED, "docs/models.md says which those are");
+}
+
+/* --- Which family's folder. */
+
+static bool has_experts(const lm_hparams *hp) {
+    return hp->n_experts > 0;
+}
+
+static bool has_window(const lm_hparams *hp) {
+    return hp->window > 0;
+}
+
+static bool has_sigmoid_experts(const lm_hparams *hp) {
+    return hp->expert_sigmoid;
+}
+
+/* Families that GGUF has one name for: those but the first that bears it. */
+static const struct {
+    const char *name;
+    bool (*is)(const lm_hparams *hp);
+    const char *hf_type;
+} kin[] = {
+    {"llama", has_experts, "mixtral"},
+    {"llama", has_window, "mistral"},
+    {"olmo2", has_window, "olmo3"},
+    {"deepseek2", has_sigmoid_experts, "deepseek_v3"},
+};
+
+const lm_arch *lm_arch_for_folder(const lm_arch_config *config) {
+    const lm_arch *first = lm_arch_find(config->arch->name);
+    for (size_t i = 0; config->arch == first && i < LM_COUNT_OF(kin); i++)
+        if (strcmp(kin[i].name, first->name) == 0 && kin[i].is(&config->hparams))
+            return lm_arch_find(kin[i].hf_type);
+    return config->arch;
+}
+
+/* --- Rope. */
+
+/* The llama3 scaling that gives these factors: published models differ in the factor and the original context only. False:
+ * none of those does. */
+static bool find_llama3(const lm_hparams *hp, lm_rope_scaling *out) {
+    float factors[LM_MAX_ROPE_PAIRS];
+    int64_t n = hp->rope_dim / 2;
+    lm_hparams tried = *hp;
+    if (n < 1 || n > LM_MAX_ROPE_PAIRS) return false;
+    tried.rope_freq_factors = NULL;
+    for (int64_t original = 8; original <= (1 << 20); original *= 2) {
+        tried.rope_scaling = (lm_rope_scaling){.kind = LM_ROPE_SCALING_LLAMA3,
+                                               .factor = round(hp->rope_freq_factors[n - 1]),
+                                               .original_context_len = original,
+                                               .low_freq_factor = 1,
+                                               .high_freq_factor = 4};
+        double worst = 0;
+        lm_hparams_freq_factors(&tried, factors);
+        for (int64_t i = 0; i < n; i++)
+            worst = fmax(worst, fabs(factors[i] / hp->rope_freq_factors[i] - 1));
+        if (worst > 1e-5) continue;
+        *out = tried.rope_scaling;
+        return true;
+    }
+    return false;
+}
+
+loam_status lm_hparams_check_config(const lm_arch_config *config, loam_error *err) {
+    lm_rope_scaling found;
+    LM_TRY(lm_hparams_check_written(config, err));
+    if (!config->hparams.rope_freq_factors || find_llama3(&config->hparams, &found)) return LOAM_OK;
+    return lm_error_set(
+        err, LOAM_UNSUPPORTED,
+        "the frequency factors of its rope are those of no rope scaling that config.json can name");
+}
+
+/* --- Values. */
+
+/* f32 numbers that came through a GGUF as people would have written them: 1e-05, not 9.999999747378752e-06. */
+static double shortest(double value) {
+    char text[40];
+    double number;
+    snprintf(text, sizeof text, "%.7g", value);
+    return lm_str_to_f64(lm_str_of(text), &number) && (float)number == (float)value ? number
+                                                                                    : value;
+}
+
+static json_t *number_or_null(double value) {
+    return value > 0 ? json_real(shortest(value)) : json_null();
+}
+
+static json_t *integer_or_null(int64_t value) {
+    return value > 0 ? json_integer((json_int_t)value) : json_null();
+}
+
+static json_t *numbers_json(const float *numbers, int64_t n) {
+    json_t *list = json_array();
+    for (int64_t i = 0; i < n; i++) json_array_append_new(list, json_real(shortest(numbers[i])));
+    return list;
+}
+
+/* As Phi-3 has it, whose readers want no other keys. */
+static json_t *longrope_json(const lm_hparams *hp) {
+    const lm_rope_scaling *s = &hp->rope_scaling;
+    return json_pack("{s:s, s:o, s:o}", "type", "longrope", "short_factor",
+                     numbers_json(s->short_factors, hp->rope_dim / 2), "long_factor",
+                     numbers_json(s->long_factors, hp->rope_dim / 2));
+}
+
+static void set_yarn(json_t *scaling, const lm_rope_scaling *s) {
+    const struct {
+        const char *key;
+        double value;
+    } numbers[] = {{"beta_fast", s->beta_fast},
+                   {"beta_slow", s->beta_slow},
+                   {"attention_factor", s->attention_factor},
+                   {"mscale", s->mscale},
+                   {"mscale_all_dim", s->mscale_all_dim}};
+    for (size_t i = 0; i < LM_COUNT_OF(numbers); i++)
+        if (numbers[i].value > 0)
+            json_object_set_new(scaling, numbers[i].key, json_real(shortest(numbers[i].value)));
+    if (s->exact_bounds) json_object_set_new(scaling, "truncate", json_false());
+}
+
+/* NULL without scaling. */
+static json_t *scaling_json(const lm_hparams *hp) {
+    lm_rope_scaling s = hp->rope_scaling;
+    if (hp->rope_freq_factors && !find_llama3(hp, &s)) return NULL;
+    if (s.kind == LM_ROPE_SCALING_NONE) return NULL;
+    if (s.kind == LM_ROPE_SCALING_LONGROPE) return longrope_json(hp);
+    const char *name = lm_rope_scaling_name(s.kind);
+    json_t *scaling =
+        json_pack("{s:s, s:s, s:f}", "type", name, "rope_type", name, "factor", shortest(s.factor));
+    if (s.original_context_len)
+        json_object_set_new(scaling, "original_max_position_embeddings",
+                            json_integer((json_int_t)s.original_context_len));
+    if (s.kind == LM_ROPE_SCALING_LLAMA3) {
+        json_object_set_new(scaling, "low_freq_factor", json_real(s.low_freq_factor));
+        json_object_set_new(scaling, "high_freq_factor", json_real(s.high_freq_factor));
+    }
+    if (s.kind == LM_ROPE_SCALING_YARN) set_yarn(scaling, &s);
+    return scaling;
+}
+
+static json_t *no_rope_json(const lm_hparams *hp) {
+    json_t *list = json_array(); /* 1: with rope */
+    for (int64_t i = 0; i < hp->n_layers; i++)
+        json_array_append_new(list, json_integer(!lm_layer_in(&hp->no_rope, i)));
+    return list;
+}
+
+static int64_t first_windowed(const lm_hparams *hp) {
+    int64_t i = 0;
+    while (i < hp->n_layers && !lm_layer_in(&hp->windowed, i)) i++;
+    return i;
+}
+
+static json_t *layer_types_json(const lm_hparams *hp) {
+    json_t *list = json_array();
+    for (int64_t i = 0; i < hp->n_layers; i++)
+        json_array_append_new(list, json_string(lm_layer_in(&hp->windowed, i) ? "sliding_attention"
+                                                                              : "full_attention"));
+    return list;
+}
+
+static json_t *mlp_types_json(const lm_hparams *hp) {
+    json_t *list = json_array();
+    for (int64_t i = 0; i < hp->n_layers; i++)
+        json_array_append_new(list, json_string(i < hp->n_dense_layers ? "dense" : "sparse"));
+    return list;
+}
+
+static json_t *labels_json(const lm_hparams *hp) {
+    json_t *labels = json_object();
+    for (int64_t i = 0; i < hp->n_labels; i++) {
+        char key[24], name[32];
+        snprintf(key, sizeof key, "%lld", (long long)i);
+        snprintf(name, sizeof name, "LABEL_%lld", (long long)i);
+        json_object_set_new(labels, key, json_string(name));
+    }
+    return labels;
+}
+
+/* --- Keys. */
+
+enum { KEY_BYTES = 48 };
+
+/* What a family calls it, by config_keys.def's list; false: it does not say it. */
+static bool key_of(const char *keys, const char *hf_type, char out[KEY_BYTES]) {
+    size_t family_len = strlen(hf_type);
+    const char *found = keys;
+    for (const char *at = keys; *at; at += strspn(at, " ")) {
+        size_t n = strcspn(at, " ");
+        if (n > family_len && at[family_len] == ':' && strncmp(at, hf_type, family_len) == 0)
+            found = at + family_len + 1;
+        at += n;
+    }
+    snprintf(out, KEY_BYTES, "%.*s", (int)strcspn(found, " "), found);
+    return strcmp(out, "-") != 0;
+}
+
+static json_t *json_INT(int64_t value) {
+    return json_integer((json_int_t)value);
+}
+
+static json_t *json_REAL(double value) {
+    return json_real(shortest(value));
+}
+
+static json_t *json_FLAG(bool value) {
+    return json_boolean(value);
+}
+
+static json_t *json_TEXT(const char *value) {
+    return json_string(value);
+}
+
+static json_t *json_JSON(json_t *value) {
+    return value;
+}
+
+/* "Qwen3ForCausalLM", or "Qwen3ForSequenceClassification" of a model that scores. */
+static json_t *class_json(const lm_arch_config *config) {
+    const char *name = config->arch->hf_class, *model = strstr(name, "Model"),
+               *end = strstr(name, "For");
+    if (!lm_arch_has(config, LM_FEATURE_CLASSIFIER)) return json_pack("[s]", name);
+    if (!end) end = model ? model : name + strlen(name);
+    char text[96];
+    snprintf(text, sizeof text, "%.*sForSequenceClassification", (int)(end - name), name);
+    return json_pack("[s]", text);
+}
+
+static const char *torch_name(lm_dtype dtype) {
+    return dtype == LM_F16 ? "float16" : dtype == LM_BF16 ? "bfloat16" : "float32";
+}
+
+json_t *lm_hparams_config_json(const lm_arch_config *config, lm_dtype dtype) {
+    const lm_hparams *hp = &config->hparams;
+    const lm_arch *arch = config->arch;
+    bool latent = hp->kv_latent_dim > 0, moe = hp->n_experts > 0,
+         qkv_bias = lm_arch_has(config, LM_FEATURE_QKV_BIAS),
+         mlp_bias = lm_arch_has(config, LM_FEATURE_MLP_BIAS);
+    int64_t window = lm_hparams_said_window(config);
+    char key[KEY_BYTES];
+    json_t *json = json_pack("{s:o, s:s, s:s}", "architectures", class_json(config), "model_type",
+                             arch->hf_type, "torch_dtype", torch_name(dtype));
+#define LM_CONFIG_KEY(type, when, value, keys)      \
+    if ((when) && key_of(keys, arch->hf_type, key)) \
+        json_object_set_new(json, key, json_##type(value));
+#include "model/config_keys.def"
+#undef LM_CONFIG_KEY
+    return json;
+}
