@@ -100,6 +100,10 @@ typedef enum lm_dialect {
     LM_DIALECT_DISTILBERT,
     LM_DIALECT_PHI,
     LM_DIALECT_EXAONE,
+    LM_DIALECT_QWEN2_MOE,
+    LM_DIALECT_GRANITE_SHARED, /* as GRANITE_MOE, and an MLP that all tokens share */
+    LM_DIALECT_HUNYUAN,
+    LM_DIALECT_BAILING,
 } lm_dialect;
 
 /* A row of archs.def. Zero is what most have. */
@@ -120,6 +124,7 @@ typedef struct lm_arch {
     bool position_offset;  /* folders have the first position's vector behind the padding token's number */
     bool expert_normalize; /* weights of the chosen experts add up to 1 where the file does not say */
     bool expert_sigmoid;   /* scores of experts are sigmoids where the file does not say */
+    bool one_expert_is_none; /* files of dense members say that they have one */
     bool tied;             /* the head is the embedding where config.json does not say */
     bool hf_norm_minus_one; /* folders have the weights of norms less one */
     bool hf_transposed;     /* folders have matrices of layers as [n_in, n_out] */
@@ -130,6 +135,7 @@ typedef struct lm_arch {
     /* Layers whose attention is windowed where the file does not list them: 0 none, 1 all, n all but each n-th. */
     int window_period;
     int no_rope_period;     /* each n-th layer does without rope; 0: none */
+    bool norm_behind_rope;  /* queries and keys are turned before their norms */
     bool rope_in_windows;   /* where some layers have a window, the others do without rope */
     bool scaled_outside;    /* the rope scaling is that of layers without a window only */
     int alibi_from_layers;  /* members of so many layers or more have ALiBi instead of rope; 0: none */

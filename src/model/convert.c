@@ -53,7 +53,7 @@ static lm_dtype main_dtype(const converter *c) {
 
 /* What GGUF files have as f32, whatever the matrices are. */
 static bool is_wide(lm_param_id id, const lm_weight *from) {
-    return from->n_dims == 1 || lm_param_is_bias(id) || id == LM_PARAM_ROUTER ||
+    return from->n_dims == 1 || lm_param_is_bias(id) || id == LM_PARAM_ROUTER || id == LM_PARAM_SHARED_ROUTER ||
            id == LM_PARAM_POSITION_EMBED || id == LM_PARAM_TYPE_EMBED;
 }
 

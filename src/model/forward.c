@@ -113,12 +113,14 @@ static lm_tensor *clipped(const builder *b, lm_tensor *x) {
     return b->hp->qkv_clip > 0 ? mapped(b, x, LM_FN_CLAMP, b->hp->qkv_clip) : x;
 }
 
-/* What becomes queries or keys: normed where the model does that, then turned. */
+/* What becomes queries or keys: normed where the model does that, and turned. */
 static lm_tensor *placed(const builder *b, lm_tensor *x, lm_param_id norm_weight, int64_t n_heads) {
-    if (norms(b, norm_weight)) x = head_norm(b, x, norm_weight, n_heads);
+    bool normed = norms(b, norm_weight), behind = b->config->arch->norm_behind_rope;
+    if (normed && !behind) x = head_norm(b, x, norm_weight, n_heads);
     x = clipped(b, x);
     bool turns = b->in->inv_freq && !lm_layer_in(&b->hp->no_rope, b->layer);
-    return turns ? turn(b, x, n_heads, b->hp->head_dim) : x;
+    if (turns) x = turn(b, x, n_heads, b->hp->head_dim);
+    return normed && behind ? head_norm(b, x, norm_weight, n_heads) : x;
 }
 
 static lm_tensor *attention(const builder *b, lm_tensor *x) {

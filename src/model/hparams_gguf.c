@@ -26,6 +26,25 @@ static LM_MUST_USE loam_status read_i64_or(const lm_gguf *gguf, const lm_hparams
     return lm_gguf_i64_or(gguf, full_key(h, name, key), fallback, out, err);
 }
 
+/* A number, or an array of one for each layer, which must be alike. */
+static LM_MUST_USE loam_status read_alike_or(const lm_gguf *gguf, const lm_hparams *h,
+                                             const char *name, int64_t fallback, int64_t *out,
+                                             loam_error *err) {
+    char key[KEY_BYTES];
+    const lm_gguf_value *value = lm_gguf_find(gguf, full_key(h, name, key));
+    if (!value || value->type != LM_GGUF_ARRAY)
+        return read_i64_or(gguf, h, name, fallback, out, err);
+    lm_gguf_array list;
+    bool is_signed = value->array.type == LM_GGUF_I32;
+    LM_TRY(lm_gguf_array_or_empty(gguf, key, is_signed ? LM_GGUF_I32 : LM_GGUF_U32, &list, err));
+    for (size_t i = 0; i < list.n; i++)
+        if (lm_gguf_array_i32(&list, i) != lm_gguf_array_i32(&list, 0))
+            return lm_error_set(err, LOAM_UNSUPPORTED, "%s: '%s' is not the same in all layers",
+                                lm_gguf_path(gguf), key);
+    *out = list.n > 0 ? lm_gguf_array_i32(&list, 0) : fallback;
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status read_f64_or(const lm_gguf *gguf, const lm_hparams *h,
                                            const char *name, double fallback, double *out,
                                            loam_error *err) {
@@ -51,11 +70,11 @@ static LM_MUST_USE loam_status read_sizes(const lm_gguf *gguf, lm_hparams *h, lo
     if (h->n_guess_layers > 0 && h->n_guess_layers < h->n_layers) h->n_layers -= h->n_guess_layers;
     LM_TRY(read_i64(gguf, h, "embedding_length", &h->dim, err));
     LM_TRY(read_i64(gguf, h, "attention.head_count", &h->n_heads, err));
-    LM_TRY(read_i64_or(gguf, h, "attention.head_count_kv", h->n_heads, &h->n_kv_heads, err));
+    LM_TRY(read_alike_or(gguf, h, "attention.head_count_kv", h->n_heads, &h->n_kv_heads, err));
     LM_TRY(read_i64_or(gguf, h, "attention.key_length", h->n_heads > 0 ? h->dim / h->n_heads : 0,
                        &h->head_dim, err));
     LM_TRY(read_i64_or(gguf, h, "rope.dimension_count", h->head_dim, &h->rope_dim, err));
-    LM_TRY(read_i64(gguf, h, "feed_forward_length", &h->ffn_dim, err));
+    LM_TRY(read_alike_or(gguf, h, "feed_forward_length", 0, &h->ffn_dim, err));
     LM_TRY(read_i64(gguf, h, "context_length", &h->context_len, err));
     LM_TRY(lm_gguf_array_or_empty(gguf, "tokenizer.ggml.tokens", LM_GGUF_STRING, &tokens, err));
     LM_TRY(read_i64_or(gguf, h, "vocab_size", (int64_t)tokens.n, &h->vocab_size, err));

@@ -38,6 +38,21 @@ static LM_MUST_USE loam_status read_i64(const reader *r, const char *keys, int64
     return lm_json_i64_or(r->config, r->path, key_of(r, keys, key), fallback, out, r->err);
 }
 
+/* A number, or a list of one for each layer, which must be alike. */
+static LM_MUST_USE loam_status read_alike(const reader *r, const char *keys, int64_t fallback,
+                                          int64_t *out) {
+    char key[KEY_BYTES];
+    const json_t *list = json_object_get(r->config, key_of(r, keys, key));
+    if (!json_is_array(list)) return read_i64(r, keys, fallback, out);
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (!json_is_integer(json_array_get(list, i)) ||
+            !json_equal(json_array_get(list, i), json_array_get(list, 0)))
+            return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: '%s' is not the same in all layers",
+                                r->path, key);
+    *out = json_array_size(list) ? json_integer_value(json_array_get(list, 0)) : fallback;
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status read_f64(const reader *r, const char *keys, double fallback,
                                         double *out) {
     char key[KEY_BYTES];
@@ -114,6 +129,19 @@ static LM_MUST_USE loam_status read_latent(const reader *r, lm_hparams *h) {
 
 /* --- Windows and layers without rope. */
 
+/* Layers that do not attend as these do: state spaces, convolutions, attention by chunks. */
+static LM_MUST_USE loam_status check_layer_types(const reader *r) {
+    const json_t *types = json_object_get(r->config, "layer_types");
+    for (size_t i = 0; i < json_array_size(types); i++) {
+        const char *type = json_string_value(json_array_get(types, i));
+        if (type && strcmp(type, "attention") != 0 && strcmp(type, "full_attention") != 0 &&
+            strcmp(type, "sliding_attention") != 0)
+            return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: layer %zu is of type '%s'", r->path,
+                                i, type);
+    }
+    return LOAM_OK;
+}
+
 /* layer_types, or the family's period; Qwen 2 has windows from some layer on. */
 static LM_MUST_USE loam_status read_windowed(const reader *r, lm_hparams *h) {
     const json_t *types = json_object_get(r->config, "layer_types");
@@ -141,6 +169,7 @@ static LM_MUST_USE loam_status read_window(const reader *r, lm_hparams *h) {
     LM_TRY(read_i64(r, "sliding_window", 0, &h->window));
     LM_TRY(read_bool(r, "use_sliding_window", true, &use_window));
     if (!use_window) h->window = 0;
+    LM_TRY(check_layer_types(r));
     return h->window != 0 ? read_windowed(r, h) : LOAM_OK;
 }
 
@@ -215,6 +244,19 @@ static const json_t *rope_object(const reader *r, const char *layers) {
     return one ? one : all;
 }
 
+/* Hunyuan's files call it dynamic when theta is stretched once for all, by a number of their own. */
+static LM_MUST_USE loam_status read_alpha(const reader *model, const json_t *scaling,
+                                          lm_hparams *h) {
+    const reader r = {scaling, model->path, model->arch, model->err};
+    double alpha;
+    if (h->rope_scaling.kind != LM_ROPE_SCALING_DYNAMIC || h->head_dim < 4) return LOAM_OK;
+    LM_TRY(read_f64(&r, "alpha", 0, &alpha));
+    if (!(alpha > 0)) return LOAM_OK;
+    h->rope_theta *= pow(alpha, (double)h->head_dim / (double)(h->head_dim - 2));
+    h->rope_scaling.kind = LM_ROPE_SCALING_NONE;
+    return LOAM_OK;
+}
+
 /* Either rope_theta beside rope_scaling, or both in rope_parameters (since transformers 5). */
 static LM_MUST_USE loam_status read_rope(const reader *r, lm_hparams *h) {
     const json_t *parameters = rope_object(r, "full_attention");
@@ -230,7 +272,9 @@ static LM_MUST_USE loam_status read_rope(const reader *r, lm_hparams *h) {
                             "%s: 'partial_rotary_factor' is %g, must be above 0 and at most 1",
                             r->path, fraction);
     h->rope_dim = (int64_t)((double)h->head_dim * fraction);
+    LM_TRY(read_i64(r, "rotary_dim", h->rope_dim, &h->rope_dim));
     LM_TRY(read_scaling(r, json_is_null(scaling) ? NULL : scaling, &h->rope_scaling));
+    LM_TRY(read_alpha(&inner, scaling, h));
     if (r->arch && r->arch->local_rope_theta > 0) {
         const json_t *local = rope_object(r, "sliding_attention");
         const reader windowed = {local != parameters ? local : NULL, r->path, r->arch, r->err};
@@ -301,12 +345,13 @@ static LM_MUST_USE loam_status read_experts(const reader *r, lm_hparams *h) {
     bool normalize = r->arch && r->arch->expert_normalize;
     LM_TRY(read_i64(r, "num_local_experts|num_experts|n_routed_experts|moe_num_experts", 0,
                     &h->n_experts));
+    if (h->n_experts == 1 && r->arch && r->arch->one_expert_is_none) h->n_experts = 0;
     if (h->n_experts == 0) return LOAM_OK;
-    LM_TRY(need_i64(r, "num_experts_per_tok|moe_k", &h->n_experts_used));
-    LM_TRY(read_i64(r, "moe_intermediate_size", h->ffn_dim, &h->expert_ffn_dim));
-    LM_TRY(read_i64(r, "n_shared_experts|moe_num_shared_experts", 0, &n_shared));
+    LM_TRY(read_alike(r, "num_experts_per_tok|moe_k|moe_topk", 0, &h->n_experts_used));
+    LM_TRY(read_alike(r, "moe_intermediate_size", h->ffn_dim, &h->expert_ffn_dim));
+    LM_TRY(read_alike(r, "n_shared_experts|moe_num_shared_experts|num_shared_experts|num_shared_expert", 0, &n_shared));
     if (n_shared > 0 && n_shared < 1024) h->shared_ffn_dim = n_shared * h->expert_ffn_dim;
-    LM_TRY(read_i64(r, "shared_intermediate_size", h->shared_ffn_dim, &h->shared_ffn_dim));
+    LM_TRY(read_i64(r, "shared_intermediate_size|shared_expert_intermediate_size|moe_shared_expert_intermediate_size", h->shared_ffn_dim, &h->shared_ffn_dim));
     LM_TRY(read_i64(r, "first_k_dense_replace|moe_layer_start_index", 0, &h->n_dense_layers));
     const json_t *kinds = json_object_get(r->config, "mlp_layer_types");
     for (size_t i = 0; i < json_array_size(kinds) && (int64_t)i == h->n_dense_layers; i++) {
@@ -320,6 +365,7 @@ static LM_MUST_USE loam_status read_experts(const reader *r, lm_hparams *h) {
     LM_TRY(read_f64(r, "routed_scaling_factor", 0, &h->expert_weight_scale));
     LM_TRY(read_bool(r, "norm_topk_prob", normalize, &h->expert_normalize));
     LM_TRY(lm_json_str_or(r->config, r->path, "scoring_func", LM_STR("softmax"), &score, r->err));
+    LM_TRY(lm_json_str_or(r->config, r->path, "score_function", score, &score, r->err));
     h->expert_sigmoid =
         lm_str_is(score, "sigmoid") || (r->arch && r->arch->expert_sigmoid);
     return LOAM_OK;

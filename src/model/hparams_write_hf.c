@@ -20,6 +20,10 @@ static bool has_experts(const lm_hparams *hp) {
     return hp->n_experts > 0;
 }
 
+static bool has_shared_expert(const lm_hparams *hp) {
+    return hp->shared_ffn_dim > 0;
+}
+
 static bool has_window(const lm_hparams *hp) {
     return hp->window > 0;
 }
@@ -37,6 +41,7 @@ static const struct {
     {"llama", has_experts, "mixtral"},
     {"llama", has_window, "mistral"},
     {"olmo2", has_window, "olmo3"},
+    {"granitemoe", has_shared_expert, "granitemoeshared"},
     {"deepseek2", has_sigmoid_experts, "deepseek_v3"},
 };
 
@@ -165,11 +170,11 @@ static int64_t first_windowed(const lm_hparams *hp) {
     return i;
 }
 
-static json_t *layer_types_json(const lm_hparams *hp) {
+static json_t *layer_types_json(const lm_hparams *hp, const char *usual) {
     json_t *list = json_array();
     for (int64_t i = 0; i < hp->n_layers; i++)
-        json_array_append_new(list, json_string(lm_layer_in(&hp->windowed, i) ? "sliding_attention"
-                                                                              : "full_attention"));
+        json_array_append_new(
+            list, json_string(lm_layer_in(&hp->windowed, i) ? "sliding_attention" : usual));
     return list;
 }
 
@@ -254,10 +259,14 @@ json_t *lm_hparams_config_json(const lm_arch_config *config, lm_dtype dtype) {
     char key[KEY_BYTES];
     json_t *json = json_pack("{s:o, s:s, s:s}", "architectures", class_json(config), "model_type",
                              arch->hf_type, "torch_dtype", torch_name(dtype));
+#define IN_GROUPS(key)                                                                            \
+    "glm4_moe:" key " glm4_moe_lite:" key " deepseek_v2:" key " deepseek_v3:" key " kimi_k2:" key \
+    " dots1:" key
 #define LM_CONFIG_KEY(type, when, value, keys)      \
     if ((when) && key_of(keys, arch->hf_type, key)) \
         json_object_set_new(json, key, json_##type(value));
 #include "model/config_keys.def"
 #undef LM_CONFIG_KEY
+#undef IN_GROUPS
     return json;
 }

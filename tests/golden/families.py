@@ -83,6 +83,18 @@ def experts_apart(moe, names):
     return publish
 
 
+def bailing(state, config):
+    names = {"embed_tokens": "word_embeddings", "self_attn.o_proj": "attention.dense", "self_attn.q_norm": "attention.query_layernorm",
+             "self_attn.k_norm": "attention.key_layernorm", "gate.e_score_correction_bias": "gate.expert_bias"}
+    state = experts_apart("mlp", ("gate_proj", "up_proj", "down_proj"))(state, config)
+    for i in range(config["num_hidden_layers"]):
+        parts = [state.pop(f"model.layers.{i}.self_attn.{x}_proj.weight") for x in "qkv"]
+        state[f"model.layers.{i}.attention.query_key_value.weight"] = torch.cat(parts)
+    for ours, theirs in names.items():
+        state = {k.replace(ours, theirs): v for k, v in state.items()}
+    return state
+
+
 def first_deepseek(cls):
     """The converter as it was before keys and values were stored apart: one matrix of both, and a head's own widths."""
     from conversion.base import TextModel
@@ -252,6 +264,31 @@ CASES = {
         sliding_attention=dict(rope_type="default", rope_theta=1000.0))),
     "olmoe": case("olmoe", "OlmoeForCausalLM", rms_norm_eps=1e-5, num_key_value_heads=4, intermediate_size=24, num_experts=6,
                   num_experts_per_tok=3, publish="as saved"),
+    "qwen2_moe": case("qwen2_moe", "Qwen2MoeForCausalLM", num_experts=6, num_experts_per_tok=3, moe_intermediate_size=24,
+                      shared_expert_intermediate_size=28, norm_topk_prob=False, decoder_sparse_step=1, mlp_only_layers=[],
+                      publish="as saved"),
+    "dots1": case("dots1", "Dots1ForCausalLM", head_dim=8, n_routed_experts=8, num_experts_per_tok=3, n_shared_experts=2,
+                  moe_intermediate_size=12, first_k_dense_replace=1, n_group=1, topk_group=1, routed_scaling_factor=2.5,
+                  norm_topk_prob=True, scoring_func="sigmoid", sliding_window=None, publish="as saved"),
+    "minimax_m2": case("minimax_m2", "MiniMaxM2ForCausalLM", head_dim=16, rotary_dim=8, num_local_experts=6, num_experts_per_tok=3,
+                       intermediate_size=20, scoring_func="sigmoid", use_qk_norm=True, publish="as saved"),
+    "hunyuan": case("hunyuan_v1_dense", "HunYuanDenseV1ForCausalLM", head_dim=8, max_position_embeddings=32768, use_qk_norm=True,
+                    rope_parameters=dict(rope_type="dynamic", rope_theta=10000.0, alpha=50.0, factor=1.0)),
+    "hunyuan_moe": case("hunyuan_v1_moe", "HunYuanMoEV1ForCausalLM", head_dim=8, intermediate_size=20, num_experts=6,
+                        moe_topk=[3, 3], moe_intermediate_size=[20, 20], num_shared_expert=[1, 1], publish="as saved"),
+    "granitemoeshared": case("granitemoeshared", "GraniteMoeSharedForCausalLM", num_local_experts=4, num_experts_per_tok=2,
+                             intermediate_size=20, shared_intermediate_size=28, embedding_multiplier=2.5, residual_multiplier=0.22,
+                             logits_scaling=0.7, attention_multiplier=0.2, publish="as saved"),
+    "granite4": case("granitemoehybrid", "GraniteMoeHybridForCausalLM", num_local_experts=0, num_experts_per_tok=0, num_hidden_layers=2,
+                     shared_intermediate_size=40, embedding_multiplier=2.5, residual_multiplier=0.22, logits_scaling=0.7,
+                     attention_multiplier=0.2, position_embedding_type="rope", layer_types=["attention", "attention"], mamba_n_heads=2,
+                     publish="as saved"),
+    "bailing_moe_v2": case("bailing_moe_v2", "BailingMoeV2ForCausalLM", publish=bailing, head_dim=16, num_experts=8,
+                           num_experts_per_tok=3, num_shared_experts=1, moe_intermediate_size=20, first_k_dense_replace=1, n_group=4,
+                           topk_group=2, routed_scaling_factor=2.5, norm_topk_prob=True, score_function="sigmoid",
+                           partial_rotary_factor=0.5, use_qk_norm=True, num_nextn_predict_layers=0,
+                           moe_router_enable_expert_bias=True, reference=dict(
+                               model_type="glm4_moe", n_routed_experts=8, n_shared_experts=1)),
 }
 # Windows of these families are not in the format; Baichuan's converter calls itself for ever.
 # Published with experts in MXFP4, an older GGUF file, norms in a tensor for each head.

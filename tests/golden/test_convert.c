@@ -123,8 +123,28 @@ static void check_names(const char *a_path, const char *b_path) {
     lm_model_file_close(b);
 }
 
+/* Of state spaces that no layer has; what Hunyuan's converter makes of its stretched theta, which is a longer context. */
+static bool is_beside(const char *key) {
+    static const char *const beside[] = {"granite.ssm.",
+                                         "granite.expert_",
+                                         "granite.rope.scaling.finetuned",
+                                         "hunyuan-dense.context_length",
+                                         "hunyuan-dense.rope.scaling.",
+                                         "general.",
+                                         "tokenizer."};
+    for (size_t i = 0; i < LM_COUNT_OF(beside); i++)
+        if (strncmp(key, beside[i], strlen(beside[i])) == 0) return true;
+    return false;
+}
+
+/* b may be an array of one for each layer. */
 static bool same_value(const lm_gguf_value *a, const lm_gguf_value *b) {
+    if (b->type == LM_GGUF_ARRAY && a->type == LM_GGUF_U32)
+        return lm_gguf_array_i32(&b->array, 0) == (int32_t)a->u64;
     if (a->type != b->type) return false;
+    if (a->type == LM_GGUF_ARRAY)
+        return a->array.n == b->array.n && a->array.size_bytes == b->array.size_bytes &&
+               memcmp(a->array.bytes, b->array.bytes, a->array.size_bytes) == 0;
     if (a->type == LM_GGUF_STRING) return lm_str_equal(a->str, b->str);
     if (a->type == LM_GGUF_F32) return fabs(a->f64 - b->f64) <= 1e-6 * fabs(b->f64);
     return a->u64 == b->u64;
@@ -139,7 +159,7 @@ static void check_keys(const char *theirs_path, const char *ours_path) {
     for (size_t i = 0; i < lm_gguf_n_values(a); i++) {
         const lm_gguf_value *wanted = lm_gguf_value_at(a, i);
         char *key = lm_strndup(wanted->key.ptr, wanted->key.len);
-        if (strncmp(key, "general.", 8) != 0 && strncmp(key, "tokenizer.", 10) != 0) {
+        if (!is_beside(key)) {
             const lm_gguf_value *is = lm_gguf_find(b, key);
             if (!is) fail_msg("'%s' is not said", key);
             if (!same_value(is, wanted)) fail_msg("'%s' has another value", key);
@@ -164,6 +184,11 @@ static bool is_old(const char *family) {
     return lm_str_ends(lm_str_of(family), LM_STR("-first"));
 }
 
+/* Files whose GGUF is another family's, as whose they come back. */
+static bool is_kept(const char *family) {
+    return strcmp(family, "granite4") != 0;
+}
+
 /* Names and keys, too, are those of llama.cpp's converter and of the folder. */
 static void test_family(void **state) {
     char *folder = lm_asprintf("%s/%s", LM_FAMILIES_DIR, (const char *)*state),
@@ -185,7 +210,7 @@ static void test_family(void **state) {
     if (has_folder) {
         convert(gguf, back, (lm_convert_options){.to_folder = true, .no_tokenizer = true});
         check_logits(expected, back, 0);
-        if (has_gguf) check_names(folder, back);
+        if (has_gguf && is_kept(*state)) check_names(folder, back);
     }
     assert_ok(lm_file_remove_tree(dir, &err));
     char *const paths[] = {folder, theirs, weights, dir, gguf, back};

@@ -232,6 +232,26 @@ static void test_latent_config(void **state) {
                   LOAM_INVALID, "latent width");
 }
 
+/* What a family says for each layer must be the same in all, where it is a width, and of a kind that is known. */
+static void test_each_layer(void **state) {
+    lm_hparams h;
+    assert_ok(read_config("{" SIZES ",\"num_experts\":4,\"moe_topk\":[2,2],\"num_shared_expert\":[1,1],"
+                          "\"moe_intermediate_size\":[24,24]}",
+                          &h, &err));
+    assert_int_equal(h.n_experts_used, 2);
+    assert_int_equal(h.expert_ffn_dim, 24);
+    assert_int_equal(h.shared_ffn_dim, 24);
+    check_refused("{" SIZES ",\"num_experts\":4,\"moe_topk\":[2,1]}", LOAM_UNSUPPORTED, "moe_topk");
+    check_refused("{" SIZES ",\"num_experts\":4,\"moe_topk\":[\"2\"]}", LOAM_UNSUPPORTED, "moe_topk");
+    check_refused("{" SIZES ",\"num_experts\":4,\"moe_topk\":[]}", LOAM_INVALID, "experts used");
+    check_refused("{" SIZES ",\"layer_types\":[\"attention\",\"mamba\"]}", LOAM_UNSUPPORTED,
+                  "layer 1 is of type 'mamba'");
+    assert_ok(read_config("{" SIZES ",\"sliding_window\":8,\"sliding_window_pattern\":\"LG\"}", &h,
+                          &err));
+    assert_true(lm_layer_in(&h.windowed, 0));
+    assert_false(lm_layer_in(&h.windowed, 1));
+}
+
 static loam_status check_baichuan(const char *text, loam_error *err_out) {
     lm_arch_config config = {.arch = lm_arch_find("baichuan")};
     LM_TRY(read_config(text, &config.hparams, err_out));
@@ -260,6 +280,7 @@ int main(void) {
         cmocka_unit_test(test_gguf),
         cmocka_unit_test(test_latent_gguf),
         cmocka_unit_test(test_latent_config),
+        cmocka_unit_test(test_each_layer),
         cmocka_unit_test(test_sizes_with_alibi_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
