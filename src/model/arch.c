@@ -65,6 +65,10 @@ const lm_arch *lm_arch_find(const char *name) {
     for (size_t i = 0; i < LM_COUNT_OF(archs); i++) {
         if (strcmp(archs[i].hf_type, name) == 0) return &archs[i];
     }
+    size_t n = strlen(name) - (lm_str_ends(lm_str_of(name), LM_STR("_text")) ? 5 : 0);
+    for (size_t i = 0; name[n] && i < LM_COUNT_OF(archs); i++) {
+        if (strncmp(archs[i].hf_type, name, n) == 0 && !archs[i].hf_type[n]) return &archs[i];
+    }
     return NULL;
 }
 

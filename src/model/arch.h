@@ -110,6 +110,7 @@ typedef enum lm_dialect {
 typedef struct lm_arch {
     const char *name;      /* general.architecture in GGUF */
     const char *hf_type;   /* model_type in config.json */
+    const char *hf_defaults; /* a JSON object: what config.json's leave out; NULL: nothing */
     const char *hf_class;  /* config.json architectures[0] when exported */
     uint64_t features;     /* what its models always have; a file's tensors may add to it */
     uint64_t optional;     /* what only files of this architecture may add */
@@ -131,7 +132,7 @@ typedef struct lm_arch {
     bool hf_transposed_experts; /* folders have those of experts so, where they are not coded */
     bool embed_scale_sqrt_dim;  /* embeddings are multiplied by the root of their width */
     bool logit_divisor;     /* the file's logit scale divides */
-    bool read_only;         /* files of the other format mean another computation by the same numbers: none are written */
+    bool read_only;         /* no files are written: those of the other format mean another computation, or would lose what is not read */
     /* Layers whose attention is windowed where the file does not list them: 0 none, 1 all, n all but each n-th. */
     int window_period;
     int no_rope_period;     /* each n-th layer does without rope; 0: none */
@@ -144,7 +145,7 @@ typedef struct lm_arch {
     double rope_fraction;    /* of a head that rotates where the file does not say; 0: all */
 } lm_arch;
 
-/* By either name, GGUF's first. NULL: unknown. */
+/* By either name, GGUF's first; a model_type may end in "_text", of the text part of a model that sees. NULL: unknown. */
 const lm_arch *lm_arch_find(const char *name);
 size_t lm_arch_count(void);
 
@@ -211,6 +212,7 @@ typedef struct lm_forward_inputs {
     lm_tensor *inv_freq;  /* [rope_dim / 2] f32, from lm_rope_table; NULL: no layer has rope */
     float rope_scale;     /* from lm_rope_table */
     lm_tensor *local_inv_freq; /* the same for windowed layers; NULL: as for the others */
+    lm_tensor *query_factors; /* [positions, 1] f32: what queries of each are multiplied by; NULL: 1 */
     bool bf16_products;   /* round what enters a matrix product to bf16: mixed-precision training */
     lm_tensor *types;     /* [rows] i32: segments of tokens; read by models with LM_FEATURE_TYPE_EMBED */
     lm_tensor *out_rows;  /* [outs] i32: rows whose logits are wanted; NULL: all rows */

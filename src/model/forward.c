@@ -123,11 +123,19 @@ static lm_tensor *placed(const builder *b, lm_tensor *x, lm_param_id norm_weight
     return normed && behind ? head_norm(b, x, norm_weight, n_heads) : x;
 }
 
+/* Queries times their positions' factors. */
+static lm_tensor *grown(const builder *b, lm_tensor *q) {
+    if (!b->in->query_factors) return q;
+    lm_tensor *factors = lm_graph_op(
+        b->graph, LM_OP_EMBED, &(lm_op_args){.in = {b->in->query_factors, b->in->positions}});
+    return lm_graph_op(b->graph, LM_OP_MIX, &(lm_op_args){.in = {q, factors}});
+}
+
 static lm_tensor *attention(const builder *b, lm_tensor *x) {
     lm_tensor *q = linear(b, x, LM_PARAM_Q, LM_PARAM_Q_BIAS);
     lm_tensor *k = linear(b, x, LM_PARAM_K, LM_PARAM_K_BIAS);
     lm_tensor *v = clipped(b, linear(b, x, LM_PARAM_V, LM_PARAM_V_BIAS));
-    q = placed(b, q, LM_PARAM_Q_NORM, b->hp->n_heads);
+    q = grown(b, placed(b, q, LM_PARAM_Q_NORM, b->hp->n_heads));
     k = placed(b, k, LM_PARAM_K_NORM, b->hp->n_kv_heads);
     lm_tensor *y = b->in->attend(b->in->ctx, b->graph, b->layer, q, k, v);
     return linear(b, factor(b, y), LM_PARAM_OUT, LM_PARAM_OUT_BIAS);
@@ -305,6 +313,8 @@ lm_tensor *lm_arch_loss(lm_graph *graph, const lm_arch_config *config,
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no scaled or capped logits");
     if (b.hp->bidirectional || lm_arch_has(config, LM_FEATURE_NO_HEAD))
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no encoders");
+    if (b.hp->query_growth > 0)
+        return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no queries that grow");
     if (lm_arch_has(config, LM_FEATURE_HEAD_BIAS))
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no biases on logits");
     if (lm_arch_has(config, LM_FEATURE_LATENT))

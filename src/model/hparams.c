@@ -16,6 +16,7 @@ const char *lm_rope_scaling_name(lm_rope_scaling_kind kind) {
 loam_status lm_rope_scaling_parse(lm_str name, const char *path, lm_rope_scaling_kind *out,
                                   loam_error *err) {
     if (lm_str_is(name, "default")) name = LM_STR("none");
+    if (lm_str_is(name, "mrope")) name = LM_STR("none"); /* positions of text are the same in all its parts */
     if (lm_str_is(name, "su")) name = LM_STR("longrope"); /* as its first models had it */
     for (size_t i = 0; i < LM_COUNT_OF(scaling_names); i++) {
         if (!lm_str_is(name, scaling_names[i])) continue;
@@ -50,6 +51,7 @@ static LM_MUST_USE loam_status check_options(const lm_hparams *h, const char *pa
         {"attention scale", h->attention_scale},
         {"attention soft cap", h->attention_soft_cap},
         {"logit soft cap", h->logit_soft_cap},
+        {"growth of queries", h->query_growth},
         {"bound of queries, keys and values", h->qkv_clip},
         {"embedding scale", h->embedding_scale},
         {"residual scale", h->residual_scale},

@@ -91,6 +91,7 @@ typedef struct lm_hparams {
     /* What most models do without. Zero is: not there. */
     double attention_scale; /* of scores; 0: 1 / sqrt(head_dim) */
     double attention_soft_cap, logit_soft_cap;
+    double query_growth; /* queries of the k-th further stretch of original_context_len are multiplied by 1 + this * ln(1 + k) */
     double qkv_clip; /* bound of elements of queries, keys and values */
     double embedding_scale, residual_scale, logit_scale; /* factors; 0: 1 */
     int64_t window;          /* positions that a windowed layer's rows see, their own among them */

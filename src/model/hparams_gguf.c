@@ -129,6 +129,7 @@ static LM_MUST_USE loam_status read_numbers(const lm_gguf *gguf, const lm_arch *
     LM_TRY(read_f64_or(gguf, h, "attention.scale", scale, &h->attention_scale, err));
     LM_TRY(read_f64_or(gguf, h, "attention.output_scale", h->attention_scale, &h->attention_scale,
                        err)); /* Grok's, of scores as well */
+    LM_TRY(read_f64_or(gguf, h, "attention.temperature_scale", 0, &h->query_growth, err));
     LM_TRY(read_f64_or(gguf, h, "attn_logit_softcapping", 0, &h->attention_soft_cap, err));
     LM_TRY(read_f64_or(gguf, h, "final_logit_softcapping", 0, &h->logit_soft_cap, err));
     LM_TRY(read_f64_or(gguf, h, "attention.clamp_kqv", 0, &h->qkv_clip, err));
@@ -216,8 +217,10 @@ static LM_MUST_USE loam_status read_scaling(const lm_gguf *gguf, lm_hparams *h, 
 /* Multi-head latent attention. Files say what a head has as key_length_mla and value_length_mla; the first ones, which have keys and
  * values of all heads in one matrix, as key_length and value_length. */
 static LM_MUST_USE loam_status read_latent(const lm_gguf *gguf, lm_hparams *h, loam_error *err) {
-    double weight; /* a tenth of config.json's mscale_all_dim, which in published ones is mscale too */
+    double weight; /* config.json's mscale_all_dim, of latent attention a tenth; in published ones mscale is the same */
     int64_t key;
+    LM_TRY(read_f64_or(gguf, h, "rope.scaling.yarn_log_multiplier", 0, &weight, err));
+    h->rope_scaling.mscale = h->rope_scaling.mscale_all_dim = weight;
     LM_TRY(read_i64_or(gguf, h, "attention.kv_lora_rank", 0, &h->kv_latent_dim, err));
     if (h->kv_latent_dim == 0) return LOAM_OK;
     LM_TRY(read_i64_or(gguf, h, "attention.q_lora_rank", 0, &h->q_latent_dim, err));
@@ -225,7 +228,6 @@ static LM_MUST_USE loam_status read_latent(const lm_gguf *gguf, lm_hparams *h, l
     LM_TRY(read_i64(gguf, h, "attention.value_length", &h->value_dim, err));
     LM_TRY(read_i64_or(gguf, h, "attention.key_length_mla", key, &key, err));
     LM_TRY(read_i64_or(gguf, h, "attention.value_length_mla", h->value_dim, &h->value_dim, err));
-    LM_TRY(read_f64_or(gguf, h, "rope.scaling.yarn_log_multiplier", 0, &weight, err));
     h->rope_scaling.mscale = h->rope_scaling.mscale_all_dim = 10 * weight;
     h->nope_dim = h->rope_dim > 0 && key > h->rope_dim ? key - h->rope_dim : 0;
     return lm_hparams_fill_latent(h, lm_gguf_path(gguf), err);

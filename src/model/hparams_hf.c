@@ -199,7 +199,7 @@ static LM_MUST_USE loam_status read_factors(const reader *scaling, const char *k
 }
 
 static LM_MUST_USE loam_status read_scaling(const reader *model, const json_t *object,
-                                            lm_rope_scaling *out) {
+                                            lm_rope_scaling *out, double *out_growth) {
     const reader r = {object, model->path, model->arch, model->err};
     lm_str kind;
     bool truncate;
@@ -212,6 +212,7 @@ static LM_MUST_USE loam_status read_scaling(const reader *model, const json_t *o
     LM_TRY(read_f64(&r, "factor", 1, &out->factor));
     LM_TRY(read_i64(model, "original_max_position_embeddings", 0, &original));
     LM_TRY(read_i64(&r, "original_max_position_embeddings", original, &out->original_context_len));
+    LM_TRY(read_f64(&r, "llama_4_scaling_beta", 0, out_growth));
     LM_TRY(read_f64(&r, "low_freq_factor", 1, &out->low_freq_factor));
     LM_TRY(read_f64(&r, "high_freq_factor", 4, &out->high_freq_factor));
     LM_TRY(read_f64(&r, "beta_fast", 32, &out->beta_fast));
@@ -273,7 +274,7 @@ static LM_MUST_USE loam_status read_rope(const reader *r, lm_hparams *h) {
                             r->path, fraction);
     h->rope_dim = (int64_t)((double)h->head_dim * fraction);
     LM_TRY(read_i64(r, "rotary_dim", h->rope_dim, &h->rope_dim));
-    LM_TRY(read_scaling(r, json_is_null(scaling) ? NULL : scaling, &h->rope_scaling));
+    LM_TRY(read_scaling(r, json_is_null(scaling) ? NULL : scaling, &h->rope_scaling, &h->query_growth));
     LM_TRY(read_alpha(&inner, scaling, h));
     if (r->arch && r->arch->local_rope_theta > 0) {
         const json_t *local = rope_object(r, "sliding_attention");
@@ -388,15 +389,38 @@ static LM_MUST_USE loam_status read_flags(const reader *r, lm_hparams *h) {
                         r->path);
 }
 
-loam_status lm_hparams_from_config(const json_t *config, const char *path, lm_hparams *out,
-                                   loam_error *err) {
-    if (!json_is_object(config))
-        return lm_error_set(err, LOAM_INVALID, "%s: not a JSON object", path);
-    const json_t *text = json_object_get(config, "text_config"); /* of a model that sees, too */
-    reader r = {json_is_object(text) ? text : config, path, NULL, err};
+/* The object of a model's text part, which in one that sees, too, is inside; what that leaves to the model is added. New. */
+static json_t *text_part(const json_t *config) {
+    static const char *const parts[] = {"text_config", "llm_config", "language_config"};
+    static const char *const shared[] = {"model_type", "tie_word_embeddings"};
+    const json_t *text = NULL;
+    for (size_t i = 0; i < LM_COUNT_OF(parts) && !json_is_object(text); i++)
+        text = json_object_get(config, parts[i]);
+    json_t *copy = json_copy((json_t *)(json_is_object(text) ? text : config));
+    for (size_t i = 0; copy && i < LM_COUNT_OF(shared); i++) {
+        json_t *value = json_object_get(config, shared[i]);
+        if (value && !json_object_get(copy, shared[i])) json_object_set(copy, shared[i], value);
+    }
+    return copy;
+}
+
+/* What config.json's of the family leave out where it is as in the first of them. */
+static LM_MUST_USE loam_status add_defaults(const lm_arch *arch, json_t *config, loam_error *err) {
+    json_t *defaults;
+    if (!arch || !arch->hf_defaults) return LOAM_OK;
+    LM_TRY(lm_json_parse(lm_str_of(arch->hf_defaults), arch->hf_type, &defaults, err));
+    int failed = json_object_update_missing(config, defaults);
+    json_decref(defaults);
+    return failed ? lm_error_no_memory(err, strlen(arch->hf_defaults)) : LOAM_OK;
+}
+
+static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_hparams *out,
+                                           loam_error *err) {
+    reader r = {config, path, NULL, err};
     lm_hparams h = {0};
     LM_TRY(copy_text(&r, "model_type", LM_STR(""), h.architecture, sizeof h.architecture));
     r.arch = lm_arch_find(h.architecture);
+    LM_TRY(add_defaults(r.arch, config, err));
     const char *act = r.arch && r.arch->act ? r.arch->act : "silu";
     LM_TRY(copy_text(&r, "hidden_activation|hidden_act|activation_function|activation",
                      lm_str_of(act), h.hidden_act, sizeof h.hidden_act));
@@ -415,4 +439,15 @@ loam_status lm_hparams_from_config(const json_t *config, const char *path, lm_hp
     LM_TRY(lm_hparams_check(&h, path, err));
     *out = h;
     return LOAM_OK;
+}
+
+loam_status lm_hparams_from_config(const json_t *config, const char *path, lm_hparams *out,
+                                   loam_error *err) {
+    if (!json_is_object(config))
+        return lm_error_set(err, LOAM_INVALID, "%s: not a JSON object", path);
+    json_t *text = text_part(config);
+    if (!text) return lm_error_no_memory(err, json_object_size(config));
+    loam_status status = read_config(text, path, out, err);
+    json_decref(text);
+    return status;
 }

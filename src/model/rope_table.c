@@ -117,3 +117,7 @@ void lm_rope_local_table(const lm_hparams *hp, float *out_inv_freq) {
     for (int64_t i = 0; i < hp->rope_dim / 2; i++)
         out_inv_freq[i] = pow(hp->local_rope_theta, -2.0 * i / hp->rope_dim);
 }
+
+double lm_query_factor(const lm_hparams *hp, int64_t position) {
+    return 1 + hp->query_growth * log(1 + floor((double)position / original_context(hp)));
+}

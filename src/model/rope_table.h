@@ -22,4 +22,7 @@ void lm_rope_table(const lm_hparams *hparams, int64_t context, float *out_inv_fr
 /* The same for windowed layers of a model with a local_rope_theta; their scale is 1. */
 void lm_rope_local_table(const lm_hparams *hparams, float *out_inv_freq);
 
+/* What queries at this position are multiplied by in a model with query_growth, behind their rotation. */
+double lm_query_factor(const lm_hparams *hparams, int64_t position);
+
 #endif

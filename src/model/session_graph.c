@@ -86,6 +86,20 @@ static lm_tensor *frequencies(const build *b, const char *name, const float *inv
     return lm_graph_constant(b->sg->graph, name, LM_F32, 1, n_pairs, inv_freq);
 }
 
+/* NULL where all are 1. */
+static lm_tensor *query_factors(const build *b) {
+    const int64_t shape[] = {b->limits->max_context, 1};
+    if (!(b->hp->query_growth > 0)) return NULL;
+    float *factors = lm_calloc((size_t)shape[0], sizeof *factors);
+    if (!factors)
+        return lm_graph_fail(b->sg->graph, LOAM_NO_MEMORY, "no memory for factors of queries");
+    for (int64_t i = 0; i < shape[0]; i++) factors[i] = (float)lm_query_factor(b->hp, i);
+    lm_tensor *table =
+        lm_graph_constant(b->sg->graph, "query_factors", LM_F32, 2, shape, factors);
+    lm_free(factors);
+    return table;
+}
+
 /* inv_freq: room for rope_dim / 2. */
 static loam_status build_graph(const build *b, float *inv_freq, loam_error *err) {
     lm_session_graph *sg = b->sg;
@@ -106,6 +120,7 @@ static loam_status build_graph(const build *b, float *inv_freq, loam_error *err)
         .inv_freq = global,
         .rope_scale = rope_scale,
         .local_inv_freq = local,
+        .query_factors = query_factors(b),
         .types = sg->types,
         .out_rows = sg->out_rows,
         .head = b->limits->head,

@@ -18,7 +18,7 @@ import tempfile
 
 import torch
 from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 import makers
 from makers import N_VOCAB
@@ -37,6 +37,13 @@ def case(hf_type, hf_class, reference=None, publish=None, **config):
     if hf_type in LAYER_NORMS:
         del config["rms_norm_eps"]
     return dict(config=config, reference=reference, publish=publish)
+
+
+def seeing(hf_type, hf_class, text_type, vision, **text):
+    """A model that sees images, too, of which only the text part is used."""
+    text = dict(SIZES, model_type=text_type, **text)
+    return dict(config=dict(model_type=hf_type, architectures=[hf_class], text_config=text, vision_config=vision,
+                            tie_word_embeddings=text.get("tie_word_embeddings", False)), reference=None, publish="as saved")
 
 
 def internlm2(state, config):
@@ -155,6 +162,12 @@ def stretched(mscale):
                 beta_slow=1.0, mscale=mscale, mscale_all_dim=mscale)
 
 
+VISION = dict(model_type="siglip_vision_model", hidden_size=16, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2,
+              image_size=8, patch_size=4)
+QWEN2_VISION = dict(depth=1, embed_dim=16, hidden_size=32, num_heads=2, mlp_ratio=1, patch_size=2)
+QWEN3_VISION = dict(depth=1, hidden_size=16, intermediate_size=8, num_heads=2, out_hidden_size=32, patch_size=2,
+                    num_position_embeddings=4, deepstack_visual_indexes=[0])
+MROPE = dict(rope_type="default", rope_theta=10000.0, mrope_section=[2, 1, 1])
 LLAMA = dict(model_type="llama", architectures=["LlamaForCausalLM"])
 CASES = {
     "llama": case("llama", "LlamaForCausalLM", head_dim=16, tie_word_embeddings=False),
@@ -289,11 +302,26 @@ CASES = {
                            partial_rotary_factor=0.5, use_qk_norm=True, num_nextn_predict_layers=0,
                            moe_router_enable_expert_bias=True, reference=dict(
                                model_type="glm4_moe", n_routed_experts=8, n_shared_experts=1)),
+    "ministral": case("ministral", "MinistralForCausalLM", head_dim=8, num_hidden_layers=4, intermediate_size=24, sliding_window=20,
+                      layer_types=["full_attention", "sliding_attention"] * 2),
+    "gemma3-vision": seeing("gemma3", "Gemma3ForConditionalGeneration", "gemma3_text", VISION, head_dim=8, query_pre_attn_scalar=8,
+                            sliding_window=20, hidden_size=16, intermediate_size=24, num_hidden_layers=6,
+                            tie_word_embeddings=True),
+    "mistral3": seeing("mistral3", "Mistral3ForConditionalGeneration", "mistral", dict(VISION, model_type="pixtral", head_dim=8),
+                       head_dim=16, sliding_window=None),
+    "ministral3": seeing("mistral3", "Mistral3ForConditionalGeneration", "ministral3", dict(VISION, model_type="pixtral", head_dim=8),
+                         head_dim=16, rms_norm_eps=1e-5, rope_parameters=dict(stretched(1.0), llama_4_scaling_beta=0.2)),
+    "qwen2_vl": seeing("qwen2_vl", "Qwen2VLForConditionalGeneration", "qwen2_vl_text", QWEN2_VISION, rope_parameters=MROPE),
+    "qwen2_5_vl": seeing("qwen2_5_vl", "Qwen2_5_VLForConditionalGeneration", "qwen2_5_vl_text", dict(
+        depth=1, hidden_size=16, intermediate_size=8, num_heads=2, out_hidden_size=32, patch_size=2, fullatt_block_indexes=[0]),
+        rope_parameters=MROPE),
+    "qwen3_vl": seeing("qwen3_vl", "Qwen3VLForConditionalGeneration", "qwen3_vl_text", QWEN3_VISION, head_dim=16,
+                       rope_parameters=dict(MROPE, mrope_section=[3, 3, 2], mrope_interleaved=True)),
 }
 # Windows of these families are not in the format; Baichuan's converter calls itself for ever.
 # Published with experts in MXFP4, an older GGUF file, norms in a tensor for each head.
 NO_FOLDER = {"gpt_oss", "deepseek_v2-first", "stablelm-parallel"}
-NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "phi-qk_norm"}
+NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "phi-qk_norm", "ministral"}
 
 CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms}
 
@@ -305,7 +333,8 @@ def tokens(prompt):
 def build(spec, seed):
     config = dict(spec["config"], **(spec["reference"] or {}))
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**config), attn_implementation="eager").eval()
+    auto = AutoModelForImageTextToText if "text_config" in config else AutoModelForCausalLM
+    model = auto.from_config(AutoConfig.for_model(**config), attn_implementation="eager").eval()
     for name, p in model.named_parameters():
         spread = 0.1 if "norm" in name or "ln_" in name or name.endswith("bias") else 1.0 if "emb" in name else 0.3
         around = 1.0 if ("norm" in name or "ln_" in name) and name.endswith("weight") else 0.0

@@ -232,6 +232,35 @@ static void test_latent_config(void **state) {
                   LOAM_INVALID, "latent width");
 }
 
+/* The text part of a model that sees may leave numbers out, and its type and whether the head is tied to the whole. */
+static void test_text_part(void **state) {
+    lm_hparams h;
+    assert_ok(read_config("{\"model_type\":\"gemma3\",\"vision_config\":{\"hidden_size\":1152},"
+                          "\"text_config\":{\"model_type\":\"gemma3_text\",\"hidden_size\":2560,"
+                          "\"intermediate_size\":10240,\"num_hidden_layers\":34,\"sliding_window\":1024,"
+                          "\"rope_scaling\":{\"factor\":8.0,\"rope_type\":\"linear\"}}}",
+                          &h, &err)); /* as the 4B's is published */
+    assert_int_equal(h.n_heads, 8);
+    assert_int_equal(h.n_kv_heads, 4);
+    assert_int_equal(h.head_dim, 256);
+    assert_int_equal(h.vocab_size, 262208);
+    assert_int_equal(h.window, 1024);
+    assert_close(h.rope_theta, 1e6, 0, 0);
+    assert_close(h.local_rope_theta, 1e4, 0, 0);
+    assert_close(h.attention_scale, 0.0625, 0, 0);
+    assert_true(h.tied_embeddings);
+    assert_ok(read_config("{\"model_type\":\"qwen2_5_vl\",\"tie_word_embeddings\":true,\"text_config\":"
+                          "{\"num_hidden_layers\":2,\"hidden_size\":64,\"num_attention_heads\":4,"
+                          "\"intermediate_size\":96,\"vocab_size\":100,\"max_position_embeddings\":256,"
+                          "\"rope_scaling\":{\"type\":\"mrope\",\"mrope_section\":[2,3,3]}}}",
+                          &h, &err));
+    assert_string_equal(h.architecture, "qwen2_5_vl");
+    assert_int_equal(h.rope_scaling.kind, LM_ROPE_SCALING_NONE);
+    assert_true(h.tied_embeddings);
+    assert_string_equal(lm_arch_find("qwen2_5_vl_text")->hf_type, "qwen2_5_vl");
+    assert_null(lm_arch_find("_text"));
+}
+
 /* What a family says for each layer must be the same in all, where it is a width, and of a kind that is known. */
 static void test_each_layer(void **state) {
     lm_hparams h;
@@ -280,6 +309,7 @@ int main(void) {
         cmocka_unit_test(test_gguf),
         cmocka_unit_test(test_latent_gguf),
         cmocka_unit_test(test_latent_config),
+        cmocka_unit_test(test_text_part),
         cmocka_unit_test(test_each_layer),
         cmocka_unit_test(test_sizes_with_alibi_are_refused),
     };
