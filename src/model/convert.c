@@ -53,8 +53,9 @@ static lm_dtype main_dtype(const converter *c) {
 
 /* What GGUF files have as f32, whatever the matrices are. */
 static bool is_wide(lm_param_id id, const lm_weight *from) {
-    return from->n_dims == 1 || lm_param_is_bias(id) || id == LM_PARAM_ROUTER || id == LM_PARAM_SHARED_ROUTER ||
-           id == LM_PARAM_POSITION_EMBED || id == LM_PARAM_TYPE_EMBED;
+    return from->n_dims == 1 || lm_param_is_bias(id) || id == LM_PARAM_ROUTER ||
+           id == LM_PARAM_SHARED_ROUTER || id == LM_PARAM_POSITION_EMBED ||
+           id == LM_PARAM_TYPE_EMBED;
 }
 
 static int64_t n_elems_of(const lm_weight *w) {
@@ -171,6 +172,13 @@ static void shape_matrix(const converter *c, const lm_param_tensor *named, lm_co
     memcpy(t->shape, shape + (n > 0 ? 0 : 1), (size_t)t->n_dims * sizeof *shape);
 }
 
+/* Layer norms of heads: weights of each, [heads, head_dim]. */
+static bool is_norm_of_each_head(const converter *c, lm_param_id id) {
+    return (id == LM_PARAM_Q_NORM || id == LM_PARAM_K_NORM) &&
+           lm_arch_has(&c->config, LM_FEATURE_LAYER_NORM) &&
+           lm_arch_has(&c->config, LM_FEATURE_QK_NORM_WHOLE);
+}
+
 /* Biases of experts that lie by turns: [experts, both], element by element. */
 static void shape_turns(const converter *c, const lm_param_tensor *named, lm_convert_tensor *t) {
     t->n_rows = named->parts[0].total_rows;
@@ -183,12 +191,16 @@ static void shape_turns(const converter *c, const lm_param_tensor *named, lm_con
 static void shape(const converter *c, const lm_param_tensor *named, lm_convert_tensor *t) {
     int64_t unused[2];
     lm_param_id id = named->ids[0];
-    if (lm_param_shape(&c->config, id, unused) == 1)
-        shape_vector(named, t);
-    else if (lm_param_is_bias(id) && named->parts[0].order == LM_PART_TURNS)
+    if (lm_param_is_bias(id) && named->parts[0].order == LM_PART_TURNS)
         shape_turns(c, named, t);
-    else
+    else if (lm_param_shape(&c->config, id, unused) == 2)
         shape_matrix(c, named, t);
+    else
+        shape_vector(named, t);
+    if (!is_norm_of_each_head(c, id)) return;
+    t->n_dims = 2;
+    t->shape[1] = c->config.hparams.head_dim;
+    t->shape[0] /= t->shape[1];
 }
 
 static void fill_parts(const converter *c, const lm_param_tensor *named, int64_t layer,
@@ -395,6 +407,13 @@ static void set_special_tokens(json_t *config, const lm_tokenizer *tokenizer) {
         json_object_set_new(config, "eos_token_id", eos_json(tokenizer));
 }
 
+/* Nothing where the tokenizer has none: what a family's usual one has may be no token of this one. */
+static void set_pad_token(json_t *config, const lm_tokenizer *tokenizer) {
+    int32_t pad = tokenizer ? lm_tokenizer_pad(tokenizer) : -1;
+    if (!json_object_get(config, "pad_token_id")) /* by which some count positions */
+        json_object_set_new(config, "pad_token_id", pad >= 0 ? json_integer(pad) : json_null());
+}
+
 static json_t *generation_json(const lm_model *model) {
     lm_sampler_options s = lm_model_sampling(model);
     return json_pack("{s:b, s:f, s:f, s:I}", "do_sample", 1, "temperature", (double)s.temperature,
@@ -438,6 +457,7 @@ static LM_MUST_USE loam_status write_folder(converter *c, const char *dir, loam_
     json_t *config = lm_hparams_config_json(&c->config, main_dtype(c)),
            *generation = generation_json(c->model);
     set_special_tokens(config, lm_model_tokenizer(c->model));
+    set_pad_token(config, lm_model_tokenizer(c->model));
     set_special_tokens(generation, lm_model_tokenizer(c->model));
     loam_status status = write_json(config, dir, "config.json", err);
     if (status == LOAM_OK)

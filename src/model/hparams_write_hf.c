@@ -83,6 +83,9 @@ static bool find_llama3(const lm_hparams *hp, lm_rope_scaling *out) {
 loam_status lm_hparams_check_config(const lm_arch_config *config, loam_error *err) {
     lm_rope_scaling found;
     LM_TRY(lm_hparams_check_written(config, err));
+    if (strcmp(config->arch->hf_type, "stablelm") == 0 && lm_arch_has(config, LM_FEATURE_QK_NORM))
+        return lm_error_set(err, LOAM_UNSUPPORTED,
+                            "norms of q and k in a tensor for each head are not written");
     if (!config->hparams.rope_freq_factors || find_llama3(&config->hparams, &found)) return LOAM_OK;
     return lm_error_set(
         err, LOAM_UNSUPPORTED,
@@ -102,6 +105,12 @@ static double shortest(double value) {
 
 static json_t *number_or_null(double value) {
     return value > 0 ? json_real(shortest(value)) : json_null();
+}
+
+/* A number that is whole in all models there are. */
+static json_t *whole(double value) {
+    double number = shortest(value);
+    return number == floor(number) ? json_integer((json_int_t)number) : json_real(number);
 }
 
 static json_t *integer_or_null(int64_t value) {
@@ -155,6 +164,15 @@ static json_t *scaling_json(const lm_hparams *hp) {
     }
     if (s.kind == LM_ROPE_SCALING_YARN) set_yarn(scaling, &s);
     return scaling;
+}
+
+/* Of layers without a window and of those with one, whose rope is not scaled. */
+static json_t *ropes_json(const lm_hparams *hp) {
+    double theta = shortest(hp->rope_theta);
+    json_t *all = scaling_json(hp), *full = all ? all : json_pack("{s:s}", "rope_type", "default");
+    json_object_set_new(full, "rope_theta", json_real(theta));
+    return json_pack("{s:o, s:{s:s, s:f}}", "full_attention", full, "sliding_attention",
+                     "rope_type", "default", "rope_theta", theta);
 }
 
 static json_t *no_rope_json(const lm_hparams *hp) {
