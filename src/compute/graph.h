@@ -28,7 +28,7 @@ typedef enum lm_op_id {
     LM_OP_COUNT,
 } lm_op_id;
 
-enum { LM_MAX_INPUTS = 9, LM_MAX_OUTPUTS = 4 };
+enum { LM_MAX_INPUTS = 11, LM_MAX_OUTPUTS = 4 };
 
 /* Functions of one number, or of two where an activation is gated: MAP, ops/map.c. */
 typedef enum lm_function {

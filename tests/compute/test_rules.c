@@ -151,6 +151,10 @@ static const op_call wrong_calls[] = {
     {LM_OP_ATTENTION_PAGED,
      {F(2, 8), C(LM_I8, 2, 1, 4, 64), C(LM_I8, 2, 1, 64, 4), I1(2), I1(2), I(1, 2)},
      {HEADS}},
+#define PAGED F(2, 8), C(LM_F32, 2, 1, 4, 64), C(LM_F32, 2, 1, 64, 4), I1(2), I1(2), I(1, 2)
+    {LM_OP_ATTENTION_PAGED, {PAGED, {0}, {0}, {0}, I1(3)}, {HEADS}},         /* where other rows are */
+    {LM_OP_ATTENTION_PAGED, {PAGED, {0}, {0}, {0}, {0}, F(3, 9)}, {HEADS}},  /* of other heads */
+    {LM_OP_ATTENTION_PAGED, {PAGED, {0}, {0}, {0}, I1(2), F(2, 8)}, {HEADS}}, /* without a middle */
     {LM_OP_ATTENTION, {F(4, 8), F(4, 4), F(4, 4)}, {HEADS}}, /* seq_len 0 */
     {LM_OP_ATTENTION,
      {F(4, 8), F(4, 4), F(4, 4)},

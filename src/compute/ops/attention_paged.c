@@ -7,6 +7,10 @@
  * block_table       [S, max_blocks] i32: the blocks of a sequence, T positions each     in
  * k_scale, v_scale  of an i8 cache only                                in
  * sinks             [Hq] f32, optional: a score for each head that joins the softmax and has no value    in
+ * row_at            [R] i32, optional: where row r itself is, at most row_pos: it sees what is behind it, too, through a window
+ *                   what is at most window / 2 away                    in
+ * bias              [Hq, B] f32, optional: added to scores by how far a position is from the row's, which has the last
+ *                   element, with row_at the middle one of an odd B    in
  * out               [R, Hq * Dv] f32                                   out
  * attrs             n_heads Hq, n_kv_heads Hkv (a divisor), head_dim D, scale, window, soft_cap; value_dim Dv (at most D) where
  *                   there is no v_cache, else Dv is D
@@ -14,7 +18,6 @@
  * T is a multiple of LM_PAGED_BLOCK. Order: ops/paged_softmax.h, over absolute positions.
  */
 #include "compute/ops/paged_cache.h"
-#include "compute/ops/paged_softmax.h"
 
 static bool cache_ok(const lm_node *node) {
     const lm_tensor *k = node->in[1];
@@ -24,6 +27,12 @@ static bool cache_ok(const lm_node *node) {
     return values_ok && lm_paged_cache_ok(k, node->in[2], node->in[6], node->in[7]) &&
            lm_paged_n_heads(k) == a->n_kv_heads && lm_paged_head_dim(k) == a->head_dim &&
            lm_paged_tokens(k) % LM_PAGED_BLOCK == 0;
+}
+
+static bool bias_ok(const lm_node *node) {
+    const lm_tensor *bias = node->in[10];
+    return !bias || (lm_is(bias, LM_F32, 2) && bias->layout == LM_LAYOUT_ROWS &&
+                     bias->shape[0] == node->attrs.n_heads && (!node->in[9] || bias->shape[1] % 2));
 }
 
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
@@ -38,6 +47,9 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
     if (a->window < 0 || !(a->soft_cap >= 0.0f) ||
         (node->in[8] && (!lm_is(node->in[8], LM_F32, 1) || node->in[8]->shape[0] != a->n_heads)))
         return lm_op_refuse(node, err, "window and soft_cap of 0 or more, sinks [n_heads] f32");
+    if (!bias_ok(node) ||
+        (node->in[9] && (!lm_is(node->in[9], LM_I32, 1) || !lm_same_rows(q, node->in[9]))))
+        return lm_op_refuse(node, err, "row_at [R] i32, bias [n_heads, B] f32");
     if (!row_pos || !row_seq || !table || !lm_is(q, LM_F32, 2) ||
         q->shape[1] != a->n_heads * a->head_dim || !lm_is(row_pos, LM_I32, 1) ||
         !lm_is(row_seq, LM_I32, 1) || !lm_is(table, LM_I32, 2) || !lm_same_rows(q, row_pos) ||
@@ -81,20 +93,22 @@ static void attend(const lm_kernel_args *args, int64_t row, int64_t head) {
     const lm_node *node = args->node;
     const lm_attrs *a = &node->attrs;
     int64_t at = (row * a->n_heads + head) * a->head_dim,
-            kv_head = head / (a->n_heads / a->n_kv_heads), tokens = lm_paged_tokens(node->in[1]),
-            n_pos = lm_i32(node->in[3])[row] + (int64_t)1,
-            first = lm_paged_first(n_pos - 1, a->window);
+            kv_head = head / (a->n_heads / a->n_kv_heads), tokens = lm_paged_tokens(node->in[1]);
+    lm_range seen = lm_paged_seen(node, row);
+    const float *bias = lm_paged_bias(node, row, head);
     const lm_tensor *table = node->in[5];
     const int32_t *blocks = lm_i32(table) + lm_i32(node->in[4])[row] * table->shape[1];
-    LM_ASSERT(n_pos <= table->shape[1] * tokens);
+    LM_ASSERT(seen.end <= table->shape[1] * tokens);
     block_room room;
     lm_paged_softmax state;
     lm_paged_softmax_init(&state, lm_f32(node->in[0]) + at, a->head_dim, a->scale);
     if (node->in[8]) lm_paged_softmax_sink(&state, lm_f32(node->in[8])[head]);
-    for (int64_t pos = first - first % LM_PAGED_BLOCK; pos < n_pos; pos += LM_PAGED_BLOCK) {
-        int64_t n = n_pos - pos < LM_PAGED_BLOCK ? n_pos - pos : LM_PAGED_BLOCK;
+    for (int64_t pos = seen.begin - seen.begin % LM_PAGED_BLOCK; pos < seen.end;
+         pos += LM_PAGED_BLOCK) {
+        int64_t n = seen.end - pos < LM_PAGED_BLOCK ? seen.end - pos : LM_PAGED_BLOCK;
         lm_paged_block b = load_block(node, blocks[pos / tokens], pos % tokens, n, kv_head, &room);
-        b.first = first > pos ? first - pos : 0;
+        b.first = seen.begin > pos ? seen.begin - pos : 0;
+        b.bias = bias ? bias + pos : NULL;
         lm_paged_softmax_block(&state, &b, lm_paged_query_scale(a->soft_cap));
     }
     int64_t value_dim = lm_value_dim(a);
@@ -127,7 +141,7 @@ extern const lm_op lm_op_attention_paged;
 const lm_op lm_op_attention_paged = {
     .name = "attention_paged",
     .min_inputs = 2,
-    .max_inputs = 9,
+    .max_inputs = 11,
     .n_outputs = 1,
     .shape = shape,
     .reference = reference,

@@ -9,6 +9,7 @@
 #ifndef LM_COMPUTE_OPS_PAGED_CACHE_H
 #define LM_COMPUTE_OPS_PAGED_CACHE_H
 
+#include "compute/ops/paged_softmax.h"
 #include "compute/ops/rules.h"
 
 /* Whether these four tensors (v NULL: values are in the keys; scales NULL or there for both) make one cache for n_kv_heads heads of head_dim. */
@@ -30,6 +31,23 @@ static inline int64_t lm_paged_tokens(const lm_tensor *k_cache) {
 /* Of ATTENTION_PAGED: how wide a value is. */
 static inline int64_t lm_value_dim(const lm_attrs *attrs) {
     return attrs->value_dim > 0 ? attrs->value_dim : attrs->head_dim;
+}
+
+/* Of ATTENTION_PAGED: the positions that a row sees. */
+static inline lm_range lm_paged_seen(const lm_node *node, int64_t row) {
+    int64_t last = lm_i32(node->in[3])[row], window = node->attrs.window;
+    if (!node->in[9]) return (lm_range){lm_paged_first(last, window), last + 1};
+    int64_t at = lm_i32(node->in[9])[row], half = window > 0 ? window / 2 : INT32_MAX;
+    return (lm_range){at > half ? at - half : 0, (at + half < last ? at + half : last) + 1};
+}
+
+/* Of ATTENTION_PAGED: what is added to a row's score of position p is at [p]; NULL: nothing is. */
+static inline const float *lm_paged_bias(const lm_node *node, int64_t row, int64_t head) {
+    const lm_tensor *bias = node->in[10], *at = node->in[9] ? node->in[9] : node->in[3];
+    if (!bias) return NULL;
+    int64_t n = bias->shape[1], itself = node->in[9] ? n / 2 : n - 1;
+    LM_ASSERT(lm_i32(at)[row] <= itself && lm_i32(node->in[3])[row] <= itself);
+    return lm_f32(bias) + head * n + itself - lm_i32(at)[row];
 }
 
 /* Where the keys [D][T] (and values [T][D]) of a head of a block begin, in elements. */

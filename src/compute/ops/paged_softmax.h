@@ -5,7 +5,8 @@
  * LM_PAGED_BLOCK positions, which are consecutive and begin at a multiple of it:
  *     s[j]   = fmaf(q[d], k[d][j], s[j]) for d in order, from +0          (times k_scale[j] where the keys have scales;
  *                                                                         then cap * lm_tanh(s[j] * (1 / cap)) where
- *                                                                         scores are capped, cap times log2(e) too)
+ *                                                                         scores are capped, cap times log2(e) too; then
+ *                                                                         fmaf(bias[j], log2(e), s[j]) where they are biased)
  *     m'     = max(m, s[0], s[1], ...)          c = lm_exp2(m - m')
  *     p[j]   = lm_exp2(s[j] - m'), absent ones 0
  *     l'[i]  = l[i] * c, then + p[i], + p[i + 16], ...                    LM_LANES partial sums
@@ -38,9 +39,9 @@ typedef struct lm_paged_softmax {
     float q[LM_MAX_HEAD_DIM], acc[LM_MAX_HEAD_DIM];
 } lm_paged_softmax;
 
-/* A block of n keys [k_dim][stride] and values [n][v_dim], of which those from `first` on are seen; the scales are NULL or [n]. */
+/* A block of n keys [k_dim][stride] and values [n][v_dim], of which those from `first` on are seen; scales and bias are NULL or [n]. */
 typedef struct lm_paged_block {
-    const float *k, *v, *k_scale, *v_scale;
+    const float *k, *v, *k_scale, *v_scale, *bias;
     int64_t k_dim, v_dim, stride, first, n;
 } lm_paged_block;
 
@@ -64,6 +65,7 @@ static inline void lm_paged_softmax_block(lm_paged_softmax *state, const lm_page
             p[j] = fmaf(state->q[d], b->k[d * b->stride + j], p[j]);
         if (b->k_scale) p[j] *= b->k_scale[j];
         if (cap > 0.0f) p[j] = cap * lm_tanh(p[j] * (1.0f / cap));
+        if (b->bias) p[j] = fmaf(b->bias[j], lm_paged_query_scale(1.0f), p[j]);
         if (p[j] > max) max = p[j];
     }
     float keep = lm_exp2(state->max - max);
