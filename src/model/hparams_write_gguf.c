@@ -170,5 +170,8 @@ void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer)
     if (when) add_##type(&out, key, value);
 #include "model/gguf_keys.def"
 #undef LM_GGUF_KEY
+    if (hp->n_token_types > 0)
+        lm_gguf_writer_add_u32(writer, "tokenizer.ggml.token_type_count",
+                               (uint32_t)hp->n_token_types);
     add_windowed(&out, config);
 }

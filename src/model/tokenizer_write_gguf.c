@@ -9,10 +9,13 @@ static bool is_nfc_only(const lm_tokenizer_spec *spec) {
 
 static LM_MUST_USE loam_status check_sayable(const lm_tokenizer_spec *spec, loam_error *err) {
     const char *what = NULL;
+    lm_bert_steps steps;
+    bool is_bert;
+    LM_TRY(lm_tokenizer_spec_is_bert(spec, &steps, &is_bert, err));
     if (spec->kind == LM_TOKENIZER_BPE && spec->normalizer.len && !is_nfc_only(spec))
         what = "a normal form";
-    if (spec->kind != LM_TOKENIZER_BPE && spec->kind != LM_TOKENIZER_SPM)
-        what = "another kind than BPE";
+    if (spec->kind != LM_TOKENIZER_BPE && spec->kind != LM_TOKENIZER_SPM && !is_bert)
+        what = "another kind than BPE and BERT's WordPiece";
     if (spec->kind == LM_TOKENIZER_BPE && !spec->pre_name[0])
         what = "a pre-tokenization of its own";
     if (!what) return LOAM_OK;
@@ -29,13 +32,35 @@ static LM_MUST_USE loam_status add_scores(const lm_tokenizer_spec *spec, lm_gguf
     return LOAM_OK;
 }
 
-static void add_tokens(const lm_tokenizer_spec *spec, lm_gguf_writer *writer) {
+static LM_MUST_USE loam_status add_tokens(const lm_tokenizer_spec *spec, lm_gguf_writer *writer,
+                                          loam_error *err) {
     size_t n = spec->tokens.len;
+    lm_buf piece;
+    lm_buf_init(&piece, LM_TOKEN_MAX_BYTES + 8);
     lm_gguf_writer_open_array(writer, "tokenizer.ggml.tokens", LM_GGUF_STRING, n);
-    for (size_t i = 0; i < n; i++) lm_gguf_writer_push_str(writer, spec->tokens.ptr[i].text);
+    for (size_t i = 0; i < n; i++) {
+        bool marked = spec->kind == LM_TOKENIZER_WORDPIECE;
+        if (marked) lm_tokenizer_spec_put_piece(spec, (int32_t)i, LM_SPM_SPACE, "", &piece);
+        lm_gguf_writer_push_str(writer, marked ? lm_buf_view(&piece) : spec->tokens.ptr[i].text);
+    }
+    loam_status status = lm_buf_status(&piece, err);
+    lm_buf_deinit(&piece);
     lm_gguf_writer_open_array(writer, "tokenizer.ggml.token_type", LM_GGUF_I32, n);
     for (size_t i = 0; i < n; i++)
         lm_gguf_writer_push_i32(writer, (int32_t)spec->tokens.ptr[i].type);
+    return status;
+}
+
+/* The two steps by which BERT's differ. */
+static LM_MUST_USE loam_status add_bert(const lm_tokenizer_spec *spec, lm_gguf_writer *writer,
+                                        loam_error *err) {
+    lm_bert_steps steps;
+    bool is_bert;
+    LM_TRY(lm_tokenizer_spec_is_bert(spec, &steps, &is_bert, err));
+    lm_gguf_writer_add_bool(writer, "tokenizer.ggml.normalizer.lowercase", steps.lowers);
+    lm_gguf_writer_add_bool(writer, "tokenizer.ggml.normalizer.strip_accents",
+                            steps.strips_accents);
+    return LOAM_OK;
 }
 
 static LM_MUST_USE loam_status add_merges(const lm_tokenizer_spec *spec, lm_gguf_writer *writer,
@@ -62,22 +87,47 @@ static void add_id(lm_gguf_writer *writer, const char *key, int32_t id) {
     if (id >= 0) lm_gguf_writer_add_u32(writer, key, (uint32_t)id);
 }
 
+static LM_MUST_USE loam_status add_kind(const lm_tokenizer_spec *spec, lm_gguf_writer *writer,
+                                        loam_error *err) {
+    switch (spec->kind) {
+    case LM_TOKENIZER_SPM: return add_scores(spec, writer, err);
+    case LM_TOKENIZER_WORDPIECE: return add_bert(spec, writer, err);
+    default: return add_merges(spec, writer, err);
+    }
+}
+
+/* What stands around a text. */
+static void add_template(const lm_tokenizer *tokenizer, lm_gguf_writer *writer) {
+    const lm_tokenizer_spec *spec = lm_tokenizer_get_spec(tokenizer);
+    int32_t last = spec->after.len > 0 ? spec->after.ptr[spec->after.len - 1] : -1,
+            eos = lm_tokenizer_eos(tokenizer);
+    bool separates = spec->kind == LM_TOKENIZER_WORDPIECE || spec->between.len == 2;
+    if (separates) add_id(writer, "tokenizer.ggml.seperator_token_id", last); /* as it is spelled */
+    lm_gguf_writer_add_bool(writer, "tokenizer.ggml.add_bos_token", spec->add_bos);
+    if (spec->kind == LM_TOKENIZER_WORDPIECE) return;
+    if (spec->add_eos && (last < 0 || last == eos))
+        lm_gguf_writer_add_bool(writer, "tokenizer.ggml.add_eos_token", true);
+    if (separates) lm_gguf_writer_add_bool(writer, "tokenizer.ggml.add_sep_token", true);
+}
+
 loam_status lm_tokenizer_write_gguf(const lm_tokenizer *tokenizer, lm_gguf_writer *writer,
                                     loam_error *err) {
+    static const char *const models[LM_TOKENIZER_KIND_COUNT] = {[LM_TOKENIZER_SPM] = "llama",
+                                                                [LM_TOKENIZER_BPE] = "gpt2",
+                                                                [LM_TOKENIZER_WORDPIECE] = "bert"};
     const lm_tokenizer_spec *spec = lm_tokenizer_get_spec(tokenizer);
-    bool is_spm = spec->kind == LM_TOKENIZER_SPM;
     LM_TRY(check_sayable(spec, err));
-    lm_gguf_writer_add_str(writer, "tokenizer.ggml.model",
-                           is_spm ? LM_STR("llama") : LM_STR("gpt2"));
+    lm_gguf_writer_add_str(writer, "tokenizer.ggml.model", lm_str_of(models[spec->kind]));
     lm_gguf_writer_add_str(writer, "tokenizer.ggml.pre",
-                           is_spm ? LM_STR("default") : lm_str_of(spec->pre_name));
-    add_tokens(spec, writer);
-    LM_TRY(is_spm ? add_scores(spec, writer, err) : add_merges(spec, writer, err));
+                           spec->kind == LM_TOKENIZER_BPE ? lm_str_of(spec->pre_name)
+                                                          : LM_STR("default"));
+    LM_TRY(add_tokens(spec, writer, err));
+    LM_TRY(add_kind(spec, writer, err));
     add_id(writer, "tokenizer.ggml.bos_token_id", spec->bos);
     add_id(writer, "tokenizer.ggml.eos_token_id", lm_tokenizer_eos(tokenizer));
     add_id(writer, "tokenizer.ggml.unknown_token_id", spec->unk);
     add_id(writer, "tokenizer.ggml.padding_token_id", spec->pad);
-    lm_gguf_writer_add_bool(writer, "tokenizer.ggml.add_bos_token", spec->add_bos);
+    add_template(tokenizer, writer);
     lm_gguf_writer_add_bool(writer, "tokenizer.ggml.add_space_prefix",
                             lm_tokenizer_spec_adds_space(spec));
     if (spec->chat_template.len)

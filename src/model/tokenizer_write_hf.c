@@ -1,4 +1,4 @@
-/* tokenizer.json and tokenizer_config.json of a byte-level BPE tokenizer, in the spelling of the tokenizers library. */
+/* tokenizer.json and tokenizer_config.json of a byte-level BPE tokenizer and of BERT's WordPiece, in the spelling of the tokenizers library. */
 #include <jansson.h>
 #include <stdlib.h>
 
@@ -80,40 +80,84 @@ static json_t *pre_tokenizer(const lm_tokenizer_spec *spec) {
     return json_pack("{s:s, s:o}", "type", "Sequence", "pretokenizers", steps);
 }
 
-static json_t *special_at(const lm_tokenizer_spec *spec, int type_id) {
-    return json_pack("{s:{s:o, s:i}}", "SpecialToken", "id", token_text(spec, spec->bos), "type_id",
-                     type_id);
+/* Special tokens of a template, one after the other. */
+static json_t *put_specials(json_t *list, const lm_tokenizer_spec *spec, const lm_vec_i32 *ids,
+                            int type_id) {
+    for (size_t i = 0; i < ids->len && list; i++)
+        list = append(list, json_pack("{s:{s:o, s:i}}", "SpecialToken", "id",
+                                      token_text(spec, ids->ptr[i]), "type_id", type_id));
+    return list;
 }
 
-static json_t *sequence_at(const char *name, int type_id) {
-    return json_pack("{s:{s:s, s:i}}", "Sequence", "id", name, "type_id", type_id);
+static json_t *put_sequence(json_t *list, const char *name, int type_id) {
+    return append(list, json_pack("{s:{s:s, s:i}}", "Sequence", "id", name, "type_id", type_id));
 }
 
-static json_t *post_processor(const lm_tokenizer_spec *spec) {
-    if (!spec->add_bos || spec->bos < 0) return byte_level(true, true);
-    json_t *bos = json_pack("{s:o, s:[i], s:[o]}", "id", token_text(spec, spec->bos), "ids",
-                            spec->bos, "tokens", token_text(spec, spec->bos));
-    json_t *specials = json_object();
-    if (json_object_set_new(specials, spec->tokens.ptr[spec->bos].text.ptr, bos) != 0) {
-        json_decref(specials);
-        specials = NULL;
+static json_t *describe_specials(json_t *object, const lm_tokenizer_spec *spec,
+                                 const lm_vec_i32 *ids) {
+    for (size_t i = 0; i < ids->len && object; i++) {
+        json_t *text = token_text(spec, ids->ptr[i]);
+        json_t *special =
+            json_pack("{s:O, s:[i], s:[O]}", "id", text, "ids", (int)ids->ptr[i], "tokens", text);
+        bool failed = json_object_set_new(object, json_string_value(text), special) != 0;
+        json_decref(text);
+        if (!failed) continue;
+        json_decref(object);
+        object = NULL;
     }
-    return json_pack("{s:s, s:[o, o], s:[o, o, o, o], s:o}", "type", "TemplateProcessing", "single",
-                     special_at(spec, 0), sequence_at("A", 0), "pair", special_at(spec, 0),
-                     sequence_at("A", 0), special_at(spec, 1), sequence_at("B", 1),
-                     "special_tokens", specials);
+    return object;
+}
+
+/* What stands before a text, behind it, and between the two of a pair. */
+static json_t *template_of(const lm_tokenizer_spec *spec, const lm_vec_i32 *before,
+                           const lm_vec_i32 *after) {
+    const lm_vec_i32 *between = spec->between.len ? &spec->between : after->len ? after : before;
+    json_t *single = put_specials(json_array(), spec, before, 0), *pair = NULL;
+    single = put_specials(put_sequence(single, "A", 0), spec, after, 0);
+    pair = put_specials(json_array(), spec, before, 0);
+    pair = put_specials(put_sequence(pair, "A", 0), spec, between, after->len ? 0 : 1);
+    pair = put_specials(put_sequence(pair, "B", 1), spec, after, 1);
+    json_t *specials =
+        describe_specials(describe_specials(json_object(), spec, before), spec, after);
+    return json_pack("{s:s, s:o, s:o, s:o}", "type", "TemplateProcessing", "single", single, "pair",
+                     pair, "special_tokens", specials);
+}
+
+static json_t *post_processor(const lm_tokenizer *tokenizer) {
+    const lm_tokenizer_spec *spec = lm_tokenizer_get_spec(tokenizer);
+    int32_t eos = lm_tokenizer_eos(tokenizer), bos = spec->bos;
+    bool listed = spec->before.len + spec->after.len > 0;
+    const lm_vec_i32 only_bos = {&bos, spec->add_bos && bos >= 0, 0},
+                     only_eos = {&eos, spec->add_eos && eos >= 0, 0};
+    const lm_vec_i32 *before = listed && spec->before.len ? &spec->before : &only_bos,
+                     *after = listed && spec->after.len ? &spec->after : &only_eos;
+    if (before->len + after->len == 0) return byte_level(true, true);
+    return template_of(spec, before, after);
+}
+
+/* A token as tokenizer.json spells it; those that are matched whole are BPE's apart from its vocabulary. */
+static bool spell(const lm_tokenizer_spec *spec, size_t id, lm_buf *piece, lm_str *out) {
+    *out = spec->tokens.ptr[id].text;
+    if (spec->kind != LM_TOKENIZER_WORDPIECE)
+        return out->len > 0 && !is_added(&spec->tokens.ptr[id]);
+    lm_tokenizer_spec_put_piece(spec, (int32_t)id, "", "##", piece);
+    *out = lm_buf_view(piece);
+    return piece->status == LOAM_OK && out->len > 0;
 }
 
 static json_t *vocabulary(const lm_tokenizer_spec *spec) {
     json_t *vocab = json_object();
+    lm_buf piece;
+    lm_buf_init(&piece, LM_TOKEN_MAX_BYTES + 8);
     for (size_t id = 0; id < spec->tokens.len && vocab; id++) {
-        lm_str text = spec->tokens.ptr[id].text;
-        if (text.len == 0 || is_added(&spec->tokens.ptr[id])) continue;
+        lm_str text;
+        if (!spell(spec, id, &piece, &text)) continue;
         if (json_object_setn_new(vocab, text.ptr, text.len, json_integer((json_int_t)id)) == 0)
             continue;
         json_decref(vocab);
         vocab = NULL;
     }
+    lm_buf_deinit(&piece);
     return vocab;
 }
 
@@ -149,11 +193,30 @@ static json_t *normalizer(const lm_tokenizer_spec *spec) {
     return json_pack("{s:s, s:o}", "type", "Sequence", "normalizers", steps);
 }
 
-static json_t *tokenizer_document(const lm_tokenizer_spec *spec) {
+static json_t *tokenizer_document(const lm_tokenizer *tokenizer) {
+    const lm_tokenizer_spec *spec = lm_tokenizer_get_spec(tokenizer);
     return json_pack("{s:s, s:n, s:n, s:o, s:o, s:o, s:o, s:o, s:o}", "version", "1.0",
                      "truncation", "padding", "added_tokens", added_tokens(spec), "normalizer",
                      normalizer(spec), "pre_tokenizer", pre_tokenizer(spec), "post_processor",
-                     post_processor(spec), "decoder", byte_level(true, true), "model", model(spec));
+                     post_processor(tokenizer), "decoder", byte_level(true, true), "model",
+                     model(spec));
+}
+
+/* The same of BERT's WordPiece. */
+static json_t *bert_document(const lm_tokenizer *tokenizer, lm_bert_steps steps) {
+    const lm_tokenizer_spec *spec = lm_tokenizer_get_spec(tokenizer);
+    json_t *normalizer = json_pack("{s:s, s:b, s:b, s:b, s:b}", "type", "BertNormalizer",
+                                   "clean_text", 1, "handle_chinese_chars", 1, "strip_accents",
+                                   steps.strips_accents, "lowercase", steps.lowers);
+    json_t *model = json_pack("{s:s, s:o, s:s, s:I, s:o}", "type", "WordPiece", "unk_token",
+                              token_text(spec, spec->unk), "continuing_subword_prefix", "##",
+                              "max_input_chars_per_word", (json_int_t)spec->max_word_chars, "vocab",
+                              vocabulary(spec));
+    return json_pack("{s:s, s:n, s:n, s:o, s:o, s:{s:s}, s:o, s:{s:s, s:s, s:b}, s:o}", "version",
+                     "1.0", "truncation", "padding", "added_tokens", added_tokens(spec),
+                     "normalizer", normalizer, "pre_tokenizer", "type", "BertPreTokenizer",
+                     "post_processor", post_processor(tokenizer), "decoder", "type", "WordPiece",
+                     "prefix", "##", "cleanup", 1, "model", model);
 }
 
 /* A text, or with one for tools a list of named ones; NULL: none. */
@@ -167,10 +230,16 @@ static json_t *templates(const lm_tokenizer_spec *spec) {
 
 static json_t *config_document(const lm_tokenizer *tokenizer, int64_t context_len) {
     const lm_tokenizer_spec *spec = lm_tokenizer_get_spec(tokenizer);
-    bool is_spm = spec->kind == LM_TOKENIZER_SPM;
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:b, s:b, s:I, s:o*}", "tokenizer_class",
-                     is_spm ? "LlamaTokenizer" : "PreTrainedTokenizerFast", "bos_token",
-                     token_text(spec, spec->bos), "eos_token",
+    static const char *const classes[LM_TOKENIZER_KIND_COUNT] = {
+        [LM_TOKENIZER_SPM] = "LlamaTokenizer",
+        [LM_TOKENIZER_BPE] = "PreTrainedTokenizerFast",
+        [LM_TOKENIZER_WORDPIECE] = "PreTrainedTokenizerFast"};
+    bool is_bert = spec->kind == LM_TOKENIZER_WORDPIECE && spec->after.len > 0;
+    json_t *cls = is_bert ? token_text(spec, spec->bos) : NULL,
+           *sep = is_bert ? token_text(spec, spec->after.ptr[0]) : NULL;
+    return json_pack("{s:s, s:o*, s:o*, s:o, s:o, s:o, s:o, s:b, s:b, s:I, s:o*}",
+                     "tokenizer_class", classes[spec->kind], "cls_token", cls, "sep_token", sep,
+                     "bos_token", token_text(spec, spec->bos), "eos_token",
                      token_text(spec, lm_tokenizer_eos(tokenizer)), "unk_token",
                      token_text(spec, spec->unk), "pad_token", token_text(spec, spec->pad),
                      "add_bos_token", spec->add_bos, "clean_up_tokenization_spaces", 0,
@@ -199,17 +268,30 @@ static LM_MUST_USE loam_status write_sentencepiece(const lm_tokenizer *tokenizer
     return status;
 }
 
+static LM_MUST_USE loam_status write_bert(const lm_tokenizer *tokenizer, const char *dir,
+                                          loam_error *err) {
+    lm_bert_steps steps;
+    bool is_bert;
+    LM_TRY(lm_tokenizer_spec_is_bert(lm_tokenizer_get_spec(tokenizer), &steps, &is_bert, err));
+    if (is_bert) return write_document(bert_document(tokenizer, steps), dir, "tokenizer.json", err);
+    return lm_error_set(err, LOAM_UNSUPPORTED,
+                        "%s: of WordPiece only BERT's is written, and this one has other steps",
+                        dir);
+}
+
 loam_status lm_tokenizer_write_folder(const lm_tokenizer *tokenizer, const char *dir,
                                       int64_t context_len, loam_error *err) {
-    const lm_tokenizer_spec *spec = lm_tokenizer_get_spec(tokenizer);
-    if (spec->kind == LM_TOKENIZER_SPM)
-        LM_TRY(write_sentencepiece(tokenizer, dir, err));
-    else if (spec->kind == LM_TOKENIZER_BPE)
-        LM_TRY(write_document(tokenizer_document(spec), dir, "tokenizer.json", err));
-    else
+    switch (lm_tokenizer_get_spec(tokenizer)->kind) {
+    case LM_TOKENIZER_SPM: LM_TRY(write_sentencepiece(tokenizer, dir, err)); break;
+    case LM_TOKENIZER_WORDPIECE: LM_TRY(write_bert(tokenizer, dir, err)); break;
+    case LM_TOKENIZER_BPE:
+        LM_TRY(write_document(tokenizer_document(tokenizer), dir, "tokenizer.json", err));
+        break;
+    default:
         return lm_error_set(err, LOAM_UNSUPPORTED,
                             "%s: tokenizers of kind %s are read, not written", dir,
                             lm_tokenizer_kind(tokenizer));
+    }
     return write_document(config_document(tokenizer, context_len), dir, "tokenizer_config.json",
                           err);
 }

@@ -5,6 +5,7 @@
 #include "golden/golden.h"
 
 #include "golden/cases.h"
+#include "model/convert.h"
 #include "model/embedder.h"
 
 enum { N_TEXTS = 4, MAX_TOKENS = 96, N_VOCAB = 48, MAX_WIDTH = 64 };
@@ -88,7 +89,42 @@ static double check(const char *path, const char *expected_path) {
     return worst;
 }
 
+/* GGUF says neither BERT's other activation nor that a decoder answers "yes" or "no". */
+static bool is_unsaid(const char *path) {
+    return strstr(path, "/bert-plain") || lm_str_ends(lm_str_of(path), LM_STR("/qwen3-reranker"));
+}
+
+static void convert(const char *from, const char *to, bool to_folder, loam_status expected) {
+    lm_convert_result result;
+    golden_model g = golden_open_with(from, 1, &(lm_model_options){.no_pack = true});
+    lm_convert_options options = {.to_folder = to_folder};
+    assert_status(expected, lm_convert(g.model, to, &options, &result, &err));
+    golden_close(&g);
+}
+
+/* What is made of a model in the other format, and of that in its own. */
+static double check_converted(const char *path, const char *expected) {
+    char *dir = test_temp_dir(), *gguf = lm_path_join(dir, "m.gguf"),
+         *folder = lm_path_join(dir, "folder");
+    bool was_folder = lm_file_is_dir(path), unsaid = was_folder && is_unsaid(path);
+    const char *there = was_folder ? gguf : folder, *back = was_folder ? folder : gguf;
+    double worst = 0;
+    convert(path, there, !was_folder, unsaid ? LOAM_UNSUPPORTED : LOAM_OK);
+    if (!unsaid) {
+        worst = check(there, expected);
+        convert(there, back, was_folder, LOAM_OK);
+        worst = fmax(worst, check(back, expected));
+    }
+    assert_ok(lm_file_remove_tree(dir, &err));
+    char *const texts[] = {dir, gguf, folder};
+    for (size_t i = 0; i < LM_COUNT_OF(texts); i++) lm_free(texts[i]);
+    return worst;
+}
+
 int main(int argc, char **argv) {
-    const golden_cases cases = {"encoders", LM_ENCODERS_DIR, "expected", check};
-    return golden_cases_run(&cases, argc, argv);
+    const golden_cases read = {"encoders", LM_ENCODERS_DIR, "expected", check};
+    const golden_cases converted = {"encoders converted", LM_ENCODERS_DIR, "expected",
+                                    check_converted};
+    int status = golden_cases_run(&read, argc, argv);
+    return argc > 1 ? status : status | golden_cases_run(&converted, argc, argv);
 }

@@ -1,4 +1,6 @@
 /* A tokenizer written out and read back is the same tokenizer. */
+#include <unistd.h>
+
 #include "testing.h"
 
 #include "base/file.h"
@@ -6,9 +8,8 @@
 #include "model/tokenizer_spec.h"
 #include "model/tokenizer_writers.h"
 
-static lm_tokenizer *trained(const char *pre) {
+static lm_tokenizer_spec trained_spec(const char *pre) {
     lm_tokenizer_spec spec;
-    lm_tokenizer *tokenizer = NULL;
     assert_ok(lm_tokenizer_spec_init(&spec, LM_TOKENIZER_BPE, &err));
     assert_ok(lm_tokenizer_spec_add_bytes(&spec, &err));
     assert_ok(lm_tokenizer_spec_add_merged(&spec, 't', 'h', &err));
@@ -26,6 +27,12 @@ static lm_tokenizer *trained(const char *pre) {
     if (strcmp(pre, "gpt-2") == 0) /* some have one for tools as well */
         spec.tool_template = lm_tokenizer_spec_copy(&spec, LM_STR("{{ tools }}"));
     assert_ok(lm_tokenizer_spec_add_eos(&spec, 261, &err));
+    return spec;
+}
+
+static lm_tokenizer *trained(const char *pre) {
+    lm_tokenizer_spec spec = trained_spec(pre);
+    lm_tokenizer *tokenizer = NULL;
     assert_ok(lm_tokenizer_new(&spec, &tokenizer, &err));
     return tokenizer;
 }
@@ -102,6 +109,92 @@ static void test_gguf(void **state) {
     lm_tokenizer_free(a);
 }
 
+/* Words in pieces, and what stands around a text and a pair. */
+static void check_same_texts(const lm_tokenizer *a, const lm_tokenizer *b) {
+    static const char *const texts[] = {"", "The thens", "hÃ©, THEN!", "ä½ the then",
+                                        "unknownword the"};
+    const lm_encode_options options = {.add_special = true};
+    for (size_t i = 0; i < LM_COUNT_OF(texts); i++) {
+        lm_vec_i32 ids_a = {0}, ids_b = {0};
+        size_t second_a, second_b;
+        lm_str text = lm_str_of(texts[i]);
+        assert_ok(lm_tokenizer_encode(a, text, options, &ids_a, &err));
+        assert_ok(lm_tokenizer_encode(b, text, options, &ids_b, &err));
+        assert_ok(lm_tokenizer_encode_pair(a, text, LM_STR("the"), &ids_a, &second_a, &err));
+        assert_ok(lm_tokenizer_encode_pair(b, text, LM_STR("the"), &ids_b, &second_b, &err));
+        assert_int_equal(ids_a.len, ids_b.len);
+        assert_memory_equal(ids_a.ptr, ids_b.ptr, ids_a.len * sizeof *ids_a.ptr);
+        assert_int_equal(second_a, second_b);
+        lm_vec_deinit(&ids_a);
+        lm_vec_deinit(&ids_b);
+    }
+}
+
+/* To GGUF, from there to a folder. */
+static void check_both(const lm_tokenizer *a) {
+    char *dir = test_temp_dir(), *path = lm_path_join(dir, "t.gguf");
+    lm_gguf_writer *writer = lm_gguf_writer_new();
+    lm_tokenizer *b = NULL, *c = NULL;
+    assert_ok(lm_tokenizer_write_gguf(a, writer, &err));
+    assert_ok(lm_gguf_writer_begin(writer, path, &err));
+    assert_ok(lm_gguf_writer_commit(writer, &err));
+    lm_gguf_writer_free(writer);
+    assert_ok(lm_tokenizer_open(path, &b, &err));
+    check_same_texts(a, b);
+    assert_ok(lm_tokenizer_write_folder(b, dir, 512, &err));
+    assert_int_equal(unlink(path), 0);
+    assert_ok(lm_tokenizer_open(dir, &c, &err));
+    check_same_texts(a, c);
+    lm_tokenizer_free(b);
+    lm_tokenizer_free(c);
+    assert_ok(lm_file_remove_tree(dir, &err));
+    lm_free(path);
+    lm_free(dir);
+}
+
+static lm_tokenizer *bert(bool lowers, bool strips) {
+    static const char *const words[] = {"the", "The", "h", "##e", "##n", "##ns", ",", "!", "ä½ "};
+    lm_tokenizer_spec spec;
+    lm_tokenizer *tokenizer = NULL;
+    assert_ok(lm_tokenizer_spec_init(&spec, LM_TOKENIZER_WORDPIECE, &err));
+    for (const char *const *name = (const char *const[]){"[PAD]", "[UNK]", "[CLS]", "[SEP]", NULL};
+         *name; name++)
+        assert_ok(lm_tokenizer_spec_add_token(&spec, lm_str_of(*name), LM_TOKEN_CONTROL, 0, &err));
+    for (size_t i = 0; i < LM_COUNT_OF(words); i++)
+        assert_ok(
+            lm_tokenizer_spec_add_token(&spec, lm_str_of(words[i]), LM_TOKEN_NORMAL, 0, &err));
+    assert_ok(lm_tokenizer_spec_normalize_bert(&spec, true, true, strips, lowers, &err));
+    assert_ok(lm_tokenizer_spec_cut_bert(&spec, &err));
+    spec.inner_prefix = LM_STR("##");
+    spec.pad = 0;
+    spec.unk = 1;
+    spec.bos = 2;
+    spec.add_bos = spec.add_eos = true;
+    assert_true(lm_vec_push(&spec.before, 2) && lm_vec_push(&spec.after, 3));
+    assert_ok(lm_tokenizer_new(&spec, &tokenizer, &err));
+    return tokenizer;
+}
+
+static void test_wordpiece(void **state) {
+    for (int i = 0; i < 4; i++) {
+        lm_tokenizer *a = bert(i & 1, i & 2);
+        check_both(a);
+        lm_tokenizer_free(a);
+    }
+}
+
+/* RoBERTa's: <s> A </s></s> B </s>. */
+static void test_template(void **state) {
+    lm_tokenizer_spec spec = trained_spec("gpt-2");
+    lm_tokenizer *a = NULL;
+    spec.add_eos = true;
+    assert_true(lm_vec_push(&spec.before, 260) && lm_vec_push(&spec.after, 261) &&
+                lm_vec_push(&spec.between, 261) && lm_vec_push(&spec.between, 261));
+    assert_ok(lm_tokenizer_new(&spec, &a, &err));
+    check_both(a);
+    lm_tokenizer_free(a);
+}
+
 static void test_gguf_of_sentencepiece(void **state) {
     if (!test_data_dir()) skip();
     char *path = lm_asprintf("%s/models/stories260K/tokenizer.model", test_data_dir());
@@ -116,6 +209,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_folder),
         cmocka_unit_test(test_gguf),
+        cmocka_unit_test(test_wordpiece),
+        cmocka_unit_test(test_template),
         cmocka_unit_test(test_gguf_of_sentencepiece),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
