@@ -38,7 +38,7 @@ static loam_status read_type(const char *type, lm_convert_options *options, loam
                          "one of f32, bf16, f16; loam quantize makes smaller ones");
 }
 
-static loam_status convert_open(const lm_model *model, const char *out_path,
+static loam_status convert_open(lm_model *model, const char *out_path,
                                 const lm_convert_options *options, lm_convert_result *result,
                                 loam_error *err) {
     lm_progress progress;
@@ -56,8 +56,8 @@ loam_status lm_cli_convert(const char *in, const char *out_path, const lm_conver
     lm_device *device;
     lm_model *model = NULL;
     LM_TRY(lm_backend_cpu.open(&(lm_device_options){.n_threads = 1}, &device, err));
-    loam_status status =
-        lm_model_open(in, device, &(lm_model_options){.no_pack = true}, &model, err);
+    loam_status status = lm_model_open(
+        in, device, &(lm_model_options){.no_pack = true, .on_demand = true}, &model, err);
     if (status == LOAM_OK) status = convert_open(model, out_path, options, result, err);
     lm_model_free(model);
     lm_device_close(device);
@@ -128,7 +128,8 @@ const lm_command lm_cmd_convert = {
         "folder with config.json, safetensors, generation_config.json and the tokenizer. Tensors "
         "are the same, bit by bit, "
         "unless --type says otherwise; rows of q and k are put in the order that the format wants. "
-        "Memory holds a few rows at a time.",
+        "Memory holds a few rows at a time, and of experts that have a tensor each those of a "
+        "layer.",
     .examples = "loam convert ./model model.gguf\n"
                 "    for llama.cpp and others\n"
                 "loam convert model-q4_k_m.gguf ./model --type bf16\n"

@@ -19,11 +19,13 @@ typedef struct extra {
 } extra;
 
 typedef struct converter {
-    const lm_model *model;
+    lm_model *model;
     lm_arch_config config; /* as what it is written */
     lm_rope_layout layout; /* as the model has it */
     const lm_convert_options *options;
     LM_VEC(lm_convert_tensor) items;
+    int32_t
+        *uses; /* [LM_PARAM_COUNT][n_layers] of a parameter by tensors that are not written yet */
     lm_gguf_writer *gguf; /* one of the two */
     lm_safetensors_writer *safetensors;
     extra extras[MAX_EXTRAS]; /* [rope_dim / 2] each */
@@ -67,14 +69,14 @@ static int64_t n_elems_of(const lm_weight *w) {
 /* Whether every element survives the cast. */
 static bool is_exact(const lm_weight *w, float added, lm_dtype to) {
     const lm_dtype_info *info = lm_dtype_get(to);
-    for (int64_t i = 0; w->dtype == LM_F32 && i < n_elems_of(w); i++) {
+    for (int64_t i = 0; w->dtype == LM_F32 && w->data && i < n_elems_of(w); i++) {
         uint32_t packed;
         float x = ((const float *)w->data)[i] + added, back;
         info->pack(&x, &packed, 1);
         info->unpack(&packed, &back, 1);
         if (memcmp(&back, &x, sizeof back) != 0) return false;
     }
-    return w->dtype == LM_F32 || w->dtype == to;
+    return w->dtype == to || (w->dtype == LM_F32 && w->data);
 }
 
 /* A folder has what GGUF has as f32 as its matrices are, where nothing is lost by that. */
@@ -207,6 +209,8 @@ static void fill_parts(const converter *c, const lm_param_tensor *named, int64_t
                        lm_convert_tensor *t) {
     const lm_hparams *hp = &c->config.hparams;
     t->n_parts = named->n_parts;
+    t->layer = layer;
+    memcpy(t->ids, named->ids, sizeof t->ids);
     for (int i = 0; i < named->n_parts; i++) {
         t->from[i] = *lm_model_param(c->model, named->ids[i], layer);
         t->parts[i] = named->parts[i];
@@ -218,9 +222,14 @@ static void fill_parts(const converter *c, const lm_param_tensor *named, int64_t
     t->added = less_one && lm_param_is_norm(named->ids[0]) ? -1.0f : 0.0f;
 }
 
+static int32_t *uses_of(const converter *c, const lm_convert_tensor *t, int part) {
+    return &c->uses[t->ids[part] * c->config.hparams.n_layers + t->layer];
+}
+
 static LM_MUST_USE loam_status push_item(converter *c, const lm_convert_tensor *t,
                                          loam_error *err) {
     int64_t n = t->n_rows * t->n_columns;
+    for (int i = 0; i < t->n_parts; i++) ++*uses_of(c, t, i);
     c->result.n_elems += n;
     c->result.n_tensors++;
     c->result.size_bytes += lm_dtype_bytes(t->to, n);
@@ -268,6 +277,9 @@ static int compare_width(const void *a, const void *b) {
 }
 
 static LM_MUST_USE loam_status list_items(converter *c, loam_error *err) {
+    size_t n_params = LM_PARAM_COUNT * (size_t)c->config.hparams.n_layers;
+    c->uses = lm_calloc(n_params, sizeof *c->uses);
+    if (!c->uses) return lm_error_no_memory(err, n_params * sizeof *c->uses);
     for (int id = 0; id < LM_PARAM_COUNT; id++) {
         int64_t n = lm_param_has_layer(id) ? c->config.hparams.n_layers : 1;
         for (int64_t layer = 0; layer < n; layer++)
@@ -286,8 +298,21 @@ static LM_MUST_USE loam_status write_bytes(converter *c, const void *bytes, size
                    : lm_safetensors_writer_write(c->safetensors, bytes, size, err);
 }
 
-static LM_MUST_USE loam_status write_item(converter *c, const lm_convert_tensor *t,
-                                          loam_error *err) {
+static LM_MUST_USE loam_status make_parts(converter *c, lm_convert_tensor *t, loam_error *err) {
+    for (int i = 0; i < t->n_parts; i++) {
+        LM_TRY(lm_model_make_param(c->model, t->ids[i], t->layer, err));
+        t->from[i].data = lm_model_param(c->model, t->ids[i], t->layer)->data;
+    }
+    return LOAM_OK;
+}
+
+static void drop_parts(converter *c, const lm_convert_tensor *t) {
+    for (int i = 0; i < t->n_parts; i++)
+        if (--*uses_of(c, t, i) == 0) lm_model_drop_param(c->model, t->ids[i], t->layer);
+}
+
+static LM_MUST_USE loam_status write_item(converter *c, lm_convert_tensor *t, loam_error *err) {
+    LM_TRY(make_parts(c, t, err));
     size_t row_bytes = lm_dtype_bytes(t->to, t->n_columns);
     int64_t at_once = CHUNK_BYTES / row_bytes > 0 ? (int64_t)(CHUNK_BYTES / row_bytes) : 1;
     for (int64_t row = 0; row < t->n_rows; row += at_once) {
@@ -299,6 +324,7 @@ static LM_MUST_USE loam_status write_item(converter *c, const lm_convert_tensor 
             !c->options->on_progress(c->options->ctx, c->n_done, c->result.n_elems))
             return lm_error_set(err, LOAM_CANCELLED, "stopped; nothing was written");
     }
+    drop_parts(c, t);
     return LOAM_OK;
 }
 
@@ -497,8 +523,8 @@ static void choose_target(converter *c) {
             : LM_ROPE_HALF_SPLIT;
 }
 
-loam_status lm_convert(const lm_model *model, const char *out_path,
-                       const lm_convert_options *options, lm_convert_result *out, loam_error *err) {
+loam_status lm_convert(lm_model *model, const char *out_path, const lm_convert_options *options,
+                       lm_convert_result *out, loam_error *err) {
     converter *c = lm_calloc(1, sizeof *c);
     if (!c) return lm_error_no_memory(err, sizeof *c);
     c->model = model;
@@ -512,6 +538,7 @@ loam_status lm_convert(const lm_model *model, const char *out_path,
     lm_gguf_writer_free(c->gguf);
     if (c->safetensors) lm_safetensors_writer_free(c->safetensors);
     lm_vec_deinit(&c->items);
+    lm_free(c->uses);
     lm_free(c->room);
     lm_free(c->chunk);
     if (status == LOAM_OK) *out = c->result;

@@ -2,7 +2,8 @@
  * tokenizer and the chat template; a folder to a folder or GGUF to GGUF changes the element type.
  *
  * Names, shapes and the rows' order come from the architecture's tables; matrices are cast row by row, so that memory holds
- * a few rows; what appears is whole or not there at all.
+ * a few rows, and of what the file has otherwise (experts with a tensor each, codes) those of a layer; what appears is whole
+ * or not there at all.
  */
 #ifndef LM_MODEL_CONVERT_H
 #define LM_MODEL_CONVERT_H
@@ -24,10 +25,9 @@ typedef struct lm_convert_result {
     size_t size_bytes; /* of the tensors */
 } lm_convert_result;
 
-/* model: opened with no_pack. LOAM_UNSUPPORTED for quantized matrices that are to be a folder's without a fixed type, architectures or tokenizers
+/* model: opened with no_pack, and on_demand so that memory holds no more than a layer of what has to be made. LOAM_UNSUPPORTED for quantized matrices that are to be a folder's without a fixed type, architectures or tokenizers
  * that the other format cannot say, LOAM_LIMIT when the disk has too little room. */
-loam_status lm_convert(const lm_model *model, const char *out_path,
-                       const lm_convert_options *options, lm_convert_result *out,
-                       loam_error *err) LM_MUST_USE;
+loam_status lm_convert(lm_model *model, const char *out_path, const lm_convert_options *options,
+                       lm_convert_result *out, loam_error *err) LM_MUST_USE;
 
 #endif

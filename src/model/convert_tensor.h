@@ -17,6 +17,8 @@ typedef struct lm_convert_tensor {
     int64_t shape[3];
     lm_dtype to;
     int n_parts;
+    lm_param_id ids[LM_MAX_PARTS];
+    int64_t layer;
     lm_weight from[LM_MAX_PARTS]; /* as the model has them: vectors are f32 */
     lm_param_source parts[LM_MAX_PARTS];
     lm_row_order order[LM_MAX_PARTS];

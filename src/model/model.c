@@ -97,6 +97,7 @@ static loam_status open_parts(lm_model *model, const char *path, const lm_model_
                                      .check_finite = options->check_weights,
                                      .coded = options->coded_weights,
                                      .reserve_only = options->measured,
+                                     .on_demand = options->on_demand,
                                      .pack_places = options->pack_places};
     LM_TRY(lm_model_weights_load(&model->weights, model->file, &model->config, model->device, &load,
                                  err));
@@ -158,6 +159,14 @@ bool lm_model_is_end(const lm_model *model, int32_t token) {
 
 const lm_weight *lm_model_param(const lm_model *model, lm_param_id id, int64_t layer) {
     return lm_model_weights_get(&model->weights, id, layer);
+}
+
+loam_status lm_model_make_param(lm_model *model, lm_param_id id, int64_t layer, loam_error *err) {
+    return lm_model_weights_make(&model->weights, id, layer, err);
+}
+
+void lm_model_drop_param(lm_model *model, lm_param_id id, int64_t layer) {
+    lm_model_weights_drop(&model->weights, id, layer);
 }
 
 void lm_model_trim(const lm_model *model) {

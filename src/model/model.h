@@ -25,6 +25,7 @@ typedef struct lm_tokenizer lm_tokenizer; /* model/tokenizer.h */
 
 typedef struct lm_model_options {
     bool no_pack; /* leave every matrix as the file has it */
+    bool on_demand; /* with no_pack: matrices that the file has otherwise are made by lm_model_make_param */
     bool
         check_weights; /* also refuse NaN and infinite weights (reads everything: as slow as the disk) */
     lm_coded_weights coded_weights; /* of a quantized folder */
@@ -56,6 +57,12 @@ bool lm_model_is_end(const lm_model *model, int32_t token);
 
 /* Parameter as the device reads it; NULL when the model has none (lm_param_in). */
 const lm_weight *lm_model_param(const lm_model *model, lm_param_id id, int64_t layer);
+
+/* Of a model opened on_demand: gives a parameter its data, and takes it, or the pages that were read, back. LOAM_NO_MEMORY.
+ * One thread, which is the only one that reads the model. */
+loam_status lm_model_make_param(lm_model *model, lm_param_id id, int64_t layer,
+                                loam_error *err) LM_MUST_USE;
+void lm_model_drop_param(lm_model *model, lm_param_id id, int64_t layer);
 
 void lm_model_trim(const lm_model *model); /* lm_model_weights_trim */
 size_t

@@ -548,6 +548,7 @@ static loam_status place_all(lm_model_weights *w, bool tied, loam_error *err) {
     for (int64_t i = 0; i < LM_PARAM_COUNT * w->n_layers; i++) {
         lm_weight *weight = &w->weights[i];
         if (!weight->name || weight->layout != LM_LAYOUT_ROWS || (tied && weight == head)) continue;
+        if (w->on_demand && !weight->data) continue;
         LM_TRY(arrange(w, weight, err));
         LM_TRY(place(w, weight, err));
     }
@@ -583,7 +584,8 @@ loam_status lm_model_weights_load(lm_model_weights *w, const lm_model_file *file
                                   const lm_model_weights_options *options, loam_error *err) {
     *w = (lm_model_weights){.device = device,
                             .n_layers = config->hparams.n_layers,
-                            .reserve_only = options->reserve_only};
+                            .reserve_only = options->reserve_only,
+                            .on_demand = options->on_demand};
     lm_arena_init(&w->arena, 0, 0);
     loam_status status = load_all(w, file, config, options, err);
     if (status != LOAM_OK) lm_model_weights_free(w);
@@ -606,6 +608,18 @@ const lm_weight *lm_model_weights_get(const lm_model_weights *w, lm_param_id id,
     LM_ASSERT(layer >= 0 && layer < w->n_layers);
     const lm_weight *weight = slot(w, id, lm_param_has_layer(id) ? layer : 0);
     return weight->name ? weight : NULL;
+}
+
+loam_status lm_model_weights_make(lm_model_weights *w, lm_param_id id, int64_t layer,
+                                  loam_error *err) {
+    return arrange(w, slot(w, id, lm_param_has_layer(id) ? layer : 0), err);
+}
+
+/* Vectors are copies that stay. */
+void lm_model_weights_drop(lm_model_weights *w, lm_param_id id, int64_t layer) {
+    lm_weight *weight = slot(w, id, lm_param_has_layer(id) ? layer : 0);
+    bool stays = weight->n_dims == 1 || lm_param_is_bias(id) || is_table(id);
+    if (w->on_demand && weight->data && !stays) let_go(w, weight, weight->data);
 }
 
 void lm_model_weights_trim(const lm_model_weights *w) {

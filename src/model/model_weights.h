@@ -24,7 +24,7 @@ typedef struct lm_model_weights {
     void *packed_memory;     /* or points into this one */
     const struct lm_arrangement **arrangements; /* same shape: how what the file has otherwise is made; NULL: it is not */
     lm_file_map *copies; /* same shape: what was made so, on its way to the device */
-    bool reserve_only;
+    bool reserve_only, on_demand;
     lm_file_map packed_file; /* what the packed weights point into when a packed file is in use */
     size_t stored_bytes;     /* of all weights as the file has them */
     lm_arena arena;          /* f32 vectors and the arrays above */
@@ -34,6 +34,7 @@ typedef struct lm_model_weights_options {
     bool no_pack;
     bool check_finite; /* LOAM_CORRUPT for NaN and infinity */
     lm_coded_weights coded;
+    bool on_demand;    /* what would have to be made is not, until lm_model_weights_make */
     bool reserve_only; /* of what would have to be made, memory is reserved and not written */
     lm_pack_places pack_places;
 } lm_model_weights_options;
@@ -52,6 +53,11 @@ void lm_model_weights_free(lm_model_weights *weights); /* zeroed and half-loaded
 /* LM_PARAM_OUTPUT_HEAD of a tied model is the embedding in the order that matrix products want. */
 const lm_weight *lm_model_weights_get(const lm_model_weights *weights, lm_param_id id,
                                       int64_t layer);
+
+/* Of weights loaded on_demand: lm_model_make_param and lm_model_drop_param. */
+loam_status lm_model_weights_make(lm_model_weights *weights, lm_param_id id, int64_t layer,
+                                  loam_error *err) LM_MUST_USE;
+void lm_model_weights_drop(lm_model_weights *weights, lm_param_id id, int64_t layer);
 
 /* Gives the pages of the file's embedding, which steps look rows up in, back to the system when the head of a tied model
  * holds the same weights packed: they come back from the page cache, and do not add up to a second copy. */

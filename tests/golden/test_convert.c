@@ -24,7 +24,8 @@ static void convert(const char *from, const char *to, lm_convert_options options
     golden_model g;
     lm_convert_result result;
     assert_ok(lm_backend_cpu.open(&(lm_device_options){.n_threads = 1}, &g.device, &err));
-    assert_ok(lm_model_open(from, g.device, &(lm_model_options){.no_pack = true}, &g.model, &err));
+    const lm_model_options on_demand = {.no_pack = true, .on_demand = true};
+    assert_ok(lm_model_open(from, g.device, &on_demand, &g.model, &err));
     assert_ok(lm_convert(g.model, to, &options, &result, &err));
     assert_true(result.n_tensors > 0 && result.n_elems > 0);
     golden_close(&g);
@@ -312,6 +313,26 @@ static void test_coded_folder(void **state) {
     lm_free(b);
 }
 
+/* Experts with a tensor each are together while they are written only. */
+static void test_on_demand(void **state) {
+    char *folder = lm_path_join(LM_FAMILIES_DIR, "mixtral"), *dir = test_temp_dir(),
+         *gguf = lm_path_join(dir, "m.gguf");
+    lm_convert_result result;
+    golden_model g =
+        golden_open_with(folder, 1, &(lm_model_options){.no_pack = true, .on_demand = true});
+    assert_null(lm_model_param(g.model, LM_PARAM_UP_EXPS, 1)->data);
+    assert_ok(lm_model_make_param(g.model, LM_PARAM_UP_EXPS, 1, &err));
+    assert_non_null(lm_model_param(g.model, LM_PARAM_UP_EXPS, 1)->data);
+    lm_model_drop_param(g.model, LM_PARAM_UP_EXPS, 1);
+    assert_ok(lm_convert(g.model, gguf, &(lm_convert_options){0}, &result, &err));
+    assert_null(lm_model_param(g.model, LM_PARAM_UP_EXPS, 1)->data);
+    golden_close(&g);
+    assert_ok(lm_file_remove_tree(dir, &err));
+    lm_free(folder);
+    lm_free(dir);
+    lm_free(gguf);
+}
+
 /* bf16 there and back is the bf16 that it was, norms among it, which GGUF has as f32. */
 static void test_types(void **state) {
     char *folder = golden_folder("qwen3", "qwen3"), *dir = test_temp_dir();
@@ -374,7 +395,7 @@ static size_t list_families(void) {
 }
 
 int main(void) {
-    static struct CMUnitTest tests[LM_COUNT_OF(cases) + MAX_FAMILIES + 3];
+    static struct CMUnitTest tests[LM_COUNT_OF(cases) + MAX_FAMILIES + 4];
     size_t n = 0, n_families = list_families();
     for (size_t i = 0; i < LM_COUNT_OF(cases); i++)
         tests[n++] = (struct CMUnitTest){.name = cases[i].name,
@@ -385,6 +406,7 @@ int main(void) {
             .name = families[i], .test_func = test_family, .initial_state = (void *)families[i]};
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_types);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_refusals);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_on_demand);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_coded_folder);
     int status = _cmocka_run_group_tests("convert", tests, n, NULL, NULL);
     for (size_t i = 0; i < n_families; i++) lm_free((void *)families[i]);
