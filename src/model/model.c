@@ -166,7 +166,7 @@ loam_status lm_model_make_param(lm_model *model, lm_param_id id, int64_t layer, 
 }
 
 void lm_model_drop_param(lm_model *model, lm_param_id id, int64_t layer) {
-    lm_model_weights_drop(&model->weights, id, layer);
+    if (lm_model_weights_drop(&model->weights, id, layer)) lm_model_file_forget(model->file);
 }
 
 void lm_model_trim(const lm_model *model) {

@@ -616,10 +616,12 @@ loam_status lm_model_weights_make(lm_model_weights *w, lm_param_id id, int64_t l
 }
 
 /* Vectors are copies that stay. */
-void lm_model_weights_drop(lm_model_weights *w, lm_param_id id, int64_t layer) {
+bool lm_model_weights_drop(lm_model_weights *w, lm_param_id id, int64_t layer) {
     lm_weight *weight = slot(w, id, lm_param_has_layer(id) ? layer : 0);
     bool stays = weight->n_dims == 1 || lm_param_is_bias(id) || is_table(id);
-    if (w->on_demand && weight->data && !stays) let_go(w, weight, weight->data);
+    if (!w->on_demand || !weight->data || stays) return false;
+    let_go(w, weight, weight->data);
+    return weight->data == NULL;
 }
 
 void lm_model_weights_trim(const lm_model_weights *w) {

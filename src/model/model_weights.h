@@ -57,7 +57,8 @@ const lm_weight *lm_model_weights_get(const lm_model_weights *weights, lm_param_
 /* Of weights loaded on_demand: lm_model_make_param and lm_model_drop_param. */
 loam_status lm_model_weights_make(lm_model_weights *weights, lm_param_id id, int64_t layer,
                                   loam_error *err) LM_MUST_USE;
-void lm_model_weights_drop(lm_model_weights *weights, lm_param_id id, int64_t layer);
+/* Whether it had been made, so that pages of the file that it was made of are not needed either. */
+bool lm_model_weights_drop(lm_model_weights *weights, lm_param_id id, int64_t layer);
 
 /* Gives the pages of the file's embedding, which steps look rows up in, back to the system when the head of a tied model
  * holds the same weights packed: they come back from the page cache, and do not add up to a second copy. */
