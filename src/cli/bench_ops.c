@@ -46,6 +46,33 @@
             {.n_heads = heads, .n_kv_heads = kv_heads, .head_dim = dim, .scale = 0.125f}, \
             (rows) * (tokens) - (rows) * ((rows)-1) / 2, tokens                           \
     }
+/* All heads read one key of 576 numbers, of which 512 are the value. */
+#define LATENT(rows, tokens, heads)                                                  \
+    {                                                                                \
+        "attention_paged " #rows " rows over " #tokens " F16 latent " #heads "x576", \
+            LM_OP_ATTENTION_PAGED,                                                   \
+            {IN(2, {rows, heads * 576}),                                             \
+             {LM_ROLE_STATE, LM_F16, 4, {(tokens) / 64, 1, 576, 64}},                \
+             {0},                                                                    \
+             IDS(rows, tokens),                                                      \
+             IDS(rows, 1),                                                           \
+             {LM_ROLE_INPUT, LM_I32, 2, {1, (tokens) / 64}, (tokens) / 64}},         \
+            {.n_heads = heads,                                                       \
+             .n_kv_heads = 1,                                                        \
+             .head_dim = 576,                                                        \
+             .value_dim = 512,                                                       \
+             .scale = 0.1f},                                                         \
+            (rows) * (tokens) - (rows) * ((rows)-1) / 2, tokens                      \
+    }
+/* Rows that choose 8 experts each, so that all are chosen. */
+#define EXPERTS(rows, n_experts, type, n, k)                                               \
+    {                                                                                      \
+        "experts " #rows " rows, " #n_experts " of " #n "x" #k " " #type, LM_OP_EXPERTS, { \
+            IN(2, {rows, k}), {LM_ROLE_WEIGHT, LM_##type, 3, {n_experts, n, k}}, {         \
+                LM_ROLE_INPUT, LM_I32, 2, {rows, 8}, n_experts                             \
+            }                                                                              \
+        }                                                                                  \
+    }
 #define SCALES(tokens, kv_heads) \
     STATE(3, {(tokens) / 64, kv_heads, 64}), STATE(3, {(tokens) / 64, kv_heads, 64})
 #define KV_WRITE(rows, type, tokens, kv_heads, dim)                       \
@@ -74,8 +101,16 @@ static const bench_case cases[] = {
     PAGED(512, F16, 8192, 16, 8, 128),
     PAGED(512, F16, 32768, 16, 8, 128),
     PAGED(512, I8, 8192, 16, 8, 128, SCALES(8192, 8)),
+    LATENT(1, 4096, 16),
+    LATENT(1, 4096, 128),
+    LATENT(512, 4096, 16),
     KV_WRITE(1, F16, 8192, 8, 128),
     KV_WRITE(512, F16, 8192, 8, 128),
+    EXPERTS(1, 8, Q4_0, 768, 2048),
+    EXPERTS(8, 52, Q4_0, 768, 2048),
+    EXPERTS(32, 112, Q4_0, 768, 2048),
+    EXPERTS(32, 112, Q8_0, 768, 2048),
+    EXPERTS(512, 128, Q4_0, 768, 2048),
     {"rms_norm 768x128", LM_OP_RMS_NORM, {IN(2, {768, 128}), STATE(1, {128})}, {.eps = 1e-5f}},
     {"rms_norm 1024x768", LM_OP_RMS_NORM, {IN(2, {1024, 768}), STATE(1, {768})}, {.eps = 1e-5f}},
     {"rms_norm_backward 768x128",

@@ -48,11 +48,9 @@ static void fill(const bench_input *in, void *data) {
 /* ---- Making ---- */
 
 static lm_tensor *make_weight(bench_subject *s, const bench_input *in, int i) {
-    lm_weight packed, weight = {.name = "w",
-                                .dtype = in->dtype,
-                                .n_dims = in->n_dims,
-                                .shape = {in->shape[0], in->shape[1]},
-                                .data = s->data[i]};
+    lm_weight packed,
+        weight = {.name = "w", .dtype = in->dtype, .n_dims = in->n_dims, .data = s->data[i]};
+    memcpy(weight.shape, in->shape, sizeof weight.shape);
     if (lm_device_pack(s->device, &weight, &packed, NULL) != LOAM_OK)
         return lm_graph_weight(s->graph, &weight);
     s->packed = (void *)packed.data;
