@@ -116,15 +116,18 @@ static LM_SIZED void lm_v16_turn_rows(const char *rows, int64_t stride_bytes, in
                                       const lm_dtype dtype) {
     LM_FOR_LANES(k, n, 0, n_k) {
         lm_v16 m[LM_LANES];
-        if (n_rows == LM_LANES && n == LM_LANES) {
+        if (n_rows == LM_LANES && n == LM_LANES) { /* in registers */
 #pragma GCC unroll 16
             for (int i = 0; i < LM_LANES; i++)
                 m[i] = lm_v16_load_as(rows + i * stride_bytes, k, LM_LANES, dtype);
-        } else {
-            for (int i = 0; i < LM_LANES; i++)
-                m[i] = i < n_rows ? lm_v16_load_as(rows + i * stride_bytes, k, n, dtype)
-                                  : lm_v16_zero();
+            lm_v16_transpose(m);
+#pragma GCC unroll 16
+            for (int i = 0; i < LM_LANES; i++) lm_v16_store(out + (k + i) * out_stride, m[i]);
+            continue;
         }
+        for (int i = 0; i < LM_LANES; i++)
+            m[i] =
+                i < n_rows ? lm_v16_load_as(rows + i * stride_bytes, k, n, dtype) : lm_v16_zero();
         lm_v16_transpose(m);
         for (int64_t i = 0; i < n; i++) lm_v16_store(out + (k + i) * out_stride, m[i]);
     }
