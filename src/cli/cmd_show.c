@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "cli/command.h"
 #include "cli/model_arg.h"
+#include "cli/show_cloud.h"
 #include "cli/show_memory.h"
 #include "cli/text_io.h"
 #include "model/kv_cache.h"
@@ -16,7 +17,8 @@
 typedef struct show_settings {
     bool tensors, json, check;
     int64_t context, batch, threads;
-    const char *kv_dtype, *memory;
+    const char *kv_dtype, *memory, *url, *key;
+    bool offline;
 } show_settings;
 
 /* Everything the two ways of printing look at. */
@@ -32,6 +34,7 @@ typedef struct model_facts {
     const json_t
         *memory; /* of lm_show_memory; NULL: it cannot be told, and why is in memory_error */
     const char *memory_error;
+    const json_t *cloud; /* of lm_show_cloud; NULL: none was asked */
 } model_facts;
 
 /* ------------------------------------------------------------------------------------------------- as JSON */
@@ -92,7 +95,7 @@ static void print_json(const model_facts *facts, bool with_tensors) {
     const lm_model_file *file = facts->file;
     json_t *tensors = with_tensors ? tensors_json(file) : NULL;
     json_t *object = json_pack(
-        "{s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:O, s:o, s:s, s:b, s:o, s:O*, s:o*}", "path",
+        "{s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:O, s:o, s:s, s:b, s:o, s:O*, s:O*, s:o*}", "path",
         lm_cli_json_text(lm_str_of(lm_model_file_path(file))), "format",
         lm_model_file_format(file) == LM_FORMAT_GGUF ? "gguf" : "huggingface", "architecture",
         lm_cli_json_text(lm_str_of(facts->hparams->architecture)), "n_params",
@@ -100,8 +103,8 @@ static void print_json(const model_facts *facts, bool with_tensors) {
         "kv_bytes_per_token", (json_int_t)facts->kv_bytes_per_token, "n_tensors",
         (json_int_t)lm_model_file_n_tensors(file), "types", facts->types, "hparams",
         hparams_json(facts->hparams), "pooling", lm_pooling_name(facts->pooling.kind), "reranks",
-        facts->pooling.ranks, "tokenizer", tokenizer_json(facts), "memory", facts->memory,
-        "tensors", tensors);
+        facts->pooling.ranks, "tokenizer", tokenizer_json(facts), "memory", facts->memory, "cloud",
+        facts->cloud, "tensors", tensors);
     json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(7));
     putchar('\n');
     json_decref(object);
@@ -196,6 +199,7 @@ static void print_text(const model_facts *facts, bool with_tensors) {
         lm_show_memory_print(facts->memory);
     else
         printf("memory        unknown: %s\n", facts->memory_error);
+    if (facts->cloud) lm_show_cloud_print(facts->cloud);
     if (with_tensors) print_tensors(facts->file);
 }
 
@@ -224,6 +228,12 @@ static lm_pooling pooling_of(const lm_model_file *file) {
     return pooling;
 }
 
+/* NULL: there is none to ask, or nothing to ask about. */
+static json_t *cloud_of(const show_settings *settings, const json_t *memory) {
+    bool asked = settings->url && settings->url[0] && !settings->offline && memory;
+    return asked ? lm_show_cloud(settings->url, settings->key, memory) : NULL;
+}
+
 static void show(const show_settings *settings, const lm_model_file *file, const json_t *memory,
                  const loam_error *memory_error) {
     loam_error no_tokenizer = {0};
@@ -245,6 +255,7 @@ static void show(const show_settings *settings, const lm_model_file *file, const
         .kv_bytes_per_token = (int64_t)(lm_kv_block_bytes(&kv) / LM_KV_BLOCK_TOKENS),
         .memory = memory,
         .memory_error = memory_error->message,
+        .cloud = cloud_of(settings, memory),
     };
     if (settings->json) {
         print_json(&facts, settings->tensors);
@@ -252,6 +263,7 @@ static void show(const show_settings *settings, const lm_model_file *file, const
         print_text(&facts, settings->tensors);
     }
     json_decref(facts.types);
+    json_decref((json_t *)facts.cloud);
     lm_tokenizer_free(tokenizer);
 }
 
@@ -320,6 +332,22 @@ static const lm_option option_table[] = {
      .arg = "SIZE",
      .offset = LM_OPTION_AT(show_settings, memory),
      .help = "of a machine on which it might run, such as 24GiB (default: what is free here)"},
+    {.name = "url",
+     .type = LM_OPT_STRING,
+     .arg = "URL",
+     .env = "LOAM_URL",
+     .offset = LM_OPTION_AT(show_settings, url),
+     .help = "address of a cloud, whose nodes are told as well (default: none is asked)"},
+    {.name = "key",
+     .type = LM_OPT_STRING,
+     .arg = "KEY",
+     .env = "LOAM_API_KEY",
+     .offset = LM_OPTION_AT(show_settings, key),
+     .help = "API key for it"},
+    {.name = "offline",
+     .type = LM_OPT_FLAG,
+     .offset = LM_OPTION_AT(show_settings, offline),
+     .help = "ask nobody, whatever LOAM_URL says"},
     LM_CLI_KV_DTYPE_OPTION(show_settings),
     LM_CLI_THREADS_OPTION(show_settings),
     {.name = "json",
@@ -341,7 +369,9 @@ const lm_command lm_cmd_show = {
     .examples = "loam show model.gguf --tensors\n"
                 "    what is in a file, tensor by tensor\n"
                 "loam show Qwen/Qwen3-8B --context 8192 --batch 16 --memory 24GiB\n"
-                "    whether it would fit another machine\n",
+                "    whether it would fit another machine\n"
+                "loam show model.gguf --url http://cloud:8080\n"
+                "    and on which nodes of a cloud\n",
     .options = option_table,
     .min_args = 1,
     .max_args = 1,

@@ -74,13 +74,35 @@ static json_t *parts_json(const lm_footprint *f) {
                      "process_bytes", (json_int_t)f->process_bytes);
 }
 
-/* The longest context, in whole blocks, for which what remains of the memory is enough. */
-static int64_t longest_context(const lm_footprint *f, size_t memory, int64_t batch, int64_t most) {
-    size_t fixed = lm_footprint_total(f) - f->cache_bytes;
-    if (fixed >= memory) return 0;
-    int64_t n = (int64_t)((memory - fixed) / (f->token_cache_bytes * (size_t)batch));
-    n -= n % LM_KV_BLOCK_TOKENS;
+static json_int_t number_of(const json_t *object, const char *key) {
+    return json_integer_value(json_object_get(object, key));
+}
+
+int64_t lm_show_context_in(const json_t *memory, int64_t n_bytes) {
+    int64_t cache = number_of(json_object_get(memory, "parts"), "cache_bytes"),
+            fixed = number_of(memory, "total_bytes") - cache,
+            each = number_of(memory, "token_cache_bytes") * number_of(memory, "batch"),
+            most = number_of(memory, "model_context");
+    if (fixed >= n_bytes || each <= 0) return 0;
+    int64_t n = (n_bytes - fixed) / each;
+    n -= n % LM_KV_BLOCK_TOKENS; /* of whole blocks */
     return n < most ? n : most;
+}
+
+/* What machines as they are sold would hold, up to the first that holds everything. */
+static json_t *machines_json(const json_t *memory) {
+    static const int sizes_gib[] = {4, 8, 16, 24, 32, 64, 128, 256, 512, 1024};
+    json_t *machines = json_array();
+    int64_t context = 0, most = number_of(memory, "model_context");
+    for (size_t i = 0; i < LM_COUNT_OF(sizes_gib) && context < most; i++) {
+        int64_t n_bytes = (int64_t)sizes_gib[i] << 30;
+        context = lm_show_context_in(memory, n_bytes - n_bytes / LM_SHOW_SYSTEM_SHARE);
+        json_array_append_new(machines,
+                              json_pack("{s:I, s:I, s:b}", "memory_bytes", (json_int_t)n_bytes,
+                                        "longest_context", (json_int_t)context, "fits",
+                                        context >= number_of(memory, "context")));
+    }
+    return machines;
 }
 
 /* Types that would take less than the file's do. */
@@ -115,15 +137,17 @@ static loam_status describe(const char *path, const lm_show_memory_options *o, l
         json_decref(smaller);
         return status;
     }
-    *out = json_pack("{s:I, s:I, s:s, s:I, s:o, s:I, s:I, s:I, s:b, s:b, s:I, s:o}", "context",
-                     (json_int_t)session.max_context, "batch", (json_int_t)session.max_seqs,
-                     "kv_dtype", o->kv_dtype, "total_bytes", (json_int_t)total, "parts",
-                     parts_json(&now), "token_cache_bytes", (json_int_t)now.token_cache_bytes,
-                     "machine_bytes", (json_int_t)(o->memory ? memory : machine.total_bytes),
-                     "available_bytes", (json_int_t)memory, "here", o->memory == NULL, "fits",
-                     total <= memory, "longest_context",
-                     (json_int_t)longest_context(&now, memory, session.max_seqs, model_context),
-                     "smaller", smaller);
+    *out =
+        json_pack("{s:I, s:I, s:s, s:I, s:o, s:I, s:I, s:I, s:b, s:b, s:I, s:o}", "context",
+                  (json_int_t)session.max_context, "batch", (json_int_t)session.max_seqs,
+                  "kv_dtype", o->kv_dtype, "total_bytes", (json_int_t)total, "parts",
+                  parts_json(&now), "token_cache_bytes", (json_int_t)now.token_cache_bytes,
+                  "machine_bytes", (json_int_t)(o->memory ? memory : machine.total_bytes),
+                  "available_bytes", (json_int_t)memory, "here", o->memory == NULL, "fits",
+                  total <= memory, "model_context", (json_int_t)model_context, "smaller", smaller);
+    json_object_set_new(*out, "longest_context",
+                        json_integer(lm_show_context_in(*out, (int64_t)memory)));
+    json_object_set_new(*out, "machines", machines_json(*out));
     return LOAM_OK;
 }
 
@@ -141,10 +165,6 @@ loam_status lm_show_memory(const char *path, const lm_show_memory_options *optio
 
 static const char *size_of(const json_t *object, const char *key, char out[32]) {
     return lm_size_text((double)json_integer_value(json_object_get(object, key)), out);
-}
-
-static long long number_of(const json_t *object, const char *key) {
-    return json_integer_value(json_object_get(object, key));
 }
 
 static void print_fit(const json_t *m) {
@@ -176,6 +196,28 @@ static void print_smaller(const json_t *smaller) {
     putchar('\n');
 }
 
+/* "8 GiB 12288 tokens, 16 GiB 40960, all that the model can" */
+static void print_machines(const json_t *m) {
+    size_t i;
+    json_t *row;
+    const char *separator = "";
+    const json_t *machines = json_object_get(m, "machines");
+    printf("elsewhere     ");
+    json_array_foreach(machines, i, row) {
+        char size[32];
+        long long context = number_of(row, "longest_context");
+        if (context == 0) continue;
+        printf("%s%s %lld%s", separator, size_of(row, "memory_bytes", size), context,
+               *separator ? "" : " tokens");
+        separator = ", ";
+    }
+    row = json_array_get(machines, json_array_size(machines) - 1);
+    if (!*separator) printf("no machine of up to 1 TiB");
+    if (number_of(row, "longest_context") == number_of(m, "model_context"))
+        printf(", all that the model can");
+    printf("; a sixteenth is left to the system\n");
+}
+
 void lm_show_memory_print(const json_t *m) {
     const json_t *parts = json_object_get(m, "parts");
     char text[6][32];
@@ -189,5 +231,6 @@ void lm_show_memory_print(const json_t *m) {
         size_of(parts, "cache_bytes", text[2]), size_of(m, "token_cache_bytes", text[3]),
         size_of(parts, "step_bytes", text[4]), size_of(parts, "process_bytes", text[5]));
     print_fit(m);
+    print_machines(m);
     print_smaller(json_object_get(m, "smaller"));
 }

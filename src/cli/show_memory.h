@@ -21,6 +21,13 @@ loam_status lm_show_memory_check(const lm_show_memory_options *options,
 /* Measured in this process, which should have opened nothing yet: its own size is part of it. *out is a new reference. */
 loam_status lm_show_memory(const char *path, const lm_show_memory_options *options, json_t **out,
                            loam_error *err) LM_MUST_USE;
+
+/* The longest context, of all sequences at once, for which so much memory is enough by what lm_show_memory told; 0: none. */
+int64_t lm_show_context_in(const json_t *memory, int64_t n_bytes);
+
+/* Of a machine's whole memory a share of 1 / this is its system's. */
+enum { LM_SHOW_SYSTEM_SHARE = 16 };
+
 void lm_show_memory_print(const json_t *memory);
 
 /* "1.5 MiB" */

@@ -1,5 +1,5 @@
 """The subcommands over the REST API against a running cloud: LOAM=build/loam python test_cli.py"""
-import json, unittest
+import json, pathlib, unittest
 
 from cloud_server import Cloud
 
@@ -54,6 +54,14 @@ class Cli(unittest.TestCase):
         self.assertIn("<table>", self.cloud.cli("invoice", "show", "2026-11", "--format", "html"))
         self.assertIn("3600", self.cloud.cli("usage", "sum", "--from", "2026-11-01"))
         self.refused(1, "not in USD", "price", "set", "output_tokens", "1", "--currency", "USD")
+
+    def test_where_a_model_would_fit(self):
+        model = str(pathlib.Path(__file__).parent.parent / "golden/llama/plain.gguf")
+        shown = json.loads(self.cloud.cli("show", model, "--json"))
+        node = shown["cloud"]["nodes"][0]
+        self.assertEqual((node["pool"], node["fits"], node["longest_context"]), ("local", True, 64))
+        self.assertIn(f"{node['name']} in pool local, ", self.cloud.cli("show", model))
+        self.assertNotIn("in pool", self.cloud.cli("show", model, "--offline"))
 
     def test_errors_say_what_to_do(self):
         self.refused(1, "LOAM_API_KEY", "key", "list", LOAM_API_KEY="")

@@ -20,6 +20,17 @@ static void test_memory(void **state) {
     check_says("--context 1000000", "memory        unknown: ");
 }
 
+/* Machines of usual sizes, and a cloud's nodes if one is named. */
+static void test_elsewhere(void **state) {
+    check_says("", "elsewhere     4.0 GiB 64 tokens, all that the model can;");
+    check_says("--batch 1000000 --json", "\"longest_context\": ");
+    check_says("--url http://127.0.0.1:1", "cloud         http://127.0.0.1:1 cannot be asked: ");
+    check_says("--url http://127.0.0.1:1 --json", "\"error\": ");
+    cli_result r = cli_loam("show " MODEL " --url http://127.0.0.1:1 --offline");
+    assert_int_equal(r.code, 0);
+    assert_null(strstr(r.text, "cloud  "));
+}
+
 /* Of latent attention a token's cache is one key: 20 and 6 numbers in each of three layers. */
 static void test_latent_attention(void **state) {
     static const char *const words[] = {"\"kv_bytes_per_token\": 156,", "\"kv_dim\": 20,",
@@ -42,6 +53,7 @@ static void test_refusals(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_elsewhere),
         cmocka_unit_test(test_latent_attention),
         cmocka_unit_test(test_refusals),
     };
