@@ -72,12 +72,26 @@ const lm_arch *lm_arch_find(const char *name) {
     return NULL;
 }
 
+const lm_arch *lm_arch_bidirectional(const lm_arch *arch) {
+    for (size_t i = 0; i < LM_COUNT_OF(archs); i++)
+        if (archs[i].bidirectional && strcmp(archs[i].hf_type, arch->hf_type) == 0)
+            return &archs[i];
+    return NULL;
+}
+
+bool lm_arch_windows(const lm_arch *arch, int64_t period, int64_t layer) {
+    return period == 1 || (period > 1 && (layer + !arch->window_from_first) % period != 0);
+}
+
 /* A window from which nothing falls out is none, but the layers are those that they are. */
 void lm_arch_settle_layers(const lm_arch *arch, lm_hparams *h) {
     for (int64_t i = 0; arch->rope_in_windows && h->window > 0 && i < h->n_layers; i++)
         if (i < LM_MAX_LAYERS && !lm_layer_in(&h->windowed, i)) lm_layer_add(&h->no_rope, i);
     if (arch->scaled_outside && h->window > 0) h->local_rope_theta = h->rope_theta;
-    if (h->window >= h->context_len) h->window = 0;
+    if (arch->alibi_from_layers && h->n_layers >= arch->alibi_from_layers) h->alibi_max = 8;
+    for (int64_t i = 0; h->alibi_max > 0 && i < h->n_layers && i < LM_MAX_LAYERS; i++)
+        lm_layer_add(&h->no_rope, i);
+    if ((h->bidirectional ? h->window / 2 : h->window) >= h->context_len) h->window = 0;
 }
 
 size_t lm_arch_count(void) {
@@ -92,16 +106,9 @@ const lm_arch *lm_arch_at(size_t index) {
 loam_status lm_arch_config_check(const lm_arch_config *config, loam_error *err) {
     const lm_hparams *hp = &config->hparams;
     LM_TRY(lm_hparams_check(hp, config->arch->name, err));
-    int alibi_from = config->arch->alibi_from_layers;
-    if (alibi_from && hp->n_layers >= alibi_from)
-        return lm_error_set(err, LOAM_UNSUPPORTED,
-                            "%s of %lld layers has ALiBi biases, which are not supported",
-                            config->arch->name, (long long)hp->n_layers);
     if (hp->head_dim > LM_MAX_HEAD_DIM)
         return lm_error_set(err, LOAM_UNSUPPORTED, "heads are %lld wide, at most %d is supported",
                             (long long)hp->head_dim, LM_MAX_HEAD_DIM);
-    if (hp->bidirectional && hp->window > 0)
-        return lm_error_set(err, LOAM_UNSUPPORTED, "an encoder with windows is not supported");
     lm_function act;
     if (!lm_act_find(hp->hidden_act, &act))
         return lm_error_set(err, LOAM_UNSUPPORTED, "activation '%s' is not supported",
@@ -178,6 +185,8 @@ bool lm_param_in(const lm_arch_config *config, lm_param_id id) {
 
 bool lm_param_at(const lm_arch_config *config, lm_param_id id, int64_t layer) {
     if (!lm_param_in(config, id)) return false;
+    if (id == LM_PARAM_ATTN_NORM && layer == 0 && config->arch && config->arch->first_unnormed)
+        return false;
     bool experts = lm_arch_layer_has_experts(config, layer);
     return is_mixture(id) ? experts : !is_dense_mlp(id) || !experts;
 }

@@ -52,6 +52,7 @@ typedef enum lm_feature {
     LM_FEATURE_OUTPUT_NORM = 1 << 21,   /* behind the last layer */
     LM_FEATURE_RESIDUAL_NORM = 1 << 22, /* of the residual stream itself, behind attention and behind the MLP */
     LM_FEATURE_EMBED_NORM = 1 << 23,    /* of what the first layer reads */
+    LM_FEATURE_EMBED_NORM_BIAS = 1ll << 35,
     LM_FEATURE_TYPE_EMBED = 1 << 24,    /* a vector of a token's segment is added to it */
     LM_FEATURE_CLASSIFIER = 1 << 25,    /* a matrix that gives scores of a whole text */
     LM_FEATURE_CLASSIFIER_BIAS = 1 << 26,
@@ -71,7 +72,7 @@ typedef enum lm_feature {
     LM_FEATURES_LLAMA = LM_FEATURES_PRE_NORM | LM_FEATURE_GATE,
     LM_FEATURES_GPT = LM_FEATURES_PRE_NORM | LM_FEATURE_LAYER_NORM | LM_FEATURE_NORM_BIAS,
     LM_FEATURES_BERT = LM_FEATURE_LAYER_NORM | LM_FEATURE_RESIDUAL_NORM | LM_FEATURE_EMBED_NORM |
-                       LM_FEATURE_NO_HEAD,
+                       LM_FEATURE_EMBED_NORM_BIAS | LM_FEATURE_NO_HEAD,
 } lm_feature;
 
 /* Whose names of tensors a Hugging Face folder has: those of params.def unless spellings.def has another for it. */
@@ -104,6 +105,9 @@ typedef enum lm_dialect {
     LM_DIALECT_GRANITE_SHARED, /* as GRANITE_MOE, and an MLP that all tokens share */
     LM_DIALECT_HUNYUAN,
     LM_DIALECT_BAILING,
+    LM_DIALECT_BLOOM,
+    LM_DIALECT_MPT,
+    LM_DIALECT_MODERN_BERT,
 } lm_dialect;
 
 /* A row of archs.def. Zero is what most have. */
@@ -135,11 +139,15 @@ typedef struct lm_arch {
     bool read_only;         /* no files are written: those of the other format mean another computation, or would lose what is not read */
     /* Layers whose attention is windowed where the file does not list them: 0 none, 1 all, n all but each n-th. */
     int window_period;
+    bool window_from_first; /* n counts from the first layer on, which then has none */
+    bool first_unnormed;    /* the first layer's attention reads the stream as it is */
     int no_rope_period;     /* each n-th layer does without rope; 0: none */
     bool norm_behind_rope;  /* queries and keys are turned before their norms */
     bool rope_in_windows;   /* where some layers have a window, the others do without rope */
     bool scaled_outside;    /* the rope scaling is that of layers without a window only */
-    int alibi_from_layers;  /* members of so many layers or more have ALiBi instead of rope; 0: none */
+    bool alibi;             /* ALiBi where the file does not say */
+    bool alibi_scaled;      /* its biases are scaled as scores are */
+    int alibi_from_layers;  /* members of so many layers or more have ALiBi, which files do not say; 0: none */
     double local_rope_theta; /* of windowed layers where the file does not say; 0: all have the same */
     double norm_eps;         /* of norms where the file does not say; 0: 1e-6, of layer norms 1e-5 */
     double rope_fraction;    /* of a head that rotates where the file does not say; 0: all */
@@ -148,6 +156,12 @@ typedef struct lm_arch {
 /* By either name, GGUF's first; a model_type may end in "_text", of the text part of a model that sees. NULL: unknown. */
 const lm_arch *lm_arch_find(const char *name);
 size_t lm_arch_count(void);
+
+/* The architecture of the same model_type whose rows see both sides; NULL: there is none. */
+const lm_arch *lm_arch_bidirectional(const lm_arch *arch);
+
+/* Whether a layer is windowed where each period-th is not, 1: all are. */
+bool lm_arch_windows(const lm_arch *arch, int64_t period, int64_t layer);
 
 /* For readers of files, once they have read windows and ropes: what follows from both by the row. */
 void lm_arch_settle_layers(const lm_arch *arch, lm_hparams *hparams);

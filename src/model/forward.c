@@ -56,6 +56,8 @@ static lm_tensor *norm(const builder *b, lm_tensor *x, lm_param_id weight, lm_pa
 
 /* Whether there is a norm, with parameters or without. */
 static bool norms(const builder *b, lm_param_id weight) {
+    if (weight == LM_PARAM_ATTN_NORM && b->layer == 0 && b->config->arch->first_unnormed)
+        return false;
     return lm_arch_has(b->config, lm_param_feature(weight));
 }
 
@@ -313,6 +315,8 @@ lm_tensor *lm_arch_loss(lm_graph *graph, const lm_arch_config *config,
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no scaled or capped logits");
     if (b.hp->bidirectional || lm_arch_has(config, LM_FEATURE_NO_HEAD))
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no encoders");
+    if (b.hp->alibi_max > 0)
+        return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no ALiBi biases");
     if (b.hp->query_growth > 0)
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no queries that grow");
     if (lm_arch_has(config, LM_FEATURE_HEAD_BIAS))

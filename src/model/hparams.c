@@ -51,6 +51,7 @@ static LM_MUST_USE loam_status check_options(const lm_hparams *h, const char *pa
         {"attention scale", h->attention_scale},
         {"attention soft cap", h->attention_soft_cap},
         {"logit soft cap", h->logit_soft_cap},
+        {"largest ALiBi bias", h->alibi_max},
         {"growth of queries", h->query_growth},
         {"bound of queries, keys and values", h->qkv_clip},
         {"embedding scale", h->embedding_scale},

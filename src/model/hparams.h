@@ -91,10 +91,11 @@ typedef struct lm_hparams {
     /* What most models do without. Zero is: not there. */
     double attention_scale; /* of scores; 0: 1 / sqrt(head_dim) */
     double attention_soft_cap, logit_soft_cap;
+    double alibi_max;       /* ALiBi (arXiv:2108.12409): the first of 8 heads' slope is 2^-(this / 8) */
     double query_growth; /* queries of the k-th further stretch of original_context_len are multiplied by 1 + this * ln(1 + k) */
     double qkv_clip; /* bound of elements of queries, keys and values */
     double embedding_scale, residual_scale, logit_scale; /* factors; 0: 1 */
-    int64_t window;          /* positions that a windowed layer's rows see, their own among them */
+    int64_t window;          /* positions that a windowed layer's rows see, their own among them; of encoders half as many on each side */
     lm_layer_set windowed;   /* layers with that window */
     lm_layer_set no_rope;    /* layers whose queries and keys are not turned */
     double local_rope_theta; /* of windowed layers, which then have no scaling; 0: rope_theta and all */

@@ -84,9 +84,10 @@ static LM_MUST_USE loam_status read_sizes(const lm_gguf *gguf, lm_hparams *h, lo
 }
 
 /* A list of layers: an array of bools, or of numbers, or a period; by the family's period where the file has none. */
-static LM_MUST_USE loam_status read_windowed(const lm_gguf *gguf, lm_hparams *h, int64_t period,
-                                             loam_error *err) {
+static LM_MUST_USE loam_status read_windowed(const lm_gguf *gguf, const lm_arch *arch,
+                                             lm_hparams *h, loam_error *err) {
     char key[KEY_BYTES];
+    int64_t period = arch->window_period;
     full_key(h, "attention.sliding_window_pattern", key);
     const lm_gguf_value *value = lm_gguf_find(gguf, key);
     lm_gguf_array listed = {0};
@@ -96,7 +97,7 @@ static LM_MUST_USE loam_status read_windowed(const lm_gguf *gguf, lm_hparams *h,
         LM_TRY(lm_gguf_i64_or(gguf, key, period, &period, err));
     for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
         bool windowed = (size_t)i < listed.n ? lm_gguf_array_bool(&listed, (size_t)i)
-                                             : period == 1 || (period > 1 && (i + 1) % period != 0);
+                                             : lm_arch_windows(arch, period, i);
         if (windowed) lm_layer_add(&h->windowed, i);
     }
     return LOAM_OK;
@@ -105,7 +106,7 @@ static LM_MUST_USE loam_status read_windowed(const lm_gguf *gguf, lm_hparams *h,
 static LM_MUST_USE loam_status read_layers(const lm_gguf *gguf, const lm_arch *arch, lm_hparams *h,
                                            loam_error *err) {
     LM_TRY(read_i64_or(gguf, h, "attention.sliding_window", 0, &h->window, err));
-    if (h->window > 0) LM_TRY(read_windowed(gguf, h, arch->window_period, err));
+    if (h->window > 0) LM_TRY(read_windowed(gguf, arch, h, err));
     LM_TRY(read_f64_or(gguf, h, "rope.freq_base_swa", arch->local_rope_theta, &h->local_rope_theta,
                        err));
     for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++)
@@ -129,6 +130,7 @@ static LM_MUST_USE loam_status read_numbers(const lm_gguf *gguf, const lm_arch *
     LM_TRY(read_f64_or(gguf, h, "attention.scale", scale, &h->attention_scale, err));
     LM_TRY(read_f64_or(gguf, h, "attention.output_scale", h->attention_scale, &h->attention_scale,
                        err)); /* Grok's, of scores as well */
+    LM_TRY(read_f64_or(gguf, h, "attention.max_alibi_bias", arch->alibi ? 8 : 0, &h->alibi_max, err));
     LM_TRY(read_f64_or(gguf, h, "attention.temperature_scale", 0, &h->query_growth, err));
     LM_TRY(read_f64_or(gguf, h, "attn_logit_softcapping", 0, &h->attention_soft_cap, err));
     LM_TRY(read_f64_or(gguf, h, "final_logit_softcapping", 0, &h->logit_soft_cap, err));
@@ -261,6 +263,18 @@ static LM_MUST_USE loam_status read_freq_factors(const lm_gguf *gguf, lm_hparams
     return LOAM_OK;
 }
 
+/* Files of the few families that differ in it say the activation. */
+static LM_MUST_USE loam_status read_act(const lm_gguf *gguf, lm_hparams *h, loam_error *err) {
+    char key[KEY_BYTES];
+    lm_str act;
+    LM_TRY(lm_gguf_str_or(gguf, full_key(h, "hidden_act", key), lm_str_of(h->hidden_act), &act, err));
+    if (act.len >= sizeof h->hidden_act)
+        return lm_error_set(err, LOAM_INVALID, "%s: '%s' is too long", lm_gguf_path(gguf), key);
+    memmove(h->hidden_act, act.ptr, act.len);
+    h->hidden_act[act.len] = '\0';
+    return LOAM_OK;
+}
+
 loam_status lm_hparams_from_gguf(const lm_gguf *gguf, lm_hparams *out, loam_error *err) {
     const lm_stored_tensors *tensors = lm_gguf_tensors(gguf);
     static const lm_arch unknown = {0};
@@ -270,6 +284,7 @@ loam_status lm_hparams_from_gguf(const lm_gguf *gguf, lm_hparams *out, loam_erro
     if (!arch) arch = &unknown;
     /* The format does not say: a family's convention. */
     snprintf(h.hidden_act, sizeof h.hidden_act, "%s", arch->act ? arch->act : "silu");
+    LM_TRY(read_act(gguf, &h, err));
     LM_TRY(read_sizes(gguf, &h, err));
     LM_TRY(read_layers(gguf, arch, &h, err));
     LM_TRY(read_numbers(gguf, arch, &h, err));

@@ -92,7 +92,7 @@ static LM_MUST_USE loam_status read_kv_heads(const reader *r, lm_hparams *h) {
 
 static LM_MUST_USE loam_status read_sizes(const reader *r, lm_hparams *h) {
     LM_TRY(need_i64(r, "num_hidden_layers|n_layer|num_layers|n_layers", &h->n_layers));
-    LM_TRY(need_i64(r, "hidden_size|n_embd|dim", &h->dim));
+    LM_TRY(need_i64(r, "hidden_size|n_embd|n_embed|d_model|dim", &h->dim));
     LM_TRY(need_i64(r, "num_attention_heads|n_head|n_heads", &h->n_heads));
     LM_TRY(read_kv_heads(r, h));
     int64_t head_dim = h->n_heads > 0 ? h->dim / h->n_heads : 0;
@@ -105,7 +105,7 @@ static LM_MUST_USE loam_status read_sizes(const reader *r, lm_hparams *h) {
         LM_TRY(need_i64(r, "intermediate_size", &h->ffn_dim));
     LM_TRY(need_i64(r, "vocab_size|padded_vocab_size", &h->vocab_size));
     if (has_default)
-        LM_TRY(read_i64(r, "model_max_length|max_position_embeddings|n_positions|n_ctx", 2048, &h->context_len));
+        LM_TRY(read_i64(r, "model_max_length|max_position_embeddings|n_positions|n_ctx|seq_length|max_seq_len", 2048, &h->context_len));
     else
         LM_TRY(need_i64(r, "max_position_embeddings|seq_length", &h->context_len));
     double eps = r->arch && r->arch->norm_eps > 0 ? r->arch->norm_eps : has_default ? 1e-5 : 1e-6;
@@ -150,7 +150,7 @@ static LM_MUST_USE loam_status read_windowed(const reader *r, lm_hparams *h) {
         json_string_value(json_object_get(r->config, "sliding_window_pattern")); /* EXAONE's "LLLG" */
     period = r->arch ? r->arch->window_period : 0;
     if (!letters)
-        LM_TRY(read_i64(r, "sliding_window_pattern|_sliding_window_pattern", period, &period));
+        LM_TRY(read_i64(r, "sliding_window_pattern|_sliding_window_pattern|global_attn_every_n_layers", period, &period));
     LM_TRY(read_i64(r, "max_window_layers", h->n_layers, &first));
     bool from_first = json_object_get(r->config, "max_window_layers") != NULL;
     for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
@@ -158,7 +158,7 @@ static LM_MUST_USE loam_status read_windowed(const reader *r, lm_hparams *h) {
         bool windowed = type         ? strcmp(type, "sliding_attention") == 0
                         : letters    ? *letters && letters[(size_t)i % strlen(letters)] == 'L'
                         : from_first ? i >= first
-                                     : period == 1 || (period > 1 && (i + 1) % period != 0);
+                                     : r->arch && lm_arch_windows(r->arch, period, i);
         if (windowed) lm_layer_add(&h->windowed, i);
     }
     return LOAM_OK;
@@ -166,7 +166,7 @@ static LM_MUST_USE loam_status read_windowed(const reader *r, lm_hparams *h) {
 
 static LM_MUST_USE loam_status read_window(const reader *r, lm_hparams *h) {
     bool use_window;
-    LM_TRY(read_i64(r, "sliding_window", 0, &h->window));
+    LM_TRY(read_i64(r, "sliding_window|local_attention", 0, &h->window));
     LM_TRY(read_bool(r, "use_sliding_window", true, &use_window));
     if (!use_window) h->window = 0;
     LM_TRY(check_layer_types(r));
@@ -264,7 +264,7 @@ static LM_MUST_USE loam_status read_rope(const reader *r, lm_hparams *h) {
     const json_t *scaling = parameters ? parameters : json_object_get(r->config, "rope_scaling");
     const reader inner = {json_is_object(parameters) ? parameters : NULL, r->path, r->arch, r->err};
     double fraction = r->arch && r->arch->rope_fraction > 0 ? r->arch->rope_fraction : 1;
-    LM_TRY(read_f64(r, "rope_theta|rotary_emb_base", 10000, &h->rope_theta));
+    LM_TRY(read_f64(r, "rope_theta|rotary_emb_base|global_rope_theta", 10000, &h->rope_theta));
     LM_TRY(read_f64(&inner, "rope_theta", h->rope_theta, &h->rope_theta));
     LM_TRY(read_f64(r, "partial_rotary_factor|rotary_pct", fraction, &fraction));
     LM_TRY(read_f64(&inner, "partial_rotary_factor", fraction, &fraction));
@@ -279,7 +279,7 @@ static LM_MUST_USE loam_status read_rope(const reader *r, lm_hparams *h) {
     if (r->arch && r->arch->local_rope_theta > 0) {
         const json_t *local = rope_object(r, "sliding_attention");
         const reader windowed = {local != parameters ? local : NULL, r->path, r->arch, r->err};
-        LM_TRY(read_f64(r, "rope_local_base_freq", r->arch->local_rope_theta, &h->local_rope_theta));
+        LM_TRY(read_f64(r, "rope_local_base_freq|local_rope_theta", r->arch->local_rope_theta, &h->local_rope_theta));
         LM_TRY(read_f64(&windowed, "rope_theta", h->local_rope_theta, &h->local_rope_theta));
     }
     return check_llama3(r, &h->rope_scaling);
@@ -373,7 +373,7 @@ static LM_MUST_USE loam_status read_experts(const reader *r, lm_hparams *h) {
 }
 
 static LM_MUST_USE loam_status read_flags(const reader *r, lm_hparams *h) {
-    bool parallel, parallel_attn, alibi;
+    bool parallel, parallel_attn;
     bool tied = r->arch && r->arch->tied;
     LM_TRY(read_bool(r, "tie_word_embeddings", tied, &h->tied_embeddings));
     LM_TRY(read_bool(r, "attention_bias", false, &h->attention_bias));
@@ -383,10 +383,22 @@ static LM_MUST_USE loam_status read_flags(const reader *r, lm_hparams *h) {
     LM_TRY(read_bool(r, "parallel_attn", true, &parallel_attn));
     h->serial_residual = !parallel || !parallel_attn;
     h->unit_head = json_object_get(r->config, "z_loss_weight") != NULL; /* Baichuan 2, not 1 */
-    LM_TRY(read_bool(r, "alibi", false, &alibi));
-    if (!alibi) return LOAM_OK;
-    return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'alibi' is true: such biases are not done",
-                        r->path);
+    return LOAM_OK;
+}
+
+/* MPT says what is its attention's apart. */
+static LM_MUST_USE loam_status read_alibi(const reader *r, lm_hparams *h) {
+    const json_t *attention = json_object_get(r->config, "attn_config");
+    const reader inner = {json_is_object(attention) ? attention : NULL, r->path, r->arch, r->err};
+    bool alibi;
+    double most;
+    LM_TRY(read_bool(r, "alibi", r->arch && r->arch->alibi, &alibi));
+    LM_TRY(read_bool(&inner, "alibi", alibi, &alibi));
+    LM_TRY(read_f64(&inner, "alibi_bias_max", 8, &most));
+    LM_TRY(read_f64(&inner, "clip_qkv", h->qkv_clip, &h->qkv_clip));
+    LM_TRY(read_i64(&inner, "kv_n_heads", h->n_kv_heads, &h->n_kv_heads));
+    h->alibi_max = alibi ? most : 0;
+    return LOAM_OK;
 }
 
 /* The object of a model's text part, which in one that sees, too, is inside; what that leaves to the model is added. New. */
@@ -414,12 +426,27 @@ static LM_MUST_USE loam_status add_defaults(const lm_arch *arch, json_t *config,
     return failed ? lm_error_no_memory(err, strlen(arch->hf_defaults)) : LOAM_OK;
 }
 
+/* Of the two architectures that some names stand for that one whose rows see both sides, where they do. */
+static LM_MUST_USE loam_status choose_arch(reader *r, lm_hparams *h) {
+    bool both;
+    r->arch = lm_arch_find(h->architecture);
+    LM_TRY(read_bool(r, "use_bidirectional_attention", false, &both));
+    if (!both || !r->arch || r->arch->bidirectional) return LOAM_OK;
+    r->arch = lm_arch_bidirectional(r->arch);
+    if (!r->arch)
+        return lm_error_set(r->err, LOAM_UNSUPPORTED,
+                            "%s: '%s' with 'use_bidirectional_attention' is not known", r->path,
+                            h->architecture);
+    snprintf(h->architecture, sizeof h->architecture, "%s", r->arch->name);
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_hparams *out,
                                            loam_error *err) {
     reader r = {config, path, NULL, err};
     lm_hparams h = {0};
     LM_TRY(copy_text(&r, "model_type", LM_STR(""), h.architecture, sizeof h.architecture));
-    r.arch = lm_arch_find(h.architecture);
+    LM_TRY(choose_arch(&r, &h));
     LM_TRY(add_defaults(r.arch, config, err));
     const char *act = r.arch && r.arch->act ? r.arch->act : "silu";
     LM_TRY(copy_text(&r, "hidden_activation|hidden_act|activation_function|activation",
@@ -431,8 +458,9 @@ static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_
     LM_TRY(read_rope(&r, &h));
     LM_TRY(read_window(&r, &h));
     LM_TRY(read_no_rope(&r, &h));
-    if (r.arch) lm_arch_settle_layers(r.arch, &h);
     LM_TRY(read_numbers(&r, &h));
+    LM_TRY(read_alibi(&r, &h));
+    if (r.arch) lm_arch_settle_layers(r.arch, &h);
     LM_TRY(read_latent(&r, &h));
     LM_TRY(read_flags(&r, &h));
     LM_TRY(read_experts(&r, &h));

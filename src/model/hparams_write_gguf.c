@@ -29,9 +29,10 @@ static bool has_usual_rope(const lm_arch_config *config) {
     const lm_hparams *hp = &config->hparams;
     const lm_arch *arch = config->arch;
     bool outside = arch->rope_in_windows && lm_hparams_said_window(config) > 0;
+    bool alibi = arch->alibi_from_layers && hp->n_layers >= arch->alibi_from_layers;
     for (int64_t i = 0; i < hp->n_layers; i++) {
         bool nth = arch->no_rope_period > 0 && (i + 1) % arch->no_rope_period == 0;
-        bool without = arch->no_rope || nth || (outside && !lm_layer_in(&hp->windowed, i));
+        bool without = arch->no_rope || alibi || nth || (outside && !lm_layer_in(&hp->windowed, i));
         if (lm_layer_in(&hp->no_rope, i) != without) return false;
     }
     return true;
@@ -139,12 +140,11 @@ static bool says_scale(const lm_arch_config *config) {
 /* Which layers are windowed, where the family's others have others. */
 static void add_windowed(const gguf_out *out, const lm_arch_config *config) {
     const lm_hparams *hp = &config->hparams;
-    int period = lm_arch_find(config->arch->name)->window_period;
+    const lm_arch *arch = lm_arch_find(config->arch->name);
     char key[KEY_BYTES];
     bool usual = true;
     for (int64_t i = 0; i < hp->n_layers; i++)
-        usual &=
-            lm_layer_in(&hp->windowed, i) == (period == 1 || (period > 1 && (i + 1) % period != 0));
+        usual &= lm_layer_in(&hp->windowed, i) == lm_arch_windows(arch, arch->window_period, i);
     usual &= !is_named(config->arch, "exaone4 olmo2"); /* whose files list them in any case */
     if (usual || lm_hparams_said_window(config) == 0) return;
     lm_gguf_writer_open_array(out->writer, full_key(out, "attention.sliding_window_pattern", key),

@@ -75,7 +75,7 @@ static bool is_table(lm_param_id id) {
 static bool is_unused_head(const char *name) {
     static const char *const begins[] = {"cls.predictions.", "cls.seq_relationship.", "lm_head.",
                                          "pooler.",          "bert.pooler.",          "roberta.pooler.",
-                                         "vocab_"};
+                                         "vocab_",           "head.",                "decoder."};
     for (size_t i = 0; i < LM_COUNT_OF(begins); i++)
         if (strncmp(name, begins[i], strlen(begins[i])) == 0) return true;
     return false;

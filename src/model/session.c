@@ -252,6 +252,16 @@ static int64_t in_window(const lm_session *session, int64_t position, int64_t n_
     return window > 0 && position >= window + n_rows - 1 ? window + n_rows - 1 : position + 1;
 }
 
+/* How many of a sequence's positions a row sees through the model's window. */
+static int64_t n_seen(const lm_session *session, int64_t position, int64_t last) {
+    const lm_hparams *hp = &lm_model_config(session->model)->hparams;
+    int64_t half = hp->window / 2;
+    if (!hp->bidirectional) return in_window(session, position, 1);
+    if (hp->window == 0) return last + 1;
+    return (position + half < last ? position + half : last) -
+           (position > half ? position - half : 0) + 1;
+}
+
 /* Fills the row inputs, and the extents that say how many positions rows attend to. */
 static void fill_rows(lm_session *session, const lm_step_row *rows, int64_t n_rows,
                       int64_t *extents) {
@@ -268,16 +278,18 @@ static void fill_rows(lm_session *session, const lm_step_row *rows, int64_t n_ro
             lm_kv_cache_table(session->cache, rows[i].seq)[position / LM_KV_BLOCK_TOKENS];
         tokens[i] = rows[i].token;
         seen[i] = last;
+        if (sg->at) ((int32_t *)sg->at->host)[i] = position;
         positions[i] = position + hp->position_offset;
         slots[i] = block * LM_KV_BLOCK_TOKENS + position % LM_KV_BLOCK_TOKENS;
         row_seq[i] = s->line;
         if (sg->types) ((int32_t *)sg->types->host)[i] = rows[i].type;
         if (rows[i].want_logits) out_rows[session->n_outs++] = i;
         extents[LM_EXTENT_CONTEXT] += last + 1;
-        extents[LM_EXTENT_WINDOW_CONTEXT] += in_window(session, last, 1);
+        extents[LM_EXTENT_WINDOW_CONTEXT] += n_seen(session, position, last);
         if (s->n_done < s->n_rows) continue;
         extents[LM_EXTENT_CACHED] += last + 1;
-        extents[LM_EXTENT_WINDOW_CACHED] += in_window(session, last, s->n_rows);
+        extents[LM_EXTENT_WINDOW_CACHED] +=
+            hp->bidirectional ? last + 1 : in_window(session, last, s->n_rows);
     }
 }
 

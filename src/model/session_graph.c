@@ -1,5 +1,7 @@
 #include "model/session_graph.h"
 
+#include <math.h>
+
 #include "base/mem.h"
 #include "model/rope_table.h"
 
@@ -45,7 +47,8 @@ static lm_tensor *attend(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q
     lm_op_args args = {.in = {q, parts[LM_KV_KEYS], parts[LM_KV_VALUES], b->sg->seen,
                               b->sg->row_seq, b->sg->table, parts[LM_KV_KEY_SCALES],
                               parts[LM_KV_VALUE_SCALES],
-                              sinks ? lm_graph_weight(graph, sinks) : NULL},
+                              sinks ? lm_graph_weight(graph, sinks) : NULL, b->sg->at,
+                              b->sg->bias},
                        .attrs = lm_arch_attention(lm_model_config(b->model), layer)};
     return lm_graph_op(graph, LM_OP_ATTENTION_PAGED, &args);
 }
@@ -59,6 +62,8 @@ static void add_inputs(const build *b) {
     sg->seen = sg->positions;
     if (b->hp->bidirectional)
         sg->seen = lm_graph_input(sg->graph, "seen", LM_I32, LM_EXTENT_ROWS, 1, rows);
+    if (b->hp->bidirectional && (b->hp->window > 0 || b->hp->alibi_max > 0))
+        sg->at = lm_graph_input(sg->graph, "at", LM_I32, LM_EXTENT_ROWS, 1, rows);
     if (lm_model_param(b->model, LM_PARAM_TYPE_EMBED, 0))
         sg->types = lm_graph_input(sg->graph, "types", LM_I32, LM_EXTENT_ROWS, 1, rows);
     sg->slots = lm_graph_input(sg->graph, "slots", LM_I32, LM_EXTENT_ROWS, 1, rows);
@@ -86,6 +91,32 @@ static lm_tensor *frequencies(const build *b, const char *name, const float *inv
     return lm_graph_constant(b->sg->graph, name, LM_F32, 1, n_pairs, inv_freq);
 }
 
+/* ALiBi's slope of a head, arXiv:2108.12409: of heads beyond a power of two n those of 2n heads, each second one. */
+static double slope_of(const lm_hparams *hp, int64_t head) {
+    int64_t n = 1;
+    while (2 * n <= hp->n_heads) n *= 2;
+    double step = hp->alibi_max / (double)n;
+    return exp2(-(head < n ? step * (double)(head + 1) : step / 2 * (double)(2 * (head - n) + 1)));
+}
+
+/* Scores' biases by distance; NULL: there are none. */
+static lm_tensor *distance_bias(const build *b) {
+    int64_t n = b->limits->max_context, width = b->hp->bidirectional ? 2 * n - 1 : n;
+    const int64_t shape[] = {b->hp->n_heads, width};
+    if (!(b->hp->alibi_max > 0)) return NULL;
+    float *bias = lm_calloc((size_t)(shape[0] * width), sizeof *bias);
+    if (!bias) return lm_graph_fail(b->sg->graph, LOAM_NO_MEMORY, "no memory for ALiBi biases");
+    lm_attrs attrs = lm_arch_attention(lm_model_config(b->model), 0);
+    double scale = lm_model_config(b->model)->arch->alibi_scaled ? attrs.scale : 1;
+    for (int64_t head = 0; head < shape[0]; head++)
+        for (int64_t i = 0; i < width; i++)
+            bias[head * width + i] =
+                (float)(-slope_of(b->hp, head) * scale * (double)(i < n ? n - 1 - i : i - (n - 1)));
+    lm_tensor *table = lm_graph_constant(b->sg->graph, "bias", LM_F32, 2, shape, bias);
+    lm_free(bias);
+    return table;
+}
+
 /* NULL where all are 1. */
 static lm_tensor *query_factors(const build *b) {
     const int64_t shape[] = {b->limits->max_context, 1};
@@ -106,6 +137,7 @@ static loam_status build_graph(const build *b, float *inv_freq, loam_error *err)
     const lm_arch_config *config = lm_model_config(b->model);
     LM_TRY(lm_graph_new(&sg->graph, err));
     add_inputs(b);
+    sg->bias = distance_bias(b);
     float rope_scale;
     lm_tensor *local = NULL, *global = NULL;
     if (b->hp->local_rope_theta > 0) {

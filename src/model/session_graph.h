@@ -18,6 +18,8 @@ typedef struct lm_session_graph {
     lm_tensor *positions; /* [rows] within its sequence, behind a model's position_offset */
     lm_tensor
         *seen; /* [rows] the last position that a row sees; of decoders, the positions themselves */
+    lm_tensor *at; /* [rows] where a row is, of an encoder whose rows see some positions only or see them otherwise; else NULL */
+    lm_tensor *bias; /* [heads, distances] what is added to scores, a constant; NULL: nothing is */
     lm_tensor *types;    /* [rows] segments; NULL: the model has none */
     lm_tensor *slots;    /* [rows] where its key and value go */
     lm_tensor *row_seq;  /* [rows] its line in block_table */

@@ -70,8 +70,17 @@ CASES = {
     "camembert": case("camembert", "mean", AutoModel, ROBERTA, gguf=False),
     "distilbert": case("distilbert", "mean", AutoModel, DISTILBERT),
 }
+CASES.update({
+    "modernbert": case("modernbert", "mean", AutoModel, dict(
+        {k: v for k, v in BERT.items() if k not in ("hidden_act", "layer_norm_eps", "type_vocab_size")}, norm_eps=1e-5,
+        num_hidden_layers=5, local_attention=20, global_attn_every_n_layers=3, bos_token_id=1, eos_token_id=2, cls_token_id=1,
+        sep_token_id=2)),
+    "embeddinggemma": case("gemma3_text", "mean", AutoModel, dict(
+        families.SIZES, hidden_size=16, head_dim=8, intermediate_size=24, num_hidden_layers=7, query_pre_attn_scalar=8,
+        sliding_window=20, use_bidirectional_attention=True)),
+})
 CLASSES = {"bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert",
-           "distilbert": "DistilBert", "nomic_bert": "NomicBert", "qwen3": "Qwen3"}
+           "distilbert": "DistilBert", "nomic_bert": "NomicBert", "qwen3": "Qwen3", "modernbert": "ModernBert", "gemma3_text": "Gemma3Text"}
 
 
 def text(index):

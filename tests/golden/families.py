@@ -317,11 +317,22 @@ CASES = {
         rope_parameters=MROPE),
     "qwen3_vl": seeing("qwen3_vl", "Qwen3VLForConditionalGeneration", "qwen3_vl_text", QWEN3_VISION, head_dim=16,
                        rope_parameters=dict(MROPE, mrope_section=[3, 3, 2], mrope_interleaved=True)),
+    "bloom": dict(config=dict(GPT_SIZES, model_type="bloom", architectures=["BloomForCausalLM"], hidden_size=48, n_layer=2, n_head=6,
+                              seq_length=128), reference=None, publish=None),
+    "mpt": dict(config=dict(GPT_SIZES, model_type="mpt", architectures=["MPTForCausalLM"], d_model=32, n_layers=2, n_heads=4,
+                            max_seq_len=128, attn_config=dict(alibi=True, alibi_bias_max=8, clip_qkv=1.5)), reference=None, publish=None),
+    "falcon-rw": dict(config=dict(GPT_SIZES, model_type="falcon", architectures=["FalconForCausalLM"], hidden_size=32,
+                                  num_hidden_layers=2, num_attention_heads=4, multi_query=False, alibi=True, bias=True,
+                                  parallel_attn=False, new_decoder_architecture=False), reference=None, publish=None,
+                      attention="sdpa"),  # eager attention adds ALiBi twice
+    "baichuan2-13b": case("baichuan", "BaichuanForCausalLM", reference=dict(LLAMA, num_key_value_heads=2), publish=baichuan,
+                          z_loss_weight=0, hidden_size=8, intermediate_size=8, num_hidden_layers=40, num_attention_heads=2,
+                          num_key_value_heads=2),
 }
 # Windows of these families are not in the format; Baichuan's converter calls itself for ever.
 # Published with experts in MXFP4, an older GGUF file, norms in a tensor for each head.
 NO_FOLDER = {"gpt_oss", "deepseek_v2-first", "stablelm-parallel"}
-NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "phi-qk_norm", "ministral"}
+NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "phi-qk_norm", "ministral", "falcon-rw", "baichuan2-13b"}
 
 CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms}
 
@@ -334,7 +345,7 @@ def build(spec, seed):
     config = dict(spec["config"], **(spec["reference"] or {}))
     torch.manual_seed(seed)
     auto = AutoModelForImageTextToText if "text_config" in config else AutoModelForCausalLM
-    model = auto.from_config(AutoConfig.for_model(**config), attn_implementation="eager").eval()
+    model = auto.from_config(AutoConfig.for_model(**config), attn_implementation=spec.get("attention", "eager")).eval()
     for name, p in model.named_parameters():
         spread = 0.1 if "norm" in name or "ln_" in name or name.endswith("bias") else 1.0 if "emb" in name else 0.3
         around = 1.0 if ("norm" in name or "ln_" in name) and name.endswith("weight") else 0.0
@@ -348,9 +359,19 @@ def build(spec, seed):
     return model
 
 
-def logits_of(model):
+def alibi(model):
+    """Scores' biases instead of rope: what is added to them, and positions that turn nothing."""
+    heads = model.config.num_attention_heads
+    slopes = torch.tensor([2.0 ** (-8.0 * (i + 1) / heads) for i in range(heads)])
+    at = torch.arange(N_TOKENS)
+    seen = torch.where(at[None] <= at[:, None], at[None] - at[:, None], -torch.inf)
+    return dict(attention_mask=torch.where(seen > -torch.inf, slopes[:, None, None] * seen, -torch.inf)[None],
+                position_ids=torch.zeros(1, N_TOKENS, dtype=torch.long))
+
+
+def logits_of(model, **inputs):
     with torch.no_grad():
-        rows = [model(torch.tensor([tokens(p)]), use_cache=False).logits[0, STEP - 1::STEP] for p in range(N_PROMPTS)]
+        rows = [model(torch.tensor([tokens(p)]), use_cache=False, **inputs).logits[0, STEP - 1::STEP] for p in range(N_PROMPTS)]
     return torch.stack(rows).numpy()
 
 
@@ -375,11 +396,11 @@ def make(name, seed):
     spec, folder = CASES[name], makers.start(OUT, name)
     model = build(spec, seed)
     state = state_of(model, spec)
-    if name == "baichuan2":
+    if name.startswith("baichuan2"):
         unit_head(model)
     makers.write_config(folder, spec["config"] if spec["reference"] else dict(makers.config_of(model, folder), **spec["config"]))
     save_file(state, folder / "model.safetensors")
-    logits = logits_of(model)
+    logits = logits_of(model, **(alibi(model) if name == "baichuan2-13b" else {}))
     logits.astype("<f4").tofile(folder / "logits")
     if name not in NO_GGUF:
         with tempfile.TemporaryDirectory() as temp:

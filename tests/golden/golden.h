@@ -87,6 +87,16 @@ static inline LM_UNUSED void golden_close(golden_model *g) {
     lm_device_close(g->device);
 }
 
+/* Whether `loam convert` refuses what the model is; of Falcon's members with ALiBi there is no GGUF. */
+static inline LM_UNUSED bool golden_is_read_only(const char *path) {
+    golden_model g = golden_open_with(path, 1, &(lm_model_options){.no_pack = true});
+    const lm_arch_config *config = lm_model_config(g.model);
+    bool alibi = config->arch->alibi_scaled && config->hparams.alibi_max > 0;
+    bool read_only = config->arch->read_only || alibi;
+    golden_close(&g);
+    return read_only;
+}
+
 static inline LM_UNUSED lm_session *golden_session(const golden_model *g,
                                                    lm_session_options options) {
     lm_session *session;

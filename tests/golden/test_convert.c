@@ -171,20 +171,6 @@ static void check_keys(const char *theirs_path, const char *ours_path) {
     lm_model_file_close(ours);
 }
 
-/* Read, not written, which is refused. */
-static bool is_read_only(const char *path) {
-    golden_model g;
-    lm_convert_result result;
-    assert_ok(lm_backend_cpu.open(&(lm_device_options){.n_threads = 1}, &g.device, &err));
-    assert_ok(lm_model_open(path, g.device, &(lm_model_options){.no_pack = true}, &g.model, &err));
-    bool read_only = lm_model_config(g.model)->arch->read_only;
-    if (read_only)
-        assert_status(LOAM_UNSUPPORTED, lm_convert(g.model, "/nowhere/x.gguf",
-                                                   &(lm_convert_options){0}, &result, &err));
-    golden_close(&g);
-    return read_only;
-}
-
 /* Whether the format of the other side turns pairs in another order, whose sums are then in another. */
 static bool turns_otherwise(const char *path) {
     lm_model_file *file;
@@ -259,6 +245,14 @@ static void check_gguf_alone(const char *theirs) {
     lm_free(expected);
 }
 
+static void check_refused(const char *path) {
+    golden_model g = golden_open_with(path, 1, &(lm_model_options){.no_pack = true});
+    lm_convert_result result;
+    assert_status(LOAM_UNSUPPORTED,
+                  lm_convert(g.model, "/nowhere/x.gguf", &(lm_convert_options){0}, &result, &err));
+    golden_close(&g);
+}
+
 static void test_family(void **state) {
     char *folder = lm_asprintf("%s/%s", LM_FAMILIES_DIR, (const char *)*state),
          *theirs = lm_path_join(folder, "model.gguf"),
@@ -266,7 +260,9 @@ static void test_family(void **state) {
     bool has_folder = lm_file_exists(weights), has_gguf = lm_file_exists(theirs);
     if (has_no_folder(*state))
         check_gguf_alone(theirs);
-    else if (!is_read_only(has_folder ? folder : theirs))
+    else if (golden_is_read_only(has_folder ? folder : theirs))
+        check_refused(has_folder ? folder : theirs);
+    else
         check_both_ways(*state, has_folder ? folder : NULL, has_gguf ? theirs : NULL);
     lm_free(folder);
     lm_free(theirs);

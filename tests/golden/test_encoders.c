@@ -106,7 +106,8 @@ static void convert(const char *from, const char *to, bool to_folder, loam_statu
 static double check_converted(const char *path, const char *expected) {
     char *dir = test_temp_dir(), *gguf = lm_path_join(dir, "m.gguf"),
          *folder = lm_path_join(dir, "folder");
-    bool was_folder = lm_file_is_dir(path), unsaid = was_folder && is_unsaid(path);
+    bool was_folder = lm_file_is_dir(path),
+         unsaid = golden_is_read_only(path) || (was_folder && is_unsaid(path));
     const char *there = was_folder ? gguf : folder, *back = was_folder ? folder : gguf;
     double worst = 0;
     convert(path, there, !was_folder, unsaid ? LOAM_UNSUPPORTED : LOAM_OK);

@@ -281,23 +281,33 @@ static void test_each_layer(void **state) {
     assert_false(lm_layer_in(&h.windowed, 1));
 }
 
-static loam_status check_baichuan(const char *text, loam_error *err_out) {
-    lm_arch_config config = {.arch = lm_arch_find("baichuan")};
-    LM_TRY(read_config(text, &config.hparams, err_out));
-    return lm_arch_config_check(&config, err_out);
-}
-
 /* The larger member of the family says nothing of its biases: it is known by its layers. */
-static void test_sizes_with_alibi_are_refused(void **state) {
+static void test_alibi(void **state) {
 #define BAICHUAN(layers)                                                                  \
     "{\"model_type\":\"baichuan\",\"num_hidden_layers\":" #layers ",\"hidden_size\":64,"  \
     "\"num_attention_heads\":8,\"intermediate_size\":96,\"vocab_size\":100,"              \
     "\"max_position_embeddings\":256}"
-    loam_error refusal = {0};
-    assert_ok(check_baichuan(BAICHUAN(32), &err));
-    assert_int_equal(check_baichuan(BAICHUAN(40), &refusal), LOAM_UNSUPPORTED);
-    assert_non_null(strstr(refusal.message, "ALiBi"));
+    lm_hparams h;
+    assert_ok(read_config(BAICHUAN(32), &h, &err));
+    assert_close(h.alibi_max, 0, 0, 0);
+    assert_false(lm_layer_in(&h.no_rope, 31));
+    assert_ok(read_config(BAICHUAN(40), &h, &err));
+    assert_close(h.alibi_max, 8, 0, 0);
+    assert_true(lm_layer_in(&h.no_rope, 39));
 #undef BAICHUAN
+}
+
+/* A Gemma whose rows see both sides is another architecture; of others none is known. */
+static void test_use_bidirectional_attention(void **state) {
+    lm_hparams h;
+    assert_ok(read_config("{\"model_type\":\"gemma3_text\",\"num_hidden_layers\":7,\"hidden_size\":64,"
+                          "\"intermediate_size\":96,\"use_bidirectional_attention\":true,\"sliding_window\":8}",
+                          &h, &err));
+    assert_string_equal(h.architecture, "gemma-embedding");
+    assert_true(h.bidirectional);
+    assert_int_equal(h.window, 8);
+    check_refused("{" SIZES ",\"use_bidirectional_attention\":true}", LOAM_UNSUPPORTED,
+                  "use_bidirectional_attention");
 }
 
 int main(void) {
@@ -311,7 +321,8 @@ int main(void) {
         cmocka_unit_test(test_latent_config),
         cmocka_unit_test(test_text_part),
         cmocka_unit_test(test_each_layer),
-        cmocka_unit_test(test_sizes_with_alibi_are_refused),
+        cmocka_unit_test(test_alibi),
+        cmocka_unit_test(test_use_bidirectional_attention),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
