@@ -59,10 +59,19 @@ static loam_status find_pulled(const lm_hub_name *name, char **out_path, loam_er
     return status;
 }
 
+/* A path may lead to a model of the store just as well: until the program ends. */
+static void hold_path(const char *path) {
+    lm_store store;
+    if (lm_cli_store_init(&store, NULL) != LOAM_OK) return;
+    (void)lm_store_hold_path(&store, path);
+    lm_cli_store_deinit(&store);
+}
+
 loam_status lm_cli_model_path(const char *argument, char **out_path, loam_error *err) {
     lm_hub_name name;
     bool is_name = !lm_file_exists(argument) && lm_hub_name_parse(argument, &name, NULL) == LOAM_OK;
     if (is_name) return find_pulled(&name, out_path, err);
+    hold_path(argument);
     *out_path = lm_strdup(argument);
     return *out_path ? LOAM_OK : lm_error_no_memory(err, strlen(argument));
 }

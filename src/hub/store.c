@@ -195,14 +195,36 @@ void lm_store_model_deinit(lm_store_model *model) {
     *model = (lm_store_model){0};
 }
 
-int lm_store_hold(const lm_store_model *model) {
-    if (!model->is_ours) return -1;
-    char *path = lm_path_join(model->dir, ".loam/use");
+static int hold_dir(const char *dir) {
+    char *path = lm_path_join(dir, ".loam/use");
     int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     lm_free(path);
     if (fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) == 0) return fd;
     if (fd >= 0) close(fd);
     return -1;
+}
+
+int lm_store_hold(const lm_store_model *model) {
+    return model->is_ours ? hold_dir(model->dir) : -1;
+}
+
+/* The end of the first two parts of "org/name/rest"; NULL where it has fewer. */
+static char *model_end(char *path) {
+    char *name = strchr(path, '/');
+    if (!name || !name[1]) return NULL;
+    return name + 1 + strcspn(name + 1, "/");
+}
+
+int lm_store_hold_path(const lm_store *store, const char *path) {
+    char *root = realpath(store->root, NULL), *full = realpath(path, NULL), *end = NULL;
+    size_t n = root ? strlen(root) : 0;
+    if (root && full && strncmp(full, root, n) == 0 && full[n] == '/')
+        end = model_end(full + n + 1);
+    if (end) *end = '\0';
+    int fd = end ? hold_dir(full) : -1;
+    free(root); /* libc's own */
+    free(full);
+    return fd;
 }
 
 /* --- Listing. */

@@ -39,6 +39,9 @@ void lm_store_model_deinit(lm_store_model *model);
  * had, which only means that removal will not notice). */
 int lm_store_hold(const lm_store_model *model);
 
+/* The same for what a path names, which is a file or folder that is there: of one of the store's own models, else -1. */
+int lm_store_hold_path(const lm_store *store, const char *path);
+
 /* root/org/name, on the heap; NULL when out of memory. */
 LM_MUST_USE char *lm_store_dir(const lm_store *store, const char *repo);
 

@@ -115,6 +115,14 @@ static void test_remove(void **state) {
     assert_status(LOAM_CONFLICT, lm_store_remove(&p->store, &name, &n_bytes, &err));
     close(held);
     lm_store_model_deinit(&model);
+    char *file = lm_path_join(p->root, "a/../a/b/m-Q4_0.gguf");
+    held = lm_store_hold_path(&p->store, file);
+    assert_true(held >= 0);
+    assert_status(LOAM_CONFLICT, lm_store_remove(&p->store, &name, &n_bytes, &err));
+    close(held);
+    lm_free(file);
+    assert_int_equal(lm_store_hold_path(&p->store, p->root), -1);
+    assert_int_equal(lm_store_hold_path(&p->store, "/"), -1);
     assert_ok(lm_store_remove(&p->store, &quant, &n_bytes, &err));
     assert_int_equal(n_bytes, 2);
     check_found(p, "a/b", p->root, "a/b/m-Q4_0.gguf");
