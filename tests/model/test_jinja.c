@@ -101,6 +101,7 @@ static void test_attributes(void **state) {
         {"{{ d.items is callable }} {{ d['items'] }}", "True 5"},
         {"{{ d.pop is defined }} {{ list.append is defined }}", "False False"},
         {"{{ s.__class__ is defined }}", "False"},
+        {"{{ nothing.__class__ is defined }}{{ nothing.__len__ }}", "False"},
         {"{% for k, v in d.items() %}{{ k }}={{ v }};{% endfor %}", "b=1;a=[True, None];items=5;"},
         {"{{ s.split(', ')[1].upper() }} {{ ' a '.strip() }}|", "WORLD a|"},
         {"{{ 'ß'.upper() }} {{ 'ΑΣ'.lower() }} {{ 'it s'.title() }}", "SS ας It S"});
@@ -202,6 +203,8 @@ static void test_errors(void **state) {
     expect_error("{{ 1 + 'a' }}", "unsupported operand");
     expect_error("{{ 'a' + 1 }}", "can only concatenate");
     expect_error("{{ d.pop('b') }}", "unsafe");
+    expect_error("{{ nothing.__class__.__name__ }}", "'__class__' of 'Undefined' object is unsafe");
+    expect_error("{{ nothing.__html__ }}", "'nothing' is undefined");
     expect_error("{{ list.append(1) }}", "unsafe");
     expect_error("{{ 9223372036854775807 + 1 }}", "64 bits");
     expect_error("{{ 1 // 0 }}", "division by zero");

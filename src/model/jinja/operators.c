@@ -267,11 +267,30 @@ static bool plain_attribute(lm_jval object, lm_str name, lm_jval *out) {
     return false;
 }
 
+/* What jinja2's class for undefined values has, which the sandbox finds before they fail. */
+static bool has_undefined(lm_str name) {
+    static const char own[] =
+        "__add__ __aiter__ __bool__ __call__ __class__ __complex__ __delattr__ __dir__ "
+        "__div__ __doc__ __eq__ __float__ __floordiv__ __format__ __ge__ __getattr__ "
+        "__getattribute__ __getitem__ __getstate__ __gt__ __hash__ __init__ "
+        "__init_subclass__ __int__ __iter__ __le__ __len__ __lt__ __mod__ __module__ __mul__ "
+        "__ne__ __neg__ __new__ __pos__ __pow__ __radd__ __rdiv__ __reduce__ __reduce_ex__ "
+        "__repr__ __rfloordiv__ __rmod__ __rmul__ __rpow__ __rsub__ __rtruediv__ __setattr__ "
+        "__sizeof__ __slots__ __str__ __sub__ __subclasshook__ __truediv__ "
+        "_fail_with_undefined_error _undefined_exception _undefined_hint _undefined_message "
+        "_undefined_name _undefined_obj ";
+    for (const char *at = own; *at; at += strcspn(at, " ") + 1)
+        if (strcspn(at, " ") == name.len && memcmp(at, name.ptr, name.len) == 0) return true;
+    return false;
+}
+
 /* What getattr finds; MISSING when it raises AttributeError. */
 static LM_MUST_USE loam_status find_attribute(lm_jrun *run, lm_jval object, lm_str name,
                                               lm_jval *out) {
     *out = (lm_jval){.kind = LM_J_MISSING};
-    if (object.kind == LM_J_UNDEFINED) return lm_jrun_undefined(run, object);
+    if (object.kind == LM_J_UNDEFINED)
+        return has_undefined(name) ? unsafe_attribute(run, object, name, out)
+                                   : lm_jrun_undefined(run, object);
     if (lm_str_starts(name, LM_STR("__")) && lm_str_ends(name, LM_STR("__")))
         return unsafe_attribute(run, object, name, out);
     if (object.kind == LM_J_NAMESPACE) {
