@@ -507,6 +507,7 @@ static LM_MUST_USE loam_status check_place(const converter *c, const char *path,
 }
 
 static LM_MUST_USE loam_status check_source(const converter *c, loam_error *err) {
+    LM_TRY(lm_pooling_check_written(lm_model_pooling(c->model), err));
     if (c->options->to_folder) return lm_hparams_check_config(&c->config, err);
     LM_TRY(lm_hparams_check_gguf(&c->config, err));
     return lm_pooling_check_gguf(lm_model_pooling(c->model), err);

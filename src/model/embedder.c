@@ -15,6 +15,7 @@ struct lm_embedder {
     const lm_pooling *pooling;
     lm_session *session;
     lm_step_row *rows;     /* [max_rows] */
+    float *room;           /* for dense layers */
     int64_t *n_rows;       /* [max_seqs] of the step's texts */
     int64_t width, n_head; /* of what a text gives; of a row's */
     int32_t yes, no;       /* tokens, of a model that ranks by its answer */
@@ -29,6 +30,10 @@ static lm_head head_of(const lm_pooling *pooling) {
 
 static int64_t or_default(int64_t value, int64_t fallback) {
     return value > 0 ? value : fallback;
+}
+
+static int64_t min_i64(int64_t a, int64_t b) {
+    return a < b ? a : b;
 }
 
 static int64_t blocks_of(int64_t n_tokens) {
@@ -55,6 +60,7 @@ lm_session_options lm_embedder_session_options(const lm_model *model,
     o.head = head_of(pooling);
     o.kv_dtype = LM_F32;
     o.max_context = or_default(o.max_context, affordable_context(model));
+    if (pooling->max_tokens > 0) o.max_context = min_i64(o.max_context, pooling->max_tokens);
     o.max_seqs = or_default(o.max_seqs, DEFAULT_SEQS);
     o.max_rows = or_default(o.max_rows, DEFAULT_ROWS);
     if (whole && o.max_rows < o.max_context) o.max_rows = o.max_context;
@@ -84,7 +90,10 @@ static loam_status build(lm_embedder *e, const lm_session_options *options, loam
     lm_session_options o = lm_embedder_session_options(e->model, options);
     LM_TRY(lm_session_new(e->model, &o, &e->session, err));
     e->n_head = lm_arch_head_width(lm_model_config(e->model), o.head);
-    e->width = e->pooling->ranks ? 1 : e->n_head;
+    e->width = e->pooling->ranks ? 1 : lm_dense_width(e->pooling->dense, e->n_head);
+    int64_t room = lm_dense_room(e->pooling->dense);
+    if (room > 0 && !(e->room = lm_calloc((size_t)room, sizeof *e->room)))
+        return lm_error_no_memory(err, (size_t)room * sizeof *e->room);
     e->rows = lm_calloc((size_t)o.max_rows, sizeof *e->rows);
     e->n_rows = lm_calloc((size_t)o.max_seqs, sizeof *e->n_rows);
     if (!e->rows || !e->n_rows)
@@ -110,6 +119,7 @@ loam_status lm_embedder_new(const lm_model *model, const lm_session_options *opt
 void lm_embedder_free(lm_embedder *embedder) {
     if (!embedder) return;
     lm_session_free(embedder->session);
+    lm_free(embedder->room);
     lm_free(embedder->rows);
     lm_free(embedder->n_rows);
     lm_free(embedder);
@@ -132,10 +142,6 @@ int64_t lm_embedder_max_texts(const lm_embedder *embedder) {
 }
 
 /* --- A step. */
-
-static int64_t min_i64(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
 
 static loam_status add_rows(lm_embedder *e, lm_embed_text *text, int64_t n, lm_step_row *rows,
                             loam_error *err) {
@@ -193,10 +199,13 @@ static void pool(lm_embedder *e, lm_embed_text *text, int64_t n, int64_t *inout_
         if (e->pooling->ranks)
             text->out[0] = score_of(e, head);
         else
-            lm_pooling_add(e->pooling, head, e->width, at, text->n_tokens, text->out);
+            lm_pooling_add(e->pooling, head, e->n_head, at, text->n_tokens, text->out);
     }
     text->n_done += n;
-    if (text->n_done == text->n_tokens) lm_embedder_drop(e, text);
+    if (text->n_done < text->n_tokens) return;
+    lm_dense_apply(e->pooling->dense, text->out, e->room);
+    text->flops += lm_dense_flops(e->pooling->dense);
+    lm_embedder_drop(e, text);
 }
 
 loam_status lm_embedder_step(lm_embedder *e, lm_embed_text *const *texts, size_t n,

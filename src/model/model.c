@@ -123,6 +123,7 @@ void lm_model_free(lm_model *model) {
     lm_tokenizer_free(model->tokenizer);
     lm_model_weights_free(&model->weights);
     lm_model_file_close(model->file);
+    lm_pooling_deinit(&model->pooling);
     lm_free(model->name);
     lm_free(model);
 }

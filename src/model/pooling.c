@@ -33,8 +33,9 @@ const char *lm_pooling_name(lm_pooling_kind kind) {
 
 static loam_status unsupported(const char *path, const char *what, loam_error *err) {
     lm_error_set(err, LOAM_UNSUPPORTED, "%s: %s is not supported", path, what);
-    return lm_error_hint(err, LOAM_UNSUPPORTED,
-                         "loam knows one pooling (mean, cls, lasttoken or max) and Normalize");
+    return lm_error_hint(
+        err, LOAM_UNSUPPORTED,
+        "loam knows one pooling (mean, cls, lasttoken or max), Dense and Normalize");
 }
 
 static loam_status read_kind(const json_t *config, const char *path, lm_pooling *out,
@@ -50,9 +51,14 @@ static loam_status read_kind(const json_t *config, const char *path, lm_pooling 
     return n == 1 ? LOAM_OK : unsupported(path, "its kind of pooling", err);
 }
 
+/* A module's folder, which is inside the model's. */
+static bool is_inside(lm_str module) {
+    return module.len > 0 && module.ptr[0] != '/' && !strstr(module.ptr, "..");
+}
+
 static loam_status read_pooling_module(const char *dir, lm_str module, lm_pooling *out,
                                        loam_error *err) {
-    bool leaves = module.len == 0 || module.ptr[0] == '/' || strstr(module.ptr, "..");
+    bool leaves = !is_inside(module);
     char *name = leaves ? NULL : lm_asprintf("%s/config.json", module.ptr);
     json_t *config = NULL;
     if (leaves) return unsupported(dir, "a pooling module without a folder", err);
@@ -64,9 +70,9 @@ static loam_status read_pooling_module(const char *dir, lm_str module, lm_poolin
     return status;
 }
 
-/* A sentence-transformers folder: a transformer, a pooling, maybe Normalize. */
-static loam_status read_modules(const char *dir, const json_t *modules, lm_pooling *out,
-                                loam_error *err) {
+/* A sentence-transformers folder: a transformer, a pooling, maybe dense layers and Normalize. */
+static loam_status read_modules(const char *dir, const json_t *modules, int64_t dim,
+                                lm_pooling *out, loam_error *err) {
     for (size_t i = 0; i < json_array_size(modules); i++) {
         const json_t *module = json_array_get(modules, i);
         lm_str type, path;
@@ -76,10 +82,27 @@ static loam_status read_modules(const char *dir, const json_t *modules, lm_pooli
             LM_TRY(read_pooling_module(dir, path, out, err));
         else if (lm_str_ends(type, LM_STR("Normalize")))
             out->normalize = true;
+        else if (lm_str_ends(type, LM_STR("Dense")) && is_inside(path))
+            LM_TRY(lm_dense_read_module(dir, path, dim, &out->dense, err));
         else if (!lm_str_ends(type, LM_STR("Transformer")))
             return unsupported("modules.json", type.ptr, err);
     }
     return LOAM_OK;
+}
+
+/* Some say it as the transformer's, some leave it to the tokenizer. */
+static loam_status read_max_tokens(const char *dir, lm_pooling *out, loam_error *err) {
+    static const char name[] = "sentence_bert_config.json";
+    json_t *config = NULL;
+    LM_TRY(lm_hf_folder_read_json(dir, name, &config, err));
+    bool said = json_is_integer(json_object_get(config, "max_seq_length"));
+    loam_status status =
+        said ? lm_json_i64(config, name, "max_seq_length", &out->max_tokens, err) : LOAM_OK;
+    json_decref(config);
+    if (status == LOAM_OK && out->max_tokens < said)
+        status = lm_error_set(err, LOAM_INVALID, "%s: 'max_seq_length' is %lld", name,
+                              (long long)out->max_tokens);
+    return status;
 }
 
 static bool has_text(const char *where, const char *what) {
@@ -108,7 +131,8 @@ static loam_status read_folder(const char *dir, const char *name, const lm_arch_
     LM_TRY(lm_hf_folder_read_json(dir, "modules.json", &modules, err));
     loam_status status = LOAM_OK;
     if (modules) {
-        status = read_modules(dir, modules, out, err);
+        status = read_modules(dir, modules, config->hparams.dim, out, err);
+        if (status == LOAM_OK) status = read_max_tokens(dir, out, err);
     } else if (is_qwen3_reranker(dir, name, config)) {
         *out = (lm_pooling){.kind = LM_POOLING_LAST, .ranks = true, .by_answer = true};
     }
@@ -145,23 +169,43 @@ static loam_status check_classifier(const lm_arch_config *config, loam_error *er
     return lm_error_hint(err, LOAM_UNSUPPORTED, "loam runs those that rerank: of one score");
 }
 
-loam_status lm_pooling_read(const char *path, const char *name, const lm_model_file *file,
-                            const lm_arch_config *config, lm_pooling *out, loam_error *err) {
+static loam_status read_any(const char *path, const char *name, const lm_model_file *file,
+                            const lm_arch_config *config, lm_pooling *inout, loam_error *err) {
     const lm_gguf *gguf = lm_model_file_gguf(file);
     bool encoder = config->hparams.bidirectional;
-    lm_pooling pooling = {0};
+    int64_t dim = config->hparams.dim;
     if (lm_arch_has(config, LM_FEATURE_CLASSIFIER)) {
         LM_TRY(check_classifier(config, err));
-        pooling = (lm_pooling){.kind = encoder ? LM_POOLING_CLS : LM_POOLING_LAST, .ranks = true};
+        *inout = (lm_pooling){.kind = encoder ? LM_POOLING_CLS : LM_POOLING_LAST, .ranks = true};
     } else if (gguf) {
-        LM_TRY(read_gguf(gguf, config, &pooling, err));
+        LM_TRY(read_gguf(gguf, config, inout, err));
+        LM_TRY(lm_dense_read_tensors(lm_gguf_tensors(gguf), dim, &inout->dense, err));
     } else {
-        LM_TRY(read_folder(path, name, config, &pooling, err));
+        LM_TRY(read_folder(path, name, config, inout, err));
     }
-    if (pooling.kind == LM_POOLING_NONE && encoder)
-        pooling = (lm_pooling){.kind = LM_POOLING_MEAN, .normalize = true};
-    *out = pooling;
-    return LOAM_OK;
+    if (inout->kind == LM_POOLING_NONE && encoder) {
+        inout->kind = LM_POOLING_MEAN;
+        inout->normalize = true;
+    }
+    if (lm_dense_width(inout->dense, dim) >= dim) return LOAM_OK;
+    return lm_error_set(err, LOAM_UNSUPPORTED, "dense modules that give %lld numbers of %lld",
+                        (long long)lm_dense_width(inout->dense, dim), (long long)dim);
+}
+
+loam_status lm_pooling_read(const char *path, const char *name, const lm_model_file *file,
+                            const lm_arch_config *config, lm_pooling *out, loam_error *err) {
+    lm_pooling pooling = {0};
+    loam_status status = read_any(path, name, file, config, &pooling, err);
+    if (status == LOAM_OK)
+        *out = pooling;
+    else
+        lm_pooling_deinit(&pooling);
+    return status;
+}
+
+void lm_pooling_deinit(lm_pooling *pooling) {
+    lm_dense_free(pooling->dense);
+    *pooling = (lm_pooling){0};
 }
 
 /* --- Writing. */
@@ -171,6 +215,11 @@ static int64_t gguf_type_of(const lm_pooling *pooling) {
     for (size_t i = 0; i < LM_COUNT_OF(kinds); i++)
         if (kinds[i].kind == pooling->kind) return kinds[i].gguf;
     return GGUF_NONE;
+}
+
+loam_status lm_pooling_check_written(const lm_pooling *pooling, loam_error *err) {
+    if (!pooling->dense) return LOAM_OK;
+    return lm_error_set(err, LOAM_UNSUPPORTED, "dense modules are read, not written");
 }
 
 loam_status lm_pooling_check_gguf(const lm_pooling *pooling, loam_error *err) {

@@ -1,7 +1,7 @@
 /* What becomes of a text's states: how one vector, or one score, of a text is made of those of its tokens.
  *
- * sentence-transformers writes it in modules.json and the folder of its pooling module, llama.cpp in
- * "<architecture>.pooling_type"; an encoder without either means its states and makes the mean one of length 1. A model
+ * sentence-transformers writes it in modules.json and the folders of its modules, and in sentence_bert_config.json how long texts may be,
+ * llama.cpp in "<architecture>.pooling_type"; an encoder without either means its states and makes the mean one of length 1. A model
  * with a classifier scores texts instead: of an encoder what it makes of the first token, of a decoder what it makes of the
  * last; Qwen3-Reranker says "yes" or "no". Plain data and functions; any thread.
  */
@@ -9,6 +9,7 @@
 #define LM_MODEL_POOLING_H
 
 #include "model/arch.h"
+#include "model/dense.h"
 #include "model/gguf_writer.h"
 #include "model/model_file.h"
 
@@ -25,6 +26,10 @@ typedef struct lm_pooling {
     bool normalize; /* vectors have length 1 */
     bool ranks;     /* texts get one score from 0 to 1, no vector */
     bool by_answer; /* how much likelier "yes" is than "no" as the next token */
+    int64_t
+        max_tokens; /* of a text, where the folder says fewer than the model's context; 0: it does not */
+    lm_dense *
+        dense; /* what is made of vectors before they are given; NULL: nothing. The model's: lm_pooling_deinit */
 } lm_pooling;
 
 /* path: what lm_model_open got; name: the model's. config: by file and tensors (lm_model_weights_describe). LOAM_UNSUPPORTED
@@ -32,6 +37,11 @@ typedef struct lm_pooling {
 loam_status lm_pooling_read(const char *path, const char *name, const lm_model_file *file,
                             const lm_arch_config *config, lm_pooling *out,
                             loam_error *err) LM_MUST_USE;
+
+void lm_pooling_deinit(lm_pooling *pooling);
+
+/* LOAM_UNSUPPORTED for what is read and not written. */
+loam_status lm_pooling_check_written(const lm_pooling *pooling, loam_error *err) LM_MUST_USE;
 
 /* How files say it. GGUF: LOAM_UNSUPPORTED for what the format has no number for. A folder has modules.json, NULL where there is
  * nothing to say, and one module's config.json in LM_POOLING_MODULE. */

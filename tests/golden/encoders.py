@@ -78,7 +78,9 @@ CASES.update({
     "embeddinggemma": case("gemma3_text", "mean", AutoModel, dict(
         families.SIZES, hidden_size=16, head_dim=8, intermediate_size=24, num_hidden_layers=7, query_pre_attn_scalar=8,
         sliding_window=20, use_bidirectional_attention=True)),
+    "bert-dense": case("bert", "cls", AutoModel, BERT, gguf=False),
 })
+CASES["embeddinggemma-dense"] = CASES["embeddinggemma"]
 CLASSES = {"bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert",
            "distilbert": "DistilBert", "nomic_bert": "NomicBert", "qwen3": "Qwen3", "modernbert": "ModernBert", "gemma3_text": "Gemma3Text"}
 
@@ -109,7 +111,8 @@ def build(spec, seed):
     return model
 
 
-def result(model, spec, ids):
+def result(model, name, ids):
+    spec = CASES[name]
     inputs = dict(input_ids=torch.tensor([ids]), attention_mask=torch.ones(1, len(ids), dtype=torch.long))
     if spec["kind"] == "rank" and spec["config"].get("type_vocab_size", 1) > 1:
         inputs["token_type_ids"] = torch.tensor([[int(i >= len(ids) // 2) for i in range(len(ids))]])
@@ -121,15 +124,42 @@ def result(model, spec, ids):
     states = out.last_hidden_state[0]
     pooled = {"mean": lambda: states.mean(0), "cls": lambda: states[0], "lasttoken": lambda: states[-1],
               "max": lambda: states.max(0).values}[spec["kind"]]()
+    for layer in DENSE.get(name, ()):
+        pooled = layer(pooled)
     return torch.nn.functional.normalize(pooled, dim=0) if spec["normalize"] else pooled
+
+
+def dense(n_in, n_out, seed, bias=False, act=torch.nn.Identity):
+    generator = torch.Generator().manual_seed(seed)
+    layer = torch.nn.Linear(n_in, n_out, bias=bias)
+    for p in layer.parameters():
+        p.data = (torch.randn(p.shape, generator=generator) * 0.3).half().float()
+    return torch.nn.Sequential(layer, act())
+
+
+DENSE = {"embeddinggemma-dense": [dense(16, 40, 1), dense(40, 16, 2)], "bert-dense": [dense(32, 48, 3, True, torch.nn.Tanh)]}
+
+
+def write_dense(folder, index, layer):
+    path = folder / f"{index}_Dense"
+    path.mkdir()
+    (path / "config.json").write_text(json.dumps(dict(
+        in_features=layer[0].in_features, out_features=layer[0].out_features, bias=layer[0].bias is not None,
+        activation_function=f"torch.nn.modules.{type(layer[1]).__module__.split('.')[-1]}.{type(layer[1]).__name__}"), indent=1) + "\n")
+    save_file({f"linear.{k}": v for k, v in layer[0].state_dict().items()}, path / "model.safetensors")
 
 
 def write_modules(folder, spec):
     kinds = dict(cls="cls_token", mean="mean_tokens", max="max_tokens", lasttoken="lasttoken")
     modules = [dict(idx=0, name="0", path="", type="sentence_transformers.models.Transformer"),
                dict(idx=1, name="1", path="1_Pooling", type="sentence_transformers.models.Pooling")]
+    for layer in DENSE.get(folder.name, ()):
+        index = len(modules)
+        modules.append(dict(idx=index, name=str(index), path=f"{index}_Dense", type="sentence_transformers.models.Dense"))
+        write_dense(folder, index, layer)
     if spec["normalize"]:
-        modules.append(dict(idx=2, name="2", path="2_Normalize", type="sentence_transformers.models.Normalize"))
+        index = len(modules)
+        modules.append(dict(idx=index, name=str(index), path=f"{index}_Normalize", type="sentence_transformers.models.Normalize"))
     (folder / "modules.json").write_text(json.dumps(modules, indent=1) + "\n")
     (folder / "1_Pooling").mkdir()
     (folder / "1_Pooling/config.json").write_text(json.dumps(dict(
@@ -202,7 +232,7 @@ def make(name, seed):
     if name in ("bge", "bert-reranker"):
         write_bert_tokenizer(folder)
     with torch.no_grad():
-        expected = torch.stack([result(model, spec, text(i)) for i in range(len(LENGTHS))]).numpy()
+        expected = torch.stack([result(model, name, text(i)) for i in range(len(LENGTHS))]).numpy()
     expected.astype("<f4").tofile(folder / "expected")
     if spec["gguf"]:
         convert(folder, folder / "model.gguf")

@@ -51,7 +51,8 @@ def convert(folder, path, changed=lambda cls: cls):
     if config.get("multi_query") and not config.get("new_decoder_architecture"):
         hparams.pop("num_kv_heads")  # as Falcon's first models have it
     cls = changed(get_model_class(hparams["architectures"][0], mmproj=False))
-    model = cls(folder, gguf.LlamaFileType.MOSTLY_F16, path, model_name="tiny", hparams=hparams)
+    model = cls(folder, gguf.LlamaFileType.MOSTLY_F16, path, model_name="tiny", hparams=hparams,
+                sentence_transformers_dense_modules=True)
     inner = getattr(model, "impl", model)
     inner.set_vocab = lambda: inner.gguf_writer.add_vocab_size(N_VOCAB)
     with open("/dev/null", "w") as nowhere, contextlib.redirect_stderr(nowhere):

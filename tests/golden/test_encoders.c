@@ -89,9 +89,10 @@ static double check(const char *path, const char *expected_path) {
     return worst;
 }
 
-/* GGUF says neither BERT's other activation nor that a decoder answers "yes" or "no". */
+/* GGUF says neither BERT's other activation nor that a decoder answers "yes" or "no"; dense modules are not written. */
 static bool is_unsaid(const char *path) {
-    return strstr(path, "/bert-plain") || lm_str_ends(lm_str_of(path), LM_STR("/qwen3-reranker"));
+    return strstr(path, "/bert-plain") || strstr(path, "-dense") ||
+           lm_str_ends(lm_str_of(path), LM_STR("/qwen3-reranker"));
 }
 
 static void convert(const char *from, const char *to, bool to_folder, loam_status expected) {

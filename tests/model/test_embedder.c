@@ -116,14 +116,10 @@ static void test_steps_allocate_nothing(void **state) {
     golden_close(&bert);
 }
 
-/* A folder like bert's, with other modules. */
-static void check_modules(const char *modules, const char *pooling, loam_status want,
-                          const char *message) {
+/* A folder like bert's, with other modules; for lm_free. */
+static char *modules_folder(const char *modules, const char *pooling) {
     char *dir = test_temp_dir(), *from = encoder_path("bert"), *inner = lm_path_join(dir, "pool");
     static const char *const names[] = {"config.json", "model.safetensors"};
-    lm_device *device;
-    lm_model *model = NULL;
-    loam_error failure = {0};
     for (size_t i = 0; i < LM_COUNT_OF(names); i++) {
         char *path = lm_path_join(from, names[i]);
         golden_copy(path, dir, names[i]);
@@ -133,6 +129,17 @@ static void check_modules(const char *modules, const char *pooling, loam_status 
     assert_ok(lm_file_make_dirs(inner, &err));
     assert_ok(lm_file_write_atomic(list, modules, strlen(modules), &err));
     assert_ok(lm_file_write_atomic(config, pooling, strlen(pooling), &err));
+    char *const texts[] = {list, config, inner, from};
+    for (size_t i = 0; i < LM_COUNT_OF(texts); i++) lm_free(texts[i]);
+    return dir;
+}
+
+static void check_modules(const char *modules, const char *pooling, loam_status want,
+                          const char *message) {
+    char *dir = modules_folder(modules, pooling);
+    lm_device *device;
+    lm_model *model = NULL;
+    loam_error failure = {0};
     assert_ok(lm_backend_cpu.open(&(lm_device_options){.n_threads = 1}, &device, &err));
     assert_int_equal(lm_model_open(dir, device, NULL, &model, &failure), want);
     if (want == LOAM_OK)
@@ -142,10 +149,6 @@ static void check_modules(const char *modules, const char *pooling, loam_status 
     lm_model_free(model);
     lm_device_close(device);
     assert_ok(lm_file_remove_tree(dir, &err));
-    lm_free(config);
-    lm_free(list);
-    lm_free(inner);
-    lm_free(from);
     lm_free(dir);
 }
 
@@ -160,8 +163,42 @@ static void test_modules(void **state) {
                   LOAM_UNSUPPORTED, "a.Dense");
     check_modules("[{\"type\":\"a.Pooling\",\"path\":\"../x\"}]", "{}", LOAM_UNSUPPORTED,
                   "without a folder");
+    check_modules("[" POOLING ",{\"type\":\"a.Dense\",\"path\":\"pool\"}]",
+                  "{\"pooling_mode\":\"cls\"}", LOAM_NOT_FOUND, "pool/model.safetensors");
+    check_modules("[" POOLING ",{\"type\":\"a.Dense\",\"path\":\"pool\"}]",
+                  "{\"pooling_mode\":\"cls\",\"activation_function\":\"torch.nn.ReLU\"}",
+                  LOAM_UNSUPPORTED, "torch.nn.ReLU");
+    check_modules("[" POOLING ",{\"type\":\"a.Dense\",\"path\":\"no\"}]",
+                  "{\"pooling_mode\":\"cls\"}", LOAM_NOT_FOUND, "no/config.json");
     check_modules("[{\"type\":7}]", "{}", LOAM_INVALID, "modules.json");
     check_modules("[7]", "{}", LOAM_INVALID, "modules.json");
+}
+
+/* sentence-transformers says how long texts may be; 0: it is refused. */
+static void test_max_seq_length(void **state) {
+    for (int64_t want = 0; want < 20; want += 10) {
+        char *dir = modules_folder("[" POOLING "]", "{\"pooling_mode\":\"cls\"}"),
+             *path = lm_path_join(dir, "sentence_bert_config.json"),
+             *text = lm_asprintf("{\"max_seq_length\": %d}", (int)want);
+        lm_device *device;
+        golden_model g = {0};
+        loam_error failure = {0};
+        assert_ok(lm_file_write_atomic(path, text, strlen(text), &err));
+        assert_ok(lm_backend_cpu.open(&(lm_device_options){.n_threads = 1}, &device, &err));
+        loam_status status = lm_model_open(dir, device, NULL, &g.model, &failure);
+        assert_int_equal(status, want > 0 ? LOAM_OK : LOAM_INVALID);
+        if (want > 0) {
+            lm_embedder *embedder;
+            assert_ok(lm_embedder_new(g.model, &(lm_session_options){0}, &embedder, &err));
+            assert_int_equal(lm_embedder_max_tokens(embedder), want);
+            lm_embedder_free(embedder);
+        }
+        lm_model_free(g.model);
+        lm_device_close(device);
+        assert_ok(lm_file_remove_tree(dir, &err));
+        char *const texts[] = {text, path, dir};
+        for (size_t i = 0; i < LM_COUNT_OF(texts); i++) lm_free(texts[i]);
+    }
 }
 
 int main(void) {
@@ -170,6 +207,7 @@ int main(void) {
                                        cmocka_unit_test(test_encoders_write_no_text),
                                        cmocka_unit_test(test_sequences_of_encoders_are_whole),
                                        cmocka_unit_test(test_steps_allocate_nothing),
-                                       cmocka_unit_test(test_modules)};
+                                       cmocka_unit_test(test_modules),
+                                       cmocka_unit_test(test_max_seq_length)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

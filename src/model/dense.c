@@ -1,0 +1,175 @@
+#include "model/dense.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "model/hf_folder.h"
+#include "model/safetensors.h"
+
+enum { MAX_LAYERS = 4, MAX_WIDTH = 1 << 16, LANES = 8 };
+
+typedef struct layer {
+    int64_t n_in, n_out;
+    float *w, *bias; /* [n_out, n_in]; [n_out] or NULL */
+    bool is_tanh;
+} layer;
+
+struct lm_dense {
+    int n;
+    layer layers[MAX_LAYERS];
+};
+
+/* --- Reading. */
+
+static loam_status unpack(const lm_stored_tensor *tensor, float **out, loam_error *err) {
+    int64_t n = lm_stored_tensor_n_elems(tensor);
+    if (!tensor->type->is_loadable)
+        return lm_error_set(err, LOAM_UNSUPPORTED, "tensor '%s' is stored as %s", tensor->name,
+                            tensor->type->name);
+    float *wide = lm_alloc((size_t)n * sizeof *wide);
+    if (!wide) return lm_error_no_memory(err, (size_t)n * sizeof *wide);
+    lm_dtype_get(tensor->type->dtype)->unpack(tensor->data, wide, n);
+    *out = wide;
+    return LOAM_OK;
+}
+
+static void free_layer(layer *l) {
+    lm_free(l->w);
+    lm_free(l->bias);
+}
+
+static bool is_matrix(const lm_stored_tensor *w, int64_t n_in) {
+    return w->n_dims == 2 && w->shape[1] == n_in && w->shape[0] >= 1 && w->shape[0] <= MAX_WIDTH;
+}
+
+/* Of a matrix and, if any, a bias. */
+static loam_status append(const lm_stored_tensor *w, const lm_stored_tensor *bias, bool is_tanh,
+                          int64_t n_in, lm_dense **inout, loam_error *err) {
+    lm_dense *dense = *inout ? *inout : lm_calloc(1, sizeof *dense);
+    if (!dense) return lm_error_no_memory(err, sizeof *dense);
+    *inout = dense;
+    if (dense->n == MAX_LAYERS)
+        return lm_error_set(err, LOAM_LIMIT, "more than %d dense modules", MAX_LAYERS);
+    layer l = {.n_in = lm_dense_width(dense, n_in), .is_tanh = is_tanh};
+    if (!w || !is_matrix(w, l.n_in) ||
+        (bias && (bias->n_dims != 1 || bias->shape[0] != w->shape[0])))
+        return lm_error_set(err, LOAM_INVALID,
+                            "a dense module has no matrix that reads %lld numbers, or a bias that "
+                            "is none of it",
+                            (long long)l.n_in);
+    l.n_out = w->shape[0];
+    loam_status status = unpack(w, &l.w, err);
+    if (status == LOAM_OK && bias) status = unpack(bias, &l.bias, err);
+    if (status != LOAM_OK) free_layer(&l);
+    if (status == LOAM_OK) dense->layers[dense->n++] = l;
+    return status;
+}
+
+static loam_status read_act(const char *dir, const char *name, bool *out_tanh, loam_error *err) {
+    json_t *config = NULL;
+    lm_str act;
+    LM_TRY(lm_hf_folder_read_json(dir, name, &config, err));
+    if (!config) return lm_error_set(err, LOAM_NOT_FOUND, "%s/%s is not there", dir, name);
+    loam_status status = lm_json_str_or(config, name, "activation_function",
+                                        LM_STR("torch.nn.modules.activation.Tanh"), &act, err);
+    bool is_tanh = status == LOAM_OK && lm_str_ends(act, LM_STR(".Tanh"));
+    if (status == LOAM_OK && !is_tanh && !lm_str_ends(act, LM_STR(".Identity")))
+        status = lm_error_set(err, LOAM_UNSUPPORTED, "%s: activation '%.*s'", name, (int)act.len,
+                              act.ptr);
+    json_decref(config);
+    *out_tanh = is_tanh;
+    return status;
+}
+
+static loam_status read_weights(const char *path, bool is_tanh, int64_t n_in, lm_dense **inout,
+                                loam_error *err) {
+    lm_safetensors *file;
+    LM_TRY(lm_safetensors_open(path, &file, err));
+    const lm_stored_tensors *tensors = lm_safetensors_tensors(file);
+    loam_status status =
+        append(lm_stored_tensors_find(tensors, "linear.weight"),
+               lm_stored_tensors_find(tensors, "linear.bias"), is_tanh, n_in, inout, err);
+    if (status != LOAM_OK) lm_error_prefix(err, status, "%s", path);
+    lm_safetensors_close(file);
+    return status;
+}
+
+loam_status lm_dense_read_module(const char *dir, lm_str module, int64_t n_in, lm_dense **inout,
+                                 loam_error *err) {
+    char *config = lm_asprintf("%.*s/config.json", (int)module.len, module.ptr),
+         *weights = lm_asprintf("%s/%.*s/model.safetensors", dir, (int)module.len, module.ptr);
+    bool is_tanh = false;
+    loam_status status = config && weights ? read_act(dir, config, &is_tanh, err)
+                                           : lm_error_no_memory(err, module.len);
+    if (status == LOAM_OK) status = read_weights(weights, is_tanh, n_in, inout, err);
+    lm_free(config);
+    lm_free(weights);
+    return status;
+}
+
+loam_status lm_dense_read_tensors(const lm_stored_tensors *tensors, int64_t n_in, lm_dense **inout,
+                                  loam_error *err) {
+    static const char *const names[] = {"dense_2.weight", "dense_3.weight"};
+    for (size_t i = 0; i < LM_COUNT_OF(names); i++) {
+        const lm_stored_tensor *w = lm_stored_tensors_find(tensors, names[i]);
+        if (w) LM_TRY(append(w, NULL, false, n_in, inout, err));
+    }
+    return LOAM_OK;
+}
+
+void lm_dense_free(lm_dense *dense) {
+    for (int i = 0; dense && i < dense->n; i++) free_layer(&dense->layers[i]);
+    lm_free(dense);
+}
+
+/* --- What it makes. */
+
+int64_t lm_dense_width(const lm_dense *dense, int64_t n_in) {
+    return dense && dense->n > 0 ? dense->layers[dense->n - 1].n_out : n_in;
+}
+
+int64_t lm_dense_room(const lm_dense *dense) {
+    int64_t widest = 0;
+    for (int i = 0; dense && i < dense->n; i++)
+        if (dense->layers[i].n_out > widest) widest = dense->layers[i].n_out;
+    return 2 * widest;
+}
+
+int64_t lm_dense_flops(const lm_dense *dense) {
+    int64_t flops = 0;
+    for (int i = 0; dense && i < dense->n; i++)
+        flops += 2 * dense->layers[i].n_in * dense->layers[i].n_out;
+    return flops;
+}
+
+/* Products of floats are exact in double, so it is the same whether they are fused with the sum or not. */
+static float dot(const float *a, const float *b, int64_t n) {
+    double lanes[LANES] = {0}, sum = 0;
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int j = 0; j < LANES; j++) lanes[j] += (double)a[i + j] * b[i + j];
+    for (; i < n; i++) sum += (double)a[i] * b[i];
+    for (int j = 0; j < LANES; j++) sum += lanes[j];
+    return (float)sum;
+}
+
+static void run_layer(const layer *l, const float *x, float *y) {
+    for (int64_t o = 0; o < l->n_out; o++) {
+        float sum = dot(l->w + o * l->n_in, x, l->n_in) + (l->bias ? l->bias[o] : 0.0f);
+        y[o] = l->is_tanh ? (float)tanh((double)sum) : sum;
+    }
+}
+
+void lm_dense_apply(const lm_dense *dense, float *inout, float *room) {
+    const float *from = inout;
+    float *rooms[] = {room, room + lm_dense_room(dense) / 2};
+    for (int i = 0; dense && i < dense->n; i++) {
+        float *to = i == dense->n - 1 && from != inout ? inout : rooms[i % 2];
+        run_layer(&dense->layers[i], from, to);
+        from = to;
+    }
+    if (dense && from != inout)
+        memcpy(inout, from, (size_t)lm_dense_width(dense, 0) * sizeof *inout);
+}

@@ -1,0 +1,28 @@
+/* Dense layers behind the pooling of a sentence-transformers model: each makes a vector of a vector, by a matrix, maybe a bias and a
+ * tanh. A folder has them in the folders of its modules, a GGUF file as tensors dense_2 and dense_3. Sums are in double in the order
+ * of lanes, so that bits are the same everywhere. Immutable once read: any thread.
+ */
+#ifndef LM_MODEL_DENSE_H
+#define LM_MODEL_DENSE_H
+
+#include "base/str.h"
+#include "model/stored_tensor.h"
+
+typedef struct lm_dense lm_dense; /* a list of layers; NULL: none */
+
+/* Appends the layer of the module in the folder `module` of dir, which reads n_in numbers, or those of n_in that are before it. */
+loam_status lm_dense_read_module(const char *dir, lm_str module, int64_t n_in, lm_dense **inout,
+                                 loam_error *err) LM_MUST_USE;
+/* Appends a GGUF file's, if it has any. */
+loam_status lm_dense_read_tensors(const lm_stored_tensors *tensors, int64_t n_in, lm_dense **inout,
+                                  loam_error *err) LM_MUST_USE;
+void lm_dense_free(lm_dense *dense);
+
+int64_t lm_dense_width(const lm_dense *dense, int64_t n_in); /* of what is made of n_in numbers */
+int64_t lm_dense_room(const lm_dense *dense);                /* floats that lm_dense_apply wants */
+int64_t lm_dense_flops(const lm_dense *dense);
+
+/* inout: room for what is read and for what is made. */
+void lm_dense_apply(const lm_dense *dense, float *inout, float *room);
+
+#endif
