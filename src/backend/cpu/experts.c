@@ -1,17 +1,16 @@
 /* EXPERTS on the CPU: rows are put together by expert, so that a matrix is read once however many rows chose it, and multiplied
- * by the kernel that LINEAR would take for it.
+ * by the kernel that LINEAR would take for it (quantized weights: quant_experts.c).
  *
  * The step is one parallel region without a barrier. A piece of work is an expert that somebody chose and a slice of its
  * matrix's rows, which the thread that takes it multiplies alone: LINEAR of one thread. Every thread sorts the step's choices
  * for itself, which costs less than waiting for another to do it. An expert that one row chose, as in a step of one token, reads
  * x and writes y where they are.
  */
-#include "compute/ops/experts.h"
+#include "backend/cpu/experts.h"
 
 #include <string.h>
 
-#include "backend/cpu/cpu.h"
-#include "backend/cpu/quant_panel.h"
+#include "compute/ops/experts.h"
 
 enum {
     MIN_COLUMNS = 4 * LM_QUANT_COLUMNS, /* of a slice: whole panels of every type */
@@ -22,15 +21,6 @@ enum {
     ROWS_BYTES = 4 << 20 /* of them, about */
 };
 
-/* A thread's part of the workspace. */
-typedef struct room {
-    int32_t *first; /* [E + 1] where an expert's products begin among the sorted */
-    int32_t *slots; /* [products] the k-th choice of row r is slot r * k_used + k */
-    char *x;        /* [max_rows, K] */
-    float *y;       /* [max_rows, columns of a slice] */
-    void *linear;   /* LINEAR's own */
-} room;
-
 static size_t align(size_t bytes) {
     return (bytes + 63) / 64 * 64;
 }
@@ -38,6 +28,83 @@ static size_t align(size_t bytes) {
 static int64_t div_up(int64_t a, int64_t b) {
     return (a + b - 1) / b;
 }
+
+/* A step's products, put together by expert. */
+typedef struct order {
+    int32_t *first; /* [E + 1] where an expert's begin */
+    int32_t *slots; /* [products] */
+} order;
+
+static size_t lay_order_out(const lm_node *node, char *base, order *out) {
+    size_t n = (size_t)(node->in[2]->shape[0] * node->in[2]->shape[1]),
+           n_experts = (size_t)node->in[1]->shape[0],
+           at = align((n_experts + 1) * sizeof *out->first);
+    out->first = (int32_t *)base;
+    out->slots = (int32_t *)(base + at);
+    return at + align(n * sizeof *out->slots);
+}
+
+size_t lm_cpu_experts_order_bytes(const lm_node *node) {
+    order unused;
+    return lay_order_out(node, NULL, &unused);
+}
+
+/* Sorts n products by expert, in the order of rows; returns how many experts have any. */
+static int64_t sort(const lm_node *node, int64_t n, const order *o) {
+    const int32_t *ids = lm_i32(node->in[2]);
+    int64_t n_experts = node->in[1]->shape[0], n_chosen = 0;
+    memset(o->first, 0, (size_t)(n_experts + 1) * sizeof *o->first);
+    for (int64_t s = 0; s < n; s++) {
+        LM_ASSERT(ids[s] >= 0 && ids[s] < n_experts);
+        o->first[ids[s] + 1]++;
+    }
+    for (int64_t e = 0; e < n_experts; e++) {
+        n_chosen += o->first[e + 1] > 0;
+        o->first[e + 1] += o->first[e];
+    }
+    for (int64_t s = 0; s < n; s++) o->slots[o->first[ids[s]]++] = (int32_t)s;
+    for (int64_t e = n_experts; e > 0; e--) o->first[e] = o->first[e - 1];
+    o->first[0] = 0;
+    return n_chosen;
+}
+
+/* Slices of each matrix: as few as give every thread its pieces. */
+static int64_t slices_of(const lm_node *node, int64_t n_chosen, int n_threads) {
+    int64_t n = node->in[1]->shape[1], least = div_up(n, MAX_COLUMNS), most = n / MIN_COLUMNS;
+    int64_t wanted = n_threads == 1 ? 1 : div_up((int64_t)n_threads * PIECES, n_chosen);
+    if (wanted > most) wanted = most;
+    return wanted < least ? least : wanted;
+}
+
+void lm_cpu_share_experts(const lm_kernel_args *args, void *memory, lm_expert_piece_fn *run,
+                          void *worker) {
+    const lm_node *node = args->node;
+    int64_t n = lm_rows_now(args, node->in[2]) * node->in[2]->shape[1];
+    if (n == 0) return;
+    order o;
+    lay_order_out(node, memory, &o);
+    int64_t n_slices = slices_of(node, sort(node, n, &o), args->n_threads);
+    int64_t first_piece = 0, mine = lm_kernel_take(args, 0);
+    for (int64_t e = 0; e < node->in[1]->shape[0]; e++) {
+        if (o.first[e] == o.first[e + 1]) continue;
+        for (; mine < first_piece + n_slices; mine = lm_kernel_take(args, 0))
+            run(worker, &(lm_expert_piece){
+                            .expert = e,
+                            .columns = lm_range_split(node->in[1]->shape[1], LM_QUANT_COLUMNS,
+                                                      (int)(mine - first_piece), (int)n_slices),
+                            .slots = o.slots + o.first[e],
+                            .n_slots = o.first[e + 1] - o.first[e]});
+        first_piece += n_slices;
+    }
+}
+
+/* A thread's part of the workspace. */
+typedef struct room {
+    void *order;  /* lm_cpu_share_experts' own */
+    char *x;      /* [max_rows, K] */
+    float *y;     /* [max_rows, columns of a slice] */
+    void *linear; /* LINEAR's own */
+} room;
 
 /* Rows multiplied at a time, at most. */
 static int64_t max_rows(const lm_node *node) {
@@ -57,13 +124,10 @@ static int64_t max_columns(const lm_node *node) {
 
 /* Lays a thread's room out from `base` on; returns its bytes without LINEAR's. */
 static size_t lay_out(const lm_node *node, char *base, room *out) {
-    const lm_tensor *w = node->in[1], *ids = node->in[2];
-    size_t n = (size_t)(ids->shape[0] * ids->shape[1]), n_experts = (size_t)w->shape[0],
-           n_rows = (size_t)max_rows(node), at = 0;
-    out->first = (int32_t *)(base + at);
-    at += align((n_experts + 1) * sizeof *out->first);
-    out->slots = (int32_t *)(base + at);
-    at += align(n * sizeof *out->slots);
+    const lm_tensor *w = node->in[1];
+    size_t n_rows = (size_t)max_rows(node), at = 0;
+    out->order = base + at;
+    at += lm_cpu_experts_order_bytes(node);
     out->x = base + at;
     at += align(n_rows * lm_dtype_bytes(node->in[0]->dtype, w->shape[2]));
     out->y = (float *)(base + at);
@@ -90,25 +154,6 @@ static size_t room_bytes(const lm_device *device, const lm_node *node) {
 
 static size_t workspace_bytes(const lm_device *device, const lm_node *node) {
     return (size_t)device->n_threads * room_bytes(device, node);
-}
-
-/* Sorts n products by expert, in the order of rows; returns how many experts have any. */
-static int64_t sort(const lm_node *node, int64_t n, const room *r) {
-    const int32_t *ids = lm_i32(node->in[2]);
-    int64_t n_experts = node->in[1]->shape[0], n_chosen = 0;
-    memset(r->first, 0, (size_t)(n_experts + 1) * sizeof *r->first);
-    for (int64_t s = 0; s < n; s++) {
-        LM_ASSERT(ids[s] >= 0 && ids[s] < n_experts);
-        r->first[ids[s] + 1]++;
-    }
-    for (int64_t e = 0; e < n_experts; e++) {
-        n_chosen += r->first[e + 1] > 0;
-        r->first[e + 1] += r->first[e];
-    }
-    for (int64_t s = 0; s < n; s++) r->slots[r->first[ids[s]]++] = (int32_t)s;
-    for (int64_t e = n_experts; e > 0; e--) r->first[e] = r->first[e - 1];
-    r->first[0] = 0;
-    return n_chosen;
 }
 
 /* What a thread needs for its pieces. */
@@ -146,36 +191,32 @@ static void multiply(const worker *w, int64_t expert, lm_range columns, int64_t 
     lm_cpu_run_alone(w->kernel, w->args, &p.node, w->room.linear);
 }
 
-/* The products of slots [slots.begin, slots.end) of the sorted, which are at most max_rows. */
-static void multiply_slots(const worker *w, int64_t expert, lm_range columns, lm_range slots) {
+/* The products of n slots, which are at most max_rows. */
+static void multiply_slots(const worker *w, int64_t expert, lm_range columns, const int32_t *slots,
+                           int64_t n) {
     const room *r = &w->room;
-    int64_t n = slots.end - slots.begin, n_columns = columns.end - columns.begin;
+    int64_t n_columns = columns.end - columns.begin;
     if (n == 1) {
-        int32_t slot = r->slots[slots.begin];
-        multiply(w, expert, columns, 1, x_of(w, slot), y_of(w, slot, columns));
+        multiply(w, expert, columns, 1, x_of(w, slots[0]), y_of(w, slots[0], columns));
         return;
     }
     for (int64_t i = 0; i < n; i++)
-        memcpy(r->x + (size_t)i * w->row_bytes, x_of(w, r->slots[slots.begin + i]), w->row_bytes);
+        memcpy(r->x + (size_t)i * w->row_bytes, x_of(w, slots[i]), w->row_bytes);
     multiply(w, expert, columns, n, r->x, r->y);
     for (int64_t i = 0; i < n; i++)
-        memcpy(y_of(w, r->slots[slots.begin + i], columns), r->y + i * n_columns,
-               (size_t)n_columns * sizeof *r->y);
+        memcpy(y_of(w, slots[i], columns), r->y + i * n_columns, (size_t)n_columns * sizeof *r->y);
 }
 
-/* Slices of each matrix: as few as give every thread its pieces. */
-static int64_t slices_of(const lm_node *node, int64_t n_chosen, int n_threads) {
-    int64_t n = node->in[1]->shape[1], least = div_up(n, MAX_COLUMNS), most = n / MIN_COLUMNS;
-    int64_t wanted = n_threads == 1 ? 1 : div_up((int64_t)n_threads * PIECES, n_chosen);
-    if (wanted > most) wanted = most;
-    return wanted < least ? least : wanted;
+static void run_piece(void *worker_, const lm_expert_piece *piece) {
+    const worker *w = worker_;
+    for (int64_t s = 0; s < piece->n_slots; s += w->max_rows)
+        multiply_slots(w, piece->expert, piece->columns, piece->slots + s,
+                       piece->n_slots - s < w->max_rows ? piece->n_slots - s : w->max_rows);
 }
 
 static void experts(const lm_kernel_args *args) {
     const lm_node *node = args->node;
     const lm_tensor *weight = node->in[1];
-    int64_t n = lm_rows_now(args, node->in[2]) * node->in[2]->shape[1];
-    if (n == 0) return;
     lm_expert_product p;
     worker w = {.args = args,
                 .kernel = kernel_of(args->device, node, &p),
@@ -184,21 +225,7 @@ static void experts(const lm_kernel_args *args) {
                 .max_rows = max_rows(node)};
     lay_out(node, (char *)args->workspace + (size_t)args->thread * room_bytes(args->device, node),
             &w.room);
-    int64_t n_slices = slices_of(node, sort(node, n, &w.room), args->n_threads);
-    int64_t piece = 0, mine = lm_kernel_take(args, 0);
-    for (int64_t e = 0; e < weight->shape[0]; e++) {
-        lm_range slots = {w.room.first[e], w.room.first[e + 1]};
-        if (slots.begin == slots.end) continue;
-        for (; mine < piece + n_slices; mine = lm_kernel_take(args, 0)) {
-            lm_range columns = lm_range_split(weight->shape[1], LM_QUANT_COLUMNS,
-                                              (int)(mine - piece), (int)n_slices);
-            for (int64_t s = slots.begin; s < slots.end; s += w.max_rows)
-                multiply_slots(
-                    &w, e, columns,
-                    (lm_range){s, s + w.max_rows < slots.end ? s + w.max_rows : slots.end});
-        }
-        piece += n_slices;
-    }
+    lm_cpu_share_experts(args, w.room.order, run_piece, &w);
 }
 
 extern const lm_kernel lm_kernel_experts;

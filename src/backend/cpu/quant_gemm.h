@@ -37,4 +37,27 @@ lm_quant_gemm_bytes_fn lm_quant_gemm_bytes_avx2, lm_quant_gemm_bytes_avx512;
 lm_quant_gemm_bytes_fn lm_quant_gemm_bytes_neon, lm_quant_gemm_bytes_neon_dotprod;
 lm_quant_gemm_bytes_fn lm_quant_gemm_bytes_neon_i8mm;
 
+/* Chosen rows of x by some panels of a matrix, for one thread that works alone: what EXPERTS is made of. */
+typedef struct lm_quant_piece {
+    const lm_tensor *x;    /* [X, K] f32|bf16 */
+    const lm_tensor *w;    /* [N, K] in panels */
+    const lm_tensor *bias; /* [N]; NULL: none */
+    float *y;              /* [Y, N] */
+    const int32_t *slots;  /* [n_slots]: rows of y; slot s is of row s / slots_a_row of x */
+    int64_t n_slots, slots_a_row;
+    lm_range panels;
+    /* [X], in and out: which rows of x the thread has rounded since these were 0, so that it need not do it again;
+     * NULL: each is read but once. */
+    uint8_t *rounded;
+} lm_quant_piece;
+
+/* room: lm_quant_piece_bytes of the EXPERTS node, aligned to 64. */
+typedef void lm_quant_piece_fn(const lm_quant_piece *piece, void *room);
+typedef size_t lm_quant_piece_bytes_fn(const lm_node *experts);
+lm_quant_piece_fn lm_quant_piece_avx2, lm_quant_piece_avx512;
+lm_quant_piece_fn lm_quant_piece_neon, lm_quant_piece_neon_dotprod, lm_quant_piece_neon_i8mm;
+lm_quant_piece_bytes_fn lm_quant_piece_bytes_avx2, lm_quant_piece_bytes_avx512;
+lm_quant_piece_bytes_fn lm_quant_piece_bytes_neon, lm_quant_piece_bytes_neon_dotprod;
+lm_quant_piece_bytes_fn lm_quant_piece_bytes_neon_i8mm;
+
 #endif
