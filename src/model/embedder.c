@@ -287,3 +287,32 @@ loam_status lm_embed_encode_pair(const lm_model *model, lm_str query, lm_str doc
     *out_second_begin = (int64_t)((asks ? ids->len : second) - before);
     return LOAM_OK;
 }
+
+/* What stands around a text: what becomes of none. */
+static loam_status encode_around(const lm_model *model, lm_str query, lm_vec_i32 *ids,
+                                 loam_error *err) {
+    int64_t second;
+    if (!query.ptr) return lm_embed_encode(model, LM_STR(""), ids, err);
+    return lm_embed_encode_pair(model, query, LM_STR(""), ids, &second, err);
+}
+
+loam_status lm_embed_cut(const lm_model *model, lm_str query, size_t begin, int64_t max,
+                         lm_vec_i32 *ids, loam_error *err) {
+    lm_vec_i32 around = {0};
+    size_t front = 0, n = ids->len - begin, keep = (size_t)max;
+    if (n <= keep) return LOAM_OK;
+    loam_status status = encode_around(model, query, &around, err);
+    if (status == LOAM_OK && around.len > keep)
+        status = lm_error_set(err, LOAM_INVALID,
+                              "there are %zu tokens around a text; %lld leave no room for it",
+                              around.len, (long long)max);
+    if (status == LOAM_OK) {
+        while (front < around.len && around.ptr[front] == ids->ptr[begin + front]) front++;
+        size_t behind = around.len - front;
+        memmove(ids->ptr + begin + keep - behind, ids->ptr + ids->len - behind,
+                behind * sizeof *ids->ptr);
+        ids->len = begin + keep;
+    }
+    lm_vec_deinit(&around);
+    return status;
+}

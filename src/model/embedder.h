@@ -60,4 +60,10 @@ loam_status lm_embed_encode_pair(const lm_model *model, lm_str query, lm_str doc
                                  lm_vec_i32 *ids, int64_t *out_second_begin,
                                  loam_error *err) LM_MUST_USE;
 
+/* Cuts ids from `begin` on, which lm_embed_encode appended, or lm_embed_encode_pair with this query (its ptr NULL: the former), to at
+ * most max: tokens at the end of the text, of a pair of the document, go; what the model has around it stays. LOAM_INVALID when that
+ * alone is more. */
+loam_status lm_embed_cut(const lm_model *model, lm_str query, size_t begin, int64_t max,
+                         lm_vec_i32 *ids, loam_error *err) LM_MUST_USE;
+
 #endif

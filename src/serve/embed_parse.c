@@ -8,9 +8,10 @@ enum { ARENA_CHUNK_BYTES = 16 << 10, ARENA_MAX_BYTES = 64 << 20 };
 
 /* The fields of either endpoint; "user" is accepted without effect. */
 static const char *const EMBED_FIELDS[] = {"model", "input", "encoding_format", "dimensions",
-                                           "user"};
+                                           "truncate_prompt_tokens", "user"};
 static const char *const RERANK_FIELDS[] = {
-    "model", "query", "documents", "top_n", "return_documents", "user"};
+    "model",   "query", "documents", "top_n", "return_documents", "truncate_prompt_tokens",
+    "user"};
 
 static loam_status check_fields(const json_t *body, const char *const *names, size_t n,
                                 lm_api_error *error) {
@@ -33,6 +34,13 @@ static loam_status check_texts(const lm_embed_request *request, const char *name
             return lm_api_invalid(error, name, "'%s': text %zu is empty", name, i);
     }
     return LOAM_OK;
+}
+
+static loam_status read_truncate(const json_t *body, lm_embed_request *out, lm_api_error *error) {
+    static const char name[] = "truncate_prompt_tokens";
+    LM_TRY(lm_api_read_int(body, name, -1, INT32_MAX, &out->truncate, error));
+    if (out->truncate != 0 || !lm_api_field(body, name)) return LOAM_OK;
+    return lm_api_invalid(error, name, "'%s' is 0: it must be from 1, or -1", name);
 }
 
 static loam_status read_format(const json_t *body, lm_embed_request *out, lm_api_error *error) {
@@ -98,6 +106,7 @@ static loam_status read_body(int64_t n_vocab, lm_embed_request *out, lm_api_erro
     if (!json_is_object(body)) return lm_api_invalid(error, "", "the body must be a JSON object");
     if (!json_is_string(model)) return lm_api_invalid(error, "model", "'model' must be a string");
     out->model = lm_api_text(model);
+    LM_TRY(read_truncate(body, out, error));
     return out->rerank ? read_rerank(body, out, error) : read_embeddings(body, n_vocab, out, error);
 }
 

@@ -1,5 +1,5 @@
-/* The bodies of /v1/embeddings (OpenAI's) and /v1/rerank (as Jina and Cohere have it), checked field by field like those of
- * openai_parse.h. Texts are borrowed from the body, which belongs to the parsed request.
+/* The bodies of /v1/embeddings (OpenAI's) and /v1/rerank (as Jina and Cohere have it), with vLLM's truncate_prompt_tokens, checked field by
+ * field like those of openai_parse.h. Texts are borrowed from the body, which belongs to the parsed request.
  */
 #ifndef LM_SERVE_EMBED_PARSE_H
 #define LM_SERVE_EMBED_PARSE_H
@@ -14,6 +14,7 @@ typedef struct lm_embed_request {
     bool rerank;
     lm_str model;
     lm_api_prompts inputs; /* or documents, which are text */
+    int64_t truncate; /* tokens that are kept of a text; -1: as many as the model takes, 0: longer ones are refused */
     /* embeddings */
     bool base64;
     int64_t dimensions; /* 0: all */

@@ -84,6 +84,24 @@ static loam_status encode(asked *a, const lm_api_prompt *text, int64_t *out_seco
     return LOAM_OK;
 }
 
+/* Cuts a text that is longer than the request wants it to be; ids of the caller's simply end. */
+static loam_status cut(asked *a, const lm_api_prompt *text, size_t begin, lm_api_error *error) {
+    int64_t max = lm_completion_max_tokens(a->context), keep = a->request.truncate;
+    loam_error err = {0};
+    if (keep == 0) return LOAM_OK;
+    if (keep < 0 || keep > max) keep = max;
+    if (text->ids) {
+        if (a->tokens.len - begin > (size_t)keep) a->tokens.len = begin + (size_t)keep;
+        return LOAM_OK;
+    }
+    loam_status status =
+        lm_embed_cut(model_of(a), a->request.query, begin, keep, &a->tokens, &err);
+    if (status == LOAM_INVALID)
+        return lm_api_invalid(error, "truncate_prompt_tokens", "%s", err.message);
+    if (status != LOAM_OK) lm_api_error_from(error, &err);
+    return status;
+}
+
 static loam_status check_length(const asked *a, size_t index, int64_t n_tokens,
                                 lm_api_error *error) {
     int64_t max = lm_completion_max_tokens(a->context);
@@ -106,6 +124,7 @@ static loam_status add_input(asked *a, size_t index, lm_api_error *error) {
         lm_api_error_from(error, &err);
         return LOAM_INVALID;
     }
+    LM_TRY(cut(a, &a->request.inputs.ptr[index], begin, error));
     input.n_tokens = (int64_t)(a->tokens.len - begin);
     LM_TRY(check_length(a, index, input.n_tokens, error));
     return lm_vec_push(&a->inputs, input) ? LOAM_OK : lm_api_no_memory(error);

@@ -19,7 +19,8 @@ static void expect_ok(bool rerank, const char *body) {
 
 static void test_everything_in_embeddings(void **state) {
     expect_ok(false, "{\"model\":\"m\",\"input\":[\"a\",[1,99]],\"encoding_format\":\"base64\","
-                     "\"dimensions\":7,\"user\":\"u\"}");
+                     "\"dimensions\":7,\"truncate_prompt_tokens\":5,\"user\":\"u\"}");
+    assert_int_equal(g_request.truncate, 5);
     assert_true(lm_str_is(g_request.model, "m") && g_request.base64);
     assert_int_equal(g_request.inputs.len, 2);
     assert_true(lm_str_is(g_request.inputs.ptr[0].text, "a"));
@@ -30,7 +31,7 @@ static void test_everything_in_embeddings(void **state) {
     expect_ok(false, "{\"model\":\"m\",\"input\":[5,6],\"encoding_format\":null}");
     assert_int_equal(g_request.inputs.len, 1);
     assert_int_equal(g_request.inputs.ptr[0].n_ids, 2);
-    assert_true(!g_request.base64 && g_request.dimensions == 0);
+    assert_true(!g_request.base64 && g_request.dimensions == 0 && g_request.truncate == 0);
     lm_embed_request_deinit(&g_request);
 }
 
@@ -70,6 +71,10 @@ static void test_refusals(void **state) {
          "base64"},
         {false, "{\"model\":\"m\",\"input\":\"a\",\"dimension\":1}", "dimension",
          "did you mean 'dimensions'"},
+        {false, "{\"model\":\"m\",\"input\":\"a\",\"truncate_prompt_tokens\":0}",
+         "truncate_prompt_tokens", "or -1"},
+        {false, "{\"model\":\"m\",\"input\":\"a\",\"truncate_prompt_tokens\":-2}",
+         "truncate_prompt_tokens", "from -1"},
         {true, "{\"model\":\"m\",\"documents\":[\"a\"]}", "query", "must be a string"},
         {true, "{\"model\":\"m\",\"query\":\"\",\"documents\":[\"a\"]}", "query", "empty"},
         {true, "{\"model\":\"m\",\"query\":\"q\",\"documents\":\"a\"}", "documents", "a list"},

@@ -170,6 +170,35 @@ static void test_refusals(void **state) {
     lm_free(rest);
 }
 
+/* Texts are cut at their end, and what stands around them stays; ids simply end. */
+static void test_truncation(void **state) {
+    float cut[WIDTH], whole[WIDTH];
+    open_encoder("bge");
+    live_start((lm_serve_options){0}, "bge");
+    json_t *answer = ask_json("/v1/embeddings",
+                              "{\"model\":\"bge\",\"input\":[\"a cab\",[2,4,6,3,30,31]],"
+                              "\"truncate_prompt_tokens\":4}"),
+           *wanted = ask_json("/v1/embeddings",
+                              "{\"model\":\"bge\",\"input\":[[2,4,6,3],[2,4,6,3]]}"),
+           *longest = ask_json("/v1/embeddings", "{\"model\":\"bge\",\"input\":\"a cab\","
+                                                 "\"truncate_prompt_tokens\":-1}");
+    for (size_t i = 0; i < 2; i++) {
+        read_vector(answer, i, cut, WIDTH);
+        read_vector(wanted, i, whole, WIDTH);
+        assert_memory_equal(cut, whole, sizeof cut);
+    }
+    assert_int_equal(usage_of(answer, "prompt_tokens"), 8);
+    assert_int_equal(usage_of(longest, "prompt_tokens"), 6);
+    live_expect("/v1/embeddings",
+                "{\"model\":\"bge\",\"input\":\"a cab\",\"truncate_prompt_tokens\":1}", 400,
+                "2 tokens around a text");
+    json_decref(answer);
+    json_decref(wanted);
+    json_decref(longest);
+    live_stop();
+    live_close();
+}
+
 static double score_of(const json_t *answer, size_t i) {
     return json_real_value(json_object_get(item(answer, "results", i), "relevance_score"));
 }
@@ -202,6 +231,14 @@ static void test_reranking(void **state) {
     assert_true(score_of(best, 0) == score_of(all, 0));
     assert_null(json_object_get(item(best, "results", 0), "document"));
     assert_int_equal(usage_of(all, "prompt_tokens"), usage_of(best, "prompt_tokens"));
+    json_t *cut = ask_json("/v1/rerank", "{\"model\":\"rank\",\"query\":\"a cab\",\"documents\":"
+                                         "[\"dead\"],\"truncate_prompt_tokens\":10}"),
+           *less = ask_json("/v1/rerank",
+                            "{\"model\":\"rank\",\"query\":\"a cab\",\"documents\":[\"dea\"]}");
+    assert_true(score_of(cut, 0) == score_of(less, 0));
+    assert_int_equal(usage_of(cut, "prompt_tokens"), 10);
+    json_decref(cut);
+    json_decref(less);
     live_expect("/v1/embeddings", "{\"model\":\"rank\",\"input\":\"a\"}", 400,
                 "answers /v1/rerank");
     live_stop();
@@ -250,7 +287,7 @@ static void test_queue_and_clients_that_leave(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forms_of_embeddings), cmocka_unit_test(test_company_changes_no_bit),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_reranking),
+        cmocka_unit_test(test_truncation), cmocka_unit_test(test_refusals), cmocka_unit_test(test_reranking),
         cmocka_unit_test(test_queue_and_clients_that_leave)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
