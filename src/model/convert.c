@@ -391,7 +391,7 @@ static LM_MUST_USE loam_status write_gguf(converter *c, const char *path, loam_e
     lm_gguf_writer_add_str(c->gguf, "general.name", lm_str_of(lm_model_name(c->model)));
     lm_gguf_writer_add_u32(c->gguf, "general.file_type", file_type_of(main_dtype(c)));
     if (tokenizer && !c->options->no_tokenizer)
-        LM_TRY(lm_tokenizer_write_gguf(tokenizer, c->gguf, err));
+        LM_TRY(lm_tokenizer_write_gguf(tokenizer, c->config.hparams.vocab_size, c->gguf, err));
     LM_TRY(declare_gguf(c, err));
     LM_TRY(lm_gguf_writer_begin(c->gguf, path, err));
     LM_TRY(write_items(c, err));

@@ -10,44 +10,64 @@ static bool is_nfc_only(const lm_tokenizer_spec *spec) {
 static LM_MUST_USE loam_status check_sayable(const lm_tokenizer_spec *spec, loam_error *err) {
     const char *what = NULL;
     lm_bert_steps steps;
+    lm_unigram_steps unigram;
     bool is_bert;
     LM_TRY(lm_tokenizer_spec_is_bert(spec, &steps, &is_bert, err));
+    bool known = is_bert || lm_tokenizer_spec_is_unigram(spec, &unigram);
     if (spec->kind == LM_TOKENIZER_BPE && spec->normalizer.len && !is_nfc_only(spec))
         what = "a normal form";
-    if (spec->kind != LM_TOKENIZER_BPE && spec->kind != LM_TOKENIZER_SPM && !is_bert)
-        what = "another kind than BPE and BERT's WordPiece";
+    if (spec->kind != LM_TOKENIZER_BPE && spec->kind != LM_TOKENIZER_SPM && !known)
+        what = "another kind than BPE, BERT's WordPiece and SentencePiece's Unigram";
     if (spec->kind == LM_TOKENIZER_BPE && !spec->pre_name[0])
         what = "a pre-tokenization of its own";
     if (!what) return LOAM_OK;
     return lm_error_set(err, LOAM_UNSUPPORTED, "the tokenizer has %s, which GGUF cannot say", what);
 }
 
-static LM_MUST_USE loam_status add_scores(const lm_tokenizer_spec *spec, lm_gguf_writer *writer,
+/* Where it goes, and how many tokens there are to be. */
+typedef struct gguf_vocab {
+    lm_gguf_writer *writer;
+    size_t n;
+} gguf_vocab;
+
+static LM_MUST_USE loam_status add_scores(const lm_tokenizer_spec *spec, const gguf_vocab *out,
                                           loam_error *err) {
     float *scores;
     LM_TRY(lm_tokenizer_spec_scores(spec, &scores, err));
-    lm_gguf_writer_open_array(writer, "tokenizer.ggml.scores", LM_GGUF_F32, spec->tokens.len);
-    for (size_t i = 0; i < spec->tokens.len; i++) lm_gguf_writer_push_f32(writer, scores[i]);
+    lm_gguf_writer_open_array(out->writer, "tokenizer.ggml.scores", LM_GGUF_F32, out->n);
+    for (size_t i = 0; i < out->n; i++)
+        lm_gguf_writer_push_f32(out->writer, i < spec->tokens.len ? scores[i] : 0);
     lm_free(scores);
     return LOAM_OK;
 }
 
-static LM_MUST_USE loam_status add_tokens(const lm_tokenizer_spec *spec, lm_gguf_writer *writer,
+/* "[PAD7]", as llama.cpp's converter calls them. */
+static void put_token(const lm_tokenizer_spec *spec, size_t id, lm_buf *piece) {
+    lm_buf_reset(piece);
+    if (id >= spec->tokens.len)
+        lm_buf_printf(piece, "[PAD%zu]", id);
+    else if (spec->kind == LM_TOKENIZER_WORDPIECE)
+        lm_tokenizer_spec_put_piece(spec, (int32_t)id, LM_SPM_SPACE, "", piece);
+    else
+        lm_buf_append(piece, spec->tokens.ptr[id].text.ptr, spec->tokens.ptr[id].text.len);
+}
+
+static LM_MUST_USE loam_status add_tokens(const lm_tokenizer_spec *spec, const gguf_vocab *out,
                                           loam_error *err) {
-    size_t n = spec->tokens.len;
     lm_buf piece;
     lm_buf_init(&piece, LM_TOKEN_MAX_BYTES + 8);
-    lm_gguf_writer_open_array(writer, "tokenizer.ggml.tokens", LM_GGUF_STRING, n);
-    for (size_t i = 0; i < n; i++) {
-        bool marked = spec->kind == LM_TOKENIZER_WORDPIECE;
-        if (marked) lm_tokenizer_spec_put_piece(spec, (int32_t)i, LM_SPM_SPACE, "", &piece);
-        lm_gguf_writer_push_str(writer, marked ? lm_buf_view(&piece) : spec->tokens.ptr[i].text);
+    lm_gguf_writer_open_array(out->writer, "tokenizer.ggml.tokens", LM_GGUF_STRING, out->n);
+    for (size_t i = 0; i < out->n && piece.status == LOAM_OK; i++) {
+        put_token(spec, i, &piece);
+        lm_gguf_writer_push_str(out->writer, lm_buf_view(&piece));
     }
     loam_status status = lm_buf_status(&piece, err);
     lm_buf_deinit(&piece);
-    lm_gguf_writer_open_array(writer, "tokenizer.ggml.token_type", LM_GGUF_I32, n);
-    for (size_t i = 0; i < n; i++)
-        lm_gguf_writer_push_i32(writer, (int32_t)spec->tokens.ptr[i].type);
+    lm_gguf_writer_open_array(out->writer, "tokenizer.ggml.token_type", LM_GGUF_I32, out->n);
+    for (size_t i = 0; i < out->n; i++)
+        lm_gguf_writer_push_i32(out->writer, i < spec->tokens.len
+                                                 ? (int32_t)spec->tokens.ptr[i].type
+                                                 : LM_TOKEN_UNUSED);
     return status;
 }
 
@@ -87,12 +107,28 @@ static void add_id(lm_gguf_writer *writer, const char *key, int32_t id) {
     if (id >= 0) lm_gguf_writer_add_u32(writer, key, (uint32_t)id);
 }
 
-static LM_MUST_USE loam_status add_kind(const lm_tokenizer_spec *spec, lm_gguf_writer *writer,
+static LM_MUST_USE loam_status add_unigram(const lm_tokenizer_spec *spec, const gguf_vocab *out,
+                                           loam_error *err) {
+    lm_unigram_steps steps;
+    LM_ASSERT(lm_tokenizer_spec_is_unigram(spec, &steps));
+    const lm_gguf_value map = {.key = LM_STR("tokenizer.ggml.precompiled_charsmap"),
+                               .type = LM_GGUF_ARRAY,
+                               .array = {.type = LM_GGUF_U8,
+                                         .n = steps.charsmap.len,
+                                         .bytes = (const uint8_t *)steps.charsmap.ptr,
+                                         .size_bytes = steps.charsmap.len}};
+    if (steps.charsmap.len) lm_gguf_writer_add_value(out->writer, &map);
+    lm_gguf_writer_add_bool(out->writer, "tokenizer.ggml.remove_extra_whitespaces", steps.squeezes);
+    return add_scores(spec, out, err);
+}
+
+static LM_MUST_USE loam_status add_kind(const lm_tokenizer_spec *spec, const gguf_vocab *out,
                                         loam_error *err) {
     switch (spec->kind) {
-    case LM_TOKENIZER_SPM: return add_scores(spec, writer, err);
-    case LM_TOKENIZER_WORDPIECE: return add_bert(spec, writer, err);
-    default: return add_merges(spec, writer, err);
+    case LM_TOKENIZER_SPM: return add_scores(spec, out, err);
+    case LM_TOKENIZER_WORDPIECE: return add_bert(spec, out->writer, err);
+    case LM_TOKENIZER_UNIGRAM: return add_unigram(spec, out, err);
+    default: return add_merges(spec, out->writer, err);
     }
 }
 
@@ -105,31 +141,37 @@ static void add_template(const lm_tokenizer *tokenizer, lm_gguf_writer *writer) 
     if (separates) add_id(writer, "tokenizer.ggml.seperator_token_id", last); /* as it is spelled */
     lm_gguf_writer_add_bool(writer, "tokenizer.ggml.add_bos_token", spec->add_bos);
     if (spec->kind == LM_TOKENIZER_WORDPIECE) return;
-    if (spec->add_eos && (last < 0 || last == eos))
-        lm_gguf_writer_add_bool(writer, "tokenizer.ggml.add_eos_token", true);
+    lm_gguf_writer_add_bool(writer, "tokenizer.ggml.add_eos_token",
+                            spec->add_eos && (last < 0 || last == eos));
     if (separates) lm_gguf_writer_add_bool(writer, "tokenizer.ggml.add_sep_token", true);
 }
 
-loam_status lm_tokenizer_write_gguf(const lm_tokenizer *tokenizer, lm_gguf_writer *writer,
-                                    loam_error *err) {
+loam_status lm_tokenizer_write_gguf(const lm_tokenizer *tokenizer, int64_t n_rows,
+                                    lm_gguf_writer *writer, loam_error *err) {
     static const char *const models[LM_TOKENIZER_KIND_COUNT] = {[LM_TOKENIZER_SPM] = "llama",
                                                                 [LM_TOKENIZER_BPE] = "gpt2",
-                                                                [LM_TOKENIZER_WORDPIECE] = "bert"};
+                                                                [LM_TOKENIZER_WORDPIECE] = "bert",
+                                                                [LM_TOKENIZER_UNIGRAM] = "t5"};
     const lm_tokenizer_spec *spec = lm_tokenizer_get_spec(tokenizer);
+    const size_t n = spec->tokens.len;
+    const gguf_vocab vocab = {writer, n_rows > (int64_t)n ? (size_t)n_rows : n};
     LM_TRY(check_sayable(spec, err));
     lm_gguf_writer_add_str(writer, "tokenizer.ggml.model", lm_str_of(models[spec->kind]));
     lm_gguf_writer_add_str(writer, "tokenizer.ggml.pre",
                            spec->kind == LM_TOKENIZER_BPE ? lm_str_of(spec->pre_name)
                                                           : LM_STR("default"));
-    LM_TRY(add_tokens(spec, writer, err));
-    LM_TRY(add_kind(spec, writer, err));
+    LM_TRY(add_tokens(spec, &vocab, err));
+    LM_TRY(add_kind(spec, &vocab, err));
     add_id(writer, "tokenizer.ggml.bos_token_id", spec->bos);
     add_id(writer, "tokenizer.ggml.eos_token_id", lm_tokenizer_eos(tokenizer));
     add_id(writer, "tokenizer.ggml.unknown_token_id", spec->unk);
     add_id(writer, "tokenizer.ggml.padding_token_id", spec->pad);
     add_template(tokenizer, writer);
-    lm_gguf_writer_add_bool(writer, "tokenizer.ggml.add_space_prefix",
-                            lm_tokenizer_spec_adds_space(spec));
+    lm_unigram_steps unigram;
+    bool prefixes = lm_tokenizer_spec_is_unigram(spec, &unigram)
+                        ? unigram.prefixes
+                        : lm_tokenizer_spec_adds_space(spec);
+    lm_gguf_writer_add_bool(writer, "tokenizer.ggml.add_space_prefix", prefixes);
     if (spec->chat_template.len)
         lm_gguf_writer_add_str(writer, "tokenizer.chat_template", spec->chat_template);
     if (spec->tool_template.len)

@@ -1,4 +1,4 @@
-/* tokenizer.json and tokenizer_config.json of a byte-level BPE tokenizer and of BERT's WordPiece, in the spelling of the tokenizers library. */
+/* tokenizer.json and tokenizer_config.json of a byte-level BPE tokenizer, of BERT's WordPiece and of SentencePiece's Unigram, in the spelling of the tokenizers library. */
 #include <jansson.h>
 #include <stdlib.h>
 
@@ -111,12 +111,13 @@ static json_t *describe_specials(json_t *object, const lm_tokenizer_spec *spec,
 /* What stands before a text, behind it, and between the two of a pair. */
 static json_t *template_of(const lm_tokenizer_spec *spec, const lm_vec_i32 *before,
                            const lm_vec_i32 *after) {
+    int second = spec->between.len == 2 ? 0 : 1; /* RoBERTa's have one segment */
     const lm_vec_i32 *between = spec->between.len ? &spec->between : after->len ? after : before;
     json_t *single = put_specials(json_array(), spec, before, 0), *pair = NULL;
     single = put_specials(put_sequence(single, "A", 0), spec, after, 0);
     pair = put_specials(json_array(), spec, before, 0);
-    pair = put_specials(put_sequence(pair, "A", 0), spec, between, after->len ? 0 : 1);
-    pair = put_specials(put_sequence(pair, "B", 1), spec, after, 1);
+    pair = put_specials(put_sequence(pair, "A", 0), spec, between, after->len ? 0 : second);
+    pair = put_specials(put_sequence(pair, "B", second), spec, after, second);
     json_t *specials =
         describe_specials(describe_specials(json_object(), spec, before), spec, after);
     return json_pack("{s:s, s:o, s:o, s:o}", "type", "TemplateProcessing", "single", single, "pair",
@@ -131,7 +132,8 @@ static json_t *post_processor(const lm_tokenizer *tokenizer) {
                      only_eos = {&eos, spec->add_eos && eos >= 0, 0};
     const lm_vec_i32 *before = listed && spec->before.len ? &spec->before : &only_bos,
                      *after = listed && spec->after.len ? &spec->after : &only_eos;
-    if (before->len + after->len == 0) return byte_level(true, true);
+    if (before->len + after->len == 0)
+        return spec->kind == LM_TOKENIZER_BPE ? byte_level(true, true) : json_null();
     return template_of(spec, before, after);
 }
 
@@ -149,7 +151,7 @@ static json_t *vocabulary(const lm_tokenizer_spec *spec) {
     json_t *vocab = json_object();
     lm_buf piece;
     lm_buf_init(&piece, LM_TOKEN_MAX_BYTES + 8);
-    for (size_t id = 0; id < spec->tokens.len && vocab; id++) {
+    for (size_t id = 0, n = lm_tokenizer_spec_n_used(spec); id < n && vocab; id++) {
         lm_str text;
         if (!spell(spec, id, &piece, &text)) continue;
         if (json_object_setn_new(vocab, text.ptr, text.len, json_integer((json_int_t)id)) == 0)
@@ -219,6 +221,17 @@ static json_t *bert_document(const lm_tokenizer *tokenizer, lm_bert_steps steps)
                      "prefix", "##", "cleanup", 1, "model", model);
 }
 
+/* The same of SentencePiece's Unigram. */
+static json_t *unigram_document(const lm_tokenizer *tokenizer, const lm_unigram_steps *steps) {
+    const lm_tokenizer_spec *spec = lm_tokenizer_get_spec(tokenizer);
+    return json_pack("{s:s, s:n, s:n, s:o, s:o, s:o, s:o, s:o, s:o}", "version", "1.0",
+                     "truncation", "padding", "added_tokens", added_tokens(spec), "normalizer",
+                     lm_tokenizer_unigram_normalizer(steps), "pre_tokenizer",
+                     lm_tokenizer_unigram_metaspace(steps), "post_processor",
+                     post_processor(tokenizer), "decoder", lm_tokenizer_unigram_metaspace(steps),
+                     "model", lm_tokenizer_unigram_model(spec));
+}
+
 /* A text, or with one for tools a list of named ones; NULL: none. */
 static json_t *templates(const lm_tokenizer_spec *spec) {
     if (!spec->chat_template.len) return NULL;
@@ -233,7 +246,8 @@ static json_t *config_document(const lm_tokenizer *tokenizer, int64_t context_le
     static const char *const classes[LM_TOKENIZER_KIND_COUNT] = {
         [LM_TOKENIZER_SPM] = "LlamaTokenizer",
         [LM_TOKENIZER_BPE] = "PreTrainedTokenizerFast",
-        [LM_TOKENIZER_WORDPIECE] = "PreTrainedTokenizerFast"};
+        [LM_TOKENIZER_WORDPIECE] = "PreTrainedTokenizerFast",
+        [LM_TOKENIZER_UNIGRAM] = "PreTrainedTokenizerFast"};
     bool is_bert = spec->kind == LM_TOKENIZER_WORDPIECE && spec->after.len > 0;
     json_t *cls = is_bert ? token_text(spec, spec->bos) : NULL,
            *sep = is_bert ? token_text(spec, spec->after.ptr[0]) : NULL;
@@ -279,11 +293,23 @@ static LM_MUST_USE loam_status write_bert(const lm_tokenizer *tokenizer, const c
                         dir);
 }
 
+static LM_MUST_USE loam_status write_unigram(const lm_tokenizer *tokenizer, const char *dir,
+                                             loam_error *err) {
+    lm_unigram_steps steps;
+    if (lm_tokenizer_spec_is_unigram(lm_tokenizer_get_spec(tokenizer), &steps))
+        return write_document(unigram_document(tokenizer, &steps), dir, "tokenizer.json", err);
+    return lm_error_set(err, LOAM_UNSUPPORTED,
+                        "%s: of Unigram only SentencePiece's is written, and this one has other "
+                        "steps",
+                        dir);
+}
+
 loam_status lm_tokenizer_write_folder(const lm_tokenizer *tokenizer, const char *dir,
                                       int64_t context_len, loam_error *err) {
     switch (lm_tokenizer_get_spec(tokenizer)->kind) {
     case LM_TOKENIZER_SPM: LM_TRY(write_sentencepiece(tokenizer, dir, err)); break;
     case LM_TOKENIZER_WORDPIECE: LM_TRY(write_bert(tokenizer, dir, err)); break;
+    case LM_TOKENIZER_UNIGRAM: LM_TRY(write_unigram(tokenizer, dir, err)); break;
     case LM_TOKENIZER_BPE:
         LM_TRY(write_document(tokenizer_document(tokenizer), dir, "tokenizer.json", err));
         break;

@@ -20,6 +20,12 @@ loam_status lm_tokenizer_spec_scores(const lm_tokenizer_spec *spec, float **out,
     return LOAM_OK;
 }
 
+size_t lm_tokenizer_spec_n_used(const lm_tokenizer_spec *spec) {
+    size_t n = spec->tokens.len;
+    while (n > 0 && spec->tokens.ptr[n - 1].type == LM_TOKEN_UNUSED) n--;
+    return n;
+}
+
 static void put_varint(lm_buf *out, uint64_t value) {
     for (; value >= 0x80; value >>= 7) lm_buf_putc(out, (char)(value | 0x80));
     lm_buf_putc(out, (char)value);
@@ -78,7 +84,7 @@ loam_status lm_tokenizer_write_sentencepiece(const lm_tokenizer *tokenizer, cons
     LM_TRY(lm_tokenizer_spec_scores(spec, &scores, err));
     lm_buf_init(&model, MODEL_MAX_BYTES);
     lm_buf_init(&part, LM_TOKEN_MAX_BYTES + 64);
-    for (size_t i = 0; i < spec->tokens.len; i++)
+    for (size_t i = 0; i < lm_tokenizer_spec_n_used(spec); i++)
         put_piece(&model, &spec->tokens.ptr[i], scores[i], &part);
     put_trainer(&model, tokenizer, &part);
     put_normalizer(&model, spec, &part);

@@ -144,7 +144,8 @@ loam_status lm_export_gguf(const lm_train_params *params, const lm_tokenizer *to
     lm_hparams_write_gguf(&params->config, writer);
     lm_gguf_writer_add_str(writer, "general.name", lm_str_of(name));
     lm_gguf_writer_add_u32(writer, "general.file_type", 0); /* all f32 */
-    loam_status status = lm_tokenizer_write_gguf(tokenizer, writer, err);
+    loam_status status =
+        lm_tokenizer_write_gguf(tokenizer, params->config.hparams.vocab_size, writer, err);
     if (status == LOAM_OK) status = declare_gguf(params, writer, err);
     if (status == LOAM_OK) status = lm_gguf_writer_begin(writer, path, err);
     if (status == LOAM_OK) status = write_tensors(params, writer, err);

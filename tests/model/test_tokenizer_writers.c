@@ -91,7 +91,7 @@ static void check_gguf(const lm_tokenizer *a) {
     char *dir = test_temp_dir(), *path = lm_path_join(dir, "t.gguf");
     lm_gguf_writer *writer = lm_gguf_writer_new();
     lm_tokenizer *b = NULL;
-    assert_ok(lm_tokenizer_write_gguf(a, writer, &err));
+    assert_ok(lm_tokenizer_write_gguf(a, 0, writer, &err));
     assert_ok(lm_gguf_writer_begin(writer, path, &err));
     assert_ok(lm_gguf_writer_commit(writer, &err));
     lm_gguf_writer_free(writer);
@@ -111,7 +111,7 @@ static void test_gguf(void **state) {
 
 /* Words in pieces, and what stands around a text, and a pair where models judge those. */
 static void check_same_texts(const lm_tokenizer *a, const lm_tokenizer *b) {
-    static const char *const texts[] = {"", "The thens", "hÃ©, THEN!", "ä½ the then",
+    static const char *const texts[] = {"", "The thens", "h\xc3\xa9, THEN!", "\xe4\xbd\xa0the then",
                                         "unknownword the"};
     const lm_encode_options options = {.add_special = true};
     bool judges = lm_tokenizer_get_spec(a)->after.len > 0;
@@ -135,19 +135,23 @@ static void check_same_texts(const lm_tokenizer *a, const lm_tokenizer *b) {
 
 /* To GGUF, from there to a folder. */
 static void check_both(const lm_tokenizer *a) {
+    const int32_t n = lm_tokenizer_vocab_size(a), n_rows = n + 3; /* of the embedding */
     char *dir = test_temp_dir(), *path = lm_path_join(dir, "t.gguf");
     lm_gguf_writer *writer = lm_gguf_writer_new();
     lm_tokenizer *b = NULL, *c = NULL;
-    assert_ok(lm_tokenizer_write_gguf(a, writer, &err));
+    assert_ok(lm_tokenizer_write_gguf(a, n_rows, writer, &err));
     assert_ok(lm_gguf_writer_begin(writer, path, &err));
     assert_ok(lm_gguf_writer_commit(writer, &err));
     lm_gguf_writer_free(writer);
     assert_ok(lm_tokenizer_open(path, &b, &err));
     check_same_texts(a, b);
+    assert_int_equal(lm_tokenizer_vocab_size(b), n_rows);
+    assert_int_equal(lm_tokenizer_token_type(b, n), LM_TOKEN_UNUSED);
     assert_ok(lm_tokenizer_write_folder(b, dir, 512, &err));
     assert_int_equal(unlink(path), 0);
     assert_ok(lm_tokenizer_open(dir, &c, &err));
     check_same_texts(a, c);
+    assert_int_equal(lm_tokenizer_vocab_size(c), n);
     lm_tokenizer_free(b);
     lm_tokenizer_free(c);
     assert_ok(lm_file_remove_tree(dir, &err));
@@ -156,7 +160,8 @@ static void check_both(const lm_tokenizer *a) {
 }
 
 static lm_tokenizer *bert(bool lowers, bool strips) {
-    static const char *const words[] = {"the", "The", "h", "##e", "##n", "##ns", ",", "!", "ä½ "};
+    static const char *const words[] = {"the",  "The", "h", "##e",         "##n",
+                                        "##ns", ",",   "!", "\xe4\xbd\xa0"};
     lm_tokenizer_spec spec;
     lm_tokenizer *tokenizer = NULL;
     assert_ok(lm_tokenizer_spec_init(&spec, LM_TOKENIZER_WORDPIECE, &err));
@@ -181,6 +186,57 @@ static lm_tokenizer *bert(bool lowers, bool strips) {
 static void test_wordpiece(void **state) {
     for (int i = 0; i < 4; i++) {
         lm_tokenizer *a = bert(i & 1, i & 2);
+        check_both(a);
+        lm_tokenizer_free(a);
+    }
+}
+
+/* SentencePiece's, by its one step, or by the steps that tokenizer.json has for it. */
+static lm_tokenizer *unigram(bool as_json, bool prefixes) {
+    static const char *const pieces[] = {
+        LM_SPM_SPACE "the", LM_SPM_SPACE, "the", "n", "ns", "h", "e", "T", ",", "!",
+        "\xe4\xbd\xa0"};
+    const lm_normalizer_step one = {.kind = LM_NORMALIZER_SENTENCEPIECE,
+                                    .pattern = LM_STR(""),
+                                    .prefixes = prefixes,
+                                    .squeezes = true,
+                                    .escapes = true};
+    const lm_pretokenizer_step words = {.kind = LM_PRETOKENIZER_SPLIT,
+                                        .at = LM_SPLIT_AT_SPACE,
+                                        .behavior = LM_SPLIT_REMOVED},
+                               spaces = {.kind = LM_PRETOKENIZER_METASPACE,
+                                         .text = LM_STR(LM_SPM_SPACE),
+                                         .scheme = LM_PREPEND_ALWAYS,
+                                         .cuts = true};
+    lm_tokenizer_spec spec;
+    lm_tokenizer *tokenizer = NULL;
+    assert_ok(lm_tokenizer_spec_init(&spec, LM_TOKENIZER_UNIGRAM, &err));
+    assert_ok(lm_tokenizer_spec_add_token(&spec, LM_STR("<s>"), LM_TOKEN_CONTROL, 0, &err));
+    assert_ok(lm_tokenizer_spec_add_token(&spec, LM_STR("</s>"), LM_TOKEN_CONTROL, 0, &err));
+    assert_ok(lm_tokenizer_spec_add_token(&spec, LM_STR("<unk>"), LM_TOKEN_UNKNOWN, 0, &err));
+    for (size_t i = 0; i < LM_COUNT_OF(pieces); i++)
+        assert_ok(lm_tokenizer_spec_add_token(&spec, lm_str_of(pieces[i]), LM_TOKEN_NORMAL,
+                                              -2 - (double)i / 4, &err));
+    if (as_json) {
+        assert_ok(lm_tokenizer_spec_add_pretokenizer(&spec, words, &err));
+        assert_ok(lm_tokenizer_spec_add_pretokenizer(&spec, spaces, &err));
+    } else {
+        assert_ok(lm_tokenizer_spec_add_normalizer(&spec, one, &err));
+    }
+    assert_ok(lm_tokenizer_spec_decode_metaspace(&spec, prefixes, &err));
+    assert_ok(lm_tokenizer_spec_add_eos(&spec, 1, &err));
+    spec.unk = 2;
+    spec.bos = 0;
+    spec.fuse_unk = spec.add_bos = spec.add_eos = true;
+    assert_true(lm_vec_push(&spec.before, 0) && lm_vec_push(&spec.after, 1) &&
+                lm_vec_push(&spec.between, 1) && lm_vec_push(&spec.between, 1));
+    assert_ok(lm_tokenizer_new(&spec, &tokenizer, &err));
+    return tokenizer;
+}
+
+static void test_unigram(void **state) {
+    for (int i = 0; i < 3; i++) {
+        lm_tokenizer *a = unigram(i == 2, i > 0);
         check_both(a);
         lm_tokenizer_free(a);
     }
@@ -243,11 +299,9 @@ static void test_published(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_folder),
-        cmocka_unit_test(test_gguf),
-        cmocka_unit_test(test_wordpiece),
-        cmocka_unit_test(test_template),
-        cmocka_unit_test(test_gguf_of_sentencepiece),
+        cmocka_unit_test(test_folder),    cmocka_unit_test(test_gguf),
+        cmocka_unit_test(test_wordpiece), cmocka_unit_test(test_unigram),
+        cmocka_unit_test(test_template),  cmocka_unit_test(test_gguf_of_sentencepiece),
         cmocka_unit_test(test_published),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
