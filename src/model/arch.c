@@ -23,6 +23,7 @@ typedef enum param_dim {
     DIM_Q,
     DIM_KV,
     DIM_HEADS,
+    DIM_SPANS, /* of distances */
     DIM_Q_NORM,
     DIM_K_NORM,
     DIM_FFN,
@@ -234,6 +235,7 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim) {
     case DIM_Q: return hp->n_heads * hp->head_dim;
     case DIM_KV: return hp->n_kv_heads * hp->head_dim;
     case DIM_HEADS: return hp->n_heads;
+    case DIM_SPANS: return LM_DISTANCE_SPANS;
     case DIM_EXPERTS: return hp->n_experts;
     case DIM_EXPERT_FFN: return hp->expert_ffn_dim;
     case DIM_EXPERTS_FFN: return hp->n_experts * hp->expert_ffn_dim;

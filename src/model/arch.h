@@ -53,6 +53,7 @@ typedef enum lm_feature {
     LM_FEATURE_RESIDUAL_NORM = 1 << 22, /* of the residual stream itself, behind attention and behind the MLP */
     LM_FEATURE_EMBED_NORM = 1 << 23,    /* of what the first layer reads */
     LM_FEATURE_EMBED_NORM_BIAS = 1ll << 35,
+    LM_FEATURE_DISTANCE_BIAS = 1ll << 36, /* a learned score for each head and span of distances */
     LM_FEATURE_TYPE_EMBED = 1 << 24,    /* a vector of a token's segment is added to it */
     LM_FEATURE_CLASSIFIER = 1 << 25,    /* a matrix that gives scores of a whole text */
     LM_FEATURE_CLASSIFIER_BIAS = 1 << 26,
@@ -108,6 +109,7 @@ typedef enum lm_dialect {
     LM_DIALECT_BLOOM,
     LM_DIALECT_MPT,
     LM_DIALECT_MODERN_BERT,
+    LM_DIALECT_MPNET,
 } lm_dialect;
 
 /* A row of archs.def. Zero is what most have. */

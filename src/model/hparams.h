@@ -17,6 +17,7 @@ enum {
     LM_ARCHITECTURE_BYTES = 64,
     LM_HIDDEN_ACT_BYTES = 32,
     LM_MAX_LAYERS = 4096,
+    LM_DISTANCE_SPANS = 32, /* of LM_FEATURE_DISTANCE_BIAS: half before a row, half behind it */
     LM_MAX_ROPE_PAIRS = LM_MAX_HEAD_DIM / 2,
 };
 

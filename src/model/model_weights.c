@@ -68,13 +68,14 @@ void lm_model_weights_describe(const lm_model_file *file, const lm_arch *arch,
 
 /* Looked up by row, not multiplied with. */
 static bool is_table(lm_param_id id) {
-    return id == LM_PARAM_TOKEN_EMBED || id == LM_PARAM_POSITION_EMBED || id == LM_PARAM_TYPE_EMBED;
+    return id == LM_PARAM_TOKEN_EMBED || id == LM_PARAM_POSITION_EMBED ||
+           id == LM_PARAM_TYPE_EMBED || id == LM_PARAM_DISTANCE_BIAS;
 }
 
 /* Heads of a model that is used without: for masked words, for the next sentence, for what became of a text's first token. */
 static bool is_unused_head(const char *name) {
     static const char *const begins[] = {"cls.predictions.", "cls.seq_relationship.", "lm_head.",
-                                         "pooler.",          "bert.pooler.",          "roberta.pooler.",
+                                         "pooler.",          "mpnet.pooler.",    "bert.pooler.",          "roberta.pooler.",
                                          "vocab_",           "head.",                "decoder."};
     for (size_t i = 0; i < LM_COUNT_OF(begins); i++)
         if (strncmp(name, begins[i], strlen(begins[i])) == 0) return true;

@@ -1,6 +1,7 @@
 #include "model/session_graph.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
 #include "model/rope_table.h"
@@ -62,7 +63,8 @@ static void add_inputs(const build *b) {
     sg->seen = sg->positions;
     if (b->hp->bidirectional)
         sg->seen = lm_graph_input(sg->graph, "seen", LM_I32, LM_EXTENT_ROWS, 1, rows);
-    if (b->hp->bidirectional && (b->hp->window > 0 || b->hp->alibi_max > 0))
+    bool biased = b->hp->alibi_max > 0 || lm_model_param(b->model, LM_PARAM_DISTANCE_BIAS, 0);
+    if (b->hp->bidirectional && (b->hp->window > 0 || biased))
         sg->at = lm_graph_input(sg->graph, "at", LM_I32, LM_EXTENT_ROWS, 1, rows);
     if (lm_model_param(b->model, LM_PARAM_TYPE_EMBED, 0))
         sg->types = lm_graph_input(sg->graph, "types", LM_I32, LM_EXTENT_ROWS, 1, rows);
@@ -99,19 +101,49 @@ static double slope_of(const lm_hparams *hp, int64_t head) {
     return exp2(-(head < n ? step * (double)(head + 1) : step / 2 * (double)(2 * (head - n) + 1)));
 }
 
-/* Scores' biases by distance; NULL: there are none. */
-static lm_tensor *distance_bias(const build *b) {
-    int64_t n = b->limits->max_context, width = b->hp->bidirectional ? 2 * n - 1 : n;
-    const int64_t shape[] = {b->hp->n_heads, width};
-    if (!(b->hp->alibi_max > 0)) return NULL;
-    float *bias = lm_calloc((size_t)(shape[0] * width), sizeof *bias);
-    if (!bias) return lm_graph_fail(b->sg->graph, LOAM_NO_MEMORY, "no memory for ALiBi biases");
+/* ALiBi's of a position `distance` behind a row's, [head] of all. */
+static void fill_alibi(const build *b, int64_t distance, float *out) {
     lm_attrs attrs = lm_arch_attention(lm_model_config(b->model), 0);
     double scale = lm_model_config(b->model)->arch->alibi_scaled ? attrs.scale : 1;
-    for (int64_t head = 0; head < shape[0]; head++)
-        for (int64_t i = 0; i < width; i++)
-            bias[head * width + i] =
-                (float)(-slope_of(b->hp, head) * scale * (double)(i < n ? n - 1 - i : i - (n - 1)));
+    for (int64_t head = 0; head < b->hp->n_heads; head++)
+        out[head] = (float)(-slope_of(b->hp, head) * scale * (double)llabs(distance));
+}
+
+/* The span that a distance lies in, arXiv:1910.10683: each its own at first, then as logarithms up to 128; those behind a row are the
+ * second half. In f32, as it was when the biases were learned. */
+static int64_t span_of(int64_t distance) {
+    enum { HALF = LM_DISTANCE_SPANS / 2, EXACT = HALF / 2, FARTHEST = 128 };
+    int64_t n = llabs(distance), span = n;
+    if (n >= EXACT)
+        span = EXACT + (int64_t)(logf((float)n / EXACT) / (float)log(FARTHEST / EXACT) * EXACT);
+    return (span < HALF ? span : HALF - 1) + (distance > 0 ? HALF : 0);
+}
+
+static void fill_learned(const build *b, const lm_weight *bias, int64_t distance, float *out) {
+    int64_t n = b->hp->n_heads;
+    const char *row = (const char *)bias->data + lm_dtype_bytes(bias->dtype, span_of(distance) * n);
+    lm_dtype_get(bias->dtype)->unpack(row, out, n);
+}
+
+/* Scores' biases by distance; NULL: there are none. */
+static lm_tensor *distance_bias(const build *b) {
+    const lm_weight *learned = lm_model_param(b->model, LM_PARAM_DISTANCE_BIAS, 0);
+    int64_t n = b->limits->max_context, width = b->hp->bidirectional ? 2 * n - 1 : n,
+            n_heads = b->hp->n_heads;
+    const int64_t shape[] = {n_heads, width};
+    if (!learned && !(b->hp->alibi_max > 0)) return NULL;
+    if (learned && !lm_device_shares_host_memory(lm_model_device(b->model)))
+        return lm_graph_fail(b->sg->graph, LOAM_UNSUPPORTED, "biases by distance on this device");
+    float *bias = lm_calloc((size_t)(n_heads * (width + 1)), sizeof *bias);
+    if (!bias) return lm_graph_fail(b->sg->graph, LOAM_NO_MEMORY, "no memory for biases");
+    float *of_heads = bias + n_heads * width;
+    for (int64_t i = 0; i < width; i++) {
+        if (learned)
+            fill_learned(b, learned, i - (n - 1), of_heads);
+        else
+            fill_alibi(b, i - (n - 1), of_heads);
+        for (int64_t head = 0; head < n_heads; head++) bias[head * width + i] = of_heads[head];
+    }
     lm_tensor *table = lm_graph_constant(b->sg->graph, "bias", LM_F32, 2, shape, bias);
     lm_free(bias);
     return table;

@@ -78,11 +78,12 @@ CASES.update({
     "embeddinggemma": case("gemma3_text", "mean", AutoModel, dict(
         families.SIZES, hidden_size=16, head_dim=8, intermediate_size=24, num_hidden_layers=7, query_pre_attn_scalar=8,
         sliding_window=20, use_bidirectional_attention=True)),
+    "mpnet": case("mpnet", "mean", AutoModel, {k: v for k, v in ROBERTA.items() if k != "type_vocab_size"}, gguf=False),
     "bert-dense": case("bert", "cls", AutoModel, BERT, gguf=False),
 })
 CASES["embeddinggemma-dense"] = CASES["embeddinggemma"]
 CLASSES = {"bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert",
-           "distilbert": "DistilBert", "nomic_bert": "NomicBert", "qwen3": "Qwen3", "modernbert": "ModernBert", "gemma3_text": "Gemma3Text"}
+           "distilbert": "DistilBert", "nomic_bert": "NomicBert", "qwen3": "Qwen3", "modernbert": "ModernBert", "gemma3_text": "Gemma3Text", "mpnet": "MPNet"}
 
 
 def text(index):
