@@ -110,6 +110,9 @@ typedef enum lm_dialect {
     LM_DIALECT_MPT,
     LM_DIALECT_MODERN_BERT,
     LM_DIALECT_MPNET,
+    LM_DIALECT_QWEN3_VL_MOE,
+    LM_DIALECT_GPTJ,
+    LM_DIALECT_EXAONE_MOE,
 } lm_dialect;
 
 /* A row of archs.def. Zero is what most have. */

@@ -54,7 +54,8 @@ static void turn_expert_rows(const arrange_job *job, int64_t row, int64_t n, cha
     const lm_param_source *source = &job->a->source;
     bool whole = source->order == LM_PART_WHOLE;
     size_t size = lm_dtype_bytes(job->weight->dtype, 1);
-    int64_t step = whole ? 1 : source->run_step, n_rows = job->matrix_rows * step;
+    int64_t step = source->order == LM_PART_TURNS ? source->run_step : 1,
+            n_rows = whole ? job->matrix_rows : source->total_rows / job->weight->shape[0];
     for (int64_t r = 0; r < n; r++) {
         int64_t expert = (row + r) / job->matrix_rows, at = (row + r) % job->matrix_rows;
         int64_t column = whole ? at : source->first_row + at * step;

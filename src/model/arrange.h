@@ -12,7 +12,7 @@ typedef struct lm_arrangement {
     const lm_stored_tensor *const *experts; /* [shape[0]] of LM_PART_APART */
     bool by_element;                        /* rows are single elements */
     bool turned;                            /* the tensor is [n_in, rows] */
-    bool turned_experts; /* it is [experts, n_in, rows of one], of one parameter or by turns */
+    bool turned_experts; /* it is [experts, n_in, rows of one], of one parameter, one behind the other or by turns */
     bool turned_runs; /* each of its runs of rows is a matrix [n_in, n_out], of at most LM_MAX_HEAD_DIM columns */
     bool unit_rows;                         /* rows are divided by their lengths */
 } lm_arrangement;

@@ -83,6 +83,9 @@ static LM_MUST_USE loam_status read_kv_heads(const reader *r, lm_hparams *h) {
     bool multi_query, new_decoder;
     LM_TRY(read_bool(r, "multi_query", false, &multi_query));
     LM_TRY(read_bool(r, "new_decoder_architecture", false, &new_decoder));
+    if (json_is_false(json_object_get(r->config, "multi_query")) &&
+        strcmp(h->architecture, "gpt_bigcode") == 0) /* its q, k and v then lie in another order */
+        return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'multi_query' is false", r->path);
     if (multi_query && !new_decoder) {
         h->n_kv_heads = 1;
         return LOAM_OK;

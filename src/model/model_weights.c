@@ -106,7 +106,7 @@ static bool is_ignorable(const char *name, const lm_arch_config *config) {
                                        ".attention.bias",      ".masked_bias",  "embed_out.weight",
                                        "lm_head.weight",       "output.weight", ".position_ids"};
     static const char *const begins[] = {"rope_freqs.",     "rope_factors_", "vision_",
-                                         "dense_2.", "dense_3.", "model.vision_",   "multi_modal_",  "model.multi_modal_",
+                                         "dense_2.", "dense_3.", "model.mtp_layers.", "mtp.", "model.vision_",   "multi_modal_",  "model.multi_modal_",
                                          "vision_model.", "visual.",         "model.visual."};
     lm_str text = lm_str_of(name);
     if (is_guessing(name, &config->hparams)) return true;

@@ -27,7 +27,7 @@ OUT = pathlib.Path(__file__).resolve().parent / "families"
 N_PROMPTS, N_TOKENS, STEP = 2, 96, 4
 SIZES = dict(hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
              vocab_size=N_VOCAB, max_position_embeddings=128, rms_norm_eps=1e-6, bos_token_id=1, eos_token_id=2, pad_token_id=0)
-LAYER_NORMS = ("gpt_neox", "starcoder2", "phi", "stablelm", "nemotron", "cohere", "cohere2", "olmo")
+LAYER_NORMS = ("gpt_neox", "starcoder2", "phi", "stablelm", "nemotron", "cohere", "cohere2", "olmo", "jais2")
 GPT_SIZES = dict(vocab_size=N_VOCAB, bos_token_id=1, eos_token_id=2)
 
 
@@ -42,8 +42,9 @@ def case(hf_type, hf_class, reference=None, publish=None, **config):
 def seeing(hf_type, hf_class, text_type, vision, **text):
     """A model that sees images, too, of which only the text part is used."""
     text = dict(SIZES, model_type=text_type, **text)
+    publish = text.pop("publish", "as saved")
     return dict(config=dict(model_type=hf_type, architectures=[hf_class], text_config=text, vision_config=vision,
-                            tie_word_embeddings=text.get("tie_word_embeddings", False)), reference=None, publish="as saved")
+                            tie_word_embeddings=text.get("tie_word_embeddings", False)), reference=None, publish=publish)
 
 
 def internlm2(state, config):
@@ -100,6 +101,10 @@ def bailing(state, config):
     for ours, theirs in names.items():
         state = {k.replace(ours, theirs): v for k, v in state.items()}
     return state
+
+
+def experts_turned(state, config):
+    return {k: v.transpose(1, 2) if ".experts." in k else v for k, v in state.items()}
 
 
 def first_deepseek(cls):
@@ -328,11 +333,33 @@ CASES = {
     "baichuan2-13b": case("baichuan", "BaichuanForCausalLM", reference=dict(LLAMA, num_key_value_heads=2), publish=baichuan,
                           z_loss_weight=0, hidden_size=8, intermediate_size=8, num_hidden_layers=40, num_attention_heads=2,
                           num_key_value_heads=2),
+    "qwen3_vl_moe": seeing("qwen3_vl_moe", "Qwen3VLMoeForConditionalGeneration", "qwen3_vl_moe_text", QWEN3_VISION, head_dim=16,
+                           num_experts=4, num_experts_per_tok=2, moe_intermediate_size=20, decoder_sparse_step=1, mlp_only_layers=[],
+                           norm_topk_prob=True, rope_parameters=dict(MROPE, mrope_section=[3, 3, 2], mrope_interleaved=True),
+                           publish=experts_turned),
+    "gpt_bigcode": dict(config=dict(GPT_SIZES, model_type="gpt_bigcode", architectures=["GPTBigCodeForCausalLM"], n_embd=32, n_layer=2,
+                                    n_head=4, n_positions=128, multi_query=True), reference=None, publish=None),
+    "gptj": dict(config=dict(GPT_SIZES, model_type="gptj", architectures=["GPTJForCausalLM"], n_embd=32, n_layer=2, n_head=4,
+                             n_positions=128, rotary_dim=4), reference=None, publish=None),
+    "jais2": case("jais2", "Jais2ForCausalLM", layer_norm_eps=1e-5),
+    "helium": case("helium", "HeliumForCausalLM", head_dim=8, num_key_value_heads=4),
+    "vaultgemma": case("vaultgemma", "VaultGemmaForCausalLM", head_dim=16, query_pre_attn_scalar=16, sliding_window=20,
+                       attn_logit_softcapping=5.0, final_logit_softcapping=9.0),
+    "solar_open": case("solar_open", "SolarOpenForCausalLM", head_dim=8, n_routed_experts=8, num_experts_per_tok=3,
+                       n_shared_experts=1, moe_intermediate_size=20, n_group=1, topk_group=1, routed_scaling_factor=2.5,
+                       norm_topk_prob=True, partial_rotary_factor=1.0, publish="as saved"),
+    "mimo": case("mimo", "MiMoForCausalLM", reference=dict(model_type="qwen2"), attention_bias=True, num_nextn_predict_layers=1),
+    "exaone_moe": case("exaone_moe", "ExaoneMoeForCausalLM", num_hidden_layers=5, intermediate_size=24, sliding_window=20,
+                       sliding_window_pattern="LLLG", layer_types=["sliding_attention"] * 3 + ["full_attention", "sliding_attention"],
+                       num_experts=4, num_experts_per_tok=2, moe_intermediate_size=12, num_shared_experts=1, first_k_dense_replace=1,
+                       norm_topk_prob=True, routed_scaling_factor=2.5, n_group=1, topk_group=1, scoring_func="sigmoid",
+                       num_nextn_predict_layers=0, publish="as saved"),
 }
-# Windows of these families are not in the format; Baichuan's converter calls itself for ever.
+# Windows of these families are not in the format; Baichuan's converter calls itself for ever; of others there is none.
 # Published with experts in MXFP4, an older GGUF file, norms in a tensor for each head.
 NO_FOLDER = {"gpt_oss", "deepseek_v2-first", "stablelm-parallel"}
-NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "phi-qk_norm", "ministral", "falcon-rw", "baichuan2-13b"}
+NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "phi-qk_norm", "ministral", "falcon-rw", "baichuan2-13b",
+           "gptj", "helium", "vaultgemma", "mimo"}
 
 CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms}
 

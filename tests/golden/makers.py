@@ -49,7 +49,7 @@ def convert(folder, path, changed=lambda cls: cls):
     config = json.loads((folder / "config.json").read_text())
     hparams = dict(ModelBase.load_hparams(folder, False), **config)
     if config.get("multi_query") and not config.get("new_decoder_architecture"):
-        hparams.pop("num_kv_heads")  # as Falcon's first models have it
+        hparams.pop("num_kv_heads", None)  # as Falcon's first models have it
     cls = changed(get_model_class(hparams["architectures"][0], mmproj=False))
     model = cls(folder, gguf.LlamaFileType.MOSTLY_F16, path, model_name="tiny", hparams=hparams,
                 sentence_transformers_dense_modules=True)
