@@ -32,8 +32,8 @@ static void convert(const char *from, const char *to, lm_convert_options options
 }
 
 /* [GOLDEN_TOKENS, GOLDEN_VOCAB], for lm_free. */
-static float *logits_of(const char *path) {
-    golden_model g = golden_open(path, 1);
+static float *logits_of_coded(const char *path, lm_coded_weights coded) {
+    golden_model g = golden_open_with(path, 1, &(lm_model_options){.coded_weights = coded});
     lm_session *session = golden_session(&g, (lm_session_options){.max_rows = GOLDEN_TOKENS,
                                                                   .max_outs = GOLDEN_TOKENS,
                                                                   .max_context = GOLDEN_TOKENS});
@@ -49,6 +49,10 @@ static float *logits_of(const char *path) {
     lm_session_free(session);
     golden_close(&g);
     return out;
+}
+
+static float *logits_of(const char *path) {
+    return logits_of_coded(path, LM_CODED_AUTO);
 }
 
 static void check_logits(const float *expected, const char *path, double atol) {
@@ -309,6 +313,30 @@ static void test_coded_folder(void **state) {
     lm_free(b);
 }
 
+/* gpt-oss's experts, which lie by turns in MXFP4, stay what they are, in tensors of their own. */
+static void test_mxfp4(void **state) {
+    char *folder = lm_path_join(LM_FAMILIES_DIR, "gpt_oss-mxfp4"), *dir = test_temp_dir(),
+         *gguf = lm_path_join(dir, "m.gguf");
+    const lm_model_options small = {
+        .no_pack = true, .on_demand = true, .coded_weights = LM_CODED_SMALL};
+    lm_convert_result result;
+    lm_model_file *file;
+    golden_model g = golden_open_with(folder, 1, &small);
+    assert_ok(lm_convert(g.model, gguf, &(lm_convert_options){0}, &result, &err));
+    golden_close(&g);
+    assert_ok(lm_model_file_open(gguf, &file, &err));
+    assert_string_equal(lm_model_file_find(file, "blk.1.ffn_gate_exps.weight")->type->name,
+                        "MXFP4");
+    lm_model_file_close(file);
+    float *expected = logits_of_coded(folder, LM_CODED_SMALL);
+    check_logits(expected, gguf, 0);
+    lm_free(expected);
+    assert_ok(lm_file_remove_tree(dir, &err));
+    lm_free(folder);
+    lm_free(dir);
+    lm_free(gguf);
+}
+
 /* Experts with a tensor each are together while they are written only. */
 static void test_on_demand(void **state) {
     char *folder = lm_path_join(LM_FAMILIES_DIR, "mixtral"), *dir = test_temp_dir(),
@@ -391,7 +419,7 @@ static size_t list_families(void) {
 }
 
 int main(void) {
-    static struct CMUnitTest tests[LM_COUNT_OF(cases) + MAX_FAMILIES + 4];
+    static struct CMUnitTest tests[LM_COUNT_OF(cases) + MAX_FAMILIES + 5];
     size_t n = 0, n_families = list_families();
     for (size_t i = 0; i < LM_COUNT_OF(cases); i++)
         tests[n++] = (struct CMUnitTest){.name = cases[i].name,
@@ -403,6 +431,7 @@ int main(void) {
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_types);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_refusals);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_on_demand);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_mxfp4);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_coded_folder);
     int status = _cmocka_run_group_tests("convert", tests, n, NULL, NULL);
     for (size_t i = 0; i < n_families; i++) lm_free((void *)families[i]);
