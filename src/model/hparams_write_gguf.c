@@ -137,16 +137,21 @@ static bool says_scale(const lm_arch_config *config) {
     return scale > 0 && !(config->arch->embed_scale_sqrt_dim && fabs(scale / usual - 1) < 1e-6);
 }
 
-/* Which layers are windowed, where the family's others have others. */
-static void add_windowed(const gguf_out *out, const lm_arch_config *config) {
+/* Whether windowed layers are those that files of the family leave unsaid. */
+static bool usual_windows(const lm_arch_config *config) {
     const lm_hparams *hp = &config->hparams;
     const lm_arch *arch = lm_arch_find(config->arch->name);
-    char key[KEY_BYTES];
-    bool usual = true;
     for (int64_t i = 0; i < hp->n_layers; i++)
-        usual &= lm_layer_in(&hp->windowed, i) == lm_arch_windows(arch, arch->window_period, i);
-    usual &= !is_named(config->arch, "exaone4 olmo2"); /* whose files list them in any case */
-    if (usual || lm_hparams_said_window(config) == 0) return;
+        if (lm_layer_in(&hp->windowed, i) != lm_arch_windows(arch, arch->window_period, i))
+            return false;
+    return true;
+}
+
+static void add_windowed(const gguf_out *out, const lm_arch_config *config) {
+    const lm_hparams *hp = &config->hparams;
+    char key[KEY_BYTES];
+    bool listed = is_named(config->arch, "exaone4 exaone-moe olmo2"); /* in any case */
+    if (lm_hparams_said_window(config) == 0 || (usual_windows(config) && !listed)) return;
     lm_gguf_writer_open_array(out->writer, full_key(out, "attention.sliding_window_pattern", key),
                               LM_GGUF_BOOL, (size_t)hp->n_layers);
     for (int64_t i = 0; i < hp->n_layers; i++)

@@ -182,6 +182,13 @@ static json_t *no_rope_json(const lm_hparams *hp) {
     return list;
 }
 
+/* MPT's. */
+static json_t *attn_config_json(const lm_hparams *hp) {
+    return json_pack("{s:b, s:o, s:o}", "alibi", hp->alibi_max > 0, "alibi_bias_max",
+                     whole(hp->alibi_max > 0 ? hp->alibi_max : 8), "clip_qkv",
+                     number_or_null(hp->qkv_clip));
+}
+
 static int64_t first_windowed(const lm_hparams *hp) {
     int64_t i = 0;
     while (i < hp->n_layers && !lm_layer_in(&hp->windowed, i)) i++;
@@ -279,7 +286,7 @@ json_t *lm_hparams_config_json(const lm_arch_config *config, lm_dtype dtype) {
                              arch->hf_type, "torch_dtype", torch_name(dtype));
 #define IN_GROUPS(key)                                                                            \
     "glm4_moe:" key " glm4_moe_lite:" key " deepseek_v2:" key " deepseek_v3:" key " kimi_k2:" key \
-    " dots1:" key
+    " dots1:" key " solar_open:" key
 #define LM_CONFIG_KEY(type, when, value, keys)      \
     if ((when) && key_of(keys, arch->hf_type, key)) \
         json_object_set_new(json, key, json_##type(value));

@@ -184,6 +184,19 @@ static bool turns_otherwise(const char *path) {
     return arch->gguf_interleaved != arch->hf_interleaved;
 }
 
+static bool is_interleaved(const char *path) {
+    lm_model_file *file;
+    assert_ok(lm_model_file_open(path, &file, &err));
+    bool is = lm_model_file_hparams(file)->rope_layout == LM_ROPE_INTERLEAVED;
+    lm_model_file_close(file);
+    return is;
+}
+
+/* Folders of another family may have another order. */
+static bool turns_alike(const char *a, const char *b) {
+    return is_interleaved(a) == is_interleaved(b);
+}
+
 /* Files as they are no longer written. */
 static bool is_old(const char *family) {
     return lm_str_ends(lm_str_of(family), LM_STR("-first"));
@@ -216,7 +229,7 @@ static void check_both_ways(const char *family, const char *folder, const char *
     if (theirs && !is_old(family) && !is_part(family)) check_keys(theirs, gguf);
     if (folder) {
         convert(gguf, back, (lm_convert_options){.to_folder = true, .no_tokenizer = true});
-        check_logits(expected, back, 0);
+        check_logits(expected, back, turns_alike(folder, back) ? 0 : tolerance);
         if (theirs && is_kept(family)) check_names(folder, back);
     }
     assert_ok(lm_file_remove_tree(dir, &err));
