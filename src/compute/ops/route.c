@@ -73,6 +73,21 @@ static void close_groups(const lm_attrs *a, float *choice, int64_t n) {
         if (!open[e / size]) choice[e] = -INFINITY;
 }
 
+/* Whether x goes before y, which has a lower number. */
+static bool precedes(float x, float y) {
+    return x > y || (isnan(y) && !isnan(x));
+}
+
+/* The n_used best of n, in their order: one pass, as few belong among the best of those before them. */
+static void choose(const float *choice, int64_t n, int64_t n_used, int32_t *ids) {
+    for (int64_t e = 0, n_ids = 0; e < n; e++) {
+        if (n_ids == n_used && !precedes(choice[e], choice[ids[n_used - 1]])) continue;
+        int64_t at = n_ids < n_used ? n_ids++ : n_used - 1;
+        for (; at > 0 && precedes(choice[e], choice[ids[at - 1]]); at--) ids[at] = ids[at - 1];
+        ids[at] = (int32_t)e;
+    }
+}
+
 void lm_route_choose(const lm_node *node, int64_t row, const float *scores) {
     const lm_attrs *a = &node->attrs;
     int64_t n = node->in[0]->shape[1];
@@ -82,9 +97,8 @@ void lm_route_choose(const lm_node *node, int64_t row, const float *scores) {
     for (int64_t e = 0; e < n; e++)
         choice[e] = node->in[1] ? scores[e] + lm_f32(node->in[1])[e] : scores[e];
     close_groups(a, choice, n);
+    choose(choice, n, a->n_used, ids);
     for (int64_t i = 0; i < a->n_used; i++) {
-        ids[i] = (int32_t)best_of(choice, n);
-        choice[ids[i]] = -INFINITY;
         weights[i] = scores[ids[i]];
         sum += weights[i];
     }
