@@ -73,6 +73,12 @@ const lm_arch *lm_arch_find(const char *name) {
     return NULL;
 }
 
+const lm_arch *lm_arch_of_folder(const char *model_type) {
+    for (size_t i = 0; i < LM_COUNT_OF(archs); i++)
+        if (strcmp(archs[i].hf_type, model_type) == 0) return &archs[i];
+    return lm_arch_find(model_type);
+}
+
 const lm_arch *lm_arch_bidirectional(const lm_arch *arch) {
     for (size_t i = 0; i < LM_COUNT_OF(archs); i++)
         if (archs[i].bidirectional && strcmp(archs[i].hf_type, arch->hf_type) == 0)

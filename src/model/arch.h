@@ -113,6 +113,9 @@ typedef enum lm_dialect {
     LM_DIALECT_QWEN3_VL_MOE,
     LM_DIALECT_GPTJ,
     LM_DIALECT_EXAONE_MOE,
+    LM_DIALECT_MISTRAL4,
+    LM_DIALECT_CHATGLM,
+    LM_DIALECT_QWEN,
 } lm_dialect;
 
 /* A row of archs.def. Zero is what most have. */
@@ -134,6 +137,7 @@ typedef struct lm_arch {
     bool position_offset;  /* folders have the first position's vector behind the padding token's number */
     bool expert_normalize; /* weights of the chosen experts add up to 1 where the file does not say */
     bool expert_sigmoid;   /* scores of experts are sigmoids where the file does not say */
+    bool ffn_halved;       /* files say twice the width of the MLP */
     bool one_expert_is_none; /* files of dense members say that they have one */
     bool tied;             /* the head is the embedding where config.json does not say */
     bool hf_norm_minus_one; /* folders have the weights of norms less one */
@@ -161,6 +165,9 @@ typedef struct lm_arch {
 /* By either name, GGUF's first; a model_type may end in "_text", of the text part of a model that sees. NULL: unknown. */
 const lm_arch *lm_arch_find(const char *name);
 size_t lm_arch_count(void);
+
+/* By a folder's model_type, else as lm_arch_find: what GGUF calls chatglm has folders of another type. */
+const lm_arch *lm_arch_of_folder(const char *model_type);
 
 /* The architecture of the same model_type whose rows see both sides; NULL: there is none. */
 const lm_arch *lm_arch_bidirectional(const lm_arch *arch);

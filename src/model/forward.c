@@ -163,7 +163,7 @@ static lm_tensor *latent_attention(const builder *b, lm_tensor *x) {
                     LM_PARAM_COUNT, LM_F32);
     lm_tensor *q = by_head(b, linear(b, from, LM_PARAM_Q_NOPE, LM_PARAM_COUNT), LM_PARAM_K_UP);
     lm_tensor *q_rope = linear(b, from, LM_PARAM_Q_ROPE, LM_PARAM_COUNT);
-    q = joined(b, q, turn(b, q_rope, n_heads, rope_dim), n_heads);
+    q = grown(b, joined(b, q, turn(b, q_rope, n_heads, rope_dim), n_heads));
     lm_tensor *k = norm(b, linear(b, x, LM_PARAM_KV_DOWN, LM_PARAM_COUNT), LM_PARAM_KV_LATENT_NORM,
                         LM_PARAM_COUNT, LM_F32);
     lm_tensor *k_rope = linear(b, x, LM_PARAM_K_ROPE, LM_PARAM_COUNT);

@@ -75,6 +75,8 @@ static LM_MUST_USE loam_status read_sizes(const lm_gguf *gguf, lm_hparams *h, lo
                        &h->head_dim, err));
     LM_TRY(read_i64_or(gguf, h, "rope.dimension_count", h->head_dim, &h->rope_dim, err));
     LM_TRY(read_alike_or(gguf, h, "feed_forward_length", 0, &h->ffn_dim, err));
+    const lm_arch *arch = lm_arch_find(h->architecture);
+    if (arch && arch->ffn_halved) h->ffn_dim /= 2;
     LM_TRY(read_i64(gguf, h, "context_length", &h->context_len, err));
     LM_TRY(lm_gguf_array_or_empty(gguf, "tokenizer.ggml.tokens", LM_GGUF_STRING, &tokens, err));
     LM_TRY(read_i64_or(gguf, h, "vocab_size", (int64_t)tokens.n, &h->vocab_size, err));
@@ -187,7 +189,8 @@ static LM_MUST_USE loam_status read_experts(const lm_gguf *gguf, const lm_arch *
 /* First files of MiniCPM and of Grok lack the numbers that all their models had then. */
 static void fill_numbers(lm_hparams *h) {
     if (h->embedding_scale > 0) return;
-    if (lm_str_is(lm_str_of(h->architecture), "minicpm")) {
+    if (lm_str_is(lm_str_of(h->architecture), "minicpm") ||
+        lm_str_is(lm_str_of(h->architecture), "minicpm3")) {
         h->embedding_scale = 12;
         h->residual_scale = 1.4 / sqrt((double)h->n_layers);
         h->logit_scale = 256 / (double)h->dim;
@@ -227,7 +230,8 @@ static LM_MUST_USE loam_status read_latent(const lm_gguf *gguf, lm_hparams *h, l
     if (h->kv_latent_dim == 0) return LOAM_OK;
     LM_TRY(read_i64_or(gguf, h, "attention.q_lora_rank", 0, &h->q_latent_dim, err));
     LM_TRY(read_i64(gguf, h, "attention.key_length", &key, err));
-    LM_TRY(read_i64(gguf, h, "attention.value_length", &h->value_dim, err));
+    LM_TRY(read_i64_or(gguf, h, "attention.value_length", h->n_heads > 0 ? h->dim / h->n_heads : 0,
+                       &h->value_dim, err));
     LM_TRY(read_i64_or(gguf, h, "attention.key_length_mla", key, &key, err));
     LM_TRY(read_i64_or(gguf, h, "attention.value_length_mla", h->value_dim, &h->value_dim, err));
     h->rope_scaling.mscale = h->rope_scaling.mscale_all_dim = 10 * weight;

@@ -90,7 +90,19 @@ static LM_MUST_USE loam_status read_kv_heads(const reader *r, lm_hparams *h) {
         h->n_kv_heads = 1;
         return LOAM_OK;
     }
-    return read_i64(r, "num_key_value_heads|num_kv_heads", h->n_heads, &h->n_kv_heads);
+    LM_TRY(read_bool(r, "multi_query_attention", false, &multi_query)); /* ChatGLM's */
+    return read_i64(r, multi_query ? "multi_query_group_num" : "num_key_value_heads|num_kv_heads",
+                    h->n_heads, &h->n_kv_heads);
+}
+
+/* Qwen's first models turn and scale longer sequences otherwise. */
+static LM_MUST_USE loam_status read_trained_context(const reader *r, lm_hparams *h) {
+    bool otherwise;
+    int64_t trained;
+    LM_TRY(read_bool(r, "use_dynamic_ntk", false, &otherwise));
+    LM_TRY(read_i64(r, "seq_length", h->context_len, &trained));
+    if (otherwise && trained < h->context_len) h->context_len = trained;
+    return LOAM_OK;
 }
 
 static LM_MUST_USE loam_status read_sizes(const reader *r, lm_hparams *h) {
@@ -105,14 +117,16 @@ static LM_MUST_USE loam_status read_sizes(const reader *r, lm_hparams *h) {
     if (has_default)
         LM_TRY(read_i64(r, "intermediate_size|n_inner|ffn_hidden_size|hidden_dim", 4 * h->dim, &h->ffn_dim));
     else
-        LM_TRY(need_i64(r, "intermediate_size", &h->ffn_dim));
+        LM_TRY(need_i64(r, "intermediate_size|ffn_hidden_size", &h->ffn_dim));
+    if (r->arch && r->arch->ffn_halved) h->ffn_dim /= 2;
     LM_TRY(need_i64(r, "vocab_size|padded_vocab_size", &h->vocab_size));
     if (has_default)
         LM_TRY(read_i64(r, "model_max_length|max_position_embeddings|n_positions|n_ctx|seq_length|max_seq_len", 2048, &h->context_len));
     else
         LM_TRY(need_i64(r, "max_position_embeddings|seq_length", &h->context_len));
+    LM_TRY(read_trained_context(r, h));
     double eps = r->arch && r->arch->norm_eps > 0 ? r->arch->norm_eps : has_default ? 1e-5 : 1e-6;
-    return read_f64(r, "rms_norm_eps|layer_norm_eps|layer_norm_epsilon|norm_epsilon|norm_eps", eps,
+    return read_f64(r, "rms_norm_eps|layer_norm_eps|layer_norm_epsilon|layernorm_epsilon|norm_epsilon|norm_eps", eps,
                     &h->rms_norm_eps);
 }
 
@@ -266,9 +280,11 @@ static LM_MUST_USE loam_status read_rope(const reader *r, lm_hparams *h) {
     const json_t *parameters = rope_object(r, "full_attention");
     const json_t *scaling = parameters ? parameters : json_object_get(r->config, "rope_scaling");
     const reader inner = {json_is_object(parameters) ? parameters : NULL, r->path, r->arch, r->err};
-    double fraction = r->arch && r->arch->rope_fraction > 0 ? r->arch->rope_fraction : 1;
+    double ratio, fraction = r->arch && r->arch->rope_fraction > 0 ? r->arch->rope_fraction : 1;
     LM_TRY(read_f64(r, "rope_theta|rotary_emb_base|global_rope_theta", 10000, &h->rope_theta));
     LM_TRY(read_f64(&inner, "rope_theta", h->rope_theta, &h->rope_theta));
+    LM_TRY(read_f64(r, "rope_ratio", 1, &ratio)); /* ChatGLM's */
+    h->rope_theta *= ratio;
     LM_TRY(read_f64(r, "partial_rotary_factor|rotary_pct", fraction, &fraction));
     LM_TRY(read_f64(&inner, "partial_rotary_factor", fraction, &fraction));
     if (!(fraction > 0 && fraction <= 1))
@@ -432,15 +448,16 @@ static LM_MUST_USE loam_status add_defaults(const lm_arch *arch, json_t *config,
 /* Of the two architectures that some names stand for that one whose rows see both sides, where they do. */
 static LM_MUST_USE loam_status choose_arch(reader *r, lm_hparams *h) {
     bool both;
-    r->arch = lm_arch_find(h->architecture);
+    r->arch = lm_arch_of_folder(h->architecture);
     LM_TRY(read_bool(r, "use_bidirectional_attention", false, &both));
-    if (!both || !r->arch || r->arch->bidirectional) return LOAM_OK;
-    r->arch = lm_arch_bidirectional(r->arch);
+    if (!r->arch) return LOAM_OK;
+    if (both && !r->arch->bidirectional) r->arch = lm_arch_bidirectional(r->arch);
     if (!r->arch)
         return lm_error_set(r->err, LOAM_UNSUPPORTED,
                             "%s: '%s' with 'use_bidirectional_attention' is not known", r->path,
                             h->architecture);
-    snprintf(h->architecture, sizeof h->architecture, "%s", r->arch->name);
+    if (r->arch != lm_arch_find(h->architecture))
+        snprintf(h->architecture, sizeof h->architecture, "%s", r->arch->name);
     return LOAM_OK;
 }
 

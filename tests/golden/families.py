@@ -107,6 +107,32 @@ def experts_turned(state, config):
     return {k: v.transpose(1, 2) if ".experts." in k else v for k, v in state.items()}
 
 
+def chatglm(state, config):
+    names = {"model.embed_tokens": "transformer.embedding.word_embeddings", "model.layers": "transformer.encoder.layers",
+             "self_attn.o_proj": "self_attention.dense", "mlp.gate_up_proj": "mlp.dense_h_to_4h", "mlp.down_proj": "mlp.dense_4h_to_h",
+             "model.norm": "transformer.encoder.final_layernorm", "lm_head": "transformer.output_layer"}
+    for i in range(config["num_layers"]):
+        for end in ("weight", "bias"):
+            parts = [state.pop(f"model.layers.{i}.self_attn.{x}_proj.{end}") for x in "qkv"]
+            state[f"model.layers.{i}.self_attention.query_key_value.{end}"] = torch.cat(parts)
+    for ours, theirs in names.items():
+        state = {k.replace(ours, theirs): v for k, v in state.items()}
+    return state
+
+
+def first_qwen(state, config):
+    names = {"model.embed_tokens": "transformer.wte", "model.layers": "transformer.h", "self_attn.o_proj": "attn.c_proj",
+             "input_layernorm": "ln_1", "post_attention_layernorm": "ln_2", "mlp.up_proj": "mlp.w1", "mlp.gate_proj": "mlp.w2",
+             "mlp.down_proj": "mlp.c_proj", "model.norm": "transformer.ln_f"}
+    for i in range(config["num_hidden_layers"]):
+        for end in ("weight", "bias"):
+            parts = [state.pop(f"model.layers.{i}.self_attn.{x}_proj.{end}") for x in "qkv"]
+            state[f"model.layers.{i}.attn.c_attn.{end}"] = torch.cat(parts)
+    for ours, theirs in names.items():
+        state = {k.replace(ours, theirs): v for k, v in state.items()}
+    return state
+
+
 def first_deepseek(cls):
     """The converter as it was before keys and values were stored apart: one matrix of both, and a head's own widths."""
     from conversion.base import TextModel
@@ -354,12 +380,35 @@ CASES = {
                        num_experts=4, num_experts_per_tok=2, moe_intermediate_size=12, num_shared_experts=1, first_k_dense_replace=1,
                        norm_topk_prob=True, routed_scaling_factor=2.5, n_group=1, topk_group=1, scoring_func="sigmoid",
                        num_nextn_predict_layers=0, publish="as saved"),
+    "chatglm": dict(config=dict(
+        model_type="chatglm", architectures=["ChatGLMModel"], num_layers=2, hidden_size=32, ffn_hidden_size=40, num_attention_heads=4,
+        multi_query_attention=True, multi_query_group_num=2, kv_channels=8, layernorm_epsilon=1e-5, vocab_size=N_VOCAB,
+        padded_vocab_size=N_VOCAB, seq_length=128, rope_ratio=2, add_qkv_bias=True, add_bias_linear=False, rmsnorm=True,
+        post_layer_norm=True, tie_word_embeddings=False), publish=chatglm, reference=dict(
+            SIZES, model_type="glm", head_dim=8, rms_norm_eps=1e-5, attention_bias=True, rope_parameters=dict(
+                rope_type="default", rope_theta=20000.0, partial_rotary_factor=0.5))),
+    "qwen": dict(config=dict(
+        model_type="qwen", architectures=["QWenLMHeadModel"], num_hidden_layers=2, hidden_size=32, intermediate_size=80,
+        num_attention_heads=4, kv_channels=8, layer_norm_epsilon=1e-6, vocab_size=N_VOCAB, max_position_embeddings=256, seq_length=128,
+        rotary_emb_base=10000, rotary_pct=1.0, use_dynamic_ntk=True, use_logn_attn=True, no_bias=True, tie_word_embeddings=False),
+        publish=first_qwen, reference=dict(SIZES, model_type="qwen2", num_key_value_heads=4)),
+    "xverse": case("xverse", "XverseForCausalLM", reference=dict(LLAMA, num_key_value_heads=4), num_key_value_heads=4),
+    "internlm": case("internlm", "InternLMForCausalLM", reference=dict(LLAMA, attention_bias=True, num_key_value_heads=4), bias=True,
+                     num_key_value_heads=4),
+    "minicpm3": case("minicpm3", "MiniCPM3ForCausalLM", num_key_value_heads=4, kv_lora_rank=20, q_lora_rank=24, qk_nope_head_dim=10,
+                     qk_rope_head_dim=6, scale_emb=12, scale_depth=1.4, dim_model_base=256, tie_word_embeddings=True),
+    "youtu": case("youtu", "YoutuForCausalLM", num_key_value_heads=4, kv_lora_rank=20, q_lora_rank=24, qk_nope_head_dim=10,
+                  qk_rope_head_dim=6, v_head_dim=14, tie_word_embeddings=True),
+    "mistral4": seeing("mistral3", "Mistral3ForConditionalGeneration", "mistral4", dict(VISION, model_type="pixtral", head_dim=8),
+                       **{k: v for k, v in LATENT.items() if k != "publish"}, q_lora_rank=24, norm_topk_prob=True, n_group=1, topk_group=1,
+                       rope_parameters=dict(stretched(1.0), llama_4_scaling_beta=0.2)),
 }
-# Windows of these families are not in the format; Baichuan's converter calls itself for ever; of others there is none.
+# Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
+# others there is none.
 # Published with experts in MXFP4, an older GGUF file, norms in a tensor for each head.
 NO_FOLDER = {"gpt_oss", "deepseek_v2-first", "stablelm-parallel"}
 NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "phi-qk_norm", "ministral", "falcon-rw", "baichuan2-13b",
-           "gptj", "helium", "vaultgemma", "mimo"}
+           "gptj", "helium", "internlm", "mistral4", "vaultgemma", "mimo"}
 
 CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms}
 
