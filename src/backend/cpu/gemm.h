@@ -7,8 +7,9 @@
  * one step of its kernels. Others take the two products one after the other.
  *
  *     columns:  panels of 16; a thread owns a rectangle of row blocks x panels (gemm_share), so threads never wait
- *     k:        blocks of LM_GEMM_STEPS; a chunk of b is brought into panel order as f32 once a block (scratch, in L2), and
- *               each block of rows of a (scratch, in L1) goes over it with its tile of c in registers
+ *     k:        blocks of up to LM_GEMM_STEPS. A group of rows of a is brought into order for a block (scratch); a chunk of b, some
+ *               panels of the block in panel order (scratch in L2, or the weight as it is packed), stays near while all tiles
+ *               of these rows go over it, each with its part of c in registers
  *     few rows: over b in PANELS order; the rows are brought into order once, weights are expanded in registers and read once
  */
 #ifndef LM_BACKEND_CPU_GEMM_H
@@ -17,18 +18,18 @@
 #include "compute/tensor.h"
 
 enum {
-    LM_PANEL = 16,       /* columns in a panel */
-    LM_GEMM_STEPS = 256, /* of k in a block; a step is one k, or a pair */
-    LM_GEMM_N = 1024,    /* columns of b brought into panel order at a time, at most */
-    /* A thread's scratch in f32: a block of rows of a, then a chunk of b; the odd lines keep rows and panels out of each
-     * other's cache sets. */
+    LM_PANEL = 16,        /* columns in a panel */
+    LM_GEMM_STEPS = 1024, /* of k in a block, at most; a step is one k, or a pair */
+    /* A thread's scratch in f32: rows of a, then a chunk of b; the odd lines keep rows and panels out of each other's cache
+     * sets. */
     LM_GEMM_A_ROW = LM_GEMM_STEPS + 16, /* from row to row of a */
     LM_GEMM_A_COLUMN = 16,              /* or, transposed, from k to k */
     LM_GEMM_A_BLOCK = 16 * LM_GEMM_A_ROW,
-    LM_GEMM_A_BLOCKS = 4, /* that are brought into order together, transposed */
+    LM_GEMM_A_BLOCKS = 80,  /* of rows in a group, at most */
+    LM_GEMM_A_TOGETHER = 4, /* that are brought into order together, transposed */
     LM_GEMM_A_ELEMS = LM_GEMM_A_BLOCKS * LM_GEMM_A_BLOCK,
-    LM_GEMM_B_PANEL = LM_GEMM_STEPS * LM_PANEL + 16,
-    LM_GEMM_SCRATCH_ELEMS = LM_GEMM_A_ELEMS + LM_GEMM_N / LM_PANEL * LM_GEMM_B_PANEL,
+    LM_GEMM_B_ELEMS = 1 << 18, /* above the panels of one tile */
+    LM_GEMM_SCRATCH_ELEMS = LM_GEMM_A_ELEMS + LM_GEMM_B_ELEMS,
     LM_GEMM_FEW_ROWS = 64, /* at most so many rows go over PANELS as they are */
 };
 
@@ -48,8 +49,8 @@ typedef struct lm_gemm {
     const void *b;
     lm_dtype b_dtype;
     lm_gemm_order b_order;
-    int64_t b_stride;     /* not read for PANELS */
-    int64_t chunk_panels; /* panels of b brought into order at a time: lm_gemm_chunk_panels */
+    int64_t b_stride; /* not read for PANELS */
+    int64_t l2_bytes; /* of the second-level cache */
     float *c;
     int64_t c_stride;
     bool pairs;         /* b is bf16, a is rounded to it, and products are added in pairs */
@@ -61,13 +62,6 @@ typedef struct lm_gemm {
  * avx512_bf16 is for products in pairs alone. */
 typedef void lm_gemm_fn(const lm_gemm *gemm, int thread, int n_threads, void *scratch);
 lm_gemm_fn lm_gemm_avx2, lm_gemm_avx512, lm_gemm_avx512_bf16, lm_gemm_neon;
-
-/* As many as take half of a second-level cache of so many bytes. */
-static inline int64_t lm_gemm_chunk_panels(int64_t l2_bytes) {
-    int64_t n = l2_bytes / 2 / (int64_t)(LM_GEMM_B_PANEL * sizeof(float)),
-            most = LM_GEMM_N / LM_PANEL;
-    return n < 2 ? 2 : n > most ? most : n / 2 * 2;
-}
 
 static inline int64_t lm_gemm_scratch_elems(lm_gemm_order b_order, int64_t k) {
     int64_t few = LM_GEMM_FEW_ROWS * (k + 1) + LM_PANEL;

@@ -29,10 +29,6 @@ static size_t scratch_bytes(const lm_device *device, const lm_node *node) {
            (size_t)lm_gemm_scratch_elems(b_order_of(node), node->in[1]->shape[1]);
 }
 
-static int64_t chunk_panels(void) {
-    return lm_gemm_chunk_panels(lm_cpu_get()->l2_bytes);
-}
-
 lm_gemm lm_linear_y(int64_t n_rows, lm_matrix x, const lm_tensor *w, float *y, int64_t y_stride) {
     return (lm_gemm){
         .m = n_rows,
@@ -46,7 +42,7 @@ lm_gemm lm_linear_y(int64_t n_rows, lm_matrix x, const lm_tensor *w, float *y, i
         .b_stride = w->shape[1],
         .b_order = w->layout == LM_LAYOUT_PANELS ? LM_GEMM_PANELS : LM_GEMM_N_ROWS,
         .pairs = w->dtype == LM_BF16,
-        .chunk_panels = chunk_panels(),
+        .l2_bytes = lm_cpu_get()->l2_bytes,
         .c = y,
         .c_stride = y_stride,
     };
@@ -66,7 +62,7 @@ lm_gemm lm_linear_dx(int64_t n_rows, lm_matrix dy, const lm_tensor *w, const flo
         .b_stride = w->shape[1],
         .b_order = LM_GEMM_K_ROWS,
         .pairs = w->dtype == LM_BF16,
-        .chunk_panels = chunk_panels(),
+        .l2_bytes = lm_cpu_get()->l2_bytes,
         .c = dx,
         .c_stride = w->shape[1],
         .start = start,
@@ -88,7 +84,7 @@ lm_gemm lm_linear_dw(int64_t n_rows, lm_matrix dy, int64_t n_out, lm_matrix x, i
         .b_stride = x.stride,
         .b_order = LM_GEMM_K_ROWS,
         .pairs = dy.dtype == LM_BF16 && x.dtype == LM_BF16,
-        .chunk_panels = chunk_panels(),
+        .l2_bytes = lm_cpu_get()->l2_bytes,
         .c = dw,
         .c_stride = n_in,
         .start = accumulate ? dw : NULL,
