@@ -10,12 +10,14 @@
 #include "model/safetensors_writer.h"
 #include "model/tokenizer_writers.h"
 
-enum { CHUNK_BYTES = 4 << 20, MAX_EXTRAS = 2 };
+enum { CHUNK_BYTES = 4 << 20, MAX_EXTRAS = 4 };
 
-/* A vector that GGUF has beside the parameters. */
+/* What GGUF has beside the parameters, as f32. */
 typedef struct extra {
-    const char *name;
-    float values[LM_MAX_ROPE_PAIRS];
+    char name[32];
+    int n_dims;
+    int64_t shape[2];
+    const float *values;
 } extra;
 
 typedef struct converter {
@@ -28,8 +30,9 @@ typedef struct converter {
         *uses; /* [LM_PARAM_COUNT][n_layers] of a parameter by tensors that are not written yet */
     lm_gguf_writer *gguf; /* one of the two */
     lm_safetensors_writer *safetensors;
-    extra extras[MAX_EXTRAS]; /* [rope_dim / 2] each */
+    extra extras[MAX_EXTRAS];
     int n_extras;
+    float freq_factors[LM_MAX_ROPE_PAIRS];
     float *room; /* of the tensor that wants most */
     uint8_t *chunk;
     int64_t n_done;
@@ -354,31 +357,47 @@ static uint32_t file_type_of(lm_dtype dtype) {
     return dtype == LM_F16 ? 1 : dtype == LM_BF16 ? 32 : 0; /* llama_ftype */
 }
 
-/* What scales frequencies by tables. */
+/* A vector of tables that scale frequencies. */
+static void push_factors(converter *c, const char *name, const float *values) {
+    extra e = {.n_dims = 1, .shape = {c->config.hparams.rope_dim / 2}, .values = values};
+    snprintf(e.name, sizeof e.name, "%s", name);
+    LM_ASSERT(c->n_extras < MAX_EXTRAS);
+    c->extras[c->n_extras++] = e;
+}
+
+static void push_dense(converter *c, const lm_dense_layer *layer, int index) {
+    extra e = {.n_dims = 2, .shape = {layer->n_out, layer->n_in}, .values = layer->w};
+    snprintf(e.name, sizeof e.name, "dense_%d.weight", index + 2);
+    LM_ASSERT(c->n_extras < MAX_EXTRAS);
+    c->extras[c->n_extras++] = e;
+}
+
 static void list_extras(converter *c) {
     const lm_hparams *hp = &c->config.hparams;
-    size_t bytes = (size_t)hp->rope_dim / 2 * sizeof(float);
+    const lm_dense *dense = lm_model_pooling(c->model)->dense;
     if (hp->rope_scaling.kind == LM_ROPE_SCALING_LONGROPE) {
-        c->extras[0].name = "rope_factors_long.weight";
-        c->extras[1].name = "rope_factors_short.weight";
-        memcpy(c->extras[0].values, hp->rope_scaling.long_factors, bytes);
-        memcpy(c->extras[1].values, hp->rope_scaling.short_factors, bytes);
-        c->n_extras = 2;
-    } else if (lm_hparams_freq_factors(hp, c->extras[0].values)) {
-        c->extras[0].name = "rope_freqs.weight";
-        c->n_extras = 1;
+        push_factors(c, "rope_factors_long.weight", hp->rope_scaling.long_factors);
+        push_factors(c, "rope_factors_short.weight", hp->rope_scaling.short_factors);
+    } else if (lm_hparams_freq_factors(hp, c->freq_factors)) {
+        push_factors(c, "rope_freqs.weight", c->freq_factors);
     }
+    for (int i = 0; i < lm_dense_count(dense); i++) push_dense(c, lm_dense_at(dense, i), i);
+}
+
+static size_t extra_bytes(const extra *e) {
+    return (size_t)(e->n_dims == 2 ? e->shape[0] * e->shape[1] : e->shape[0]) * sizeof(float);
 }
 
 static LM_MUST_USE loam_status declare_gguf(converter *c, loam_error *err) {
-    int64_t n_factors = c->config.hparams.rope_dim / 2;
     for (size_t i = 0; i < c->items.len; i++) {
         const lm_convert_tensor *t = &c->items.ptr[i];
         LM_TRY(lm_gguf_writer_add_tensor(c->gguf, t->name, t->to, t->n_dims, t->shape, err));
     }
     list_extras(c);
-    for (int i = 0; i < c->n_extras; i++)
-        LM_TRY(lm_gguf_writer_add_tensor(c->gguf, c->extras[i].name, LM_F32, 1, &n_factors, err));
+    for (int i = 0; i < c->n_extras; i++) {
+        const extra *e = &c->extras[i];
+        LM_TRY(lm_gguf_writer_add_tensor(c->gguf, e->name, LM_F32, e->n_dims, e->shape, err));
+    }
     return LOAM_OK;
 }
 
@@ -395,9 +414,10 @@ static LM_MUST_USE loam_status write_gguf(converter *c, const char *path, loam_e
     LM_TRY(declare_gguf(c, err));
     LM_TRY(lm_gguf_writer_begin(c->gguf, path, err));
     LM_TRY(write_items(c, err));
-    size_t factor_bytes = (size_t)c->config.hparams.rope_dim / 2 * sizeof(float);
-    for (int i = 0; i < c->n_extras; i++)
-        LM_TRY(lm_gguf_writer_write(c->gguf, c->extras[i].values, factor_bytes, err));
+    for (int i = 0; i < c->n_extras; i++) {
+        const extra *e = &c->extras[i];
+        LM_TRY(lm_gguf_writer_write(c->gguf, e->values, extra_bytes(e), err));
+    }
     return lm_gguf_writer_commit(c->gguf, err);
 }
 
@@ -459,6 +479,19 @@ static LM_MUST_USE loam_status write_json(json_t *document, const char *dir, con
     return status;
 }
 
+/* Behind a transformer and its pooling. */
+static LM_MUST_USE loam_status write_dense(const lm_dense *dense, const char *dir,
+                                           loam_error *err) {
+    loam_status status = LOAM_OK;
+    for (int i = 0; i < lm_dense_count(dense) && status == LOAM_OK; i++) {
+        char *module = lm_asprintf("%s/%d_Dense", dir, i + 2);
+        status = module ? lm_dense_write_module(lm_dense_at(dense, i), module, err)
+                        : lm_error_no_memory(err, 1);
+        lm_free(module);
+    }
+    return status;
+}
+
 /* What becomes of a text's states, as sentence-transformers says it. */
 static LM_MUST_USE loam_status write_pooling(const converter *c, const char *dir, loam_error *err) {
     const lm_pooling *pooling = lm_model_pooling(c->model);
@@ -471,7 +504,7 @@ static LM_MUST_USE loam_status write_pooling(const converter *c, const char *dir
         status = write_json(lm_pooling_module_json(pooling, c->config.hparams.dim), module,
                             "config.json", err);
     lm_free(module);
-    return status;
+    return status == LOAM_OK ? write_dense(pooling->dense, dir, err) : status;
 }
 
 /* The weights come last: a folder without them is none that anybody opens. */
@@ -507,10 +540,9 @@ static LM_MUST_USE loam_status check_place(const converter *c, const char *path,
 }
 
 static LM_MUST_USE loam_status check_source(const converter *c, loam_error *err) {
-    LM_TRY(lm_pooling_check_written(lm_model_pooling(c->model), err));
     if (c->options->to_folder) return lm_hparams_check_config(&c->config, err);
     LM_TRY(lm_hparams_check_gguf(&c->config, err));
-    return lm_pooling_check_gguf(lm_model_pooling(c->model), err);
+    return lm_pooling_check_gguf(lm_model_pooling(c->model), &c->config, err);
 }
 
 static void choose_target(converter *c) {

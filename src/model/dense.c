@@ -3,22 +3,18 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "model/hf_folder.h"
 #include "model/safetensors.h"
+#include "model/safetensors_writer.h"
 
 enum { MAX_LAYERS = 4, MAX_WIDTH = 1 << 16, LANES = 8 };
 
-typedef struct layer {
-    int64_t n_in, n_out;
-    float *w, *bias; /* [n_out, n_in]; [n_out] or NULL */
-    bool is_tanh;
-} layer;
-
 struct lm_dense {
     int n;
-    layer layers[MAX_LAYERS];
+    lm_dense_layer layers[MAX_LAYERS];
 };
 
 /* --- Reading. */
@@ -35,7 +31,7 @@ static loam_status unpack(const lm_stored_tensor *tensor, float **out, loam_erro
     return LOAM_OK;
 }
 
-static void free_layer(layer *l) {
+static void free_layer(lm_dense_layer *l) {
     lm_free(l->w);
     lm_free(l->bias);
 }
@@ -52,7 +48,7 @@ static loam_status append(const lm_stored_tensor *w, const lm_stored_tensor *bia
     *inout = dense;
     if (dense->n == MAX_LAYERS)
         return lm_error_set(err, LOAM_LIMIT, "more than %d dense modules", MAX_LAYERS);
-    layer l = {.n_in = lm_dense_width(dense, n_in), .is_tanh = is_tanh};
+    lm_dense_layer l = {.n_in = lm_dense_width(dense, n_in), .is_tanh = is_tanh};
     if (!w || !is_matrix(w, l.n_in) ||
         (bias && (bias->n_dims != 1 || bias->shape[0] != w->shape[0])))
         return lm_error_set(err, LOAM_INVALID,
@@ -124,6 +120,55 @@ void lm_dense_free(lm_dense *dense) {
     lm_free(dense);
 }
 
+/* --- Writing. */
+
+int lm_dense_count(const lm_dense *dense) {
+    return dense ? dense->n : 0;
+}
+
+const lm_dense_layer *lm_dense_at(const lm_dense *dense, int index) {
+    LM_ASSERT(index >= 0 && index < dense->n);
+    return &dense->layers[index];
+}
+
+static loam_status write_weights(const lm_dense_layer *l, const char *path, loam_error *err) {
+    const int64_t shape[] = {l->n_out, l->n_in};
+    size_t row_bytes = (size_t)l->n_out * sizeof(float);
+    lm_safetensors_writer *writer = lm_safetensors_writer_new();
+    if (!writer) return lm_error_no_memory(err, 1);
+    loam_status status =
+        lm_safetensors_writer_add_tensor(writer, "linear.weight", LM_F32, 2, shape, err);
+    if (status == LOAM_OK && l->bias)
+        status = lm_safetensors_writer_add_tensor(writer, "linear.bias", LM_F32, 1, shape, err);
+    if (status == LOAM_OK) status = lm_safetensors_writer_begin(writer, path, err);
+    if (status == LOAM_OK)
+        status = lm_safetensors_writer_write(writer, l->w, row_bytes * (size_t)l->n_in, err);
+    if (status == LOAM_OK && l->bias)
+        status = lm_safetensors_writer_write(writer, l->bias, row_bytes, err);
+    if (status == LOAM_OK) status = lm_safetensors_writer_commit(writer, err);
+    lm_safetensors_writer_free(writer);
+    return status;
+}
+
+loam_status lm_dense_write_module(const lm_dense_layer *l, const char *dir, loam_error *err) {
+    const char *act =
+        l->is_tanh ? "torch.nn.modules.activation.Tanh" : "torch.nn.modules.linear.Identity";
+    char *config = lm_path_join(dir, "config.json"),
+         *weights = lm_path_join(dir, "model.safetensors"),
+         *text =
+             lm_asprintf("{\"in_features\": %lld, \"out_features\": %lld, \"bias\": %s, "
+                         "\"activation_function\": \"%s\"}\n",
+                         (long long)l->n_in, (long long)l->n_out, l->bias ? "true" : "false", act);
+    loam_status status =
+        config && weights && text ? lm_file_make_dirs(dir, err) : lm_error_no_memory(err, 1);
+    if (status == LOAM_OK) status = lm_file_write_atomic(config, text, strlen(text), err);
+    if (status == LOAM_OK) status = write_weights(l, weights, err);
+    lm_free(config);
+    lm_free(weights);
+    lm_free(text);
+    return status;
+}
+
 /* --- What it makes. */
 
 int64_t lm_dense_width(const lm_dense *dense, int64_t n_in) {
@@ -155,7 +200,7 @@ static float dot(const float *a, const float *b, int64_t n) {
     return (float)sum;
 }
 
-static void run_layer(const layer *l, const float *x, float *y) {
+static void run_layer(const lm_dense_layer *l, const float *x, float *y) {
     for (int64_t o = 0; o < l->n_out; o++) {
         float sum = dot(l->w + o * l->n_in, x, l->n_in) + (l->bias ? l->bias[o] : 0.0f);
         y[o] = l->is_tanh ? (float)tanh((double)sum) : sum;

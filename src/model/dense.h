@@ -1,5 +1,5 @@
 /* Dense layers behind the pooling of a sentence-transformers model: each makes a vector of a vector, by a matrix, maybe a bias and a
- * tanh. A folder has them in the folders of its modules, a GGUF file as tensors dense_2 and dense_3. Sums are in double in the order
+ * tanh. A folder has them in the folders of its modules, a GGUF file as tensors dense_2 and dense_3 (without biases and tanh). Sums are in double in the order
  * of lanes, so that bits are the same everywhere. Immutable once read: any thread.
  */
 #ifndef LM_MODEL_DENSE_H
@@ -17,6 +17,19 @@ loam_status lm_dense_read_module(const char *dir, lm_str module, int64_t n_in, l
 loam_status lm_dense_read_tensors(const lm_stored_tensors *tensors, int64_t n_in, lm_dense **inout,
                                   loam_error *err) LM_MUST_USE;
 void lm_dense_free(lm_dense *dense);
+
+/* One of them. */
+typedef struct lm_dense_layer {
+    int64_t n_in, n_out;
+    float *w, *bias; /* [n_out, n_in]; [n_out] or NULL */
+    bool is_tanh;
+} lm_dense_layer;
+int lm_dense_count(const lm_dense *dense);
+const lm_dense_layer *lm_dense_at(const lm_dense *dense, int index);
+
+/* The folder of a layer's module: config.json and its weights, as f32. */
+loam_status lm_dense_write_module(const lm_dense_layer *layer, const char *dir,
+                                  loam_error *err) LM_MUST_USE;
 
 int64_t lm_dense_width(const lm_dense *dense, int64_t n_in); /* of what is made of n_in numbers */
 int64_t lm_dense_room(const lm_dense *dense);                /* floats that lm_dense_apply wants */

@@ -32,6 +32,10 @@ static bool has_sigmoid_experts(const lm_hparams *hp) {
     return hp->expert_sigmoid;
 }
 
+static bool is_distilbert(const lm_hparams *hp) {
+    return hp->n_token_types == 0 && hp->n_labels == 0 && hp->rms_norm_eps == 1e-12f;
+}
+
 /* Families that GGUF has one name for: those but the first that bears it. */
 static const struct {
     const char *name;
@@ -43,6 +47,7 @@ static const struct {
     {"olmo2", has_window, "olmo3"},
     {"granitemoe", has_shared_expert, "granitemoeshared"},
     {"deepseek2", has_sigmoid_experts, "deepseek_v3"},
+    {"bert", is_distilbert, "distilbert"},
 };
 
 const lm_arch *lm_arch_for_folder(const lm_arch_config *config) {

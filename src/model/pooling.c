@@ -217,15 +217,22 @@ static int64_t gguf_type_of(const lm_pooling *pooling) {
     return GGUF_NONE;
 }
 
-loam_status lm_pooling_check_written(const lm_pooling *pooling, loam_error *err) {
-    if (!pooling->dense) return LOAM_OK;
-    return lm_error_set(err, LOAM_UNSUPPORTED, "dense modules are read, not written");
+/* Those that GGUF has tensors for. */
+static bool is_sayable(const lm_dense *dense, const lm_arch_config *config) {
+    int n = lm_dense_count(dense);
+    bool plain = n == 0 || (n <= 2 && strcmp(config->arch->name, "gemma-embedding") == 0);
+    for (int i = 0; i < n; i++)
+        plain &= !lm_dense_at(dense, i)->bias && !lm_dense_at(dense, i)->is_tanh;
+    return plain;
 }
 
-loam_status lm_pooling_check_gguf(const lm_pooling *pooling, loam_error *err) {
+loam_status lm_pooling_check_gguf(const lm_pooling *pooling, const lm_arch_config *config,
+                                  loam_error *err) {
     if (pooling->by_answer)
         return lm_error_set(err, LOAM_UNSUPPORTED,
                             "a reranker that answers yes or no is read from GGUF, not written");
+    if (!is_sayable(pooling->dense, config))
+        return lm_error_set(err, LOAM_UNSUPPORTED, "GGUF cannot say this model's dense modules");
     if (gguf_type_of(pooling) >= 0) return LOAM_OK;
     return lm_error_set(err, LOAM_UNSUPPORTED, "GGUF cannot say that pooling is '%s'",
                         lm_pooling_name(pooling->kind));
@@ -240,19 +247,33 @@ void lm_pooling_write_gguf(const lm_pooling *pooling, const lm_arch_config *conf
     lm_gguf_writer_add_u32(writer, key, (uint32_t)gguf_type_of(pooling));
     snprintf(key, sizeof key, "%s.pooling_normalize", config->arch->name);
     if (!pooling->ranks && !pooling->normalize) lm_gguf_writer_add_bool(writer, key, false);
+    for (int i = 0; i < lm_dense_count(pooling->dense); i++) {
+        const lm_dense_layer *layer = lm_dense_at(pooling->dense, i);
+        snprintf(key, sizeof key, "%s.dense_%d_feat_in", config->arch->name, i + 2);
+        lm_gguf_writer_add_u32(writer, key, (uint32_t)layer->n_in);
+        snprintf(key, sizeof key, "%s.dense_%d_feat_out", config->arch->name, i + 2);
+        lm_gguf_writer_add_u32(writer, key, (uint32_t)layer->n_out);
+    }
+}
+
+/* The next in line; path NULL: by its place and type. */
+static void append_module(json_t *modules, const char *path, const char *type) {
+    char name[24], text[48];
+    int index = (int)json_array_size(modules);
+    snprintf(name, sizeof name, "%d", index);
+    snprintf(text, sizeof text, "%d_%s", index, type);
+    json_array_append_new(modules, json_pack("{s:i, s:s, s:s, s:s+}", "idx", index, "name", name,
+                                             "path", path ? path : text, "type",
+                                             "sentence_transformers.models.", type));
 }
 
 json_t *lm_pooling_modules_json(const lm_pooling *pooling) {
-    static const char transformer[] = "sentence_transformers.models.Transformer",
-                      pool[] = "sentence_transformers.models.Pooling",
-                      normalize[] = "sentence_transformers.models.Normalize";
     if (pooling->kind == LM_POOLING_NONE || pooling->ranks) return NULL;
-    json_t *modules = json_pack("[{s:i, s:s, s:s, s:s}, {s:i, s:s, s:s, s:s}]", "idx", 0, "name",
-                                "0", "path", "", "type", transformer, "idx", 1, "name", "1", "path",
-                                LM_POOLING_MODULE, "type", pool);
-    if (pooling->normalize)
-        json_array_append_new(modules, json_pack("{s:i, s:s, s:s, s:s}", "idx", 2, "name", "2",
-                                                 "path", "2_Normalize", "type", normalize));
+    json_t *modules = json_array();
+    append_module(modules, "", "Transformer");
+    append_module(modules, LM_POOLING_MODULE, "Pooling");
+    for (int i = 0; i < lm_dense_count(pooling->dense); i++) append_module(modules, NULL, "Dense");
+    if (pooling->normalize) append_module(modules, NULL, "Normalize");
     return modules;
 }
 

@@ -40,12 +40,10 @@ loam_status lm_pooling_read(const char *path, const char *name, const lm_model_f
 
 void lm_pooling_deinit(lm_pooling *pooling);
 
-/* LOAM_UNSUPPORTED for what is read and not written. */
-loam_status lm_pooling_check_written(const lm_pooling *pooling, loam_error *err) LM_MUST_USE;
-
-/* How files say it. GGUF: LOAM_UNSUPPORTED for what the format has no number for. A folder has modules.json, NULL where there is
- * nothing to say, and one module's config.json in LM_POOLING_MODULE. */
-loam_status lm_pooling_check_gguf(const lm_pooling *pooling, loam_error *err) LM_MUST_USE;
+/* How files say it. GGUF: LOAM_UNSUPPORTED for what the format has no words for. A folder has modules.json, NULL where there is
+ * nothing to say, one module's config.json in LM_POOLING_MODULE, and the dense ones' folders in "<place in line>_Dense". */
+loam_status lm_pooling_check_gguf(const lm_pooling *pooling, const lm_arch_config *config,
+                                  loam_error *err) LM_MUST_USE;
 void lm_pooling_write_gguf(const lm_pooling *pooling, const lm_arch_config *config,
                            lm_gguf_writer *writer);
 #define LM_POOLING_MODULE "1_Pooling"
