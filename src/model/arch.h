@@ -33,7 +33,8 @@ typedef enum lm_feature {
         1 << 0, /* an output matrix of its own; without: the token embedding serves */
     LM_FEATURE_QKV_BIAS = 1 << 1,
     LM_FEATURE_OUT_BIAS = 1 << 2, /* on attention's output projection */
-    LM_FEATURE_MLP_BIAS = 1 << 3, /* on its matrices up and down */
+    LM_FEATURE_MLP_BIAS = 1 << 3,     /* on the MLP's matrix up */
+    LM_FEATURE_DOWN_BIAS = 1ll << 37, /* and on down */
     LM_FEATURE_QK_NORM = 1 << 4,  /* norms of q and k before rope: of every head, or see WHOLE */
     LM_FEATURE_QK_NORM_BIAS = 1ll << 33,
     LM_FEATURE_ATTN_NORM = 1 << 5,    /* before attention */
@@ -169,8 +170,8 @@ size_t lm_arch_count(void);
 /* By a folder's model_type, else as lm_arch_find: what GGUF calls chatglm has folders of another type. */
 const lm_arch *lm_arch_of_folder(const char *model_type);
 
-/* The architecture of the same model_type whose rows see both sides; NULL: there is none. */
-const lm_arch *lm_arch_bidirectional(const lm_arch *arch);
+/* The architecture of the same model_type that is bidirectional or has ALiBi where these say so; NULL: there is none. */
+const lm_arch *lm_arch_kin(const lm_arch *arch, bool bidirectional, bool alibi);
 
 /* Whether a layer is windowed where each period-th is not, 1: all are. */
 bool lm_arch_windows(const lm_arch *arch, int64_t period, int64_t layer);

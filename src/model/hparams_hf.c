@@ -313,7 +313,7 @@ static LM_MUST_USE loam_status read_positions(const reader *r, lm_hparams *h) {
     lm_str kind;
     LM_TRY(lm_json_str_or(r->config, r->path, "position_embedding_type", LM_STR("absolute"), &kind,
                           r->err));
-    if (!lm_str_is(kind, "absolute") && !lm_str_is(kind, "rope"))
+    if (!lm_str_is(kind, "absolute") && !lm_str_is(kind, "rope") && !lm_str_is(kind, "alibi"))
         return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'position_embedding_type' is '%.*s'",
                             r->path, (int)kind.len, kind.ptr);
     h->bidirectional = r->arch && r->arch->bidirectional;
@@ -445,17 +445,23 @@ static LM_MUST_USE loam_status add_defaults(const lm_arch *arch, json_t *config,
     return failed ? lm_error_no_memory(err, strlen(arch->hf_defaults)) : LOAM_OK;
 }
 
-/* Of the two architectures that some names stand for that one whose rows see both sides, where they do. */
+/* Of two architectures that some names stand for the one whose rows see both sides, or that has ALiBi, where the config says so. */
 static LM_MUST_USE loam_status choose_arch(reader *r, lm_hparams *h) {
     bool both;
-    r->arch = lm_arch_of_folder(h->architecture);
+    lm_str positions;
     LM_TRY(read_bool(r, "use_bidirectional_attention", false, &both));
+    LM_TRY(lm_json_str_or(r->config, r->path, "position_embedding_type", LM_STR(""), &positions,
+                          r->err));
+    r->arch = lm_arch_of_folder(h->architecture);
     if (!r->arch) return LOAM_OK;
-    if (both && !r->arch->bidirectional) r->arch = lm_arch_bidirectional(r->arch);
+    bool alibi = r->arch->alibi || lm_str_is(positions, "alibi");
+    both |= r->arch->bidirectional;
+    if (both != r->arch->bidirectional || alibi != r->arch->alibi)
+        r->arch = lm_arch_kin(r->arch, both, alibi);
     if (!r->arch)
-        return lm_error_set(r->err, LOAM_UNSUPPORTED,
-                            "%s: '%s' with 'use_bidirectional_attention' is not known", r->path,
-                            h->architecture);
+        return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: no '%s' with '%s' is known", r->path,
+                            h->architecture,
+                            alibi ? "position_embedding_type" : "use_bidirectional_attention");
     if (r->arch != lm_arch_find(h->architecture))
         snprintf(h->architecture, sizeof h->architecture, "%s", r->arch->name);
     return LOAM_OK;

@@ -11,6 +11,7 @@ import json
 import pathlib
 import shutil
 import tempfile
+import types
 
 import torch
 from safetensors.torch import save_file
@@ -55,6 +56,44 @@ def publish_nomic(state, config):
     return out
 
 
+class Jina(torch.nn.Module):
+    """jina-embeddings-v2, from its paper (arXiv:2310.19923): BERT with ALiBi on both sides of a row and GEGLU."""
+
+    def __init__(self, c):
+        super().__init__()
+        tree, linear, width, inner = torch.nn.ModuleDict, torch.nn.Linear, c["hidden_size"], c["intermediate_size"]
+        self.heads = c["num_attention_heads"]
+
+        def norm():
+            return torch.nn.LayerNorm(width, eps=c["layer_norm_eps"])
+
+        def layer():
+            return tree(dict(
+                attention=tree({"self": tree({x: linear(width, width) for x in ("query", "key", "value")}),
+                                "output": tree(dict(dense=linear(width, width), LayerNorm=norm()))}),
+                mlp=tree(dict(gated_layers=linear(width, 2 * inner, bias=False), wo=linear(inner, width), layernorm=norm()))))
+        self.embeddings = tree(dict(word_embeddings=torch.nn.Embedding(N_VOCAB, width),
+                                    token_type_embeddings=torch.nn.Embedding(2, width), LayerNorm=norm()))
+        self.encoder = tree(dict(layer=torch.nn.ModuleList(layer() for _ in range(c["num_hidden_layers"]))))
+
+    def attend(self, part, x):
+        n, width = x.shape
+        q, k, v = (part["self"][name](x).view(n, self.heads, -1).transpose(0, 1) for name in ("query", "key", "value"))
+        at, slopes = torch.arange(n), torch.tensor([2.0 ** (-8.0 * (i + 1) / self.heads) for i in range(self.heads)])
+        scores = q @ k.transpose(1, 2) / q.shape[-1] ** 0.5 - slopes[:, None, None] * (at[None] - at[:, None]).abs()
+        return part["output"]["dense"]((scores.softmax(-1) @ v).transpose(0, 1).reshape(n, width))
+
+    def forward(self, input_ids, attention_mask):
+        parts = self.embeddings
+        x = parts["LayerNorm"](parts["word_embeddings"](input_ids[0]) + parts["token_type_embeddings"].weight[0])
+        for layer in self.encoder["layer"]:
+            attention, mlp = layer["attention"], layer["mlp"]
+            x = attention["output"]["LayerNorm"](x + self.attend(attention, x))
+            gate, up = mlp["gated_layers"](x).chunk(2, dim=-1)
+            x = mlp["layernorm"](x + mlp["wo"](torch.nn.functional.gelu(gate) * up))
+        return types.SimpleNamespace(last_hidden_state=x[None])
+
+
 CASES = {
     "bert": case("bert", "mean", AutoModel, BERT),
     "bert-plain": case("bert", "max", AutoModel, dict(BERT, hidden_act="gelu_new"), normalize=False, gguf=False),
@@ -79,6 +118,9 @@ CASES.update({
         families.SIZES, hidden_size=16, head_dim=8, intermediate_size=24, num_hidden_layers=7, query_pre_attn_scalar=8,
         sliding_window=20, use_bidirectional_attention=True)),
     "mpnet": case("mpnet", "mean", AutoModel, {k: v for k, v in ROBERTA.items() if k != "type_vocab_size"}, gguf=False),
+    "jina": case("bert", "mean", Jina, dict(
+        BERT, model_type="bert", architectures=["JinaBertForMaskedLM"], position_embedding_type="alibi", feed_forward_type="geglu"),
+        publish=lambda state, config: state),
     "bert-dense": case("bert", "cls", AutoModel, BERT, gguf=False),
 })
 CASES["embeddinggemma-dense"] = CASES["embeddinggemma"]
@@ -102,7 +144,10 @@ def reference_config(spec):
 
 def build(spec, seed):
     torch.manual_seed(seed)
-    model = spec["cls"].from_config(reference_config(spec), attn_implementation="eager").eval()
+    if spec["cls"] is Jina:
+        model = Jina(spec["config"]).eval()
+    else:
+        model = spec["cls"].from_config(reference_config(spec), attn_implementation="eager").eval()
     for name, p in model.named_parameters():
         norm = "norm" in name.lower()
         spread = 0.1 if norm or name.endswith("bias") else (0.1 if spec["kind"] == "answer" else 1.0) if "embed" in name else 0.3
