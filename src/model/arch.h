@@ -115,6 +115,7 @@ typedef enum lm_dialect {
     LM_DIALECT_GPTJ,
     LM_DIALECT_EXAONE_MOE,
     LM_DIALECT_MISTRAL4,
+    LM_DIALECT_MINICPM3,
     LM_DIALECT_CHATGLM,
     LM_DIALECT_QWEN,
 } lm_dialect;
@@ -122,6 +123,7 @@ typedef enum lm_dialect {
 /* A row of archs.def. Zero is what most have. */
 typedef struct lm_arch {
     const char *name;      /* general.architecture in GGUF */
+    const char *gguf_name; /* what it is there, where another row has read that name; NULL: name */
     const char *hf_type;   /* model_type in config.json */
     const char *hf_defaults; /* a JSON object: what config.json's leave out; NULL: nothing */
     const char *hf_class;  /* config.json architectures[0] when exported */

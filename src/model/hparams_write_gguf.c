@@ -164,12 +164,15 @@ void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer)
     const lm_rope_scaling *scaling = &hp->rope_scaling;
     bool layer_norm = lm_arch_has(config, LM_FEATURE_LAYER_NORM), latent = hp->kv_latent_dim > 0,
          moe = hp->n_experts > 0;
+    bool apart =
+             latent && arch->dialect == LM_DIALECT_MINICPM3, /* said as of heads with a key each */
+        no_experts = is_named(arch, "deepseek2") && !moe;
     bool yarn = scaling->kind == LM_ROPE_SCALING_YARN,
          longrope = scaling->kind == LM_ROPE_SCALING_LONGROPE;
     /* llama3's comes as a tensor of factors instead (lm_hparams_freq_factors), as longrope's do */
     bool scaled = scaling->kind != LM_ROPE_SCALING_NONE && scaling->kind != LM_ROPE_SCALING_LLAMA3;
     int64_t window = lm_hparams_said_window(config);
-    gguf_out out = {writer, arch->name};
+    gguf_out out = {writer, arch->gguf_name ? arch->gguf_name : arch->name};
     lm_gguf_writer_add_str(writer, "general.architecture", lm_str_of(out.arch));
 #define LM_GGUF_KEY(type, key, when, value) \
     if (when) add_##type(&out, key, value);

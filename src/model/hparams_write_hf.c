@@ -24,6 +24,16 @@ static bool has_shared_expert(const lm_hparams *hp) {
     return hp->shared_ffn_dim > 0;
 }
 
+static bool has_no_experts(const lm_hparams *hp) {
+    return hp->n_experts == 0;
+}
+
+static bool has_some_windows(const lm_hparams *hp) {
+    bool all = true;
+    for (int64_t i = 0; i < hp->n_layers; i++) all &= lm_layer_in(&hp->windowed, i);
+    return hp->window > 0 && !all;
+}
+
 static bool has_window(const lm_hparams *hp) {
     return hp->window > 0;
 }
@@ -43,9 +53,11 @@ static const struct {
     const char *hf_type;
 } kin[] = {
     {"llama", has_experts, "mixtral"},
+    {"llama", has_some_windows, "ministral"},
     {"llama", has_window, "mistral"},
     {"olmo2", has_window, "olmo3"},
     {"granitemoe", has_shared_expert, "granitemoeshared"},
+    {"deepseek2", has_no_experts, "youtu"},
     {"deepseek2", has_sigmoid_experts, "deepseek_v3"},
     {"bert", is_distilbert, "distilbert"},
 };
@@ -128,12 +140,17 @@ static json_t *numbers_json(const float *numbers, int64_t n) {
     return list;
 }
 
-/* As Phi-3 has it, whose readers want no other keys. */
-static json_t *longrope_json(const lm_hparams *hp) {
+/* Phi-3's readers want no other keys, and the original length beside it. */
+static json_t *longrope_json(const lm_arch_config *config) {
+    const lm_hparams *hp = &config->hparams;
     const lm_rope_scaling *s = &hp->rope_scaling;
-    return json_pack("{s:s, s:o, s:o}", "type", "longrope", "short_factor",
-                     numbers_json(s->short_factors, hp->rope_dim / 2), "long_factor",
-                     numbers_json(s->long_factors, hp->rope_dim / 2));
+    json_t *scaling = json_pack("{s:s, s:o, s:o}", "type", "longrope", "short_factor",
+                                numbers_json(s->short_factors, hp->rope_dim / 2), "long_factor",
+                                numbers_json(s->long_factors, hp->rope_dim / 2));
+    if (strcmp(config->arch->hf_type, "phi3") != 0)
+        json_object_set_new(scaling, "original_max_position_embeddings",
+                            json_integer((json_int_t)s->original_context_len));
+    return scaling;
 }
 
 static void set_yarn(json_t *scaling, const lm_rope_scaling *s) {
@@ -152,11 +169,12 @@ static void set_yarn(json_t *scaling, const lm_rope_scaling *s) {
 }
 
 /* NULL without scaling. */
-static json_t *scaling_json(const lm_hparams *hp) {
+static json_t *scaling_json(const lm_arch_config *config) {
+    const lm_hparams *hp = &config->hparams;
     lm_rope_scaling s = hp->rope_scaling;
     if (hp->rope_freq_factors && !find_llama3(hp, &s)) return NULL;
     if (s.kind == LM_ROPE_SCALING_NONE) return NULL;
-    if (s.kind == LM_ROPE_SCALING_LONGROPE) return longrope_json(hp);
+    if (s.kind == LM_ROPE_SCALING_LONGROPE) return longrope_json(config);
     const char *name = lm_rope_scaling_name(s.kind);
     json_t *scaling =
         json_pack("{s:s, s:s, s:f}", "type", name, "rope_type", name, "factor", shortest(s.factor));
@@ -168,13 +186,16 @@ static json_t *scaling_json(const lm_hparams *hp) {
         json_object_set_new(scaling, "high_freq_factor", json_real(s.high_freq_factor));
     }
     if (s.kind == LM_ROPE_SCALING_YARN) set_yarn(scaling, &s);
+    if (hp->query_growth > 0)
+        json_object_set_new(scaling, "llama_4_scaling_beta", json_real(shortest(hp->query_growth)));
     return scaling;
 }
 
 /* Of layers without a window and of those with one, whose rope is not scaled. */
-static json_t *ropes_json(const lm_hparams *hp) {
-    double theta = shortest(hp->rope_theta);
-    json_t *all = scaling_json(hp), *full = all ? all : json_pack("{s:s}", "rope_type", "default");
+static json_t *ropes_json(const lm_arch_config *config) {
+    double theta = shortest(config->hparams.rope_theta);
+    json_t *all = scaling_json(config),
+           *full = all ? all : json_pack("{s:s}", "rope_type", "default");
     json_object_set_new(full, "rope_theta", json_real(theta));
     return json_pack("{s:o, s:{s:s, s:f}}", "full_attention", full, "sliding_attention",
                      "rope_type", "default", "rope_theta", theta);
@@ -291,7 +312,7 @@ json_t *lm_hparams_config_json(const lm_arch_config *config, lm_dtype dtype) {
                              arch->hf_type, "torch_dtype", torch_name(dtype));
 #define IN_GROUPS(key)                                                                            \
     "glm4_moe:" key " glm4_moe_lite:" key " deepseek_v2:" key " deepseek_v3:" key " kimi_k2:" key \
-    " dots1:" key " solar_open:" key
+    " dots1:" key " solar_open:" key " mistral4:" key
 #define LM_CONFIG_KEY(type, when, value, keys)      \
     if ((when) && key_of(keys, arch->hf_type, key)) \
         json_object_set_new(json, key, json_##type(value));

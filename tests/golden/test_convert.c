@@ -128,9 +128,10 @@ static void check_names(const char *a_path, const char *b_path) {
     lm_model_file_close(b);
 }
 
-/* Of state spaces that no layer has; what Hunyuan's converter makes of its stretched theta, which is a longer context. */
+/* Of state spaces that no layer has; lengths beyond those that Qwen was trained on; what Hunyuan's converter makes of its stretched theta, which is a longer context. */
 static bool is_beside(const char *key) {
     static const char *const beside[] = {"granite.ssm.",
+                                         "qwen.context_length",
                                          "granite.expert_",
                                          "granite.rope.scaling.finetuned",
                                          "hunyuan-dense.context_length",
@@ -209,7 +210,10 @@ static bool is_part(const char *family) {
 
 /* Files whose GGUF is another family's, as whose they come back. */
 static bool is_kept(const char *family) {
-    return strcmp(family, "granite4") != 0 && !is_part(family);
+    static const char *const others[] = {"granite4", "ministral3", "chatglm"};
+    for (size_t i = 0; i < LM_COUNT_OF(others); i++)
+        if (strcmp(family, others[i]) == 0) return false;
+    return !is_part(family);
 }
 
 /* Names and keys, too, are those of llama.cpp's converter and of the folder. A NULL path is of a file that is not there. */
