@@ -93,11 +93,12 @@ bool lm_arch_windows(const lm_arch *arch, int64_t period, int64_t layer) {
 
 /* A window from which nothing falls out is none, but the layers are those that they are. */
 void lm_arch_settle_layers(const lm_arch *arch, lm_hparams *h) {
-    for (int64_t i = 0; arch->rope_in_windows && h->window > 0 && i < h->n_layers; i++)
-        if (i < LM_MAX_LAYERS && !lm_layer_in(&h->windowed, i)) lm_layer_add(&h->no_rope, i);
+    int64_t n_layers = h->n_layers < LM_MAX_LAYERS ? h->n_layers : LM_MAX_LAYERS; /* unchecked as yet */
+    for (int64_t i = 0; arch->rope_in_windows && h->window > 0 && i < n_layers; i++)
+        if (!lm_layer_in(&h->windowed, i)) lm_layer_add(&h->no_rope, i);
     if (arch->scaled_outside && h->window > 0) h->local_rope_theta = h->rope_theta;
     if (arch->alibi_from_layers && h->n_layers >= arch->alibi_from_layers) h->alibi_max = 8;
-    for (int64_t i = 0; h->alibi_max > 0 && i < h->n_layers && i < LM_MAX_LAYERS; i++)
+    for (int64_t i = 0; h->alibi_max > 0 && i < n_layers; i++)
         lm_layer_add(&h->no_rope, i);
     if ((h->bidirectional ? h->window / 2 : h->window) >= h->context_len) h->window = 0;
 }

@@ -46,10 +46,10 @@ static void test_defaults_of_a_config(void **state) {
 static void test_both_spellings_of_rope(void **state) {
     static const char *const texts[] = {
         "{" SIZES ",\"rope_theta\":500000.0,\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":"
-                  "8.0,\"low_freq_factor\":1.0,"
+        "8.0,\"low_freq_factor\":1.0,"
         "\"high_freq_factor\":4.0,\"original_max_position_embeddings\":128}}",
         "{" SIZES ",\"rope_parameters\":{\"rope_theta\":500000.0,\"rope_type\":\"llama3\","
-                  "\"factor\":8.0,\"low_freq_factor\":1.0,"
+        "\"factor\":8.0,\"low_freq_factor\":1.0,"
         "\"high_freq_factor\":4.0,\"original_max_position_embeddings\":128}}",
     };
     for (size_t i = 0; i < LM_COUNT_OF(texts); i++) {
@@ -235,11 +235,12 @@ static void test_latent_config(void **state) {
 /* The text part of a model that sees may leave numbers out, and its type and whether the head is tied to the whole. */
 static void test_text_part(void **state) {
     lm_hparams h;
-    assert_ok(read_config("{\"model_type\":\"gemma3\",\"vision_config\":{\"hidden_size\":1152},"
-                          "\"text_config\":{\"model_type\":\"gemma3_text\",\"hidden_size\":2560,"
-                          "\"intermediate_size\":10240,\"num_hidden_layers\":34,\"sliding_window\":1024,"
-                          "\"rope_scaling\":{\"factor\":8.0,\"rope_type\":\"linear\"}}}",
-                          &h, &err)); /* as the 4B's is published */
+    assert_ok(
+        read_config("{\"model_type\":\"gemma3\",\"vision_config\":{\"hidden_size\":1152},"
+                    "\"text_config\":{\"model_type\":\"gemma3_text\",\"hidden_size\":2560,"
+                    "\"intermediate_size\":10240,\"num_hidden_layers\":34,\"sliding_window\":1024,"
+                    "\"rope_scaling\":{\"factor\":8.0,\"rope_type\":\"linear\"}}}",
+                    &h, &err)); /* as the 4B's is published */
     assert_int_equal(h.n_heads, 8);
     assert_int_equal(h.n_kv_heads, 4);
     assert_int_equal(h.head_dim, 256);
@@ -249,11 +250,12 @@ static void test_text_part(void **state) {
     assert_close(h.local_rope_theta, 1e4, 0, 0);
     assert_close(h.attention_scale, 0.0625, 0, 0);
     assert_true(h.tied_embeddings);
-    assert_ok(read_config("{\"model_type\":\"qwen2_5_vl\",\"tie_word_embeddings\":true,\"text_config\":"
-                          "{\"num_hidden_layers\":2,\"hidden_size\":64,\"num_attention_heads\":4,"
-                          "\"intermediate_size\":96,\"vocab_size\":100,\"max_position_embeddings\":256,"
-                          "\"rope_scaling\":{\"type\":\"mrope\",\"mrope_section\":[2,3,3]}}}",
-                          &h, &err));
+    assert_ok(
+        read_config("{\"model_type\":\"qwen2_5_vl\",\"tie_word_embeddings\":true,\"text_config\":"
+                    "{\"num_hidden_layers\":2,\"hidden_size\":64,\"num_attention_heads\":4,"
+                    "\"intermediate_size\":96,\"vocab_size\":100,\"max_position_embeddings\":256,"
+                    "\"rope_scaling\":{\"type\":\"mrope\",\"mrope_section\":[2,3,3]}}}",
+                    &h, &err));
     assert_string_equal(h.architecture, "qwen2_5_vl");
     assert_int_equal(h.rope_scaling.kind, LM_ROPE_SCALING_NONE);
     assert_true(h.tied_embeddings);
@@ -264,14 +266,21 @@ static void test_text_part(void **state) {
 /* What a family says for each layer must be the same in all, where it is a width, and of a kind that is known. */
 static void test_each_layer(void **state) {
     lm_hparams h;
-    assert_ok(read_config("{" SIZES ",\"num_experts\":4,\"moe_topk\":[2,2],\"num_shared_expert\":[1,1],"
+    check_refused(
+        "{\"model_type\":\"exaone4\",\"num_hidden_layers\":9223372036854775807,\"hidden_size\":64,"
+        "\"num_attention_heads\":4,\"intermediate_size\":96,\"vocab_size\":100,"
+        "\"max_position_embeddings\":256,\"sliding_window\":8}",
+        LOAM_INVALID, "number of layers");
+    assert_ok(read_config("{" SIZES
+                          ",\"num_experts\":4,\"moe_topk\":[2,2],\"num_shared_expert\":[1,1],"
                           "\"moe_intermediate_size\":[24,24]}",
                           &h, &err));
     assert_int_equal(h.n_experts_used, 2);
     assert_int_equal(h.expert_ffn_dim, 24);
     assert_int_equal(h.shared_ffn_dim, 24);
     check_refused("{" SIZES ",\"num_experts\":4,\"moe_topk\":[2,1]}", LOAM_UNSUPPORTED, "moe_topk");
-    check_refused("{" SIZES ",\"num_experts\":4,\"moe_topk\":[\"2\"]}", LOAM_UNSUPPORTED, "moe_topk");
+    check_refused("{" SIZES ",\"num_experts\":4,\"moe_topk\":[\"2\"]}", LOAM_UNSUPPORTED,
+                  "moe_topk");
     check_refused("{" SIZES ",\"num_experts\":4,\"moe_topk\":[]}", LOAM_INVALID, "experts used");
     check_refused("{" SIZES ",\"layer_types\":[\"attention\",\"mamba\"]}", LOAM_UNSUPPORTED,
                   "layer 1 is of type 'mamba'");
@@ -283,9 +292,9 @@ static void test_each_layer(void **state) {
 
 /* The larger member of the family says nothing of its biases: it is known by its layers. */
 static void test_alibi(void **state) {
-#define BAICHUAN(layers)                                                                  \
-    "{\"model_type\":\"baichuan\",\"num_hidden_layers\":" #layers ",\"hidden_size\":64,"  \
-    "\"num_attention_heads\":8,\"intermediate_size\":96,\"vocab_size\":100,"              \
+#define BAICHUAN(layers)                                                                 \
+    "{\"model_type\":\"baichuan\",\"num_hidden_layers\":" #layers ",\"hidden_size\":64," \
+    "\"num_attention_heads\":8,\"intermediate_size\":96,\"vocab_size\":100,"             \
     "\"max_position_embeddings\":256}"
     lm_hparams h;
     assert_ok(read_config(BAICHUAN(32), &h, &err));
@@ -300,9 +309,10 @@ static void test_alibi(void **state) {
 /* A Gemma whose rows see both sides is another architecture; of others none is known. */
 static void test_use_bidirectional_attention(void **state) {
     lm_hparams h;
-    assert_ok(read_config("{\"model_type\":\"gemma3_text\",\"num_hidden_layers\":7,\"hidden_size\":64,"
-                          "\"intermediate_size\":96,\"use_bidirectional_attention\":true,\"sliding_window\":8}",
-                          &h, &err));
+    assert_ok(read_config(
+        "{\"model_type\":\"gemma3_text\",\"num_hidden_layers\":7,\"hidden_size\":64,"
+        "\"intermediate_size\":96,\"use_bidirectional_attention\":true,\"sliding_window\":8}",
+        &h, &err));
     assert_string_equal(h.architecture, "gemma-embedding");
     assert_true(h.bidirectional);
     assert_int_equal(h.window, 8);
