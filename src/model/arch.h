@@ -125,6 +125,7 @@ typedef struct lm_arch {
     const char *name;      /* general.architecture in GGUF */
     const char *gguf_name; /* what it is there, where another row has read that name; NULL: name */
     const char *hf_type;   /* model_type in config.json */
+    const char *written_as; /* model_type of what the text part is by itself, as which it is written; NULL: the row */
     const char *hf_defaults; /* a JSON object: what config.json's leave out; NULL: nothing */
     const char *hf_class;  /* config.json architectures[0] when exported */
     uint64_t features;     /* what its models always have; a file's tensors may add to it */
@@ -148,7 +149,7 @@ typedef struct lm_arch {
     bool hf_transposed_experts; /* folders have those of experts so, where they are not coded */
     bool embed_scale_sqrt_dim;  /* embeddings are multiplied by the root of their width */
     bool logit_divisor;     /* the file's logit scale divides */
-    bool read_only;         /* no files are written: those of the other format mean another computation, or would lose what is not read */
+    bool read_only;         /* no files are written: those of the other format mean another computation, or are not there */
     /* Layers whose attention is windowed where the file does not list them: 0 none, 1 all, n all but each n-th. */
     int window_period;
     bool window_from_first; /* n counts from the first layer on, which then has none */

@@ -547,6 +547,8 @@ static LM_MUST_USE loam_status check_source(const converter *c, loam_error *err)
 
 static void choose_target(converter *c) {
     c->config = *lm_model_config(c->model);
+    const char *written_as = c->config.arch->written_as;
+    if (written_as) c->config.arch = lm_arch_of_folder(written_as);
     c->layout = c->config.hparams.rope_layout;
     if (c->options->to_folder) c->config.arch = lm_arch_for_folder(&c->config);
     const lm_arch *arch = c->config.arch;

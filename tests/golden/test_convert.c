@@ -205,7 +205,11 @@ static bool is_old(const char *family) {
 
 /* Text parts of models that see, which are written alone. */
 static bool is_part(const char *family) {
-    return strcmp(family, "gemma3-vision") == 0 || strcmp(family, "mistral3") == 0;
+    static const char *const parts[] = {"gemma3-vision", "mistral3", "qwen2_vl",
+                                        "qwen2_5_vl",    "qwen3_vl", "qwen3_vl_moe"};
+    for (size_t i = 0; i < LM_COUNT_OF(parts); i++)
+        if (strcmp(family, parts[i]) == 0) return true;
+    return false;
 }
 
 /* Files whose GGUF is another family's, as whose they come back. */
