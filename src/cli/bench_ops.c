@@ -102,6 +102,7 @@ static const bench_case cases[] = {
     PAGED(512, F16, 32768, 16, 8, 128),
     PAGED(512, I8, 8192, 16, 8, 128, SCALES(8192, 8)),
     LATENT(1, 4096, 16),
+    LATENT(1, 131072, 16),
     LATENT(1, 4096, 128),
     LATENT(512, 4096, 16),
     KV_WRITE(1, F16, 8192, 8, 128),
