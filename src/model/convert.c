@@ -4,21 +4,15 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "model/convert_extras.h"
 #include "model/convert_tensor.h"
+#include "model/embedder.h"
 #include "model/gguf_writer.h"
 #include "model/hparams_write.h"
 #include "model/safetensors_writer.h"
 #include "model/tokenizer_writers.h"
 
-enum { CHUNK_BYTES = 4 << 20, MAX_EXTRAS = 4 };
-
-/* What GGUF has beside the parameters, as f32. */
-typedef struct extra {
-    char name[32];
-    int n_dims;
-    int64_t shape[2];
-    const float *values;
-} extra;
+enum { CHUNK_BYTES = 4 << 20 };
 
 typedef struct converter {
     lm_model *model;
@@ -30,9 +24,7 @@ typedef struct converter {
         *uses; /* [LM_PARAM_COUNT][n_layers] of a parameter by tensors that are not written yet */
     lm_gguf_writer *gguf; /* one of the two */
     lm_safetensors_writer *safetensors;
-    extra extras[MAX_EXTRAS];
-    int n_extras;
-    float freq_factors[LM_MAX_ROPE_PAIRS];
+    lm_convert_extras extras;
     float *room; /* of the tensor that wants most */
     uint8_t *chunk;
     int64_t n_done;
@@ -357,48 +349,25 @@ static uint32_t file_type_of(lm_dtype dtype) {
     return dtype == LM_F16 ? 1 : dtype == LM_BF16 ? 32 : 0; /* llama_ftype */
 }
 
-/* A vector of tables that scale frequencies. */
-static void push_factors(converter *c, const char *name, const float *values) {
-    extra e = {.n_dims = 1, .shape = {c->config.hparams.rope_dim / 2}, .values = values};
-    snprintf(e.name, sizeof e.name, "%s", name);
-    LM_ASSERT(c->n_extras < MAX_EXTRAS);
-    c->extras[c->n_extras++] = e;
-}
-
-static void push_dense(converter *c, const lm_dense_layer *layer, int index) {
-    extra e = {.n_dims = 2, .shape = {layer->n_out, layer->n_in}, .values = layer->w};
-    snprintf(e.name, sizeof e.name, "dense_%d.weight", index + 2);
-    LM_ASSERT(c->n_extras < MAX_EXTRAS);
-    c->extras[c->n_extras++] = e;
-}
-
-static void list_extras(converter *c) {
-    const lm_hparams *hp = &c->config.hparams;
-    const lm_dense *dense = lm_model_pooling(c->model)->dense;
-    if (hp->rope_scaling.kind == LM_ROPE_SCALING_LONGROPE) {
-        push_factors(c, "rope_factors_long.weight", hp->rope_scaling.long_factors);
-        push_factors(c, "rope_factors_short.weight", hp->rope_scaling.short_factors);
-    } else if (lm_hparams_freq_factors(hp, c->freq_factors)) {
-        push_factors(c, "rope_freqs.weight", c->freq_factors);
-    }
-    for (int i = 0; i < lm_dense_count(dense); i++) push_dense(c, lm_dense_at(dense, i), i);
-}
-
-static size_t extra_bytes(const extra *e) {
-    return (size_t)(e->n_dims == 2 ? e->shape[0] * e->shape[1] : e->shape[0]) * sizeof(float);
-}
-
 static LM_MUST_USE loam_status declare_gguf(converter *c, loam_error *err) {
     for (size_t i = 0; i < c->items.len; i++) {
         const lm_convert_tensor *t = &c->items.ptr[i];
         LM_TRY(lm_gguf_writer_add_tensor(c->gguf, t->name, t->to, t->n_dims, t->shape, err));
     }
-    list_extras(c);
-    for (int i = 0; i < c->n_extras; i++) {
-        const extra *e = &c->extras[i];
+    LM_TRY(lm_convert_extras_find(c->model, &c->config, &c->extras, err));
+    for (int i = 0; i < c->extras.n; i++) {
+        const lm_convert_extra *e = &c->extras.list[i];
         LM_TRY(lm_gguf_writer_add_tensor(c->gguf, e->name, LM_F32, e->n_dims, e->shape, err));
     }
     return LOAM_OK;
+}
+
+/* As llama.cpp's server asks it. */
+static void add_question(lm_gguf_writer *writer) {
+    lm_gguf_writer_add_str(writer, "tokenizer.chat_template.rerank",
+                           lm_str_of(lm_embed_question_template));
+    lm_gguf_writer_open_array(writer, "tokenizer.chat_templates", LM_GGUF_STRING, 1);
+    lm_gguf_writer_push_str(writer, LM_STR("rerank"));
 }
 
 static LM_MUST_USE loam_status write_gguf(converter *c, const char *path, loam_error *err) {
@@ -407,6 +376,7 @@ static LM_MUST_USE loam_status write_gguf(converter *c, const char *path, loam_e
     if (!c->gguf) return lm_error_no_memory(err, 1);
     lm_hparams_write_gguf(&c->config, c->gguf);
     lm_pooling_write_gguf(lm_model_pooling(c->model), &c->config, c->gguf);
+    if (lm_model_pooling(c->model)->by_answer) add_question(c->gguf);
     lm_gguf_writer_add_str(c->gguf, "general.name", lm_str_of(lm_model_name(c->model)));
     lm_gguf_writer_add_u32(c->gguf, "general.file_type", file_type_of(main_dtype(c)));
     if (tokenizer && !c->options->no_tokenizer)
@@ -414,9 +384,9 @@ static LM_MUST_USE loam_status write_gguf(converter *c, const char *path, loam_e
     LM_TRY(declare_gguf(c, err));
     LM_TRY(lm_gguf_writer_begin(c->gguf, path, err));
     LM_TRY(write_items(c, err));
-    for (int i = 0; i < c->n_extras; i++) {
-        const extra *e = &c->extras[i];
-        LM_TRY(lm_gguf_writer_write(c->gguf, e->values, extra_bytes(e), err));
+    for (int i = 0; i < c->extras.n; i++) {
+        const lm_convert_extra *e = &c->extras.list[i];
+        LM_TRY(lm_gguf_writer_write(c->gguf, e->values, lm_convert_extra_bytes(e), err));
     }
     return lm_gguf_writer_commit(c->gguf, err);
 }
@@ -574,6 +544,7 @@ loam_status lm_convert(lm_model *model, const char *out_path, const lm_convert_o
     if (c->safetensors) lm_safetensors_writer_free(c->safetensors);
     lm_vec_deinit(&c->items);
     lm_free(c->uses);
+    lm_convert_extras_deinit(&c->extras);
     lm_free(c->room);
     lm_free(c->chunk);
     if (status == LOAM_OK) *out = c->result;

@@ -243,31 +243,37 @@ loam_status lm_embed_encode(const lm_model *model, lm_str text, lm_vec_i32 *ids,
                                (lm_encode_options){.add_special = true}, ids, err);
 }
 
-/* Qwen3-Reranker's prompt, as its authors publish it (huggingface.co/Qwen/Qwen3-Reranker-0.6B). Texts of users cannot spell
- * control tokens; the parts around them do. */
+/* Qwen3-Reranker's prompt, as its authors publish it (huggingface.co/Qwen/Qwen3-Reranker-0.6B). */
+#define QUESTION_BEFORE                                                                         \
+    "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query " \
+    "and the Instruct provided. Note that the answer can only be \"yes\" or \"no\"."            \
+    "<|im_end|>\n<|im_start|>user\n"
+#define QUESTION_QUERY                                                                         \
+    "<Instruct>: Given a web search query, retrieve relevant passages that answer the query\n" \
+    "<Query>: "
+#define QUESTION_DOCUMENT "\n<Document>: "
+#define QUESTION_AFTER "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
+
+const char lm_embed_question_template[] =
+    QUESTION_BEFORE QUESTION_QUERY "{query}" QUESTION_DOCUMENT "{document}" QUESTION_AFTER;
+
+/* Texts of users cannot spell control tokens; the parts around them do. */
 static loam_status encode_question(const lm_tokenizer *tokenizer, lm_str query, lm_str document,
                                    lm_vec_i32 *ids, loam_error *err) {
-    static const char before[] =
-        "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query "
-        "and the Instruct provided. Note that the answer can only be \"yes\" or \"no\"."
-        "<|im_end|>\n<|im_start|>user\n";
-    static const char after[] = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n";
-    static const char instruct[] = "<Instruct>: Given a web search query, retrieve relevant "
-                                   "passages that answer the query\n<Query>: ";
     const lm_encode_options control = {.parse_special = true}, plain = {0};
     lm_buf body;
     lm_buf_init(&body, LM_TOKENIZER_MAX_TEXT_BYTES);
-    lm_buf_puts(&body, instruct);
+    lm_buf_puts(&body, QUESTION_QUERY);
     lm_buf_append(&body, query.ptr, query.len);
-    lm_buf_puts(&body, "\n<Document>: ");
+    lm_buf_puts(&body, QUESTION_DOCUMENT);
     lm_buf_append(&body, document.ptr, document.len);
     loam_status status = lm_buf_status(&body, err);
     if (status == LOAM_OK)
-        status = lm_tokenizer_encode(tokenizer, lm_str_of(before), control, ids, err);
+        status = lm_tokenizer_encode(tokenizer, LM_STR(QUESTION_BEFORE), control, ids, err);
     if (status == LOAM_OK)
         status = lm_tokenizer_encode(tokenizer, lm_buf_view(&body), plain, ids, err);
     if (status == LOAM_OK)
-        status = lm_tokenizer_encode(tokenizer, lm_str_of(after), control, ids, err);
+        status = lm_tokenizer_encode(tokenizer, LM_STR(QUESTION_AFTER), control, ids, err);
     lm_buf_deinit(&body);
     return status;
 }

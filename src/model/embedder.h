@@ -59,6 +59,7 @@ loam_status lm_embed_encode(const lm_model *model, lm_str text, lm_vec_i32 *ids,
 loam_status lm_embed_encode_pair(const lm_model *model, lm_str query, lm_str document,
                                  lm_vec_i32 *ids, int64_t *out_second_begin,
                                  loam_error *err) LM_MUST_USE;
+extern const char lm_embed_question_template[]; /* that prompt, as GGUF has it: around {query} and {document} */
 
 /* Cuts ids from `begin` on, which lm_embed_encode appended, or lm_embed_encode_pair with this query (its ptr NULL: the former), to at
  * most max: tokens at the end of the text, of a pair of the document, go; what the model has around it stays. LOAM_INVALID when that

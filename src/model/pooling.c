@@ -228,14 +228,19 @@ static bool is_sayable(const lm_dense *dense, const lm_arch_config *config) {
 
 loam_status lm_pooling_check_gguf(const lm_pooling *pooling, const lm_arch_config *config,
                                   loam_error *err) {
-    if (pooling->by_answer)
-        return lm_error_set(err, LOAM_UNSUPPORTED,
-                            "a reranker that answers yes or no is read from GGUF, not written");
     if (!is_sayable(pooling->dense, config))
         return lm_error_set(err, LOAM_UNSUPPORTED, "GGUF cannot say this model's dense modules");
     if (gguf_type_of(pooling) >= 0) return LOAM_OK;
     return lm_error_set(err, LOAM_UNSUPPORTED, "GGUF cannot say that pooling is '%s'",
                         lm_pooling_name(pooling->kind));
+}
+
+static void write_answers(const lm_arch_config *config, lm_gguf_writer *writer) {
+    char key[LM_ARCHITECTURE_BYTES + 32];
+    snprintf(key, sizeof key, "%s.classifier.output_labels", config->arch->name);
+    lm_gguf_writer_open_array(writer, key, LM_GGUF_STRING, 2);
+    lm_gguf_writer_push_str(writer, LM_STR("yes"));
+    lm_gguf_writer_push_str(writer, LM_STR("no"));
 }
 
 /* llama.cpp leaves it to the caller whether vectors have length 1, so that its files do not say it. */
@@ -247,6 +252,7 @@ void lm_pooling_write_gguf(const lm_pooling *pooling, const lm_arch_config *conf
     lm_gguf_writer_add_u32(writer, key, (uint32_t)gguf_type_of(pooling));
     snprintf(key, sizeof key, "%s.pooling_normalize", config->arch->name);
     if (!pooling->ranks && !pooling->normalize) lm_gguf_writer_add_bool(writer, key, false);
+    if (pooling->by_answer) write_answers(config, writer);
     for (int i = 0; i < lm_dense_count(pooling->dense); i++) {
         const lm_dense_layer *layer = lm_dense_at(pooling->dense, i);
         snprintf(key, sizeof key, "%s.dense_%d_feat_in", config->arch->name, i + 2);
