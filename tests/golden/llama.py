@@ -33,6 +33,8 @@ QWEN3 = dict(QWEN, architectures=["Qwen3ForCausalLM"], model_type="qwen3", head_
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=16)
 YARN = dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=16)
+LONGROPE = dict(rope_type="longrope", short_factor=[1.0, 1.125, 1.25, 1.375], long_factor=[1.5, 2.0, 2.5, 3.0],
+                original_max_position_embeddings=16)
 CASES = {  # name: (weights, configuration); rope in both of its spellings
     "plain": ("plain", dict(PLAIN, rope_theta=10000.0)),
     "biased": ("biased", dict(BIASED, rope_parameters=dict(rope_type="default", rope_theta=500.0))),
@@ -45,6 +47,7 @@ CASES = {  # name: (weights, configuration); rope in both of its spellings
     "qwen2": ("qwen2", QWEN2),
     "qwen3": ("qwen3", QWEN3),
     "yarn": ("plain", dict(PLAIN, rope_parameters=dict(YARN, rope_theta=100.0))),
+    "longrope": ("plain", dict(PLAIN, rope_theta=100.0, rope_scaling=LONGROPE)),
 }
 TABLES = {  # name: (head_dim, context, configuration's rope_parameters, length of the sequence)
     "llama3": (128, 131072, dict(LLAMA3, rope_theta=5e5, original_max_position_embeddings=8192), 0),
@@ -140,7 +143,7 @@ def write_case(name, weights, config, state):
     (OUT / f"{name}.json").write_text(json.dumps(config, indent=1) + "\n")
     assert logits.shape == (N_TOKENS, N_VOCAB)
     logits.astype("<f4").tofile(OUT / f"{name}.logits")
-    if name not in ("dynamic", "linear", "mistral"):
+    if name not in ("dynamic", "linear", "longrope", "mistral"):
         write_gguf(OUT / f"{name}.gguf", config, model, state)
     print(f"{name}: logits from {logits.min():.2f} to {logits.max():.2f}")
 

@@ -15,9 +15,9 @@ typedef struct convert_case {
 } convert_case;
 
 static const convert_case cases[] = {
-    {"plain", "plain"},  {"biased", "biased"}, {"linear", "plain"},
-    {"llama3", "plain"}, {"yarn", "plain"},    {"mistral", "plain"},
-    {"qwen2", "qwen2"},  {"qwen3", "qwen3"},   {"dynamic", "plain"},
+    {"plain", "plain"},   {"biased", "biased"},  {"linear", "plain"}, {"llama3", "plain"},
+    {"yarn", "plain"},    {"mistral", "plain"},  {"qwen2", "qwen2"},  {"qwen3", "qwen3"},
+    {"dynamic", "plain"}, {"longrope", "plain"},
 };
 
 static void convert(const char *from, const char *to, lm_convert_options options) {

@@ -10,9 +10,10 @@ typedef struct golden_case {
 } golden_case;
 
 static const golden_case cases[] = {
-    {"plain", "plain", true},    {"biased", "biased", true}, {"linear", "plain", false},
-    {"dynamic", "plain", false}, {"llama3", "plain", true},  {"yarn", "plain", true},
-    {"mistral", "plain", false}, {"qwen2", "qwen2", true},   {"qwen3", "qwen3", true},
+    {"plain", "plain", true},     {"biased", "biased", true}, {"linear", "plain", false},
+    {"dynamic", "plain", false},  {"llama3", "plain", true},  {"yarn", "plain", true},
+    {"mistral", "plain", false},  {"qwen2", "qwen2", true},   {"qwen3", "qwen3", true},
+    {"longrope", "plain", false},
 };
 
 static void check_row(const float *logits, const float *expected, const char *name, int position) {
