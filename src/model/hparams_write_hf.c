@@ -34,6 +34,10 @@ static bool has_some_windows(const lm_hparams *hp) {
     return hp->window > 0 && !all;
 }
 
+static bool has_plain_queries(const lm_hparams *hp) {
+    return hp->query_growth == 0;
+}
+
 static bool has_window(const lm_hparams *hp) {
     return hp->window > 0;
 }
@@ -52,13 +56,10 @@ static const struct {
     bool (*is)(const lm_hparams *hp);
     const char *hf_type;
 } kin[] = {
-    {"llama", has_experts, "mixtral"},
-    {"llama", has_some_windows, "ministral"},
-    {"llama", has_window, "mistral"},
-    {"olmo2", has_window, "olmo3"},
-    {"granitemoe", has_shared_expert, "granitemoeshared"},
-    {"deepseek2", has_no_experts, "youtu"},
-    {"deepseek2", has_sigmoid_experts, "deepseek_v3"},
+    {"llama", has_experts, "mixtral"},      {"llama", has_some_windows, "ministral"},
+    {"llama", has_window, "mistral"},       {"mistral3", has_plain_queries, "mistral"},
+    {"olmo2", has_window, "olmo3"},         {"granitemoe", has_shared_expert, "granitemoeshared"},
+    {"deepseek2", has_no_experts, "youtu"}, {"deepseek2", has_sigmoid_experts, "deepseek_v3"},
     {"bert", is_distilbert, "distilbert"},
 };
 
