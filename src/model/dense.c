@@ -208,13 +208,14 @@ static void run_layer(const lm_dense_layer *l, const float *x, float *y) {
 }
 
 void lm_dense_apply(const lm_dense *dense, float *inout, float *room) {
+    if (!dense) return;
     const float *from = inout;
     float *rooms[] = {room, room + lm_dense_room(dense) / 2};
-    for (int i = 0; dense && i < dense->n; i++) {
+    for (int i = 0; i < dense->n; i++) {
         float *to = i == dense->n - 1 && from != inout ? inout : rooms[i % 2];
         run_layer(&dense->layers[i], from, to);
         from = to;
     }
-    if (dense && from != inout)
+    if (from != inout)
         memcpy(inout, from, (size_t)lm_dense_width(dense, 0) * sizeof *inout);
 }
