@@ -46,7 +46,7 @@ loam_status lm_cpu_run(lm_device *device, const lm_step *steps, int n_steps, con
                        void *workspace, int64_t *profile_ns, loam_error *err) LM_MUST_USE;
 
 /* A node that one thread runs by itself as a piece of another node's work, whose arguments are `args`. `kernel` is what select
- * gives for it; workspace: lm_cpu_alone_bytes of it, aligned to 64. */
+ * gives for it; workspace: lm_cpu_alone_bytes of it, whole lines. */
 void lm_cpu_run_alone(const lm_kernel *kernel, const lm_kernel_args *args, const lm_node *node,
                       void *workspace);
 size_t lm_cpu_alone_bytes(const lm_device *device, const lm_node *node);
@@ -57,6 +57,18 @@ void lm_cpu_pack(lm_device *device, const lm_weight *weight, void *dst, lm_weigh
 /* Bytes of the first n rows of each matrix of w [n_matrices, n_out, n_in], in the order that it has; n in whole panels or all. */
 size_t lm_cpu_matrix_bytes(const lm_device *device, const lm_tensor *w, int64_t n);
 const char *lm_cpu_pack_order(const lm_device *device);
+
+/* Memory cut into parts that begin on lines of their own. Where base is NULL the parts are, too, and only bytes are counted. */
+typedef struct lm_cpu_parts {
+    char *base;
+    size_t bytes;
+} lm_cpu_parts;
+
+static inline void *lm_cpu_next_part(lm_cpu_parts *parts, size_t bytes) {
+    void *part = parts->base ? parts->base + parts->bytes : NULL;
+    parts->bytes += (bytes + 63) / 64 * 64;
+    return part;
+}
 
 static inline const lm_cpu_device *lm_cpu_of(const lm_device *device) {
     return (const lm_cpu_device *)device;

@@ -115,5 +115,8 @@ size_t lm_cpu_alone_bytes(const lm_device *device, const lm_node *node) {
     lm_cpu_device alone = *lm_cpu_of(device);
     alone.base.n_threads = 1;
     const lm_kernel *kernel = device->backend->select(&alone.base, node);
-    return kernel->workspace_bytes ? kernel->workspace_bytes(&alone.base, node) : 0;
+    lm_cpu_parts parts = {0};
+    if (kernel->workspace_bytes)
+        lm_cpu_next_part(&parts, kernel->workspace_bytes(&alone.base, node));
+    return parts.bytes;
 }

@@ -21,10 +21,6 @@ enum {
     ROWS_BYTES = 4 << 20 /* of them, about */
 };
 
-static size_t align(size_t bytes) {
-    return (bytes + 63) / 64 * 64;
-}
-
 static int64_t div_up(int64_t a, int64_t b) {
     return (a + b - 1) / b;
 }
@@ -37,11 +33,11 @@ typedef struct order {
 
 static size_t lay_order_out(const lm_node *node, char *base, order *out) {
     size_t n = (size_t)(node->in[2]->shape[0] * node->in[2]->shape[1]),
-           n_experts = (size_t)node->in[1]->shape[0],
-           at = align((n_experts + 1) * sizeof *out->first);
-    out->first = (int32_t *)base;
-    out->slots = (int32_t *)(base + at);
-    return at + align(n * sizeof *out->slots);
+           n_experts = (size_t)node->in[1]->shape[0];
+    lm_cpu_parts parts = {base, 0};
+    out->first = lm_cpu_next_part(&parts, (n_experts + 1) * sizeof *out->first);
+    out->slots = lm_cpu_next_part(&parts, n * sizeof *out->slots);
+    return parts.bytes;
 }
 
 size_t lm_cpu_experts_order_bytes(const lm_node *node) {
@@ -125,15 +121,13 @@ static int64_t max_columns(const lm_node *node) {
 /* Lays a thread's room out from `base` on; returns its bytes without LINEAR's. */
 static size_t lay_out(const lm_node *node, char *base, room *out) {
     const lm_tensor *w = node->in[1];
-    size_t n_rows = (size_t)max_rows(node), at = 0;
-    out->order = base + at;
-    at += lm_cpu_experts_order_bytes(node);
-    out->x = base + at;
-    at += align(n_rows * lm_dtype_bytes(node->in[0]->dtype, w->shape[2]));
-    out->y = (float *)(base + at);
-    at += align(n_rows * (size_t)max_columns(node) * sizeof *out->y);
-    out->linear = base + at;
-    return at;
+    size_t n_rows = (size_t)max_rows(node);
+    lm_cpu_parts parts = {base, 0};
+    out->order = lm_cpu_next_part(&parts, lm_cpu_experts_order_bytes(node));
+    out->x = lm_cpu_next_part(&parts, n_rows * lm_dtype_bytes(node->in[0]->dtype, w->shape[2]));
+    out->y = lm_cpu_next_part(&parts, n_rows * (size_t)max_columns(node) * sizeof *out->y);
+    out->linear = lm_cpu_next_part(&parts, 0);
+    return parts.bytes;
 }
 
 /* LINEAR of a piece, the largest there can be: for sizes and the kernel. */
@@ -149,7 +143,7 @@ static size_t room_bytes(const lm_device *device, const lm_node *node) {
     lm_expert_product p;
     room unused;
     kernel_of(device, node, &p);
-    return align(lay_out(node, NULL, &unused) + lm_cpu_alone_bytes(device, &p.node));
+    return lay_out(node, NULL, &unused) + lm_cpu_alone_bytes(device, &p.node);
 }
 
 static size_t workspace_bytes(const lm_device *device, const lm_node *node) {

@@ -13,27 +13,21 @@ typedef struct room {
     void *linear; /* LINEAR's own */
 } room;
 
-static size_t align(size_t bytes) {
-    return (bytes + 63) / 64 * 64;
-}
-
 /* Lays a room out from `base` on; returns its bytes without LINEAR's. */
 static size_t lay_out(const lm_node *node, char *base, room *out) {
     const lm_tensor *w = node->in[1];
-    size_t at = 0;
-    out->x = (float *)(base + at);
-    at += align((size_t)(ROWS_AT_ONCE * w->shape[2]) * sizeof *out->x);
-    out->y = (float *)(base + at);
-    at += align((size_t)(ROWS_AT_ONCE * w->shape[1]) * sizeof *out->y);
-    out->linear = base + at;
-    return at;
+    lm_cpu_parts parts = {base, 0};
+    out->x = lm_cpu_next_part(&parts, (size_t)(ROWS_AT_ONCE * w->shape[2]) * sizeof *out->x);
+    out->y = lm_cpu_next_part(&parts, (size_t)(ROWS_AT_ONCE * w->shape[1]) * sizeof *out->y);
+    out->linear = lm_cpu_next_part(&parts, 0);
+    return parts.bytes;
 }
 
 static size_t room_bytes(const lm_device *device, const lm_node *node) {
     room unused;
     lm_expert_product p;
     lm_expert_product_init(&p, node, 0, 0, ROWS_AT_ONCE, NULL, NULL);
-    return lay_out(node, NULL, &unused) + align(lm_cpu_alone_bytes(device, &p.node));
+    return lay_out(node, NULL, &unused) + lm_cpu_alone_bytes(device, &p.node);
 }
 
 static size_t workspace_bytes(const lm_device *device, const lm_node *node) {

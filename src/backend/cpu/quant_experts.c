@@ -12,19 +12,13 @@ typedef struct room {
     void *piece;      /* lm_quant_piece_fn's own */
 } room;
 
-static size_t align(size_t bytes) {
-    return (bytes + 63) / 64 * 64;
-}
-
 /* Lays a thread's room out from `base` on; returns its bytes. */
 static size_t lay_out(const lm_node *node, size_t piece_bytes, char *base, room *out) {
-    size_t at = 0;
-    out->order = base + at;
-    at += lm_cpu_experts_order_bytes(node);
-    out->rounded = (uint8_t *)base + at;
-    at += align((size_t)node->in[0]->shape[0]);
-    out->piece = base + at;
-    return at + align(piece_bytes);
+    lm_cpu_parts parts = {base, 0};
+    out->order = lm_cpu_next_part(&parts, lm_cpu_experts_order_bytes(node));
+    out->rounded = lm_cpu_next_part(&parts, (size_t)node->in[0]->shape[0]);
+    out->piece = lm_cpu_next_part(&parts, piece_bytes);
+    return parts.bytes;
 }
 
 size_t lm_cpu_quant_experts_bytes(const lm_device *device, const lm_node *node,
