@@ -64,11 +64,23 @@ def internlm2(state, config):
     return out
 
 
-def baichuan(state, config):
-    for i in range(config["num_hidden_layers"]):
-        parts = [state.pop(f"model.layers.{i}.self_attn.{x}_proj.weight") for x in "qkv"]
-        state[f"model.layers.{i}.self_attn.W_pack.weight"] = torch.cat(parts)
+def renamed(state, names):
+    for ours, theirs in names.items():
+        state = {k.replace(ours, theirs): v for k, v in state.items()}
     return state
+
+
+def qkv_joined(state, n_layers, name, ends=("weight",)):
+    """state with q, k and v of each layer in one tensor, `name` behind the layer's."""
+    for i in range(n_layers):
+        for end in ends:
+            parts = [state.pop(f"model.layers.{i}.self_attn.{x}_proj.{end}") for x in "qkv"]
+            state[f"model.layers.{i}.{name}.{end}"] = torch.cat(parts)
+    return state
+
+
+def baichuan(state, config):
+    return qkv_joined(state, config["num_hidden_layers"], "self_attn.W_pack")
 
 
 def experts_apart(moe, names):
@@ -95,12 +107,7 @@ def bailing(state, config):
     names = {"embed_tokens": "word_embeddings", "self_attn.o_proj": "attention.dense", "self_attn.q_norm": "attention.query_layernorm",
              "self_attn.k_norm": "attention.key_layernorm", "gate.e_score_correction_bias": "gate.expert_bias"}
     state = experts_apart("mlp", ("gate_proj", "up_proj", "down_proj"))(state, config)
-    for i in range(config["num_hidden_layers"]):
-        parts = [state.pop(f"model.layers.{i}.self_attn.{x}_proj.weight") for x in "qkv"]
-        state[f"model.layers.{i}.attention.query_key_value.weight"] = torch.cat(parts)
-    for ours, theirs in names.items():
-        state = {k.replace(ours, theirs): v for k, v in state.items()}
-    return state
+    return renamed(qkv_joined(state, config["num_hidden_layers"], "attention.query_key_value"), names)
 
 
 def experts_turned(state, config):
@@ -111,26 +118,14 @@ def chatglm(state, config):
     names = {"model.embed_tokens": "transformer.embedding.word_embeddings", "model.layers": "transformer.encoder.layers",
              "self_attn.o_proj": "self_attention.dense", "mlp.gate_up_proj": "mlp.dense_h_to_4h", "mlp.down_proj": "mlp.dense_4h_to_h",
              "model.norm": "transformer.encoder.final_layernorm", "lm_head": "transformer.output_layer"}
-    for i in range(config["num_layers"]):
-        for end in ("weight", "bias"):
-            parts = [state.pop(f"model.layers.{i}.self_attn.{x}_proj.{end}") for x in "qkv"]
-            state[f"model.layers.{i}.self_attention.query_key_value.{end}"] = torch.cat(parts)
-    for ours, theirs in names.items():
-        state = {k.replace(ours, theirs): v for k, v in state.items()}
-    return state
+    return renamed(qkv_joined(state, config["num_layers"], "self_attention.query_key_value", ("weight", "bias")), names)
 
 
 def first_qwen(state, config):
     names = {"model.embed_tokens": "transformer.wte", "model.layers": "transformer.h", "self_attn.o_proj": "attn.c_proj",
              "input_layernorm": "ln_1", "post_attention_layernorm": "ln_2", "mlp.up_proj": "mlp.w1", "mlp.gate_proj": "mlp.w2",
              "mlp.down_proj": "mlp.c_proj", "model.norm": "transformer.ln_f"}
-    for i in range(config["num_hidden_layers"]):
-        for end in ("weight", "bias"):
-            parts = [state.pop(f"model.layers.{i}.self_attn.{x}_proj.{end}") for x in "qkv"]
-            state[f"model.layers.{i}.attn.c_attn.{end}"] = torch.cat(parts)
-    for ours, theirs in names.items():
-        state = {k.replace(ours, theirs): v for k, v in state.items()}
-    return state
+    return renamed(qkv_joined(state, config["num_hidden_layers"], "attn.c_attn", ("weight", "bias")), names)
 
 
 def first_deepseek(cls):
