@@ -177,7 +177,13 @@ static bool is_plain_norm(const lm_arch_config *config, lm_param_id id) {
 }
 
 bool lm_arch_layer_has_experts(const lm_arch_config *config, int64_t layer) {
-    return config->hparams.n_experts > 0 && layer >= config->hparams.n_dense_layers;
+    return config->hparams.n_experts > 0 && !lm_layer_in(&config->hparams.dense_layers, layer);
+}
+
+static bool has_dense_layer(const lm_hparams *hp) {
+    for (int64_t i = 0; hp->n_experts > 0 && i < hp->n_layers; i++)
+        if (lm_layer_in(&hp->dense_layers, i)) return true;
+    return hp->n_experts == 0;
 }
 
 bool lm_param_in(const lm_arch_config *config, lm_param_id id) {
@@ -189,7 +195,7 @@ bool lm_param_in(const lm_arch_config *config, lm_param_id id) {
     if (mlp_norm && config->hparams.shared_norm) return false;
     if (is_plain_attention(id) && lm_arch_has(config, LM_FEATURE_LATENT)) return false;
     if (is_mixture(id)) return config->hparams.n_experts > 0;
-    return !is_dense_mlp(id) || !lm_arch_layer_has_experts(config, 0);
+    return !is_dense_mlp(id) || has_dense_layer(&config->hparams);
 }
 
 bool lm_param_at(const lm_arch_config *config, lm_param_id id, int64_t layer) {

@@ -74,9 +74,23 @@ static LM_MUST_USE loam_status check_experts(const lm_hparams *h, const char *pa
     LM_TRY(check_range(path, "number of experts used", h->n_experts_used, h->n_experts, err));
     LM_TRY(check_range(path, "width of an expert", h->expert_ffn_dim, 1 << 24, err));
     LM_TRY(check_range(path, "width of shared experts and 1", h->shared_ffn_dim + 1, 1 << 24, err));
-    LM_TRY(check_range(path, "number of expert groups and 1", h->n_expert_groups + 1, 1024, err));
-    return check_range(path, "number of dense layers and 1", h->n_dense_layers + 1,
-                       h->n_layers + 1, err);
+    return check_range(path, "number of expert groups and 1", h->n_expert_groups + 1, 1024, err);
+}
+
+int64_t lm_hparams_leading_dense(const lm_hparams *h) {
+    int64_t n = 0;
+    while (n < h->n_layers && n < LM_MAX_LAYERS && lm_layer_in(&h->dense_layers, n)) n++;
+    return n;
+}
+
+int64_t lm_hparams_expert_period(const lm_hparams *h) {
+    int64_t leading = lm_hparams_leading_dense(h), i;
+    for (int64_t period = 1; period <= h->n_layers; period++) {
+        for (i = leading; i < h->n_layers; i++)
+            if (lm_layer_in(&h->dense_layers, i) == ((i + 1) % period == 0)) break;
+        if (i == h->n_layers) return period;
+    }
+    return 0;
 }
 
 /* YaRN's factor on scores (arXiv:2309.00071, section 3.4) is there only where the file says mscale_all_dim. */

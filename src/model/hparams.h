@@ -105,7 +105,7 @@ typedef struct lm_hparams {
     /* Mixtures of experts; n_experts 0: the MLP of every layer is dense. */
     int64_t n_experts, n_experts_used;
     int64_t expert_ffn_dim, shared_ffn_dim; /* of one expert; of all shared ones together, 0: none */
-    int64_t n_dense_layers;                 /* leading layers whose MLP is dense all the same */
+    lm_layer_set dense_layers;              /* whose MLP is dense all the same */
     int64_t n_expert_groups, n_expert_groups_used; /* experts are chosen from the best groups; 0: from all */
     int64_t n_guess_layers; /* behind the last: they guess further tokens, and are not used */
     double expert_weight_scale;                    /* 0: 1 */
@@ -122,6 +122,12 @@ typedef struct lm_hparams {
 static inline int64_t lm_cached_layers(const lm_hparams *hparams) {
     return hparams->bidirectional ? 1 : hparams->n_layers;
 }
+
+/* How many layers there are before the first that has experts. */
+int64_t lm_hparams_leading_dense(const lm_hparams *hparams);
+
+/* Behind those, each how manieth has them, counted from the first of all; 0: they lie in no such order. */
+int64_t lm_hparams_expert_period(const lm_hparams *hparams);
 
 const char *lm_rope_scaling_name(lm_rope_scaling_kind kind); /* "none", "llama3", ... */
 

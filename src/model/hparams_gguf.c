@@ -160,6 +160,16 @@ static bool chooses_by_bias(const lm_gguf *gguf, const lm_arch *arch, const lm_h
     return lm_stored_tensors_find(lm_gguf_tensors(gguf), name) != NULL;
 }
 
+static LM_MUST_USE loam_status read_dense_layers(const lm_gguf *gguf, lm_hparams *h,
+                                                 loam_error *err) {
+    int64_t leading, period;
+    LM_TRY(read_i64_or(gguf, h, "leading_dense_block_count", 0, &leading, err));
+    LM_TRY(read_i64_or(gguf, h, "interleave_moe_layer_step", 1, &period, err));
+    for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++)
+        if (i < leading || (period > 1 && (i + 1) % period != 0)) lm_layer_add(&h->dense_layers, i);
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status read_experts(const lm_gguf *gguf, const lm_arch *arch, lm_hparams *h,
                                             loam_error *err) {
     enum { GATE_SOFTMAX = 1, GATE_SIGMOID = 2 };
@@ -173,7 +183,7 @@ static LM_MUST_USE loam_status read_experts(const lm_gguf *gguf, const lm_arch *
     if (n_shared > 0 && n_shared < 1024) h->shared_ffn_dim = n_shared * h->expert_ffn_dim;
     LM_TRY(read_i64_or(gguf, h, "expert_shared_feed_forward_length", h->shared_ffn_dim,
                        &h->shared_ffn_dim, err));
-    LM_TRY(read_i64_or(gguf, h, "leading_dense_block_count", 0, &h->n_dense_layers, err));
+    LM_TRY(read_dense_layers(gguf, h, err));
     LM_TRY(read_i64_or(gguf, h, "expert_group_count", 0, &h->n_expert_groups, err));
     LM_TRY(read_i64_or(gguf, h, "expert_group_used_count", 0, &h->n_expert_groups_used, err));
     LM_TRY(read_f64_or(gguf, h, "expert_weights_scale", 0, &h->expert_weight_scale, err));

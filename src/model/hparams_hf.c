@@ -359,6 +359,27 @@ static LM_MUST_USE loam_status read_numbers(const reader *r, lm_hparams *h) {
 
 /* --- Experts. */
 
+static bool lists_layer(const json_t *list, int64_t layer) {
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (json_integer_value(json_array_get(list, i)) == layer) return true;
+    return false;
+}
+
+/* Layers of a mixture without experts: the first ones, those that a list has, or all but each n-th of the others. */
+static LM_MUST_USE loam_status read_dense_layers(const reader *r, lm_hparams *h) {
+    const json_t *kinds = json_object_get(r->config, "mlp_layer_types"),
+                 *without = json_object_get(r->config, "mlp_only_layers");
+    int64_t leading, period;
+    LM_TRY(read_i64(r, "first_k_dense_replace|moe_layer_start_index", 0, &leading));
+    LM_TRY(read_i64(r, "decoder_sparse_step|moe_layer_interval", 1, &period));
+    for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
+        const char *kind = json_string_value(json_array_get(kinds, (size_t)i));
+        bool dense = i < leading || lists_layer(without, i) || (period > 1 && (i + 1) % period != 0);
+        if (kind ? strcmp(kind, "dense") == 0 : dense) lm_layer_add(&h->dense_layers, i);
+    }
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status read_experts(const reader *r, lm_hparams *h) {
     int64_t n_shared;
     lm_str score, method;
@@ -372,12 +393,7 @@ static LM_MUST_USE loam_status read_experts(const reader *r, lm_hparams *h) {
     LM_TRY(read_alike(r, "n_shared_experts|moe_num_shared_experts|num_shared_experts|num_shared_expert", 0, &n_shared));
     if (n_shared > 0 && n_shared < 1024) h->shared_ffn_dim = n_shared * h->expert_ffn_dim;
     LM_TRY(read_i64(r, "shared_intermediate_size|shared_expert_intermediate_size|moe_shared_expert_intermediate_size", h->shared_ffn_dim, &h->shared_ffn_dim));
-    LM_TRY(read_i64(r, "first_k_dense_replace|moe_layer_start_index", 0, &h->n_dense_layers));
-    const json_t *kinds = json_object_get(r->config, "mlp_layer_types");
-    for (size_t i = 0; i < json_array_size(kinds) && (int64_t)i == h->n_dense_layers; i++) {
-        const char *kind = json_string_value(json_array_get(kinds, i));
-        h->n_dense_layers += kind && strcmp(kind, "dense") == 0;
-    }
+    LM_TRY(read_dense_layers(r, h));
     LM_TRY(read_i64(r, "n_group", 0, &h->n_expert_groups));
     LM_TRY(read_i64(r, "topk_group", 0, &h->n_expert_groups_used));
     LM_TRY(lm_json_str_or(r->config, r->path, "topk_method", LM_STR(""), &method, r->err));

@@ -57,6 +57,8 @@ loam_status lm_hparams_check_gguf(const lm_arch_config *config, loam_error *err)
     bool known = lm_act_find(config->hparams.hidden_act, &act) &&
                  lm_act_find(read_as->act ? read_as->act : "silu", &usual);
     if (!known || act != usual) return unsaid("an activation", err);
+    if (config->hparams.n_experts > 0 && lm_hparams_expert_period(&config->hparams) == 0)
+        return unsaid("an order of layers with and without experts", err);
     return check_rope(config, err);
 }
 

@@ -233,7 +233,15 @@ static json_t *layer_types_json(const lm_hparams *hp, const char *usual) {
 static json_t *mlp_types_json(const lm_hparams *hp) {
     json_t *list = json_array();
     for (int64_t i = 0; i < hp->n_layers; i++)
-        json_array_append_new(list, json_string(i < hp->n_dense_layers ? "dense" : "sparse"));
+        json_array_append_new(
+            list, json_string(lm_layer_in(&hp->dense_layers, i) ? "dense" : "sparse"));
+    return list;
+}
+
+static json_t *dense_layers_json(const lm_hparams *hp) {
+    json_t *list = json_array();
+    for (int64_t i = 0; i < hp->n_layers; i++)
+        if (lm_layer_in(&hp->dense_layers, i)) json_array_append_new(list, json_integer(i));
     return list;
 }
 

@@ -39,6 +39,15 @@ static bool shares_norm(const lm_model_file *file, const lm_arch_config *config)
            attention.tensor == mlp.tensor;
 }
 
+/* Whether the last layer has it, or the last one with experts. */
+static bool is_there(const lm_model_file *file, const lm_arch_config *config, lm_param_id id) {
+    lm_param_source source;
+    int64_t last = config->hparams.n_layers - 1, mixed = last;
+    while (mixed > 0 && lm_layer_in(&config->hparams.dense_layers, mixed)) mixed--;
+    return lm_param_source_find(file, config, id, last, &source) ||
+           (mixed != last && lm_param_source_find(file, config, id, mixed, &source));
+}
+
 void lm_model_weights_describe(const lm_model_file *file, const lm_arch *arch,
                                lm_arch_config *out) {
     const lm_hparams *hp = lm_model_file_hparams(file);
@@ -51,9 +60,8 @@ void lm_model_weights_describe(const lm_model_file *file, const lm_arch *arch,
     if (hp->q_latent_dim > 0) features |= LM_FEATURE_Q_LATENT;
     lm_arch_config config = {.arch = arch, .hparams = *hp};
     for (int id = 0; id < LM_PARAM_COUNT; id++) {
-        lm_param_source source;
         if ((lm_param_feature(id) & (OPTIONAL_FEATURES | arch->optional)) &&
-            lm_param_source_find(file, &config, id, hp->n_layers - 1, &source))
+            is_there(file, &config, id))
             features |= lm_param_feature(id);
     }
     if (!(features & LM_FEATURE_CLASSIFIER)) features &= ~(uint64_t)LM_FEATURE_POOLER;

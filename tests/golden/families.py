@@ -397,13 +397,16 @@ CASES = {
     "mistral4": seeing("mistral3", "Mistral3ForConditionalGeneration", "mistral4", dict(VISION, model_type="pixtral", head_dim=8),
                        **{k: v for k, v in LATENT.items() if k != "publish"}, q_lora_rank=24, norm_topk_prob=True, n_group=1, topk_group=1,
                        rope_parameters=dict(stretched(1.0), llama_4_scaling_beta=0.2)),
+    "qwen3_moe-sparse": case("qwen3_moe", "Qwen3MoeForCausalLM", head_dim=8, num_hidden_layers=5, intermediate_size=24, num_experts=4,
+                             num_experts_per_tok=2, moe_intermediate_size=12, norm_topk_prob=True, decoder_sparse_step=2,
+                             mlp_only_layers=[1], publish=experts_apart("mlp", ("gate_proj", "up_proj", "down_proj"))),
 }
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none.
 # Published with experts in MXFP4, an older GGUF file, norms in a tensor for each head.
 NO_FOLDER = {"gpt_oss", "deepseek_v2-first", "stablelm-parallel"}
 NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "phi-qk_norm", "ministral", "falcon-rw", "baichuan2-13b",
-           "gptj", "helium", "internlm", "mistral4", "vaultgemma", "mimo"}
+           "gptj", "helium", "internlm", "mistral4", "vaultgemma", "mimo", "qwen3_moe-sparse"}
 
 CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms}
 

@@ -6,7 +6,7 @@
 #include "model/convert.h"
 #include "model/model_file.h"
 
-enum { MAX_FAMILIES = 128 };
+enum { MAX_FAMILIES = 256 };
 
 static const double tolerance = 1e-4; /* f32; rotary pairs in another order sum in another */
 

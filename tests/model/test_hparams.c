@@ -224,7 +224,7 @@ static void test_latent_config(void **state) {
     double mscale = 0.1 * log(40) + 1;
     assert_int_equal(h.head_dim, 24 + 8);
     assert_int_equal(h.q_latent_dim, 0);
-    assert_int_equal(h.n_dense_layers, 2);
+    assert_int_equal(lm_hparams_leading_dense(&h), 2);
     assert_int_equal(h.rope_layout, LM_ROPE_HALF_SPLIT);
     assert_close(h.attention_scale, mscale * mscale / sqrt(20), 1e-12, 0);
     check_refused("{" LATENT ",\"kv_lora_rank\":24}", LOAM_INVALID, "v_head_dim");
