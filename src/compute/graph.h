@@ -56,6 +56,7 @@ typedef struct lm_attrs {
     int64_t
         value_dim; /* paged attention without a cache of values: they are so many first elements of keys */
     int64_t window;       /* paged attention: positions that a row sees, its own among them; 0: all */
+    bool chunked;         /* paged attention: that window is the run of so many positions that the row is in */
     float soft_cap;       /* paged attention: scores become cap * tanh(score / cap); 0: they stay */
     lm_function function; /* map */
     int64_t n_used, n_groups, n_groups_used; /* route */

@@ -122,6 +122,9 @@ loam_status lm_arch_config_check(const lm_arch_config *config, loam_error *err) 
     if (!lm_act_find(hp->hidden_act, &act))
         return lm_error_set(err, LOAM_UNSUPPORTED, "activation '%s' is not supported",
                             hp->hidden_act);
+    if (config->arch->weighs_input && hp->n_experts > 0 && hp->n_experts_used != 1)
+        return lm_error_set(err, LOAM_UNSUPPORTED, "%lld experts that weigh what they read",
+                            (long long)hp->n_experts_used);
     if (hp->context_len > INT32_MAX)
         return lm_error_set(err, LOAM_UNSUPPORTED, "a context of %lld tokens is not supported",
                             (long long)hp->context_len);
@@ -234,6 +237,7 @@ lm_attrs lm_arch_attention(const lm_arch_config *config, int64_t layer) {
                       .value_dim = hp->kv_latent_dim,
                       .scale = (float)scale,
                       .window = lm_layer_in(&hp->windowed, layer) ? hp->window : 0,
+                      .chunked = hp->chunked_windows,
                       .soft_cap = (float)hp->attention_soft_cap};
 }
 

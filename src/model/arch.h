@@ -118,6 +118,7 @@ typedef enum lm_dialect {
     LM_DIALECT_MINICPM3,
     LM_DIALECT_CHATGLM,
     LM_DIALECT_QWEN,
+    LM_DIALECT_LLAMA4,
 } lm_dialect;
 
 /* A row of archs.def. Zero is what most have. */
@@ -141,6 +142,8 @@ typedef struct lm_arch {
     bool position_offset;  /* folders have the first position's vector behind the padding token's number */
     bool expert_normalize; /* weights of the chosen experts add up to 1 where the file does not say */
     bool expert_sigmoid;   /* scores of experts are sigmoids where the file does not say */
+    int n_shared_experts;  /* of a mixture where the file does not say */
+    bool weighs_input;     /* the weight of the one expert that is chosen multiplies what it reads */
     bool ffn_halved;       /* files say twice the width of the MLP */
     bool one_expert_is_none; /* files of dense members say that they have one */
     bool tied;             /* the head is the embedding where config.json does not say */
@@ -153,8 +156,10 @@ typedef struct lm_arch {
     /* Layers whose attention is windowed where the file does not list them: 0 none, 1 all, n all but each n-th. */
     int window_period;
     bool window_from_first; /* n counts from the first layer on, which then has none */
+    int64_t chunk;          /* windows are runs of positions, of so many where the file does not say; 0: they are not */
     bool first_unnormed;    /* the first layer's attention reads the stream as it is */
     int no_rope_period;     /* each n-th layer does without rope; 0: none */
+    bool unit_heads;        /* turned queries and keys are divided by their root mean square where the file does not say */
     bool norm_behind_rope;  /* queries and keys are turned before their norms */
     bool rope_in_windows;   /* where some layers have a window, the others do without rope */
     bool scaled_outside;    /* the rope scaling is that of layers without a window only */

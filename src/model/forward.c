@@ -115,6 +115,17 @@ static lm_tensor *clipped(const builder *b, lm_tensor *x) {
     return b->hp->qkv_clip > 0 ? mapped(b, x, LM_FN_CLAMP, b->hp->qkv_clip) : x;
 }
 
+/* Every head divided by its root mean square. */
+static lm_tensor *unit(const builder *b, lm_tensor *x) {
+    float ones[LM_MAX_HEAD_DIM];
+    const int64_t shape[] = {b->hp->head_dim};
+    for (int64_t i = 0; i < shape[0]; i++) ones[i] = 1.0f;
+    lm_tensor *w = lm_graph_constant(b->graph, "ones", LM_F32, 1, shape, ones);
+    return lm_graph_op(
+        b->graph, LM_OP_RMS_NORM,
+        &(lm_op_args){.in = {x, w}, .attrs.eps = (float)b->hp->rms_norm_eps});
+}
+
 /* What becomes queries or keys: normed where the model does that, and turned. */
 static lm_tensor *placed(const builder *b, lm_tensor *x, lm_param_id norm_weight, int64_t n_heads) {
     bool normed = norms(b, norm_weight), behind = b->config->arch->norm_behind_rope;
@@ -122,15 +133,22 @@ static lm_tensor *placed(const builder *b, lm_tensor *x, lm_param_id norm_weight
     x = clipped(b, x);
     bool turns = b->in->inv_freq && !lm_layer_in(&b->hp->no_rope, b->layer);
     if (turns) x = turn(b, x, n_heads, b->hp->head_dim);
+    if (turns && b->hp->unit_heads) x = unit(b, x);
     return normed && behind ? head_norm(b, x, norm_weight, n_heads) : x;
+}
+
+/* What there is of each row, or of each of its choices, weighted and added. */
+static lm_tensor *mixed(const builder *b, lm_tensor *x, lm_tensor *weights) {
+    return lm_graph_op(b->graph, LM_OP_MIX, &(lm_op_args){.in = {x, weights}});
 }
 
 /* Queries times their positions' factors. */
 static lm_tensor *grown(const builder *b, lm_tensor *q) {
     if (!b->in->query_factors) return q;
+    if (b->hp->growth_unturned && !lm_layer_in(&b->hp->no_rope, b->layer)) return q;
     lm_tensor *factors = lm_graph_op(
         b->graph, LM_OP_EMBED, &(lm_op_args){.in = {b->in->query_factors, b->in->positions}});
-    return lm_graph_op(b->graph, LM_OP_MIX, &(lm_op_args){.in = {q, factors}});
+    return mixed(b, q, factors);
 }
 
 static lm_tensor *attention(const builder *b, lm_tensor *x) {
@@ -206,7 +224,7 @@ static lm_tensor *shared_expert(const builder *b, lm_tensor *x) {
     if (!lm_param_in(b->config, LM_PARAM_SHARED_ROUTER)) return y;
     lm_tensor *weight = mapped(b, linear(b, x, LM_PARAM_SHARED_ROUTER, LM_PARAM_COUNT),
                                LM_FN_SIGMOID, 0);
-    return lm_graph_op(b->graph, LM_OP_MIX, &(lm_op_args){.in = {y, weight}});
+    return mixed(b, y, weight);
 }
 
 /* A mixture of experts: arXiv:1701.06538. */
@@ -222,12 +240,14 @@ static lm_tensor *mixture(const builder *b, lm_tensor *x) {
     lm_tensor *ids = lm_graph_op(
         b->graph, LM_OP_ROUTE,
         &(lm_op_args){.in = {logits, param_or_none(b, LM_PARAM_CHOICE_BIAS)}, .attrs = attrs});
-    lm_tensor *gate = chosen(b, x, LM_PARAM_GATE_EXPS, ids, LM_PARAM_GATE_EXPS_BIAS);
-    lm_tensor *up = chosen(b, x, LM_PARAM_UP_EXPS, ids, LM_PARAM_UP_EXPS_BIAS);
+    lm_tensor *weights = ids ? lm_graph_out(ids, 1) : NULL, *read = x;
+    bool before = b->config->arch->weighs_input;
+    if (before) read = mixed(b, x, weights);
+    lm_tensor *gate = chosen(b, read, LM_PARAM_GATE_EXPS, ids, LM_PARAM_GATE_EXPS_BIAS);
+    lm_tensor *up = chosen(b, read, LM_PARAM_UP_EXPS, ids, LM_PARAM_UP_EXPS_BIAS);
     lm_tensor *y = chosen(b, activated(b, gate, up), LM_PARAM_DOWN_EXPS, ids,
                           LM_PARAM_DOWN_EXPS_BIAS);
-    lm_tensor *weights = ids ? lm_graph_out(ids, 1) : NULL;
-    y = lm_graph_op(b->graph, LM_OP_MIX, &(lm_op_args){.in = {y, weights}});
+    if (!before) y = mixed(b, y, weights);
     return hp->shared_ffn_dim > 0 ? add(b, y, shared_expert(b, x)) : y;
 }
 

@@ -58,6 +58,7 @@ static LM_MUST_USE loam_status check_options(const lm_hparams *h, const char *pa
         {"residual scale", h->residual_scale},
         {"logit scale", h->logit_scale},
         {"sliding window", (double)h->window},
+        {"stretch of queries", (double)h->query_stretch},
         {"local rope theta", h->local_rope_theta},
         {"scale of experts' weights", h->expert_weight_scale},
     };
@@ -83,14 +84,18 @@ int64_t lm_hparams_leading_dense(const lm_hparams *h) {
     return n;
 }
 
-int64_t lm_hparams_expert_period(const lm_hparams *h) {
-    int64_t leading = lm_hparams_leading_dense(h), i;
+static int64_t expert_period_from(const lm_hparams *h, int64_t first) {
     for (int64_t period = 1; period <= h->n_layers; period++) {
-        for (i = leading; i < h->n_layers; i++)
-            if (lm_layer_in(&h->dense_layers, i) == ((i + 1) % period == 0)) break;
+        int64_t i = first;
+        while (i < h->n_layers && lm_layer_in(&h->dense_layers, i) == ((i + 1) % period != 0)) i++;
         if (i == h->n_layers) return period;
     }
     return 0;
+}
+
+int64_t lm_hparams_expert_period(const lm_hparams *h) {
+    int64_t of_all = expert_period_from(h, 0);
+    return of_all ? of_all : expert_period_from(h, lm_hparams_leading_dense(h));
 }
 
 /* YaRN's factor on scores (arXiv:2309.00071, section 3.4) is there only where the file says mscale_all_dim. */

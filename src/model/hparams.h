@@ -93,11 +93,15 @@ typedef struct lm_hparams {
     double attention_scale; /* of scores; 0: 1 / sqrt(head_dim) */
     double attention_soft_cap, logit_soft_cap;
     double alibi_max;       /* ALiBi (arXiv:2108.12409): the first of 8 heads' slope is 2^-(this / 8) */
-    double query_growth; /* queries of the k-th further stretch of original_context_len are multiplied by 1 + this * ln(1 + k) */
+    double query_growth; /* queries of the k-th further stretch of positions are multiplied by 1 + this * ln(1 + k) */
+    int64_t query_stretch; /* how many positions that is; 0: original_context_len */
+    bool growth_unturned;  /* only in layers without rope, where the first position counts as 1 */
+    bool unit_heads; /* turned queries and keys of each head are divided by their root mean square */
     double qkv_clip; /* bound of elements of queries, keys and values */
     double embedding_scale, residual_scale, logit_scale; /* factors; 0: 1 */
     int64_t window;          /* positions that a windowed layer's rows see, their own among them; of encoders half as many on each side */
     lm_layer_set windowed;   /* layers with that window */
+    bool chunked_windows;    /* which is the run of so many positions that the row is in */
     lm_layer_set no_rope;    /* layers whose queries and keys are not turned */
     double local_rope_theta; /* of windowed layers, which then have no scaling; 0: rope_theta and all */
     bool shared_norm;        /* attention and MLP, side by side, read the same normed rows */
@@ -126,7 +130,8 @@ static inline int64_t lm_cached_layers(const lm_hparams *hparams) {
 /* How many layers there are before the first that has experts. */
 int64_t lm_hparams_leading_dense(const lm_hparams *hparams);
 
-/* Behind those, each how manieth has them, counted from the first of all; 0: they lie in no such order. */
+/* Each how manieth layer has them, counted from the first of all, or of those behind the leading ones; 0: they lie in no such
+ * order. */
 int64_t lm_hparams_expert_period(const lm_hparams *hparams);
 
 const char *lm_rope_scaling_name(lm_rope_scaling_kind kind); /* "none", "llama3", ... */

@@ -107,7 +107,8 @@ static LM_MUST_USE loam_status read_windowed(const lm_gguf *gguf, const lm_arch 
 
 static LM_MUST_USE loam_status read_layers(const lm_gguf *gguf, const lm_arch *arch, lm_hparams *h,
                                            loam_error *err) {
-    LM_TRY(read_i64_or(gguf, h, "attention.sliding_window", 0, &h->window, err));
+    LM_TRY(read_i64_or(gguf, h, "attention.sliding_window", arch->chunk, &h->window, err));
+    h->chunked_windows = arch->chunk > 0;
     if (h->window > 0) LM_TRY(read_windowed(gguf, arch, h, err));
     LM_TRY(read_f64_or(gguf, h, "rope.freq_base_swa", arch->local_rope_theta, &h->local_rope_theta,
                        err));
@@ -133,7 +134,10 @@ static LM_MUST_USE loam_status read_numbers(const lm_gguf *gguf, const lm_arch *
     LM_TRY(read_f64_or(gguf, h, "attention.output_scale", h->attention_scale, &h->attention_scale,
                        err)); /* Grok's, of scores as well */
     LM_TRY(read_f64_or(gguf, h, "attention.max_alibi_bias", arch->alibi ? 8 : 0, &h->alibi_max, err));
-    LM_TRY(read_f64_or(gguf, h, "attention.temperature_scale", 0, &h->query_growth, err));
+    h->growth_unturned = arch->chunk > 0;
+    LM_TRY(read_f64_or(gguf, h, "attention.temperature_scale", h->growth_unturned ? 0.1 : 0,
+                       &h->query_growth, err));
+    LM_TRY(read_i64_or(gguf, h, "attention.temperature_length", arch->chunk, &h->query_stretch, err));
     LM_TRY(read_f64_or(gguf, h, "attn_logit_softcapping", 0, &h->attention_soft_cap, err));
     LM_TRY(read_f64_or(gguf, h, "final_logit_softcapping", 0, &h->logit_soft_cap, err));
     LM_TRY(read_f64_or(gguf, h, "attention.clamp_kqv", 0, &h->qkv_clip, err));
@@ -179,7 +183,8 @@ static LM_MUST_USE loam_status read_experts(const lm_gguf *gguf, const lm_arch *
     if (h->n_experts == 0) return LOAM_OK;
     LM_TRY(read_i64(gguf, h, "expert_used_count", &h->n_experts_used, err));
     LM_TRY(read_i64_or(gguf, h, "expert_feed_forward_length", h->ffn_dim, &h->expert_ffn_dim, err));
-    LM_TRY(read_i64_or(gguf, h, "expert_shared_count", 0, &n_shared, err));
+    LM_TRY(read_i64_or(gguf, h, "expert_shared_count", arch->n_shared_experts, &n_shared, err));
+    h->unit_heads = arch->unit_heads && h->n_experts != 128; /* Llama 4 Maverick */
     if (n_shared > 0 && n_shared < 1024) h->shared_ffn_dim = n_shared * h->expert_ffn_dim;
     LM_TRY(read_i64_or(gguf, h, "expert_shared_feed_forward_length", h->shared_ffn_dim,
                        &h->shared_ffn_dim, err));

@@ -117,7 +117,7 @@ static LM_MUST_USE loam_status read_sizes(const reader *r, lm_hparams *h) {
     if (has_default)
         LM_TRY(read_i64(r, "intermediate_size|n_inner|ffn_hidden_size|hidden_dim", 4 * h->dim, &h->ffn_dim));
     else
-        LM_TRY(need_i64(r, "intermediate_size|ffn_hidden_size", &h->ffn_dim));
+        LM_TRY(need_i64(r, "intermediate_size_mlp|intermediate_size|ffn_hidden_size", &h->ffn_dim));
     if (r->arch && r->arch->ffn_halved) h->ffn_dim /= 2;
     LM_TRY(need_i64(r, "vocab_size|padded_vocab_size", &h->vocab_size));
     if (has_default)
@@ -152,7 +152,8 @@ static LM_MUST_USE loam_status check_layer_types(const reader *r) {
     for (size_t i = 0; i < json_array_size(types); i++) {
         const char *type = json_string_value(json_array_get(types, i));
         if (type && strcmp(type, "attention") != 0 && strcmp(type, "full_attention") != 0 &&
-            strcmp(type, "sliding_attention") != 0)
+            strcmp(type, "sliding_attention") != 0 &&
+            !(r->arch && r->arch->chunk && strcmp(type, "chunked_attention") == 0))
             return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: layer %zu is of type '%s'", r->path,
                                 i, type);
     }
@@ -172,7 +173,7 @@ static LM_MUST_USE loam_status read_windowed(const reader *r, lm_hparams *h) {
     bool from_first = json_object_get(r->config, "max_window_layers") != NULL;
     for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
         const char *type = json_string_value(json_array_get(types, (size_t)i));
-        bool windowed = type         ? strcmp(type, "sliding_attention") == 0
+        bool windowed = type         ? strstr(type, "sliding") || strstr(type, "chunked")
                         : letters    ? *letters && letters[(size_t)i % strlen(letters)] == 'L'
                         : from_first ? i >= first
                                      : r->arch && lm_arch_windows(r->arch, period, i);
@@ -183,11 +184,25 @@ static LM_MUST_USE loam_status read_windowed(const reader *r, lm_hparams *h) {
 
 static LM_MUST_USE loam_status read_window(const reader *r, lm_hparams *h) {
     bool use_window;
-    LM_TRY(read_i64(r, "sliding_window|local_attention", 0, &h->window));
+    h->chunked_windows = r->arch && r->arch->chunk > 0;
+    bool unsaid = h->chunked_windows && !json_object_get(r->config, "attention_chunk_size");
+    LM_TRY(read_i64(r, "sliding_window|local_attention|attention_chunk_size", unsaid ? r->arch->chunk : 0, &h->window));
     LM_TRY(read_bool(r, "use_sliding_window", true, &use_window));
     if (!use_window) h->window = 0;
     LM_TRY(check_layer_types(r));
     return h->window != 0 ? read_windowed(r, h) : LOAM_OK;
+}
+
+/* Llama 4's, of layers without rope; its first files have a number for whether there is any. */
+static LM_MUST_USE loam_status read_temperature(const reader *r, lm_hparams *h) {
+    const json_t *tuned = json_object_get(r->config, "attn_temperature_tuning");
+    if (!h->chunked_windows) return LOAM_OK;
+    LM_TRY(read_bool(r, "use_qk_norm", r->arch->unit_heads, &h->unit_heads));
+    if (json_is_false(tuned) || (json_is_integer(tuned) && json_integer_value(tuned) == 0))
+        return LOAM_OK;
+    h->growth_unturned = true;
+    LM_TRY(read_i64(r, "floor_scale", r->arch->chunk, &h->query_stretch));
+    return read_f64(r, "attn_scale", 0.1, &h->query_growth);
 }
 
 static LM_MUST_USE loam_status read_no_rope(const reader *r, lm_hparams *h) {
@@ -246,11 +261,11 @@ static LM_MUST_USE loam_status read_scaling(const reader *model, const json_t *o
 static LM_MUST_USE loam_status check_llama3(const reader *r, const lm_rope_scaling *scaling) {
     if (scaling->kind != LM_ROPE_SCALING_LLAMA3) return LOAM_OK;
     if (scaling->original_context_len > 0 && scaling->low_freq_factor > 0 &&
-        scaling->high_freq_factor > scaling->low_freq_factor)
+        scaling->high_freq_factor >= scaling->low_freq_factor)
         return LOAM_OK;
     return lm_error_set(r->err, LOAM_INVALID,
                         "%s: llama3 rope scaling wants original_max_position_embeddings and 0 < "
-                        "low_freq_factor (%g) < "
+                        "low_freq_factor (%g) <= "
                         "high_freq_factor (%g)",
                         r->path, scaling->low_freq_factor, scaling->high_freq_factor);
 }
@@ -371,7 +386,7 @@ static LM_MUST_USE loam_status read_dense_layers(const reader *r, lm_hparams *h)
                  *without = json_object_get(r->config, "mlp_only_layers");
     int64_t leading, period;
     LM_TRY(read_i64(r, "first_k_dense_replace|moe_layer_start_index", 0, &leading));
-    LM_TRY(read_i64(r, "decoder_sparse_step|moe_layer_interval", 1, &period));
+    LM_TRY(read_i64(r, "decoder_sparse_step|moe_layer_interval|interleave_moe_layer_step", 1, &period));
     for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
         const char *kind = json_string_value(json_array_get(kinds, (size_t)i));
         bool dense = i < leading || lists_layer(without, i) || (period > 1 && (i + 1) % period != 0);
@@ -389,8 +404,9 @@ static LM_MUST_USE loam_status read_experts(const reader *r, lm_hparams *h) {
     if (h->n_experts == 1 && r->arch && r->arch->one_expert_is_none) h->n_experts = 0;
     if (h->n_experts == 0) return LOAM_OK;
     LM_TRY(read_alike(r, "num_experts_per_tok|moe_k|moe_topk", 0, &h->n_experts_used));
-    LM_TRY(read_alike(r, "moe_intermediate_size", h->ffn_dim, &h->expert_ffn_dim));
-    LM_TRY(read_alike(r, "n_shared_experts|moe_num_shared_experts|num_shared_experts|num_shared_expert", 0, &n_shared));
+    LM_TRY(read_alike(r, "moe_intermediate_size|intermediate_size", h->ffn_dim, &h->expert_ffn_dim));
+    LM_TRY(read_alike(r, "n_shared_experts|moe_num_shared_experts|num_shared_experts|num_shared_expert",
+                      r->arch ? r->arch->n_shared_experts : 0, &n_shared));
     if (n_shared > 0 && n_shared < 1024) h->shared_ffn_dim = n_shared * h->expert_ffn_dim;
     LM_TRY(read_i64(r, "shared_intermediate_size|shared_expert_intermediate_size|moe_shared_expert_intermediate_size", h->shared_ffn_dim, &h->shared_ffn_dim));
     LM_TRY(read_dense_layers(r, h));
@@ -500,6 +516,7 @@ static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_
     LM_TRY(read_rope(&r, &h));
     LM_TRY(read_window(&r, &h));
     LM_TRY(read_no_rope(&r, &h));
+    LM_TRY(read_temperature(&r, &h));
     LM_TRY(read_numbers(&r, &h));
     LM_TRY(read_alibi(&r, &h));
     if (r.arch) lm_arch_settle_layers(r.arch, &h);

@@ -57,6 +57,8 @@ loam_status lm_hparams_check_gguf(const lm_arch_config *config, loam_error *err)
     bool known = lm_act_find(config->hparams.hidden_act, &act) &&
                  lm_act_find(read_as->act ? read_as->act : "silu", &usual);
     if (!known || act != usual) return unsaid("an activation", err);
+    if (config->arch->unit_heads && config->hparams.unit_heads == (config->hparams.n_experts == 128))
+        return unsaid("whether queries and keys are normed", err);
     if (config->hparams.n_experts > 0 && lm_hparams_expert_period(&config->hparams) == 0)
         return unsaid("an order of layers with and without experts", err);
     return check_rope(config, err);
@@ -147,6 +149,15 @@ static bool usual_windows(const lm_arch_config *config) {
         if (lm_layer_in(&hp->windowed, i) != lm_arch_windows(arch, arch->window_period, i))
             return false;
     return true;
+}
+
+/* Another chunk than the family's, where something falls out of either. */
+static bool says_chunk(const lm_hparams *hp, const lm_arch *arch) {
+    return hp->window != arch->chunk && (hp->window > 0 || arch->chunk < hp->context_len);
+}
+
+static bool usual_growth(const lm_hparams *hp, const lm_arch *arch) {
+    return hp->growth_unturned && (float)hp->query_growth == 0.1f && hp->query_stretch == arch->chunk;
 }
 
 static void add_windowed(const gguf_out *out, const lm_arch_config *config) {

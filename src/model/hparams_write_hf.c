@@ -73,9 +73,8 @@ const lm_arch *lm_arch_for_folder(const lm_arch_config *config) {
 
 /* --- Rope. */
 
-/* The llama3 scaling that gives these factors: published models differ in the factor and the original context only. False:
- * none of those does. */
-static bool find_llama3(const lm_hparams *hp, lm_rope_scaling *out) {
+/* The llama3 scaling that gives these factors, of those with this high_freq_factor. */
+static bool find_llama3_of(const lm_hparams *hp, double high, lm_rope_scaling *out) {
     float factors[LM_MAX_ROPE_PAIRS];
     int64_t n = hp->rope_dim / 2;
     lm_hparams tried = *hp;
@@ -86,7 +85,7 @@ static bool find_llama3(const lm_hparams *hp, lm_rope_scaling *out) {
                                                .factor = round(hp->rope_freq_factors[n - 1]),
                                                .original_context_len = original,
                                                .low_freq_factor = 1,
-                                               .high_freq_factor = 4};
+                                               .high_freq_factor = high};
         double worst = 0;
         lm_hparams_freq_factors(&tried, factors);
         for (int64_t i = 0; i < n; i++)
@@ -96,6 +95,11 @@ static bool find_llama3(const lm_hparams *hp, lm_rope_scaling *out) {
         return true;
     }
     return false;
+}
+
+/* Published models differ in the factor and the original context, and Llama 4 has no ramp. False: none of those does. */
+static bool find_llama3(const lm_hparams *hp, lm_rope_scaling *out) {
+    return find_llama3_of(hp, 4, out) || find_llama3_of(hp, 1, out);
 }
 
 loam_status lm_hparams_check_config(const lm_arch_config *config, loam_error *err) {

@@ -41,7 +41,7 @@ static double llama3_freq(const lm_hparams *hp, double freq) {
     const lm_rope_scaling *s = &hp->rope_scaling;
     double original = original_context(hp), wavelength = 2 * M_PI / freq;
     if (wavelength < original / s->high_freq_factor) return freq;
-    if (wavelength > original / s->low_freq_factor) return freq / s->factor;
+    if (wavelength >= original / s->low_freq_factor) return freq / s->factor;
     double smooth =
         (original / wavelength - s->low_freq_factor) / (s->high_freq_factor - s->low_freq_factor);
     return (1 - smooth) * freq / s->factor + smooth * freq;
@@ -119,5 +119,6 @@ void lm_rope_local_table(const lm_hparams *hp, float *out_inv_freq) {
 }
 
 double lm_query_factor(const lm_hparams *hp, int64_t position) {
-    return 1 + hp->query_growth * log(1 + floor((double)position / original_context(hp)));
+    double stretch = hp->query_stretch > 0 ? (double)hp->query_stretch : original_context(hp);
+    return 1 + hp->query_growth * log(1 + floor((double)(position + hp->growth_unturned) / stretch));
 }

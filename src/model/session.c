@@ -248,7 +248,9 @@ static void fill_tables(lm_session *session) {
 
 /* Of the positions up to `position` those that n rows, the last of them there, see through the model's window. */
 static int64_t in_window(const lm_session *session, int64_t position, int64_t n_rows) {
-    int64_t window = lm_model_config(session->model)->hparams.window;
+    const lm_hparams *hp = &lm_model_config(session->model)->hparams;
+    int64_t window = hp->window, first = position - n_rows + 1;
+    if (hp->chunked_windows && window > 0) return position + 1 - (first - first % window);
     return window > 0 && position >= window + n_rows - 1 ? window + n_rows - 1 : position + 1;
 }
 

@@ -299,6 +299,16 @@ static const op_case cases[] = {
      {PROMPT(LM_F32, 140, 100, 2, 1, 24)},
      {HEADS(2, 1, 24), .scale = 0.2f, .window = 75},
      .rows = true},
+    {"attention_paged chunks",
+     LM_OP_ATTENTION_PAGED,
+     {PAGED(LM_F16, 4, 2, 24)},
+     {HEADS(4, 2, 24), .scale = 0.2f, .window = 70, .chunked = true},
+     .rows = true},
+    {"attention_paged chunks prompt", /* rows of one tile are in several */
+     LM_OP_ATTENTION_PAGED,
+     {PROMPT(LM_F32, 140, 100, 2, 1, 24)},
+     {HEADS(2, 1, 24), .scale = 0.2f, .window = 21, .chunked = true},
+     .rows = true},
     {"attention_paged narrow window prompt", /* rows of one tile see nothing in common */
      LM_OP_ATTENTION_PAGED,
      {PROMPT(LM_F16, 90, 0, 2, 2, 16)},

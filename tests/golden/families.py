@@ -400,13 +400,24 @@ CASES = {
     "qwen3_moe-sparse": case("qwen3_moe", "Qwen3MoeForCausalLM", head_dim=8, num_hidden_layers=5, intermediate_size=24, num_experts=4,
                              num_experts_per_tok=2, moe_intermediate_size=12, norm_topk_prob=True, decoder_sparse_step=2,
                              mlp_only_layers=[1], publish=experts_apart("mlp", ("gate_proj", "up_proj", "down_proj"))),
+    "llama4": case("llama4_text", "Llama4ForCausalLM", head_dim=8, num_hidden_layers=5, intermediate_size=12, intermediate_size_mlp=24,
+                   num_local_experts=4, num_experts_per_tok=1, interleave_moe_layer_step=2, rope_parameters=dict(
+                       rope_type="llama3", rope_theta=10000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=1.0,
+                       original_max_position_embeddings=32)),
+    "llama4-chunks": case("llama4_text", "Llama4ForCausalLM", head_dim=8, num_hidden_layers=5, intermediate_size=12,
+                          intermediate_size_mlp=24, num_local_experts=4, num_experts_per_tok=1, attention_chunk_size=20,
+                          floor_scale=16, attn_scale=0.5),
+    "llama4-maverick": case("llama4_text", "Llama4ForCausalLM", head_dim=8, num_hidden_layers=2, hidden_size=16, num_attention_heads=2,
+                            num_key_value_heads=1, intermediate_size=4, intermediate_size_mlp=24, num_local_experts=128,
+                            num_experts_per_tok=1, interleave_moe_layer_step=2, use_qk_norm=False),
 }
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none.
 # Published with experts in MXFP4, an older GGUF file, norms in a tensor for each head.
 NO_FOLDER = {"gpt_oss", "deepseek_v2-first", "stablelm-parallel"}
 NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "phi-qk_norm", "ministral", "falcon-rw", "baichuan2-13b",
-           "gptj", "helium", "internlm", "mistral4", "vaultgemma", "mimo", "qwen3_moe-sparse"}
+           "gptj", "helium", "internlm", "mistral4", "vaultgemma", "mimo", "qwen3_moe-sparse",
+           "llama4-chunks"}
 
 CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms}
 

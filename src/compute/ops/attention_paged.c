@@ -2,7 +2,8 @@
  * q                 [R, Hq * D] f32                                    in
  * k_cache, v_cache  ops/paged_cache.h (KV_WRITE's outs)                in
  *                   without v_cache a value is the first Dv elements of its key, whose scale it has: arXiv:2405.04434
- * row_pos           [R] i32: row r attends to positions 0 .. row_pos, to the last `window` of them    in
+ * row_pos           [R] i32: row r attends to positions 0 .. row_pos, to the last `window` of them, or, chunked, to
+ *                   those of its own run of `window` positions    in
  * row_seq           [R] i32: its line in block_table                   in
  * block_table       [S, max_blocks] i32: the blocks of a sequence, T positions each     in
  * k_scale, v_scale  of an i8 cache only                                in
@@ -12,8 +13,8 @@
  * bias              [Hq, B] f32, optional: added to scores by how far a position is from the row's, which has the last
  *                   element, with row_at the middle one of an odd B    in
  * out               [R, Hq * Dv] f32                                   out
- * attrs             n_heads Hq, n_kv_heads Hkv (a divisor), head_dim D, scale, window, soft_cap; value_dim Dv (at most D) where
- *                   there is no v_cache, else Dv is D
+ * attrs             n_heads Hq, n_kv_heads Hkv (a divisor), head_dim D, scale, window, chunked, soft_cap; value_dim Dv (at most D)
+ *                   where there is no v_cache, else Dv is D
  *
  * T is a multiple of LM_PAGED_BLOCK. Order: ops/paged_softmax.h, over absolute positions.
  */
@@ -47,6 +48,8 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
     if (a->window < 0 || !(a->soft_cap >= 0.0f) ||
         (node->in[8] && (!lm_is(node->in[8], LM_F32, 1) || node->in[8]->shape[0] != a->n_heads)))
         return lm_op_refuse(node, err, "window and soft_cap of 0 or more, sinks [n_heads] f32");
+    if (a->chunked && node->in[9])
+        return lm_op_refuse(node, err, "no chunks where rows see what is behind them");
     if (!bias_ok(node) ||
         (node->in[9] && (!lm_is(node->in[9], LM_I32, 1) || !lm_same_rows(q, node->in[9]))))
         return lm_op_refuse(node, err, "row_at [R] i32, bias [n_heads, B] f32");

@@ -36,6 +36,7 @@ static inline int64_t lm_value_dim(const lm_attrs *attrs) {
 /* Of ATTENTION_PAGED: the positions that a row sees. */
 static inline lm_range lm_paged_seen(const lm_node *node, int64_t row) {
     int64_t last = lm_i32(node->in[3])[row], window = node->attrs.window;
+    if (node->attrs.chunked && window > 0) return (lm_range){last - last % window, last + 1};
     if (!node->in[9]) return (lm_range){lm_paged_first(last, window), last + 1};
     int64_t at = lm_i32(node->in[9])[row], half = window > 0 ? window / 2 : INT32_MAX;
     return (lm_range){at > half ? at - half : 0, (at + half < last ? at + half : last) + 1};
