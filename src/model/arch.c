@@ -119,7 +119,8 @@ loam_status lm_arch_config_check(const lm_arch_config *config, loam_error *err) 
         return lm_error_set(err, LOAM_UNSUPPORTED, "heads are %lld wide, at most %d is supported",
                             (long long)hp->head_dim, LM_MAX_HEAD_DIM);
     lm_function act;
-    if (!lm_act_find(hp->hidden_act, &act))
+    if (!lm_act_find(hp->hidden_act, &act) ||
+        (act == LM_N_FUNCTIONS && !lm_arch_has(config, LM_FEATURE_XIELU)))
         return lm_error_set(err, LOAM_UNSUPPORTED, "activation '%s' is not supported",
                             hp->hidden_act);
     if (config->arch->weighs_input && hp->n_experts > 0 && hp->n_experts_used != 1)
@@ -141,6 +142,16 @@ lm_feature lm_param_feature(lm_param_id id) {
 
 bool lm_param_is_bias(lm_param_id id) {
     return strstr(params[id].name[LM_NAMING_GGUF], ".bias") != NULL;
+}
+
+bool lm_param_is_listed(lm_param_id id) {
+    return id >= LM_PARAM_XIELU_ALPHA_P && id <= LM_PARAM_XIELU_EPS;
+}
+
+const char *lm_param_list_key(lm_param_id id) {
+    static const char *const keys[] = {"xielu.alpha_p", "xielu.alpha_n", "xielu.beta", "xielu.eps"};
+    LM_ASSERT(lm_param_is_listed(id));
+    return keys[id - LM_PARAM_XIELU_ALPHA_P];
 }
 
 bool lm_param_is_norm(lm_param_id id) {
@@ -219,6 +230,7 @@ bool lm_act_find(const char *name, lm_function *out) {
         {"gelu_fast", LM_FN_GELU_TANH}, {"gelu_pytorch_tanh", LM_FN_GELU_TANH},
         {"relu", LM_FN_RELU},           {"relu2", LM_FN_RELU_SQUARED},
         {"swiglu_clamped", LM_FN_SWIGLU_CLAMPED},
+        {"xielu", LM_N_FUNCTIONS}, /* an op of its own: LM_FEATURE_XIELU */
     };
     for (size_t i = 0; i < LM_COUNT_OF(acts); i++) {
         if (strcmp(acts[i].name, name) != 0) continue;

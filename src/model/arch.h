@@ -47,6 +47,7 @@ typedef enum lm_feature {
     LM_FEATURE_SINKS = 1 << 12,       /* a learned score without a value in every head's softmax */
     LM_FEATURE_MOE = 1 << 16, /* layers of experts: the file's numbers say it, not the row */
     LM_FEATURE_ROUTER_BIAS = 1 << 17,
+    LM_FEATURE_XIELU = 1ll << 38,      /* the activation has numbers of its own; GGUF files have them as metadata */
     LM_FEATURE_CHOICE_BIAS = 1 << 18,  /* on experts' scores where they are chosen */
     LM_FEATURE_EXPERTS_BIAS = 1 << 19, /* on experts' matrices */
     LM_FEATURE_SHARED_EXPERT = 1 << 20,
@@ -119,6 +120,7 @@ typedef enum lm_dialect {
     LM_DIALECT_CHATGLM,
     LM_DIALECT_QWEN,
     LM_DIALECT_LLAMA4,
+    LM_DIALECT_APERTUS,
 } lm_dialect;
 
 /* A row of archs.def. Zero is what most have. */
@@ -213,6 +215,9 @@ int64_t lm_param_n_matrices(const lm_arch_config *config, lm_param_id id);
 bool lm_arch_layer_has_experts(const lm_arch_config *config, int64_t layer);
 lm_feature lm_param_feature(lm_param_id id);                    /* the one it depends on */
 bool lm_param_is_bias(lm_param_id id); /* added to something: read as f32, of experts too */
+bool lm_param_is_listed(lm_param_id id); /* of GGUF files an element of an array of metadata, not a tensor */
+/* That array's key. */
+const char *lm_param_list_key(lm_param_id id);
 bool lm_param_is_norm(lm_param_id id); /* the weight of a norm: 1 where nothing is learned */
 /* [n_out, n_in] or [n_out]; returns the number of dimensions. */
 int lm_param_shape(const lm_arch_config *config, lm_param_id id, int64_t out_shape[2]);

@@ -133,7 +133,8 @@ static void shape_vector(const lm_param_tensor *named, lm_convert_tensor *t) {
     bool whole = t->n_parts == 1 && t->order[0] == LM_ROWS_AS_THEY_ARE;
     t->n_rows = whole ? 1 : total;
     t->n_columns = whole ? total : 1;
-    t->n_dims = named->one_row ? 2 : 1;
+    bool scalar = named->ids[0] == LM_PARAM_XIELU_BETA || named->ids[0] == LM_PARAM_XIELU_EPS;
+    t->n_dims = named->one_row ? 2 : scalar ? 0 : 1;
     t->shape[0] = named->one_row ? 1 : total;
     t->shape[1] = total;
 }
@@ -271,6 +272,10 @@ static int compare_width(const void *a, const void *b) {
     return strcmp(((const lm_convert_tensor *)a)->name, ((const lm_convert_tensor *)b)->name);
 }
 
+static bool is_metadata(const converter *c, lm_param_id id) {
+    return !c->options->to_folder && lm_param_is_listed(id);
+}
+
 static LM_MUST_USE loam_status list_items(converter *c, loam_error *err) {
     size_t n_params = LM_PARAM_COUNT * (size_t)c->config.hparams.n_layers;
     c->uses = lm_calloc(n_params, sizeof *c->uses);
@@ -278,7 +283,8 @@ static LM_MUST_USE loam_status list_items(converter *c, loam_error *err) {
     for (int id = 0; id < LM_PARAM_COUNT; id++) {
         int64_t n = lm_param_has_layer(id) ? c->config.hparams.n_layers : 1;
         for (int64_t layer = 0; layer < n; layer++)
-            if (lm_param_at(&c->config, id, layer)) LM_TRY(add_param(c, id, layer, err));
+            if (lm_param_at(&c->config, id, layer) && !is_metadata(c, id))
+                LM_TRY(add_param(c, id, layer, err));
     }
     if (c->options->to_folder && c->items.len)
         qsort(c->items.ptr, c->items.len, sizeof *c->items.ptr, compare_width);
@@ -370,11 +376,23 @@ static void add_question(lm_gguf_writer *writer) {
     lm_gguf_writer_push_str(writer, LM_STR("rerank"));
 }
 
+/* Parameters that the format has as metadata. */
+static void add_listed(const converter *c) {
+    for (int id = 0; id < LM_PARAM_COUNT; id++) {
+        if (!lm_param_is_listed(id) || !lm_param_in(&c->config, id)) continue;
+        lm_gguf_writer_open_array(c->gguf, lm_param_list_key(id), LM_GGUF_F32,
+                                  (size_t)c->config.hparams.n_layers);
+        for (int64_t i = 0; i < c->config.hparams.n_layers; i++)
+            lm_gguf_writer_push_f32(c->gguf, *(const float *)lm_model_param(c->model, id, i)->data);
+    }
+}
+
 static LM_MUST_USE loam_status write_gguf(converter *c, const char *path, loam_error *err) {
     const lm_tokenizer *tokenizer = lm_model_tokenizer(c->model);
     c->gguf = lm_gguf_writer_new();
     if (!c->gguf) return lm_error_no_memory(err, 1);
     lm_hparams_write_gguf(&c->config, c->gguf);
+    add_listed(c);
     lm_pooling_write_gguf(lm_model_pooling(c->model), &c->config, c->gguf);
     if (lm_model_pooling(c->model)->by_answer) add_question(c->gguf);
     lm_gguf_writer_add_str(c->gguf, "general.name", lm_str_of(lm_model_name(c->model)));

@@ -193,6 +193,13 @@ static lm_tensor *latent_attention(const builder *b, lm_tensor *x) {
 /* act(gate) * up, or act(up). */
 static lm_tensor *activated(const builder *b, lm_tensor *gate, lm_tensor *up) {
     lm_attrs attrs = {.dtype = factor_dtype(b)};
+    if (lm_arch_has(b->config, LM_FEATURE_XIELU))
+        return lm_graph_op(
+            b->graph, LM_OP_XIELU,
+            &(lm_op_args){.in = {up, param(b, LM_PARAM_XIELU_ALPHA_P),
+                                 param(b, LM_PARAM_XIELU_ALPHA_N), param(b, LM_PARAM_XIELU_BETA),
+                                 param(b, LM_PARAM_XIELU_EPS)},
+                          .attrs = attrs});
     if (!lm_act_find(b->hp->hidden_act, &attrs.function)) /* lm_arch_config_check has seen it */
         return lm_graph_fail(b->graph, LOAM_UNSUPPORTED, "activation '%s'", b->hp->hidden_act);
     if (gate && attrs.function == LM_FN_SILU)

@@ -515,6 +515,46 @@ const lm_stored_tensors *lm_gguf_tensors(const lm_gguf *gguf) {
     return &gguf->tensors;
 }
 
+static LM_MUST_USE loam_status add_number(lm_gguf *gguf, const char *pattern, int64_t index,
+                                          float value, loam_error *err) {
+    float *copy = lm_arena_alloc(&gguf->tensors.names, sizeof *copy);
+    char *name = lm_asprintf("%.*s%lld%s", (int)strcspn(pattern, "%"), pattern, (long long)index,
+                             pattern + strcspn(pattern, "%") + 2);
+    loam_status status = copy && name ? LOAM_OK : lm_error_no_memory(err, sizeof *copy);
+    if (status == LOAM_OK) {
+        *copy = value;
+        const lm_stored_tensor tensor = {.type = lm_gguf_stored_type(lm_gguf_type_of_dtype(LM_F32)),
+                                         .n_dims = 1,
+                                         .shape = {1},
+                                         .data = copy,
+                                         .size_bytes = sizeof *copy};
+        status = lm_stored_tensors_add(&gguf->tensors, lm_str_of(name), &tensor, err);
+    }
+    lm_free(name);
+    return status;
+}
+
+loam_status lm_gguf_add_listed(lm_gguf *gguf, const char *key, const char *pattern, int64_t n,
+                               loam_error *err) {
+    const lm_gguf_value *value = lm_gguf_find(gguf, key);
+    lm_gguf_array list = {0};
+    double of_all = 0;
+    if (!value) return LOAM_OK;
+    if (value->type == LM_GGUF_ARRAY)
+        LM_TRY(lm_gguf_array_or_empty(gguf, key, LM_GGUF_F32, &list, err));
+    else
+        LM_TRY(lm_gguf_f64_or(gguf, key, 0, &of_all, err));
+    if (value->type == LM_GGUF_ARRAY && list.n < (uint64_t)n)
+        return lm_error_set(err, LOAM_INVALID, "%s: '%s' has %llu numbers for %lld layers",
+                            gguf->path, key, (unsigned long long)list.n, (long long)n);
+    for (int64_t i = 0; i < n; i++) {
+        float number = value->type == LM_GGUF_ARRAY ? lm_gguf_array_f32(&list, (size_t)i)
+                                                    : (float)of_all;
+        LM_TRY(add_number(gguf, pattern, i, number, err));
+    }
+    return LOAM_OK;
+}
+
 size_t lm_gguf_n_values(const lm_gguf *gguf) {
     return gguf->values.len;
 }

@@ -66,6 +66,11 @@ size_t lm_gguf_n_files(const lm_gguf *gguf); /* the parts of a split model, else
 const char *lm_gguf_file_at(const lm_gguf *gguf, size_t index); /* path; 0 is lm_gguf_path */
 const lm_stored_tensors *lm_gguf_tensors(const lm_gguf *gguf);
 
+/* Adds a tensor F32 [1] for each of n elements of the array under `key` (or of one number for all), named by `pattern` with its
+ * "%d": for parameters that the format has there. Nothing where the key is absent; LOAM_INVALID for too few. */
+loam_status lm_gguf_add_listed(lm_gguf *gguf, const char *key, const char *pattern, int64_t n,
+                               loam_error *err) LM_MUST_USE;
+
 size_t lm_gguf_n_values(const lm_gguf *gguf);
 const lm_gguf_value *lm_gguf_value_at(const lm_gguf *gguf, size_t index);
 const lm_gguf_value *lm_gguf_find(const lm_gguf *gguf, const char *key); /* NULL when absent */

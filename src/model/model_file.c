@@ -1,6 +1,7 @@
 #include "model/model_file.h"
 
 #include "base/mem.h"
+#include "model/arch.h"
 #include "model/coded_folder.h"
 #include "model/hf_folder.h"
 
@@ -17,7 +18,14 @@ struct lm_model_file {
 static LM_MUST_USE loam_status open_gguf(lm_model_file *file, loam_error *err) {
     LM_TRY(lm_gguf_open(file->path, &file->gguf, err));
     file->stored = file->tensors = lm_gguf_tensors(file->gguf);
-    return lm_hparams_from_gguf(file->gguf, &file->hparams, err);
+    LM_TRY(lm_hparams_from_gguf(file->gguf, &file->hparams, err));
+    for (int id = 0; id < LM_PARAM_COUNT; id++) {
+        if (!lm_param_is_listed(id)) continue;
+        LM_TRY(lm_gguf_add_listed(file->gguf, lm_param_list_key(id),
+                                  lm_param_pattern(id, LM_NAMING_GGUF), file->hparams.n_layers,
+                                  err));
+    }
+    return LOAM_OK;
 }
 
 static LM_MUST_USE loam_status open_folder(lm_model_file *file, loam_error *err) {
@@ -120,7 +128,7 @@ static LM_MUST_USE loam_status check_shape(const lm_model_file *file,
 
 loam_status lm_model_file_weight(const lm_model_file *file, const char *name, int n_dims,
                                  const int64_t *shape, lm_weight *out, loam_error *err) {
-    LM_ASSERT(n_dims >= 1 && n_dims <= LM_MAX_DIMS);
+    LM_ASSERT(n_dims >= 0 && n_dims <= LM_MAX_DIMS);
     const lm_stored_tensor *tensor = lm_model_file_find(file, name);
     if (!tensor) {
         lm_error_set(err, LOAM_NOT_FOUND, "%s: tensor '%s' is missing", file->path, name);

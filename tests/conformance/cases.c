@@ -212,6 +212,9 @@ static const op_case cases[] = {
     {"map clamp", LM_OP_MAP, {ROWS(LM_F32, 7, 37)}, {.function = LM_FN_CLAMP, .scale = 0.4f}, .rows = true},
     {"map tanh", LM_OP_MAP, {ROWS(LM_F32, 7, 37)}, {.function = LM_FN_TANH}, .rows = true},
 
+    {"xielu", LM_OP_XIELU, {ROWS(LM_F32, 7, 37), VECTOR(1), VECTOR(1), VECTOR(1), VECTOR(1)}, .rows = true},
+    {"xielu bf16", LM_OP_XIELU, {ROWS(LM_F32, 7, 37), VECTOR(1), VECTOR(1), VECTOR(1), VECTOR(1)}, {.dtype = LM_BF16}, .rows = true},
+
     {"swiglu", LM_OP_SWIGLU, {ROWS(LM_F32, 7, 37), ROWS(LM_F32, 7, 37)}, .rows = true},
     {"swiglu bf16", LM_OP_SWIGLU, {ROWS(LM_F32, 7, 37), ROWS(LM_F32, 7, 37)}, {.dtype = LM_BF16}, .rows = true},
     {"swiglu gradient", LM_OP_SWIGLU, {TRAINED(3, 5), TRAINED(3, 5)}},

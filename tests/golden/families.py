@@ -410,6 +410,9 @@ CASES = {
     "llama4-maverick": case("llama4_text", "Llama4ForCausalLM", head_dim=8, num_hidden_layers=2, hidden_size=16, num_attention_heads=2,
                             num_key_value_heads=1, intermediate_size=4, intermediate_size_mlp=24, num_local_experts=128,
                             num_experts_per_tok=1, interleave_moe_layer_step=2, use_qk_norm=False),
+    "apertus": case("apertus", "ApertusForCausalLM", head_dim=8, rope_parameters=dict(
+        rope_type="llama3", rope_theta=10000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+        original_max_position_embeddings=32)),
 }
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none.
