@@ -61,6 +61,7 @@ typedef struct lm_attrs {
     lm_function function; /* map */
     int64_t n_used, n_groups, n_groups_used; /* route */
     bool sigmoid, normalize;                 /* route */
+    float jitter;         /* route: a choice's rivals are those that are less than so far behind it; 0: all are */
     bool interleaved;     /* rotary pairs (2i, 2i+1) instead of (i, i + head_dim / 2) */
     bool inverse;         /* rotate back: the backward of rope */
     lm_dtype dtype;       /* of the output: cast, rms_norm, swiglu */

@@ -146,6 +146,7 @@ typedef struct lm_arch {
     bool expert_sigmoid;   /* scores of experts are sigmoids where the file does not say */
     int n_shared_experts;  /* of a mixture where the file does not say */
     bool weighs_input;     /* the weight of the one expert that is chosen multiplies what it reads */
+    double expert_jitter;  /* see ops/route.c; of folders that do not say it, and of GGUF files, which never do; 0: none */
     bool ffn_halved;       /* files say twice the width of the MLP */
     bool one_expert_is_none; /* files of dense members say that they have one */
     bool tied;             /* the head is the embedding where config.json does not say */

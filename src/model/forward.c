@@ -242,6 +242,7 @@ static lm_tensor *mixture(const builder *b, lm_tensor *x) {
                       .n_groups_used = hp->n_expert_groups_used,
                       .sigmoid = hp->expert_sigmoid,
                       .normalize = hp->expert_normalize,
+                      .jitter = (float)hp->expert_jitter,
                       .scale = (float)hp->expert_weight_scale};
     lm_tensor *logits = linear(b, x, LM_PARAM_ROUTER, LM_PARAM_ROUTER_BIAS);
     lm_tensor *ids = lm_graph_op(

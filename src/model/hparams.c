@@ -58,6 +58,7 @@ static LM_MUST_USE loam_status check_options(const lm_hparams *h, const char *pa
         {"residual scale", h->residual_scale},
         {"logit scale", h->logit_scale},
         {"sliding window", (double)h->window},
+        {"jitter of experts", h->expert_jitter},
         {"stretch of queries", (double)h->query_stretch},
         {"local rope theta", h->local_rope_theta},
         {"scale of experts' weights", h->expert_weight_scale},

@@ -114,6 +114,7 @@ typedef struct lm_hparams {
     int64_t n_guess_layers; /* behind the last: they guess further tokens, and are not used */
     double expert_weight_scale;                    /* 0: 1 */
     bool expert_sigmoid, expert_normalize;         /* see ops/route.c */
+    double expert_jitter;                          /* likewise; 0: none */
     /* Encoders and heads that score. */
     bool bidirectional;      /* a row sees the whole sequence, not only what is before it */
     int64_t position_offset; /* of learned positions: the first one's row in their table */

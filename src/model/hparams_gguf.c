@@ -184,6 +184,7 @@ static LM_MUST_USE loam_status read_experts(const lm_gguf *gguf, const lm_arch *
     LM_TRY(read_i64(gguf, h, "expert_used_count", &h->n_experts_used, err));
     LM_TRY(read_i64_or(gguf, h, "expert_feed_forward_length", h->ffn_dim, &h->expert_ffn_dim, err));
     LM_TRY(read_i64_or(gguf, h, "expert_shared_count", arch->n_shared_experts, &n_shared, err));
+    h->expert_jitter = arch->expert_jitter;
     h->unit_heads = arch->unit_heads && h->n_experts != 128; /* Llama 4 Maverick */
     if (n_shared > 0 && n_shared < 1024) h->shared_ffn_dim = n_shared * h->expert_ffn_dim;
     LM_TRY(read_i64_or(gguf, h, "expert_shared_feed_forward_length", h->shared_ffn_dim,

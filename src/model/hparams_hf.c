@@ -230,6 +230,17 @@ static LM_MUST_USE loam_status read_factors(const reader *scaling, const char *k
     return LOAM_OK;
 }
 
+/* Phi-3.5-MoE has one for either table of longrope. */
+static LM_MUST_USE loam_status read_attention_factor(const reader *scaling, lm_rope_scaling *out) {
+    double of_short;
+    LM_TRY(read_f64(scaling, "attention_factor|long_mscale", 0, &out->attention_factor));
+    LM_TRY(read_f64(scaling, "short_mscale", out->attention_factor, &of_short));
+    if (of_short == out->attention_factor) return LOAM_OK;
+    return lm_error_set(scaling->err, LOAM_UNSUPPORTED,
+                        "%s: 'short_mscale' is %g and 'long_mscale' %g: only one for both is known",
+                        scaling->path, of_short, out->attention_factor);
+}
+
 static LM_MUST_USE loam_status read_scaling(const reader *model, const json_t *object,
                                             lm_rope_scaling *out, double *out_growth) {
     const reader r = {object, model->path, model->arch, model->err};
@@ -255,7 +266,7 @@ static LM_MUST_USE loam_status read_scaling(const reader *model, const json_t *o
     out->exact_bounds = !truncate;
     LM_TRY(read_factors(&r, "short_factor", out->short_factors));
     LM_TRY(read_factors(&r, "long_factor", out->long_factors));
-    return read_f64(&r, "attention_factor", 0, &out->attention_factor);
+    return read_attention_factor(&r, out);
 }
 
 static LM_MUST_USE loam_status check_llama3(const reader *r, const lm_rope_scaling *scaling) {
@@ -410,6 +421,8 @@ static LM_MUST_USE loam_status read_experts(const reader *r, lm_hparams *h) {
     if (n_shared > 0 && n_shared < 1024) h->shared_ffn_dim = n_shared * h->expert_ffn_dim;
     LM_TRY(read_i64(r, "shared_intermediate_size|shared_expert_intermediate_size|moe_shared_expert_intermediate_size", h->shared_ffn_dim, &h->shared_ffn_dim));
     LM_TRY(read_dense_layers(r, h));
+    if (r->arch && r->arch->expert_jitter > 0)
+        LM_TRY(read_f64(r, "router_jitter_noise", r->arch->expert_jitter, &h->expert_jitter));
     LM_TRY(read_i64(r, "n_group", 0, &h->n_expert_groups));
     LM_TRY(read_i64(r, "topk_group", 0, &h->n_expert_groups_used));
     LM_TRY(lm_json_str_or(r->config, r->path, "topk_method", LM_STR(""), &method, r->err));

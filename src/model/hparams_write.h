@@ -29,6 +29,9 @@ void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer)
 /* Divisors of the rotary frequencies for a tensor "rope_freqs.weight", out [rope_dim / 2]; false: none are needed. */
 bool lm_hparams_freq_factors(const lm_hparams *hparams, float *out);
 
+/* What longrope multiplies queries and keys by. */
+double lm_longrope_factor(const lm_hparams *hparams);
+
 /* config.json but for the ids of special tokens; NULL when out of memory. dtype: of most weights. config has passed
  * lm_hparams_check_config. */
 LM_MUST_USE json_t *lm_hparams_config_json(const lm_arch_config *config, lm_dtype dtype);

@@ -57,6 +57,8 @@ loam_status lm_hparams_check_gguf(const lm_arch_config *config, loam_error *err)
     bool known = lm_act_find(config->hparams.hidden_act, &act) &&
                  lm_act_find(read_as->act ? read_as->act : "silu", &usual);
     if (!known || act != usual) return unsaid("an activation", err);
+    if ((float)config->hparams.expert_jitter != (float)config->arch->expert_jitter)
+        return unsaid("a jitter of experts", err);
     if (config->arch->unit_heads && config->hparams.unit_heads == (config->hparams.n_experts == 128))
         return unsaid("whether queries and keys are normed", err);
     if (config->hparams.n_experts > 0 && lm_hparams_expert_period(&config->hparams) == 0)
@@ -80,7 +82,7 @@ bool lm_hparams_freq_factors(const lm_hparams *hparams, float *out) {
     return true;
 }
 
-static double longrope_factor(const lm_hparams *hp) {
+double lm_longrope_factor(const lm_hparams *hp) {
     float frequencies[LM_MAX_ROPE_PAIRS], scale;
     lm_rope_table(hp, hp->context_len, frequencies, &scale);
     return scale;

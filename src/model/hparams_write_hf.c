@@ -152,6 +152,9 @@ static json_t *longrope_json(const lm_arch_config *config) {
     json_t *scaling = json_pack("{s:s, s:o, s:o}", "type", "longrope", "short_factor",
                                 numbers_json(s->short_factors, hp->rope_dim / 2), "long_factor",
                                 numbers_json(s->long_factors, hp->rope_dim / 2));
+    for (int i = 0; i < 2 && strcmp(config->arch->hf_type, "phimoe") == 0; i++)
+        json_object_set_new(scaling, i == 0 ? "long_mscale" : "short_mscale",
+                            json_real(shortest(lm_longrope_factor(hp))));
     if (strcmp(config->arch->hf_type, "phi3") != 0)
         json_object_set_new(scaling, "original_max_position_embeddings",
                             json_integer((json_int_t)s->original_context_len));

@@ -150,6 +150,7 @@ static const op_case cases[] = {
      {ROWS(LM_F32, 9, 32), VECTOR(32)},
      {.n_used = 5, .n_groups = 4, .n_groups_used = 2, .sigmoid = true, .normalize = true},
      .rows = true},
+    {"route jitter", LM_OP_ROUTE, {ROWS(LM_F32, 7, 19)}, {.n_used = 3, .jitter = 0.2f}, .rows = true},
     {"experts f32", LM_OP_EXPERTS, {ROWS(LM_F32, 9, 33), MATRICES(LM_F32, 5, 37, 33), CHOICES(9, 3, 5)}, .rows = true},
     {"experts bias own rows",
      LM_OP_EXPERTS,

@@ -413,6 +413,12 @@ CASES = {
     "apertus": case("apertus", "ApertusForCausalLM", head_dim=8, rope_parameters=dict(
         rope_type="llama3", rope_theta=10000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
         original_max_position_embeddings=32)),
+    "phimoe": case("phimoe", "PhiMoEForCausalLM", max_position_embeddings=256, rms_norm_eps=1e-5, num_local_experts=6,
+                   num_experts_per_tok=2, intermediate_size=20, attention_bias=True, lm_head_bias=True, sliding_window=None,
+                   router_jitter_noise=0.01, original_max_position_embeddings=128, rope_parameters=dict(
+                       rope_type="longrope", rope_theta=10000.0, original_max_position_embeddings=128,
+                       short_mscale=(8 / 7) ** 0.5, long_mscale=(8 / 7) ** 0.5, short_factor=[1.0, 1.1, 1.2, 1.5],
+                       long_factor=[1.5, 2.5, 6.0, 8.0]), publish="as saved"),
 }
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none.

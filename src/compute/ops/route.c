@@ -6,6 +6,8 @@
  * attrs    n_used k; sigmoid: scores are sigmoids of logits, else their softmax; normalize: weights are divided by their
  *          sum; scale: of weights, 0 stands for 1; n_groups, n_groups_used: experts are chosen from those n_groups_used of
  *          n_groups runs of E / n_groups experts whose best scores (with sigmoid: two best scores, added) are largest
+ *          jitter: instead, experts are chosen one after the other, each the one of the largest logit s, whose weight is its
+ *          softmax among those left with (s - logit) / max(|logit|, s) <= 2 * jitter: arXiv:2409.12136
  *
  * Order: a softmax takes the maximum, then lm_exp and their sum in the order of experts; sums of weights go in that of ids.
  */
@@ -88,6 +90,31 @@ static void choose(const float *choice, int64_t n, int64_t n_used, int32_t *ids)
     }
 }
 
+/* What `best` has of the softmax of itself and its rivals. */
+static float sole_weight(const lm_attrs *a, const float *logits, const bool *out, int64_t n,
+                         int64_t best) {
+    float top = logits[best], sum = 0.0f;
+    for (int64_t e = 0; e < n; e++) {
+        float size = logits[e] < 0.0f ? -logits[e] : logits[e], scale = size > top ? size : top;
+        if (out[e] || (top - logits[e]) / scale > 2.0f * a->jitter) continue;
+        sum += lm_exp(logits[e] - top);
+    }
+    return 1.0f / sum;
+}
+
+void lm_route_mix(const lm_node *node, int64_t row, const float *logits) {
+    const lm_attrs *a = &node->attrs;
+    int64_t n = node->in[0]->shape[1];
+    bool out[LM_MAX_EXPERTS] = {false};
+    int32_t *ids = (int32_t *)node->out[0]->data + row * a->n_used;
+    float *weights = lm_f32(node->out[1]) + row * a->n_used;
+    choose(logits, n, a->n_used, ids);
+    for (int64_t i = 0; i < a->n_used; i++) {
+        weights[i] = sole_weight(a, logits, out, n, ids[i]);
+        out[ids[i]] = true;
+    }
+}
+
 void lm_route_choose(const lm_node *node, int64_t row, const float *scores) {
     const lm_attrs *a = &node->attrs;
     int64_t n = node->in[0]->shape[1];
@@ -112,8 +139,13 @@ static void reference(const lm_kernel_args *args) {
     int64_t n = node->in[0]->shape[1];
     lm_range rows = lm_share(args, lm_rows_now(args, node->in[0]));
     for (int64_t r = rows.begin; r < rows.end; r++) {
+        const float *logits = lm_f32(node->in[0]) + r * n;
         float scores[LM_MAX_EXPERTS];
-        score(&node->attrs, lm_f32(node->in[0]) + r * n, n, scores);
+        if (node->attrs.jitter > 0.0f) {
+            lm_route_mix(node, r, logits);
+            continue;
+        }
+        score(&node->attrs, logits, n, scores);
         lm_route_choose(node, r, scores);
     }
 }
