@@ -54,14 +54,16 @@ typedef struct lm_attrs {
     int64_t n_heads, n_kv_heads, head_dim;
     int64_t seq_len;      /* training attention: rows are n_seqs * seq_len */
     int64_t
-        value_dim; /* paged attention without a cache of values: they are so many first elements of keys */
+        value_dim; /* paged attention without a cache of values: they are so many first elements of keys; recur */
     int64_t window;       /* paged attention: positions that a row sees, its own among them; 0: all */
     bool chunked;         /* paged attention: that window is the run of so many positions that the row is in */
     float soft_cap;       /* paged attention: scores become cap * tanh(score / cap); 0: they stay */
     lm_function function; /* map */
-    int64_t n_used, n_groups, n_groups_used; /* route */
+    int64_t n_used, n_groups, n_groups_used; /* route; n_used columns of part, */
+    int64_t first;                           /* from this one on */
     bool sigmoid, normalize;                 /* route */
     float jitter;         /* route: a choice's rivals are those that are less than so far behind it; 0: all are */
+    bool delta, tiled;                       /* recur */
     bool interleaved;     /* rotary pairs (2i, 2i+1) instead of (i, i + head_dim / 2) */
     bool inverse;         /* rotate back: the backward of rope */
     lm_dtype dtype;       /* of the output: cast, rms_norm, swiglu */

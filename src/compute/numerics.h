@@ -30,6 +30,9 @@ enum { LM_ATTENTION_STEP = 4 };
 /* Attention's kernels keep a head's accumulator on the stack. */
 enum { LM_MAX_HEAD_DIM = 576, LM_MAX_HEADS = 65536 };
 
+/* Rows that a convolution along a sequence reads: CAUSAL_CONV. */
+enum { LM_MAX_CONV_TAPS = 16 };
+
 static inline float lm_lanes_fold(float lanes[LM_LANES]) {
     for (int width = LM_LANES / 2; width > 0; width /= 2)
         for (int j = 0; j < width; j++) lanes[j] += lanes[j + width];

@@ -182,6 +182,23 @@ static const op_case cases[] = {
     {"head_linear bf16 chunks", LM_OP_HEAD_LINEAR, {BY_HEAD(LM_BF16, 131, 2, 24, 34)}, .rows = true},
     {"head_linear q8_0", LM_OP_HEAD_LINEAR, {BY_HEAD(LM_Q8_0, 70, 6, 37, 64)}, .rows = true},
     {"head_linear q5_0", LM_OP_HEAD_LINEAR, {BY_HEAD(LM_Q5_0, 2, 3, 32, 96)}, .rows = true},
+    {"part", LM_OP_PART, {ROWS(LM_F32, 7, 61)}, {.first = 5, .n_used = 37}, .rows = true},
+
+#define STATE3(...) {.dtype = LM_F32, .n_dims = 3, .shape = {__VA_ARGS__}, .role = LM_ROLE_STATE}
+#define STATE4(...) {.dtype = LM_F32, .n_dims = 4, .shape = {__VA_ARGS__}, .role = LM_ROLE_STATE}
+/* Rows of three sequences that take turns, some of them first ones. */
+#define TURNS(rows) COLUMN_I32(FILL_BELOW, rows, 4), COLUMN_I32(FILL_BELOW, rows, 3)
+    {"causal_conv", LM_OP_CAUSAL_CONV, {ROWS(LM_F32, 19, 37), MATRIX(LM_F32, 4, 37), VECTOR(37), STATE3(3, 3, 37), TURNS(19)}},
+    {"causal_conv plain", LM_OP_CAUSAL_CONV, {ROWS(LM_F32, 7, 64), MATRIX(LM_F32, 3, 64), {0}, STATE3(3, 2, 64), TURNS(7)}},
+    {"causal_conv short", LM_OP_CAUSAL_CONV, {ROWS(LM_F32, 5, 3), MATRIX(LM_F32, 2, 3), VECTOR(3), STATE3(3, 1, 3), TURNS(5)}},
+#define RECUR(rows, hk, dk, h, dv)                                                                                     \
+    ROWS(LM_F32, rows, (hk) * (dk)), ROWS(LM_F32, rows, (hk) * (dk)), ROWS(LM_F32, rows, (h) * (dv)),                   \
+        STATE4(3, h, dk, dv), TURNS(rows), INVERSES(rows, h), VECTOR(h), INVERSES(rows, h)
+#define RECUR_ATTRS(hk, dk, h, dv) .n_kv_heads = hk, .head_dim = dk, .n_heads = h, .value_dim = dv
+    {"recur", LM_OP_RECUR, {RECUR(19, 2, 21, 4, 37), VECTOR(4)}, {RECUR_ATTRS(2, 21, 4, 37)}},
+    {"recur delta", LM_OP_RECUR, {RECUR(19, 2, 16, 6, 64)}, {RECUR_ATTRS(2, 16, 6, 64), .delta = true}},
+    {"recur delta tiled", LM_OP_RECUR, {RECUR(7, 2, 8, 4, 150), VECTOR(4)}, {RECUR_ATTRS(2, 8, 4, 150), .delta = true, .tiled = true}},
+    {"recur short", LM_OP_RECUR, {RECUR(3, 1, 1, 1, 1)}, {RECUR_ATTRS(1, 1, 1, 1)}},
     {"join", LM_OP_JOIN, {ROWS(LM_F32, 7, 3 * 37), ROWS(LM_F32, 7, 3 * 5)}, {.n_heads = 3}, .rows = true},
     {"mix", LM_OP_MIX, {ROWS(LM_F32, 7, 3 * 37), ROWS(LM_F32, 7, 3)}, .rows = true},
 

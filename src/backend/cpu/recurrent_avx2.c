@@ -1,0 +1,2 @@
+/* recurrent.inc on AVX2 with FMA and F16C. */
+#include "backend/cpu/recurrent.inc"

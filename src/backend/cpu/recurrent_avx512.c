@@ -1,0 +1,2 @@
+/* recurrent.inc on AVX-512. */
+#include "backend/cpu/recurrent.inc"

@@ -1,0 +1,2 @@
+/* recurrent.inc on NEON. */
+#include "backend/cpu/recurrent.inc"
