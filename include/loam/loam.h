@@ -91,11 +91,13 @@ LOAM_API loam_status loam_session_new(loam_model *model, const loam_session_opti
 LOAM_API void loam_session_free(loam_session *session); /* NULL is fine */
 
 LOAM_API int64_t loam_session_length(const loam_session *session); /* tokens so far */
-LOAM_API void loam_session_truncate(loam_session *session,
-                                    int64_t n_tokens); /* forgets all behind the first n_tokens */
+/* Forgets all behind the first n_tokens. A model with recurrent layers, which keep what all tokens came to and not each of them,
+ * forgets the others too: loam_session_length is 0 then. */
+LOAM_API void loam_session_truncate(loam_session *session, int64_t n_tokens);
 
 /* Appends tokens. *out_logits (may be NULL) becomes the model's logits [n_vocab] for what follows the last of them,
- * valid until the session's next call. LOAM_LIMIT: they do not fit, and the session is as before. */
+ * valid until the session's next call. LOAM_LIMIT: they do not fit, and the session is as before. After other errors, too, or as
+ * loam_session_truncate leaves it. */
 LOAM_API loam_status loam_session_append(loam_session *session, const int32_t *tokens, size_t n,
                                          const float **out_logits, loam_error *err);
 

@@ -160,9 +160,13 @@ int64_t loam_session_length(const loam_session *session) {
     return lm_session_seq_len(session->session, session->seq);
 }
 
+static void truncate_to(loam_session *session, int64_t n_tokens) {
+    n_tokens = lm_session_seq_keeps(session->session, session->seq, n_tokens);
+    lm_session_seq_truncate(session->session, session->seq, n_tokens);
+}
+
 void loam_session_truncate(loam_session *session, int64_t n_tokens) {
-    if (n_tokens >= 0 && n_tokens < loam_session_length(session))
-        lm_session_seq_truncate(session->session, session->seq, n_tokens);
+    if (n_tokens >= 0 && n_tokens < loam_session_length(session)) truncate_to(session, n_tokens);
 }
 
 loam_status loam_session_append(loam_session *session, const int32_t *tokens, size_t n,
@@ -178,7 +182,7 @@ loam_status loam_session_append(loam_session *session, const int32_t *tokens, si
                 .token = tokens[begin + i], .seq = session->seq, .want_logits = begin + i == n - 1};
         loam_status status = lm_session_step(session->session, session->rows, (int64_t)count, err);
         if (status != LOAM_OK) {
-            lm_session_seq_truncate(session->session, session->seq, before);
+            truncate_to(session, before);
             return status;
         }
     }

@@ -143,8 +143,10 @@ static loam_status make_sequences(model_bench *b, const model_test *test, loam_e
 
 /* The sequences of the test before serve again if they fit. */
 static loam_status prepare(model_bench *b, const model_test *test, loam_error *err) {
-    if (b->prepared.n_seqs != test->n_seqs || b->prepared.depth != test->depth)
-        LM_TRY(make_sequences(b, test, err));
+    bool again = b->prepared.n_seqs == test->n_seqs && b->prepared.depth == test->depth;
+    for (int64_t i = 0; again && i < test->n_seqs; i++)
+        again = lm_session_seq_keeps(b->session, b->seqs[i], test->depth) == test->depth;
+    if (!again) LM_TRY(make_sequences(b, test, err));
     for (int64_t i = 0; i < test->n_seqs; i++)
         lm_session_seq_truncate(b->session, b->seqs[i], test->depth);
     return LOAM_OK;

@@ -68,10 +68,11 @@ static loam_status read_limits(const char *path, const lm_show_memory_options *o
 }
 
 static json_t *parts_json(const lm_footprint *f) {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "packed_bytes", (json_int_t)f->packed_bytes,
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "packed_bytes", (json_int_t)f->packed_bytes,
                      "stored_bytes", (json_int_t)f->stored_bytes, "cache_bytes",
-                     (json_int_t)f->cache_bytes, "step_bytes", (json_int_t)f->step_bytes,
-                     "process_bytes", (json_int_t)f->process_bytes);
+                     (json_int_t)f->cache_bytes, "state_bytes", (json_int_t)f->state_bytes,
+                     "step_bytes", (json_int_t)f->step_bytes, "process_bytes",
+                     (json_int_t)f->process_bytes);
 }
 
 static json_int_t number_of(const json_t *object, const char *key) {
@@ -220,15 +221,17 @@ static void print_machines(const json_t *m) {
 
 void lm_show_memory_print(const json_t *m) {
     const json_t *parts = json_object_get(m, "parts");
-    char text[6][32];
+    char text[6][32], states[48] = "", size[32];
+    if (number_of(parts, "state_bytes") > 0)
+        snprintf(states, sizeof states, " and %s of states", size_of(parts, "state_bytes", size));
     printf("memory        %s to serve %lld at once with %lld tokens each, keys and values as %s\n",
            size_of(m, "total_bytes", text[0]), number_of(m, "batch"), number_of(m, "context"),
            json_string_value(json_object_get(m, "kv_dtype")));
     printf(
-        "              %s weights, packed; %s weights read from the file; %s cache, %s a token;\n"
+        "              %s weights, packed; %s weights read from the file; %s cache, %s a token%s;\n"
         "              %s values of a step; %s program and tokenizer\n",
         size_of(parts, "packed_bytes", text[0]), size_of(parts, "stored_bytes", text[1]),
-        size_of(parts, "cache_bytes", text[2]), size_of(m, "token_cache_bytes", text[3]),
+        size_of(parts, "cache_bytes", text[2]), size_of(m, "token_cache_bytes", text[3]), states,
         size_of(parts, "step_bytes", text[4]), size_of(parts, "process_bytes", text[5]));
     print_fit(m);
     print_machines(m);

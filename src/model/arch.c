@@ -44,6 +44,8 @@ typedef enum param_dim {
     DIM_KV_LATENT,
     DIM_NOPE,
     DIM_ROPE,
+    DIM_TAPS, /* of a convolution */
+    DIM_CHANNELS,
 } param_dim;
 
 typedef struct param_row {
@@ -85,6 +87,10 @@ const lm_arch *lm_arch_kin(const lm_arch *arch, bool bidirectional, bool alibi) 
             strcmp(archs[i].hf_type, arch->hf_type) == 0)
             return &archs[i];
     return NULL;
+}
+
+const char *lm_arch_recurrent_type(const lm_arch *arch) {
+    return arch->features & LM_FEATURE_SHORT_CONV ? "conv" : NULL;
 }
 
 bool lm_arch_windows(const lm_arch *arch, int64_t period, int64_t layer) {
@@ -154,6 +160,10 @@ const char *lm_param_list_key(lm_param_id id) {
     return keys[id - LM_PARAM_XIELU_ALPHA_P];
 }
 
+bool lm_param_is_kernel(lm_param_id id) {
+    return id == LM_PARAM_CONV;
+}
+
 bool lm_param_is_norm(lm_param_id id) {
     return strstr(params[id].name[LM_NAMING_GGUF], "norm.weight") != NULL;
 }
@@ -174,6 +184,15 @@ int64_t lm_param_n_matrices(const lm_arch_config *config, lm_param_id id) {
 /* Queries, keys and values as latent attention does not have them. */
 static bool is_plain_attention(lm_param_id id) {
     return id >= LM_PARAM_Q && id <= LM_PARAM_V;
+}
+
+bool lm_param_is_attention(lm_param_id id) {
+    return id >= LM_PARAM_Q && id <= LM_PARAM_V_UP;
+}
+
+/* Of layers that do not. */
+static bool is_recurrent(lm_param_id id) {
+    return (params[id].feature & LM_FEATURE_RECURRENT) != 0;
 }
 
 /* Of a layer's MLP where it is dense. */
@@ -208,6 +227,8 @@ bool lm_param_in(const lm_arch_config *config, lm_param_id id) {
     bool mlp_norm = id == LM_PARAM_MLP_NORM || id == LM_PARAM_MLP_NORM_BIAS;
     if (mlp_norm && config->hparams.shared_norm) return false;
     if (is_plain_attention(id) && lm_arch_has(config, LM_FEATURE_LATENT)) return false;
+    if (is_recurrent(id))
+        return lm_layers_before(&config->hparams.recurrent, config->hparams.n_layers) > 0;
     if (is_mixture(id)) return config->hparams.n_experts > 0;
     return !is_dense_mlp(id) || has_dense_layer(&config->hparams);
 }
@@ -216,6 +237,8 @@ bool lm_param_at(const lm_arch_config *config, lm_param_id id, int64_t layer) {
     if (!lm_param_in(config, id)) return false;
     if (id == LM_PARAM_ATTN_NORM && layer == 0 && config->arch && config->arch->first_unnormed)
         return false;
+    if (lm_param_is_attention(id) && !lm_layer_attends(&config->hparams, layer)) return false;
+    if (is_recurrent(id)) return lm_layer_in(&config->hparams.recurrent, layer);
     bool experts = lm_arch_layer_has_experts(config, layer);
     return is_mixture(id) ? experts : !is_dense_mlp(id) || !experts;
 }
@@ -286,6 +309,8 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim) {
     case DIM_KV_LATENT: return hp->kv_latent_dim;
     case DIM_NOPE: return hp->nope_dim;
     case DIM_ROPE: return hp->rope_dim;
+    case DIM_TAPS: return hp->conv_taps;
+    case DIM_CHANNELS: return lm_conv_channels(hp);
     }
     return 0;
 }

@@ -69,6 +69,8 @@ typedef enum lm_feature {
     LM_FEATURE_LAYER_NORM = 1 << 14,    /* norms are layer norms, not RMS norms */
     LM_FEATURE_PARALLEL = 1 << 15,      /* attention and MLP read and add to one residual */
     LM_FEATURE_PLAIN_NORM = 1ll << 34,  /* layer norms before attention and MLP and behind the last layer learn nothing */
+    LM_FEATURE_SHORT_CONV = 1ll << 48, /* recurrent layers are gated convolutions of a few rows: LFM2 */
+    LM_FEATURE_RECURRENT = LM_FEATURE_SHORT_CONV, /* which layers are, the file's numbers say */
     LM_FEATURE_NO_HEAD = 1 << 28,       /* no logits: an encoder, or a model made for embeddings */
     /* What a decoder has without it being said. */
     LM_FEATURES_PRE_NORM = LM_FEATURE_ATTN_NORM | LM_FEATURE_MLP_NORM | LM_FEATURE_OUTPUT_NORM,
@@ -121,6 +123,7 @@ typedef enum lm_dialect {
     LM_DIALECT_QWEN,
     LM_DIALECT_LLAMA4,
     LM_DIALECT_APERTUS,
+    LM_DIALECT_LFM2,
 } lm_dialect;
 
 /* A row of archs.def. Zero is what most have. */
@@ -184,6 +187,9 @@ const lm_arch *lm_arch_of_folder(const char *model_type);
 /* The architecture of the same model_type that is bidirectional or has ALiBi where these say so; NULL: there is none. */
 const lm_arch *lm_arch_kin(const lm_arch *arch, bool bidirectional, bool alibi);
 
+/* What config.json's layer_types calls the family's recurrent layers; NULL: it has none. */
+const char *lm_arch_recurrent_type(const lm_arch *arch);
+
 /* Whether a layer is windowed where each period-th is not, 1: all are. */
 bool lm_arch_windows(const lm_arch *arch, int64_t period, int64_t layer);
 
@@ -219,6 +225,8 @@ bool lm_param_is_bias(lm_param_id id); /* added to something: read as f32, of ex
 bool lm_param_is_listed(lm_param_id id); /* of GGUF files an element of an array of metadata, not a tensor */
 /* That array's key. */
 const char *lm_param_list_key(lm_param_id id);
+bool lm_param_is_attention(lm_param_id id); /* of layers that attend */
+bool lm_param_is_kernel(lm_param_id id); /* of a convolution: f32 [taps, channels], which files have the other way round */
 bool lm_param_is_norm(lm_param_id id); /* the weight of a norm: 1 where nothing is learned */
 /* [n_out, n_in] or [n_out]; returns the number of dimensions. */
 int lm_param_shape(const lm_arch_config *config, lm_param_id id, int64_t out_shape[2]);
@@ -266,6 +274,10 @@ typedef struct lm_forward_inputs {
      * kv_latent_dim elements of keys, and so many are a head's in what is returned. */
     lm_tensor *(*attend)(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q, lm_tensor *k,
                          lm_tensor *v);
+    /* An op that keeps a state for each sequence (ops/sequence_state.h), which is to be added to its inputs with the rows' positions
+     * and slots. NULL where no layer is recurrent. */
+    lm_tensor *(*keep_state)(void *ctx, lm_graph *graph, int64_t layer, lm_op_id op,
+                             const lm_op_args *args);
     void *ctx;
 } lm_forward_inputs;
 

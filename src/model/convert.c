@@ -50,8 +50,8 @@ static lm_dtype main_dtype(const converter *c) {
 
 /* What GGUF files have as f32, whatever the matrices are. */
 static bool is_wide(lm_param_id id, const lm_weight *from) {
-    return from->n_dims == 1 || lm_param_is_bias(id) || id == LM_PARAM_ROUTER ||
-           id == LM_PARAM_SHARED_ROUTER || id == LM_PARAM_POSITION_EMBED ||
+    return from->n_dims == 1 || lm_param_is_bias(id) || lm_param_is_kernel(id) ||
+           id == LM_PARAM_ROUTER || id == LM_PARAM_SHARED_ROUTER || id == LM_PARAM_POSITION_EMBED ||
            id == LM_PARAM_TYPE_EMBED;
 }
 
@@ -147,6 +147,7 @@ static int64_t n_matrices_of(const converter *c, const lm_param_tensor *named) {
 
 static bool is_transposed(const converter *c, lm_param_id id) {
     const lm_arch *arch = c->config.arch;
+    if (lm_param_is_kernel(id)) return true;
     if (!c->options->to_folder || !lm_param_has_layer(id)) return false;
     return lm_param_is_experts(id) ? arch->hf_transposed_experts : arch->hf_transposed;
 }
@@ -195,6 +196,11 @@ static void shape(const converter *c, const lm_param_tensor *named, lm_convert_t
         shape_matrix(c, named, t);
     else
         shape_vector(named, t);
+    if (lm_param_is_kernel(id) && c->options->to_folder) { /* [channels, 1, taps] */
+        t->n_dims = 3;
+        t->shape[2] = t->shape[1];
+        t->shape[1] = 1;
+    }
     if (!is_norm_of_each_head(c, id)) return;
     t->n_dims = 2;
     t->shape[1] = c->config.hparams.head_dim;

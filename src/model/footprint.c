@@ -89,7 +89,8 @@ static loam_status measure_session(const lm_model *model, const lm_measure *meas
     size_t block_bytes = lm_kv_block_bytes(&kv);
     out->cache_bytes = block_bytes * (size_t)limits->n_blocks;
     out->token_cache_bytes = block_bytes / LM_KV_BLOCK_TOKENS;
-    out->step_bytes = measure->n_bytes - before - out->cache_bytes;
+    out->state_bytes = lm_state_seq_bytes(hp) * (size_t)limits->max_seqs;
+    out->step_bytes = measure->n_bytes - before - out->cache_bytes - out->state_bytes;
     out->process_bytes = resident_bytes();
     lm_session_free(session);
     return LOAM_OK;
@@ -119,7 +120,8 @@ loam_status lm_footprint_measure(const char *path, lm_device *device,
 }
 
 size_t lm_footprint_total(const lm_footprint *f) {
-    return f->packed_bytes + f->stored_bytes + f->cache_bytes + f->step_bytes + f->process_bytes;
+    return f->packed_bytes + f->stored_bytes + f->cache_bytes + f->state_bytes + f->step_bytes +
+           f->process_bytes;
 }
 
 /* --- In other types. */

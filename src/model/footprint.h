@@ -13,6 +13,7 @@ typedef struct lm_footprint {
     size_t
         stored_bytes; /* weights that are read where the file has them: embeddings by row, vectors */
     size_t cache_bytes;       /* keys and values of all sequences at full length */
+    size_t state_bytes;       /* states of all sequences' recurrent layers */
     size_t step_bytes;        /* a step's values and workspace */
     size_t process_bytes;     /* program, tokenizer, tables and books */
     size_t token_cache_bytes; /* of the cache: for one token */

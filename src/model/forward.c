@@ -190,6 +190,34 @@ static lm_tensor *latent_attention(const builder *b, lm_tensor *x) {
     return linear(b, by_head(b, y, LM_PARAM_V_UP), LM_PARAM_OUT, LM_PARAM_OUT_BIAS);
 }
 
+/* Element by element. */
+static lm_tensor *times(const builder *b, lm_tensor *x, lm_tensor *y) {
+    return lm_graph_op(b->graph, LM_OP_MAP,
+                       &(lm_op_args){.in = {x, y}, .attrs = {.function = LM_FN_SCALE, .scale = 1}});
+}
+
+static lm_tensor *keep_state(const builder *b, lm_op_id op, const lm_op_args *args) {
+    return b->in->keep_state(b->in->ctx, b->graph, b->layer, op, args);
+}
+
+static lm_tensor *convolved(const builder *b, lm_tensor *x) {
+    return keep_state(b, LM_OP_CAUSAL_CONV, &(lm_op_args){.in = {x, param(b, LM_PARAM_CONV)}});
+}
+
+/* A convolution of a few rows between two gates: LFM2, arXiv:2511.23404. */
+static lm_tensor *short_conv(const builder *b, lm_tensor *x) {
+    lm_tensor *in_gate = linear(b, x, LM_PARAM_CONV_IN_GATE, LM_PARAM_COUNT),
+              *out_gate = linear(b, x, LM_PARAM_CONV_OUT_GATE, LM_PARAM_COUNT);
+    lm_tensor *y = times(b, in_gate, linear(b, x, LM_PARAM_CONV_IN, LM_PARAM_COUNT));
+    return linear(b, times(b, out_gate, convolved(b, y)), LM_PARAM_CONV_OUT, LM_PARAM_COUNT);
+}
+
+/* What a layer's rows take from those before them. */
+static lm_tensor *mixed_rows(const builder *b, lm_tensor *x) {
+    if (!lm_layer_attends(b->hp, b->layer)) return short_conv(b, x);
+    return lm_arch_has(b->config, LM_FEATURE_LATENT) ? latent_attention(b, x) : attention(b, x);
+}
+
 /* act(gate) * up, or act(up). */
 static lm_tensor *activated(const builder *b, lm_tensor *gate, lm_tensor *up) {
     lm_attrs attrs = {.dtype = factor_dtype(b)};
@@ -267,9 +295,7 @@ static lm_tensor *feed_forward(const builder *b, lm_tensor *x) {
 static lm_tensor *block(const builder *b, lm_tensor *x) {
     bool parallel = lm_arch_has(b->config, LM_FEATURE_PARALLEL) && !b->hp->serial_residual;
     lm_tensor *entry = read_residual(b, x, LM_PARAM_ATTN_NORM, LM_PARAM_ATTN_NORM_BIAS);
-    bool latent = lm_arch_has(b->config, LM_FEATURE_LATENT);
-    lm_tensor *y = latent ? latent_attention(b, entry) : attention(b, entry);
-    y = to_residual(b, y, LM_PARAM_POST_ATTN_NORM);
+    lm_tensor *y = to_residual(b, mixed_rows(b, entry), LM_PARAM_POST_ATTN_NORM);
     lm_tensor *residual = x;
     x = settled(b, add(b, x, y), LM_PARAM_ATTN_OUT_NORM, LM_PARAM_ATTN_OUT_NORM_BIAS);
     if (!parallel || (norms(b, LM_PARAM_MLP_NORM) && !b->hp->shared_norm))
@@ -351,6 +377,8 @@ lm_tensor *lm_arch_loss(lm_graph *graph, const lm_arch_config *config,
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no biases on logits");
     if (lm_arch_has(config, LM_FEATURE_LATENT))
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no latent attention");
+    if (lm_layers_before(&b.hp->recurrent, b.hp->n_layers) > 0)
+        return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no recurrent layers");
     lm_tensor *x = body(&b), *head = output_head(&b);
     return lm_graph_op(graph, LM_OP_LINEAR_CROSS_ENTROPY,
                        &(lm_op_args){.in = {x, head, targets, head ? head->grad : NULL}});

@@ -99,6 +99,16 @@ int64_t lm_hparams_expert_period(const lm_hparams *h) {
     return of_all ? of_all : expert_period_from(h, lm_hparams_leading_dense(h));
 }
 
+static LM_MUST_USE loam_status check_recurrent(const lm_hparams *h, const char *path,
+                                               loam_error *err) {
+    int64_t n = lm_layers_before(&h->recurrent, h->n_layers);
+    if (n == 0) return LOAM_OK;
+    if (n == h->n_layers)
+        return lm_error_set(err, LOAM_UNSUPPORTED, "%s: no layer attends, all are recurrent", path);
+    return check_range(path, "number of a convolution's taps less 1", h->conv_taps - 1,
+                       LM_MAX_CONV_TAPS - 1, err);
+}
+
 /* YaRN's factor on scores (arXiv:2309.00071, section 3.4) is there only where the file says mscale_all_dim. */
 loam_status lm_hparams_fill_latent(lm_hparams *h, const char *path, loam_error *err) {
     const lm_rope_scaling *s = &h->rope_scaling;
@@ -133,6 +143,7 @@ loam_status lm_hparams_check(const lm_hparams *h, const char *path, loam_error *
     LM_TRY(check_experts(h, path, err));
     if (h->n_guess_layers != 0)
         LM_TRY(check_range(path, "number of guessing layers", h->n_guess_layers, 64, err));
+    LM_TRY(check_recurrent(h, path, err));
     if (h->n_heads % h->n_kv_heads != 0)
         return lm_error_set(err, LOAM_INVALID, "%s: %lld heads cannot share %lld key-value heads",
                             path, (long long)h->n_heads, (long long)h->n_kv_heads);

@@ -34,6 +34,13 @@ static inline void lm_layer_add(lm_layer_set *set, int64_t layer) {
     set->bits[layer / 64] |= (uint64_t)1 << (layer % 64);
 }
 
+/* Layers of the set among the first n. */
+static inline int64_t lm_layers_before(const lm_layer_set *set, int64_t n) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; i++) count += lm_layer_in(set, i);
+    return count;
+}
+
 typedef enum lm_rope_scaling_kind {
     LM_ROPE_SCALING_NONE,
     LM_ROPE_SCALING_LINEAR, /* positions divided by factor (arXiv:2306.15595) */
@@ -115,6 +122,12 @@ typedef struct lm_hparams {
     double expert_weight_scale;                    /* 0: 1 */
     bool expert_sigmoid, expert_normalize;         /* see ops/route.c */
     double expert_jitter;                          /* likewise; 0: none */
+    /* Layers that keep a state of their sequence instead of its keys and values: LM_FEATURE_RECURRENT says of which kind. A convolution
+     * reads a row and the conv_taps - 1 before it; behind it, but in short convolutions, each of state_heads heads has a matrix
+     * of state_key_dim rows and state_value_dim columns (ops/recur.c), and state_key_heads of keys and queries serve them. */
+    lm_layer_set recurrent;
+    int64_t conv_taps, state_heads, state_key_heads, state_key_dim, state_value_dim;
+    bool state_tiled; /* head h has the key of head h mod state_key_heads */
     /* Encoders and heads that score. */
     bool bidirectional;      /* a row sees the whole sequence, not only what is before it */
     int64_t position_offset; /* of learned positions: the first one's row in their table */
@@ -123,9 +136,25 @@ typedef struct lm_hparams {
     bool unit_head;          /* rows of the head are divided by their lengths (Baichuan 2) */
 } lm_hparams;
 
-/* Layers whose keys and values are kept: an encoder needs those of one layer at a time. */
+static inline bool lm_layer_attends(const lm_hparams *hparams, int64_t layer) {
+    return !lm_layer_in(&hparams->recurrent, layer);
+}
+
+/* Which of the cached layers a layer that attends is: an encoder needs the keys and values of one layer at a time, so they take turns. */
+static inline int64_t lm_cached_layer(const lm_hparams *hparams, int64_t layer) {
+    return hparams->bidirectional ? 0 : layer - lm_layers_before(&hparams->recurrent, layer);
+}
+
+/* Layers whose keys and values are kept. */
 static inline int64_t lm_cached_layers(const lm_hparams *hparams) {
-    return hparams->bidirectional ? 1 : hparams->n_layers;
+    return hparams->bidirectional ? 1 : lm_cached_layer(hparams, hparams->n_layers);
+}
+
+/* Channels that a recurrent layer's convolution has. */
+static inline int64_t lm_conv_channels(const lm_hparams *hparams) {
+    if (hparams->state_heads == 0) return hparams->dim;
+    return 2 * hparams->state_key_heads * hparams->state_key_dim +
+           hparams->state_heads * hparams->state_value_dim;
 }
 
 /* How many layers there are before the first that has experts. */

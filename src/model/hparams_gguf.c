@@ -63,6 +63,29 @@ static LM_MUST_USE loam_status read_architecture(const lm_gguf *gguf, lm_hparams
     return LOAM_OK;
 }
 
+/* Heads of keys; layers that are said to have none are the family's recurrent ones. */
+static LM_MUST_USE loam_status read_kv_heads(const lm_gguf *gguf, lm_hparams *h, loam_error *err) {
+    char key[KEY_BYTES];
+    const lm_arch *arch = lm_arch_find(h->architecture);
+    const lm_gguf_value *value = lm_gguf_find(gguf, full_key(h, "attention.head_count_kv", key));
+    bool recurrent = arch && lm_arch_recurrent_type(arch);
+    if (!recurrent || !value || value->type != LM_GGUF_ARRAY)
+        return read_alike_or(gguf, h, "attention.head_count_kv", h->n_heads, &h->n_kv_heads, err);
+    lm_gguf_array list;
+    bool is_signed = value->array.type == LM_GGUF_I32;
+    LM_TRY(lm_gguf_array_or_empty(gguf, key, is_signed ? LM_GGUF_I32 : LM_GGUF_U32, &list, err));
+    for (int64_t i = 0; i < (int64_t)list.n && i < LM_MAX_LAYERS; i++) {
+        int32_t n = lm_gguf_array_i32(&list, (size_t)i);
+        if (n == 0) lm_layer_add(&h->recurrent, i);
+        if (n != 0 && h->n_kv_heads != 0 && h->n_kv_heads != n)
+            return lm_error_set(err, LOAM_UNSUPPORTED,
+                                "%s: '%s' is not the same in all layers that attend",
+                                lm_gguf_path(gguf), key);
+        if (n != 0) h->n_kv_heads = n;
+    }
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status read_sizes(const lm_gguf *gguf, lm_hparams *h, loam_error *err) {
     lm_gguf_array tokens;
     LM_TRY(read_i64(gguf, h, "block_count", &h->n_layers, err));
@@ -70,7 +93,8 @@ static LM_MUST_USE loam_status read_sizes(const lm_gguf *gguf, lm_hparams *h, lo
     if (h->n_guess_layers > 0 && h->n_guess_layers < h->n_layers) h->n_layers -= h->n_guess_layers;
     LM_TRY(read_i64(gguf, h, "embedding_length", &h->dim, err));
     LM_TRY(read_i64(gguf, h, "attention.head_count", &h->n_heads, err));
-    LM_TRY(read_alike_or(gguf, h, "attention.head_count_kv", h->n_heads, &h->n_kv_heads, err));
+    LM_TRY(read_kv_heads(gguf, h, err));
+    LM_TRY(read_i64_or(gguf, h, "shortconv.l_cache", 0, &h->conv_taps, err));
     LM_TRY(read_i64_or(gguf, h, "attention.key_length", h->n_heads > 0 ? h->dim / h->n_heads : 0,
                        &h->head_dim, err));
     LM_TRY(read_i64_or(gguf, h, "rope.dimension_count", h->head_dim, &h->rope_dim, err));

@@ -105,6 +105,23 @@ static LM_MUST_USE loam_status read_trained_context(const reader *r, lm_hparams 
     return LOAM_OK;
 }
 
+/* LFM2's configs say how wide an MLP without a gate would be. */
+static LM_MUST_USE loam_status adjust_ffn(const reader *r, lm_hparams *h) {
+    bool adjusts;
+    double factor;
+    int64_t multiple;
+    LM_TRY(read_bool(r, "block_auto_adjust_ff_dim", false, &adjusts));
+    LM_TRY(read_f64(r, "block_ffn_dim_multiplier", 1, &factor));
+    LM_TRY(read_i64(r, "block_multiple_of", 256, &multiple));
+    if (!adjusts || h->ffn_dim < 1 || h->ffn_dim > 1 << 24) return LOAM_OK;
+    if (multiple < 1 || multiple > 1 << 20 || !(factor > 0 && factor < 1024))
+        return lm_error_set(r->err, LOAM_INVALID, "%s: 'block_multiple_of' is %lld", r->path,
+                            (long long)multiple);
+    int64_t wanted = (int64_t)(factor * (double)(2 * h->ffn_dim / 3));
+    h->ffn_dim = (wanted + multiple - 1) / multiple * multiple;
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status read_sizes(const reader *r, lm_hparams *h) {
     LM_TRY(need_i64(r, "num_hidden_layers|n_layer|num_layers|n_layers", &h->n_layers));
     LM_TRY(need_i64(r, "hidden_size|n_embd|n_embed|d_model|dim", &h->dim));
@@ -117,8 +134,9 @@ static LM_MUST_USE loam_status read_sizes(const reader *r, lm_hparams *h) {
     if (has_default)
         LM_TRY(read_i64(r, "intermediate_size|n_inner|ffn_hidden_size|hidden_dim", 4 * h->dim, &h->ffn_dim));
     else
-        LM_TRY(need_i64(r, "intermediate_size_mlp|intermediate_size|ffn_hidden_size", &h->ffn_dim));
+        LM_TRY(need_i64(r, "intermediate_size_mlp|block_ff_dim|intermediate_size|ffn_hidden_size", &h->ffn_dim));
     if (r->arch && r->arch->ffn_halved) h->ffn_dim /= 2;
+    LM_TRY(adjust_ffn(r, h));
     LM_TRY(need_i64(r, "vocab_size|padded_vocab_size", &h->vocab_size));
     if (has_default)
         LM_TRY(read_i64(r, "model_max_length|max_position_embeddings|n_positions|n_ctx|seq_length|max_seq_len", 2048, &h->context_len));
@@ -146,17 +164,51 @@ static LM_MUST_USE loam_status read_latent(const reader *r, lm_hparams *h) {
 
 /* --- Windows and layers without rope. */
 
-/* Layers that do not attend as these do: state spaces, convolutions, attention by chunks. */
+/* The family's recurrent layers, as layer_types calls them; NULL: it has none. */
+static const char *recurrent_type(const reader *r) {
+    return r->arch ? lm_arch_recurrent_type(r->arch) : NULL;
+}
+
+/* Layers that do other things than these: state spaces, attention by chunks. */
 static LM_MUST_USE loam_status check_layer_types(const reader *r) {
     const json_t *types = json_object_get(r->config, "layer_types");
+    const char *recurrent = recurrent_type(r);
     for (size_t i = 0; i < json_array_size(types); i++) {
         const char *type = json_string_value(json_array_get(types, i));
         if (type && strcmp(type, "attention") != 0 && strcmp(type, "full_attention") != 0 &&
-            strcmp(type, "sliding_attention") != 0 &&
+            strcmp(type, "sliding_attention") != 0 && (!recurrent || strcmp(type, recurrent) != 0) &&
             !(r->arch && r->arch->chunk && strcmp(type, "chunked_attention") == 0))
             return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: layer %zu is of type '%s'", r->path,
                                 i, type);
     }
+    return LOAM_OK;
+}
+
+static bool lists_layer(const json_t *list, int64_t layer) {
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (json_integer_value(json_array_get(list, i)) == layer) return true;
+    return false;
+}
+
+/* layer_types, or which layers attend in full. */
+static void read_recurrent_layers(const reader *r, lm_hparams *h) {
+    const json_t *types = json_object_get(r->config, "layer_types"),
+                 *attend = json_object_get(r->config, "full_attn_idxs");
+    const char *recurrent = recurrent_type(r);
+    for (int64_t i = 0; recurrent && i < h->n_layers && i < LM_MAX_LAYERS; i++) {
+        const char *type = json_string_value(json_array_get(types, (size_t)i));
+        bool attends = !json_is_array(attend) || lists_layer(attend, i);
+        if (type ? strcmp(type, recurrent) == 0 : !attends) lm_layer_add(&h->recurrent, i);
+    }
+}
+
+static LM_MUST_USE loam_status read_recurrent(const reader *r, lm_hparams *h) {
+    bool bias;
+    read_recurrent_layers(r, h);
+    LM_TRY(read_i64(r, "conv_L_cache", 0, &h->conv_taps));
+    LM_TRY(read_bool(r, "conv_bias", false, &bias));
+    if (bias && recurrent_type(r))
+        return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'conv_bias' is true", r->path);
     return LOAM_OK;
 }
 
@@ -385,18 +437,13 @@ static LM_MUST_USE loam_status read_numbers(const reader *r, lm_hparams *h) {
 
 /* --- Experts. */
 
-static bool lists_layer(const json_t *list, int64_t layer) {
-    for (size_t i = 0; i < json_array_size(list); i++)
-        if (json_integer_value(json_array_get(list, i)) == layer) return true;
-    return false;
-}
-
 /* Layers of a mixture without experts: the first ones, those that a list has, or all but each n-th of the others. */
 static LM_MUST_USE loam_status read_dense_layers(const reader *r, lm_hparams *h) {
     const json_t *kinds = json_object_get(r->config, "mlp_layer_types"),
                  *without = json_object_get(r->config, "mlp_only_layers");
     int64_t leading, period;
-    LM_TRY(read_i64(r, "first_k_dense_replace|moe_layer_start_index", 0, &leading));
+    LM_TRY(read_i64(r, "first_k_dense_replace|moe_layer_start_index|num_dense_layers", 0,
+                    &leading));
     LM_TRY(read_i64(r, "decoder_sparse_step|moe_layer_interval|interleave_moe_layer_step", 1, &period));
     for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
         const char *kind = json_string_value(json_array_get(kinds, (size_t)i));
@@ -439,6 +486,7 @@ static LM_MUST_USE loam_status read_experts(const reader *r, lm_hparams *h) {
 static LM_MUST_USE loam_status read_flags(const reader *r, lm_hparams *h) {
     bool parallel, parallel_attn;
     bool tied = r->arch && r->arch->tied;
+    LM_TRY(read_bool(r, "tie_embedding", tied, &tied)); /* LFM2's first */
     LM_TRY(read_bool(r, "tie_word_embeddings", tied, &h->tied_embeddings));
     LM_TRY(read_bool(r, "attention_bias", false, &h->attention_bias));
     LM_TRY(read_bool(r, "mlp_bias", false, &h->mlp_bias));
@@ -530,6 +578,7 @@ static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_
     LM_TRY(read_window(&r, &h));
     LM_TRY(read_no_rope(&r, &h));
     LM_TRY(read_temperature(&r, &h));
+    LM_TRY(read_recurrent(&r, &h));
     LM_TRY(read_numbers(&r, &h));
     LM_TRY(read_alibi(&r, &h));
     if (r.arch) lm_arch_settle_layers(r.arch, &h);

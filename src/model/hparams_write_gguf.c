@@ -173,12 +173,22 @@ static void add_windowed(const gguf_out *out, const lm_arch_config *config) {
         lm_gguf_writer_push_bool(out->writer, lm_layer_in(&hp->windowed, i));
 }
 
+/* Layers that do not attend have none. */
+static void add_kv_heads(const gguf_out *out, const lm_hparams *hp) {
+    char key[KEY_BYTES];
+    lm_gguf_writer_open_array(out->writer, full_key(out, "attention.head_count_kv", key),
+                              LM_GGUF_I32, (size_t)hp->n_layers);
+    for (int64_t i = 0; i < hp->n_layers; i++)
+        lm_gguf_writer_push_i32(out->writer, lm_layer_attends(hp, i) ? (int32_t)hp->n_kv_heads : 0);
+}
+
 void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer) {
     const lm_hparams *hp = &config->hparams;
     const lm_arch *arch = config->arch;
     const lm_rope_scaling *scaling = &hp->rope_scaling;
     bool layer_norm = lm_arch_has(config, LM_FEATURE_LAYER_NORM), latent = hp->kv_latent_dim > 0,
          moe = hp->n_experts > 0;
+    bool short_conv = lm_arch_has(config, LM_FEATURE_SHORT_CONV);
     bool apart =
              latent && arch->dialect == LM_DIALECT_MINICPM3, /* said as of heads with a key each */
         no_experts = is_named(arch, "deepseek2") && !moe;
@@ -197,4 +207,5 @@ void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer)
         lm_gguf_writer_add_u32(writer, "tokenizer.ggml.token_type_count",
                                (uint32_t)hp->n_token_types);
     add_windowed(&out, config);
+    if (short_conv) add_kv_heads(&out, hp);
 }

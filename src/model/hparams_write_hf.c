@@ -229,11 +229,14 @@ static int64_t first_windowed(const lm_hparams *hp) {
     return i;
 }
 
-static json_t *layer_types_json(const lm_hparams *hp, const char *usual) {
+static json_t *layer_types_json(const lm_arch_config *config, const char *usual) {
+    const lm_hparams *hp = &config->hparams;
     json_t *list = json_array();
-    for (int64_t i = 0; i < hp->n_layers; i++)
-        json_array_append_new(
-            list, json_string(lm_layer_in(&hp->windowed, i) ? "sliding_attention" : usual));
+    for (int64_t i = 0; i < hp->n_layers; i++) {
+        const char *type = lm_layer_in(&hp->windowed, i) ? "sliding_attention" : usual;
+        if (!lm_layer_attends(hp, i)) type = lm_arch_recurrent_type(config->arch);
+        json_array_append_new(list, json_string(type));
+    }
     return list;
 }
 
@@ -323,6 +326,7 @@ json_t *lm_hparams_config_json(const lm_arch_config *config, lm_dtype dtype) {
          qkv_bias = lm_arch_has(config, LM_FEATURE_QKV_BIAS),
          mlp_bias = lm_arch_has(config, LM_FEATURE_MLP_BIAS);
     int64_t window = lm_hparams_said_window(config);
+    bool recurrent = lm_layers_before(&hp->recurrent, hp->n_layers) > 0;
     char key[KEY_BYTES];
     json_t *json = json_pack("{s:o, s:s, s:s}", "architectures", class_json(config), "model_type",
                              arch->hf_type, "torch_dtype", torch_name(dtype));

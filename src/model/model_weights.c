@@ -39,10 +39,17 @@ static bool shares_norm(const lm_model_file *file, const lm_arch_config *config)
            attention.tensor == mlp.tensor;
 }
 
+/* The last layer, or of those that attend where it does not: leading ones may be dense, and the last one be recurrent. */
+static int64_t last_layer_of(const lm_hparams *hp, lm_param_id id) {
+    int64_t layer = hp->n_layers - 1;
+    while (lm_param_is_attention(id) && layer > 0 && !lm_layer_attends(hp, layer)) layer--;
+    return layer;
+}
+
 /* Whether the last layer has it, or the last one with experts. */
 static bool is_there(const lm_model_file *file, const lm_arch_config *config, lm_param_id id) {
     lm_param_source source;
-    int64_t last = config->hparams.n_layers - 1, mixed = last;
+    int64_t last = last_layer_of(&config->hparams, id), mixed = last;
     while (mixed > 0 && lm_layer_in(&config->hparams.dense_layers, mixed)) mixed--;
     return lm_param_source_find(file, config, id, last, &source) ||
            (mixed != last && lm_param_source_find(file, config, id, mixed, &source));
@@ -72,6 +79,11 @@ void lm_model_weights_describe(const lm_model_file *file, const lm_arch *arch,
     config.hparams.n_token_types = rows_in_file(file, &config, LM_PARAM_TYPE_EMBED);
     config.hparams.n_labels = rows_in_file(file, &config, LM_PARAM_CLASSIFIER);
     *out = config;
+}
+
+/* Read as f32, whatever the file has, of several dimensions too. */
+static bool is_wide(lm_param_id id) {
+    return lm_param_is_bias(id) || lm_param_is_kernel(id);
 }
 
 /* Looked up by row, not multiplied with. */
@@ -333,25 +345,27 @@ static loam_status find_experts(const loader *l, lm_param_id id, int64_t layer, 
                       err);
 }
 
-/* A vector as a matrix, of one row or of one for each head, or a matrix of one row as a vector: the same numbers. */
+/* A vector as a matrix, of one row or of one for each head, or a matrix of one row as a vector, or of a convolution of channels alone,
+ * [channels, 1, taps]: the same numbers. */
 static bool is_other_shape(const lm_stored_tensor *tensor, int n_dims, int64_t n_elems) {
-    return tensor->n_dims != n_dims && tensor->n_dims <= 2 &&
-           lm_stored_tensor_n_elems(tensor) == n_elems;
+    bool flat = tensor->n_dims <= 2 || (tensor->n_dims == 3 && tensor->shape[1] == 1);
+    return tensor->n_dims != n_dims && flat && lm_stored_tensor_n_elems(tensor) == n_elems;
 }
 
 static loam_status find_weight(const loader *l, lm_param_id id, int64_t layer, loam_error *err) {
     if (lm_param_is_experts(id)) return find_experts(l, id, layer, err);
     if (lm_param_n_matrices(l->config, id) > 0) return find_heads(l, id, layer, err);
     char name[LM_PARAM_NAME_BYTES];
-    int64_t shape[2], stored[2];
+    int64_t shape[2], stored[3];
     lm_arrangement wanted = {0};
     lm_param_source *source = &wanted.source;
     lm_weight *weight = slot(l->w, id, layer);
     int n_dims = lm_param_shape(l->config, id, shape);
     bool found = lm_param_source_find(l->file, l->config, id, layer, source);
     lm_param_name(id, layer, lm_naming_of(l->file), name);
-    wanted.turned = n_dims == 2 && lm_param_has_layer(id) && l->config->arch->hf_transposed &&
-                    lm_naming_of(l->file) == LM_NAMING_HF;
+    wanted.turned = lm_param_is_kernel(id) ||
+                    (n_dims == 2 && lm_param_has_layer(id) && l->config->arch->hf_transposed &&
+                     lm_naming_of(l->file) == LM_NAMING_HF);
     wanted.unit_rows = id == LM_PARAM_OUTPUT_HEAD && l->config->hparams.unit_head;
     int64_t rows = found && source->order != LM_PART_WHOLE ? source->total_rows : shape[0];
     stored[0] = wanted.turned ? shape[1] : rows;
@@ -410,7 +424,7 @@ static loam_status place(lm_model_weights *w, lm_weight *weight, loam_error *err
 /* What remains of the way from a file's numbers to those that ops read. Matrices that are looked up row by row are made now. */
 static loam_status finish_weight(const loader *l, lm_param_id id, lm_weight *weight,
                                  loam_error *err) {
-    bool is_vector = weight->n_dims == 1 || lm_param_is_bias(id);
+    bool is_vector = weight->n_dims == 1 || is_wide(id);
     bool by_row = id == LM_PARAM_TOKEN_EMBED || id == LM_PARAM_POSITION_EMBED;
     if (is_vector || by_row || l->options->check_finite) LM_TRY(arrange(l->w, weight, err));
     loam_status status = l->options->check_finite ? lm_weight_check_finite(weight, err) : LOAM_OK;
@@ -458,7 +472,7 @@ static void list_packable(const lm_model_weights *w, lm_weight **list, size_t *o
     for (int64_t i = 0; i < LM_PARAM_COUNT * w->n_layers; i++) {
         lm_weight *weight = &w->weights[i];
         lm_param_id id = (lm_param_id)(i / w->n_layers);
-        if (weight->name && weight->n_dims > 1 && !is_table(id) && !lm_param_is_bias(id) &&
+        if (weight->name && weight->n_dims > 1 && !is_table(id) && !is_wide(id) &&
             lm_device_packed_bytes(w->device, weight) > 0)
             list[n++] = weight;
     }
@@ -627,7 +641,7 @@ loam_status lm_model_weights_make(lm_model_weights *w, lm_param_id id, int64_t l
 /* Vectors are copies that stay. */
 bool lm_model_weights_drop(lm_model_weights *w, lm_param_id id, int64_t layer) {
     lm_weight *weight = slot(w, id, lm_param_has_layer(id) ? layer : 0);
-    bool stays = weight->n_dims == 1 || lm_param_is_bias(id) || is_table(id);
+    bool stays = weight->n_dims == 1 || is_wide(id) || is_table(id);
     if (!w->on_demand || !weight->data || stays) return false;
     let_go(w, weight, weight->data);
     return weight->data == NULL;

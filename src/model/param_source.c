@@ -56,6 +56,9 @@ enum { LM_DIALECT_ANY = ANY };
 #define K_ROPE LM_PARAM_K_ROPE
 #define K_UP LM_PARAM_K_UP
 #define V_UP LM_PARAM_V_UP
+#define CONV_IN_GATE LM_PARAM_CONV_IN_GATE
+#define CONV_OUT_GATE LM_PARAM_CONV_OUT_GATE
+#define CONV_IN LM_PARAM_CONV_IN
 static const fusion fusions[] = {
 #define LM_SPELLING(naming, dialect, id, name)
 #define LM_SPELLING_ROW(naming, dialect, id, name)

@@ -18,6 +18,7 @@ struct lm_session {
     const lm_model *model;
     lm_session_options limits;
     lm_kv_cache *cache;
+    lm_state_cache *states; /* NULL: the model keeps none */
     lm_session_graph sg;
     step_seq *step_seqs; /* [max_seqs] */
     int32_t *in_step;    /* [n_in_step] the sequences of the current step; room for max_seqs */
@@ -92,7 +93,12 @@ static loam_status build(lm_session *session, loam_error *err) {
     if (status != LOAM_OK)
         return say_what(err, status, "the cache of keys and values",
                         "ask for less context, fewer sequences or blocks, or a smaller type");
-    status = lm_session_graph_init(&session->sg, session->model, session->cache, o, err);
+    status =
+        lm_state_cache_new(lm_model_device(session->model), hp, o->max_seqs, &session->states, err);
+    if (status != LOAM_OK)
+        return say_what(err, status, "the states of sequences", "ask for fewer sequences");
+    status = lm_session_graph_init(&session->sg, session->model, session->cache, session->states, o,
+                                   err);
     if (status != LOAM_OK)
         return say_what(err, status, "the values of a step", "ask for fewer rows in a step");
     session->step_seqs = lm_calloc(o->max_seqs, sizeof *session->step_seqs);
@@ -125,6 +131,7 @@ void lm_session_free(lm_session *session) {
     if (!session) return;
     lm_session_graph_deinit(&session->sg);
     lm_kv_cache_free(session->cache);
+    lm_state_cache_free(session->states);
     lm_free(session->step_seqs);
     lm_free(session->in_step);
     lm_free(session);
@@ -144,9 +151,18 @@ loam_status lm_session_seq_new(lm_session *session, int32_t *out_seq, loam_error
     return lm_kv_cache_seq_new(session->cache, out_seq, err);
 }
 
+int64_t lm_session_seq_keeps(const lm_session *session, int32_t seq, int64_t len) {
+    return !session->states || len == lm_session_seq_len(session, seq) ? len : 0;
+}
+
 loam_status lm_session_seq_fork(lm_session *session, int32_t from, int64_t len, int32_t *out_seq,
                                 loam_error *err) {
-    return lm_kv_cache_seq_fork(session->cache, from, len, out_seq, err);
+    LM_ASSERT(lm_session_seq_keeps(session, from, len) == len);
+    LM_TRY(lm_kv_cache_seq_fork(session->cache, from, len, out_seq, err));
+    loam_status status =
+        len > 0 ? lm_state_cache_copy(session->states, from, *out_seq, err) : LOAM_OK;
+    if (status != LOAM_OK) lm_kv_cache_seq_free(session->cache, *out_seq);
+    return status;
 }
 
 void lm_session_seq_free(lm_session *session, int32_t seq) {
@@ -158,6 +174,7 @@ int64_t lm_session_seq_len(const lm_session *session, int32_t seq) {
 }
 
 void lm_session_seq_truncate(lm_session *session, int32_t seq, int64_t len) {
+    LM_ASSERT(lm_session_seq_keeps(session, seq, len) == len);
     lm_kv_cache_seq_truncate(session->cache, seq, len);
 }
 
@@ -284,6 +301,7 @@ static void fill_rows(lm_session *session, const lm_step_row *rows, int64_t n_ro
         positions[i] = position + hp->position_offset;
         slots[i] = block * LM_KV_BLOCK_TOKENS + position % LM_KV_BLOCK_TOKENS;
         row_seq[i] = s->line;
+        if (sg->states) ((int32_t *)sg->states->host)[i] = rows[i].seq;
         if (sg->types) ((int32_t *)sg->types->host)[i] = rows[i].type;
         if (rows[i].want_logits) out_rows[session->n_outs++] = i;
         extents[LM_EXTENT_CONTEXT] += last + 1;
@@ -340,5 +358,6 @@ int64_t lm_session_row_flops(const lm_session *session, int64_t position, bool w
 }
 
 size_t lm_session_memory_bytes(const lm_session *session) {
-    return lm_kv_cache_bytes(session->cache) + lm_plan_arena_bytes(session->sg.plan);
+    return lm_kv_cache_bytes(session->cache) + lm_state_cache_bytes(session->states) +
+           lm_plan_arena_bytes(session->sg.plan);
 }

@@ -12,7 +12,7 @@
  *     float *logits = lm_session_logits(session, 0);
  *
  * Keys and values live in blocks of LM_KV_BLOCK_TOKENS (model/kv_cache.h); sequences that begin with the same tokens
- * share blocks. Everything is planned and allocated at birth: a step, and every call but new and free, allocates
+ * share blocks. Layers that are recurrent keep a state for each sequence instead (model/state_cache.h). Everything is planned and allocated at birth: a step, and every call but new and free, allocates
  * nothing. One thread at a time; the model's device must not run anything else meanwhile.
  */
 #ifndef LM_MODEL_SESSION_H
@@ -21,6 +21,7 @@
 #include "compute/plan.h"
 #include "model/kv_cache.h"
 #include "model/model.h"
+#include "model/state_cache.h"
 
 typedef struct lm_session lm_session;
 
@@ -51,15 +52,21 @@ lm_session_limits(const lm_session *session); /* the options with defaults fille
 /* An empty sequence. LOAM_LIMIT when max_seqs are alive. */
 loam_status lm_session_seq_new(lm_session *session, int32_t *out_seq, loam_error *err) LM_MUST_USE;
 
-/* A sequence that begins with the first len tokens of `from` (len at most its length), without computing them again:
- * the blocks are shared, and a shared block is copied when one of its owners appends to it. */
+/* Where a sequence can be forked or truncated that is wanted at len tokens (at most its length): there, but a model with recurrent
+ * layers, which keep no more than what all tokens came to, has its whole length and its beginning only. The rest has to be computed
+ * again. */
+int64_t lm_session_seq_keeps(const lm_session *session, int32_t seq, int64_t len);
+
+/* A sequence that begins with the first len tokens of `from` (lm_session_seq_keeps says where), without computing them again:
+ * the blocks are shared, and a shared block is copied when one of its owners appends to it. LOAM_LIMIT, LOAM_UNAVAILABLE. */
 loam_status lm_session_seq_fork(lm_session *session, int32_t from, int64_t len, int32_t *out_seq,
                                 loam_error *err) LM_MUST_USE;
 void lm_session_seq_free(lm_session *session, int32_t seq); /* gives its blocks back at once */
 
 int64_t lm_session_seq_len(const lm_session *session, int32_t seq); /* tokens appended so far */
-void lm_session_seq_truncate(lm_session *session, int32_t seq,
-                             int64_t len); /* forgets tokens from len on */
+void lm_session_seq_truncate(
+    lm_session *session, int32_t seq,
+    int64_t len); /* forgets tokens from len on, see lm_session_seq_keeps */
 
 /* Takes the blocks for the next n_tokens of a sequence now, so that steps cannot fail for want of them. LOAM_LIMIT:
  * not enough free blocks, or past max_context; nothing is taken then. */
@@ -101,6 +108,6 @@ bool lm_session_keeps(
  * a step's rows is the step's FLOPs, whoever shared the step. */
 int64_t lm_session_row_flops(const lm_session *session, int64_t position, bool want_logits);
 
-size_t lm_session_memory_bytes(const lm_session *session); /* KV cache and step arena */
+size_t lm_session_memory_bytes(const lm_session *session); /* caches and step arena */
 
 #endif

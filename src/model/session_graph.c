@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "compute/ops/sequence_state.h"
 #include "model/rope_table.h"
 
 /* What the forward pass's callbacks need. */
@@ -11,6 +12,7 @@ typedef struct build {
     const lm_model *model;
     const lm_hparams *hp;
     lm_kv_cache *cache;
+    lm_state_cache *states;
     const lm_session_options *limits;
     lm_session_graph *sg;
 } build;
@@ -23,8 +25,7 @@ static lm_tensor *param(void *ctx, lm_graph *graph, lm_param_id id, int64_t laye
 /* A part of a layer's cache as a state; NULL where there is none. */
 static lm_tensor *cache_state(const build *b, lm_graph *graph, int64_t layer, lm_kv_part part) {
     static const char *const names[LM_KV_N_PARTS] = {"k_cache", "v_cache", "k_scale", "v_scale"};
-    int64_t kept = b->hp->bidirectional ? 0 : layer; /* an encoder's layers take turns */
-    void *data = lm_kv_cache_part(b->cache, kept, part);
+    void *data = lm_kv_cache_part(b->cache, lm_cached_layer(b->hp, layer), part);
     if (!data) return NULL;
     bool keys = part == LM_KV_KEYS, scales = part >= LM_KV_KEY_SCALES;
     int64_t tokens = LM_KV_BLOCK_TOKENS, dim = b->hp->head_dim;
@@ -54,6 +55,23 @@ static lm_tensor *attend(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q
     return lm_graph_op(graph, LM_OP_ATTENTION_PAGED, &args);
 }
 
+/* An op whose state is a part of the layer's. */
+static lm_tensor *keep_state(void *ctx, lm_graph *graph, int64_t layer, lm_op_id op,
+                             const lm_op_args *args) {
+    const build *b = ctx;
+    bool rows = op == LM_OP_CAUSAL_CONV;
+    int64_t shape[4];
+    void *data;
+    int n_dims =
+        lm_state_cache_part(b->states, layer, rows ? LM_STATE_ROWS : LM_STATE_MATRIX, shape, &data);
+    lm_op_args all = *args;
+    all.in[LM_IN_STATE] =
+        lm_graph_state(graph, rows ? "rows_before" : "state", LM_F32, n_dims, shape, data, NULL);
+    all.in[LM_IN_ROW_POS] = b->sg->seen;
+    all.in[LM_IN_ROW_STATE] = b->sg->states;
+    return lm_graph_op(graph, op, &all);
+}
+
 static void add_inputs(const build *b) {
     lm_session_graph *sg = b->sg;
     const int64_t rows[] = {b->limits->max_rows}, outs[] = {b->limits->max_outs};
@@ -69,6 +87,8 @@ static void add_inputs(const build *b) {
     if (lm_model_param(b->model, LM_PARAM_TYPE_EMBED, 0))
         sg->types = lm_graph_input(sg->graph, "types", LM_I32, LM_EXTENT_ROWS, 1, rows);
     sg->slots = lm_graph_input(sg->graph, "slots", LM_I32, LM_EXTENT_ROWS, 1, rows);
+    if (b->states)
+        sg->states = lm_graph_input(sg->graph, "states", LM_I32, LM_EXTENT_ROWS, 1, rows);
     sg->row_seq = lm_graph_input(sg->graph, "row_seq", LM_I32, LM_EXTENT_ROWS, 1, rows);
     sg->table = lm_graph_input(sg->graph, "block_table", LM_I32, LM_EXTENT_SEQS, 2, table);
     sg->out_rows = lm_graph_input(sg->graph, "out_rows", LM_I32, LM_EXTENT_OUTS, 1, outs);
@@ -190,6 +210,7 @@ static loam_status build_graph(const build *b, float *inv_freq, loam_error *err)
         .head = b->limits->head,
         .param = param,
         .attend = attend,
+        .keep_state = keep_state,
         .ctx = (void *)b,
     };
     sg->logits = lm_arch_forward(sg->graph, config, &inputs);
@@ -200,12 +221,14 @@ static loam_status build_graph(const build *b, float *inv_freq, loam_error *err)
 }
 
 loam_status lm_session_graph_init(lm_session_graph *sg, const lm_model *model, lm_kv_cache *cache,
-                                  const lm_session_options *limits, loam_error *err) {
+                                  lm_state_cache *states, const lm_session_options *limits,
+                                  loam_error *err) {
     const lm_hparams *hp = &lm_model_config(model)->hparams;
     float *inv_freq = lm_calloc(hp->rope_dim / 2, sizeof *inv_freq);
     *sg = (lm_session_graph){0};
     if (!inv_freq) return lm_error_no_memory(err, hp->rope_dim / 2 * sizeof *inv_freq);
-    build b = {.model = model, .hp = hp, .cache = cache, .limits = limits, .sg = sg};
+    build b = {
+        .model = model, .hp = hp, .cache = cache, .states = states, .limits = limits, .sg = sg};
     loam_status status = build_graph(&b, inv_freq, err);
     lm_free(inv_freq);
     if (status != LOAM_OK) lm_session_graph_deinit(sg);

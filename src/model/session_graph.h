@@ -22,6 +22,7 @@ typedef struct lm_session_graph {
     lm_tensor *bias; /* [heads, distances] what is added to scores, a constant; NULL: nothing is */
     lm_tensor *types;    /* [rows] segments; NULL: the model has none */
     lm_tensor *slots;    /* [rows] where its key and value go */
+    lm_tensor *states;   /* [rows] the slot of its sequence's state; NULL: the model keeps none */
     lm_tensor *row_seq;  /* [rows] its line in block_table */
     lm_tensor *table;    /* [seqs, table blocks] the sequences of this step */
     lm_tensor *out_rows; /* [outs] rows whose logits are wanted */
@@ -29,7 +30,8 @@ typedef struct lm_session_graph {
 } lm_session_graph;
 
 loam_status lm_session_graph_init(lm_session_graph *sg, const lm_model *model, lm_kv_cache *cache,
-                                  const lm_session_options *limits, loam_error *err) LM_MUST_USE;
+                                  lm_state_cache *states, const lm_session_options *limits,
+                                  loam_error *err) LM_MUST_USE;
 void lm_session_graph_deinit(lm_session_graph *sg); /* zeroed and half-built ones too */
 
 #endif

@@ -224,17 +224,22 @@ static void forget_finished(lm_engine *engine) {
 
 /* --- Engine's thread: a step. */
 
+/* Whom a choice can have its prompt from. With states it computes it itself: its source has gone on when it could. */
+static const lm_choice *source_of(const lm_engine *engine, const lm_choice *choice) {
+    return engine->model->keeps_states ? NULL : choice->source;
+}
+
 /* How much of its source's prompt a waiting choice can take over: all but the last token, whose logits it needs. */
-static int64_t n_shareable(const lm_choice *choice) {
-    const lm_choice *source = choice->source;
+static int64_t n_shareable(const lm_engine *engine, const lm_choice *choice) {
+    const lm_choice *source = source_of(engine, choice);
     bool fresh = choice->n_generated == 0 && choice->n_prompt_computed == 0;
     if (!source || !fresh || source->finish != LM_FINISH_NONE || source->seq < 0) return 0;
     return source->sched.n_computed >= choice->n_prompt - 1 ? choice->n_prompt - 1 : 0;
 }
 
 /* Worth waiting for: the source is about to compute the prompt that this choice shares. */
-static bool waits_for_source(const lm_choice *choice) {
-    const lm_choice *source = choice->source;
+static bool waits_for_source(const lm_engine *engine, const lm_choice *choice) {
+    const lm_choice *source = source_of(engine, choice);
     return source && source->finish == LM_FINISH_NONE && choice->n_prompt_computed == 0 &&
            source->sched.n_computed < choice->n_prompt - 1;
 }
@@ -246,8 +251,8 @@ static void describe(lm_engine *engine, lm_choice *choice) {
         sched->n_blocks = (sched->n_computed + block_tokens - 1) / block_tokens;
         return;
     }
-    sched->blocked = waits_for_source(choice);
-    sched->n_computed = n_shareable(choice);
+    sched->blocked = waits_for_source(engine, choice);
+    sched->n_computed = n_shareable(engine, choice);
     sched->n_blocks = sched->n_computed / block_tokens;
 }
 
@@ -305,7 +310,7 @@ static void admit_choice(lm_engine *engine, lm_event_batch *batch, lm_choice *ch
         fail_choice(engine, batch, choice, &err);
         return;
     }
-    if (choice->source && choice->source->seq < 0)
+    if (sched->n_computed > 0 && choice->source->seq < 0)
         sched->n_computed = 0; /* it was preempted in this very plan */
     if (start_seq(engine, choice, &err) == LOAM_OK) return;
     release_seq(engine, choice);

@@ -45,6 +45,8 @@ struct lm_engine_model {
     int64_t max_context; /* tokens in one sequence; never more than all blocks hold */
     int64_t n_blocks;
     int64_t block_tokens;
+    bool
+        keeps_states; /* sequences cannot be forked at a part of their length (lm_session_seq_keeps) */
 };
 
 #endif

@@ -116,7 +116,7 @@ static int64_t or_default(int64_t value, int64_t fallback) {
     return value > 0 ? value : fallback;
 }
 
-/* All sequences' full context when that fits a quarter of the memory, else as many blocks as do. */
+/* All sequences' full context when that fits, beside their states, a quarter of the memory, else as many blocks as do. */
 static int64_t default_blocks(const lm_model *model, const lm_session_options *session) {
     const lm_hparams *h = &lm_model_config(model)->hparams;
     int64_t context = session->max_context > 0 ? session->max_context : h->context_len;
@@ -124,7 +124,9 @@ static int64_t default_blocks(const lm_model *model, const lm_session_options *s
     lm_kv_options kv = lm_kv_options_of(h, session->kv_dtype);
     size_t block_bytes = lm_kv_block_bytes(&kv);
     size_t memory = lm_device_memory_bytes(lm_model_device(model));
-    int64_t affordable = (int64_t)(memory / 4 / block_bytes);
+    size_t states = lm_state_seq_bytes(h) * (size_t)session->max_seqs;
+    size_t for_cache = memory / 4 > states ? memory / 4 - states : 0;
+    int64_t affordable = (int64_t)(for_cache / block_bytes);
     int64_t wanted = per_seq * session->max_seqs;
     return wanted < affordable ? wanted : affordable > per_seq ? affordable : per_seq;
 }

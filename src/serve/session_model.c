@@ -104,6 +104,7 @@ loam_status lm_session_model_new(const lm_model *model, const lm_session_options
         .max_context = limits->max_context < room ? limits->max_context : room,
         .n_blocks = n_blocks,
         .block_tokens = LM_KV_BLOCK_TOKENS,
+        .keeps_states = lm_state_seq_bytes(&lm_model_config(model)->hparams) > 0,
     };
     *out = &made->base;
     return LOAM_OK;

@@ -31,10 +31,13 @@ LAYER_NORMS = ("gpt_neox", "starcoder2", "phi", "stablelm", "nemotron", "cohere"
 GPT_SIZES = dict(vocab_size=N_VOCAB, bos_token_id=1, eos_token_id=2)
 
 
+LFM2 = ("lfm2", "lfm2_moe")
+
+
 def case(hf_type, hf_class, reference=None, publish=None, **config):
     config = dict(SIZES, **config)
     config.update(model_type=hf_type, architectures=[hf_class])
-    if hf_type in LAYER_NORMS:
+    if hf_type in LAYER_NORMS + LFM2:
         del config["rms_norm_eps"]
     return dict(config=config, reference=reference, publish=publish)
 
@@ -419,6 +422,13 @@ CASES = {
                        rope_type="longrope", rope_theta=10000.0, original_max_position_embeddings=128,
                        short_mscale=(8 / 7) ** 0.5, long_mscale=(8 / 7) ** 0.5, short_factor=[1.0, 1.1, 1.2, 1.5],
                        long_factor=[1.5, 2.5, 6.0, 8.0]), publish="as saved"),
+    "lfm2": case("lfm2", "Lfm2ForCausalLM", num_hidden_layers=4, intermediate_size=60, block_auto_adjust_ff_dim=True,
+                 block_multiple_of=8, block_ffn_dim_multiplier=1.0, norm_eps=1e-5, conv_L_cache=3, tie_word_embeddings=True,
+                 layer_types=["conv", "full_attention", "conv", "conv"]),
+    "lfm2_moe": case("lfm2_moe", "Lfm2MoeForCausalLM", num_hidden_layers=4, num_dense_layers=1, num_experts=6, num_experts_per_tok=3,
+                     moe_intermediate_size=24, norm_eps=1e-5, conv_L_cache=3, norm_topk_prob=True, routed_scaling_factor=1.0,
+                     use_expert_bias=True, tie_word_embeddings=True, layer_types=["conv", "conv", "full_attention", "conv"],
+                     publish="as saved"),
 }
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none.

@@ -87,4 +87,37 @@ static inline void live_expect(const char *path, const char *body, int wanted, c
     lm_free(answer);
 }
 
+/* A client on a thread of its own. */
+typedef struct live_client {
+    pthread_t thread;
+    char body[512];
+    char *answer;
+    int http_status;
+} live_client;
+
+static inline void *live_client_main(void *arg) {
+    live_client *c = arg;
+    c->answer = live_ask("/v1/completions", c->body, &c->http_status);
+    return NULL;
+}
+
+/* The part of an answer that may not depend on time: from the choices on. */
+static inline const char *live_choices(const char *answer) {
+    const char *choices = strstr(answer, "\"choices\":");
+    return choices ? choices : answer;
+}
+
+/* Everybody asks at once and gets what the client of the same number got alone. Frees the answers of both. */
+static inline void live_check_company(live_client *together, live_client *alone, int n) {
+    for (int i = 0; i < n; i++)
+        assert_int_equal(pthread_create(&together[i].thread, NULL, live_client_main, &together[i]),
+                         0);
+    for (int i = 0; i < n; i++) {
+        pthread_join(together[i].thread, NULL);
+        assert_string_equal(live_choices(together[i].answer), live_choices(alone[i].answer));
+        lm_free(together[i].answer);
+        lm_free(alone[i].answer);
+    }
+}
+
 #endif

@@ -24,26 +24,7 @@ static void start(lm_serve_options options) {
     live_start(options, "story");
 }
 
-/* The part of an answer that may not depend on time: from the choices on. */
-typedef struct client {
-    pthread_t thread;
-    char body[256];
-    char *answer;
-    int http_status;
-} client;
-
-static void *client_main(void *arg) {
-    client *c = arg;
-    c->answer = live_ask("/v1/completions", c->body, &c->http_status);
-    return NULL;
-}
-
-static const char *choices_of(const char *answer) {
-    const char *choices = strstr(answer, "\"choices\":");
-    return choices ? choices : answer;
-}
-
-static void fill(client *c, int i) {
+static void fill(live_client *c, int i) {
     snprintf(c->body, sizeof c->body,
              "{\"model\":\"story\",\"prompt\":\"%s number %d "
              "said\",\"max_tokens\":%d,\"temperature\":%s,\"seed\":%d,\"logprobs\":2}",
@@ -51,22 +32,15 @@ static void fill(client *c, int i) {
 }
 
 static void test_company_changes_no_bit(void **state) {
-    static client alone[N_CLIENTS], together[N_CLIENTS];
+    static live_client alone[N_CLIENTS], together[N_CLIENTS];
     start((lm_serve_options){.journal = g_live.journal});
     for (int i = 0; i < N_CLIENTS; i++) {
         fill(&alone[i], i);
         fill(&together[i], i);
-        client_main(&alone[i]);
+        live_client_main(&alone[i]);
         assert_int_equal(alone[i].http_status, 200);
     }
-    for (int i = 0; i < N_CLIENTS; i++)
-        assert_int_equal(pthread_create(&together[i].thread, NULL, client_main, &together[i]), 0);
-    for (int i = 0; i < N_CLIENTS; i++) {
-        pthread_join(together[i].thread, NULL);
-        assert_string_equal(choices_of(together[i].answer), choices_of(alone[i].answer));
-        lm_free(together[i].answer);
-        lm_free(alone[i].answer);
-    }
+    live_check_company(together, alone, N_CLIENTS);
     live_stop();
     static lm_usage_record records[2 * N_CLIENTS + 1];
     int64_t cursor = 0, n;
@@ -83,27 +57,20 @@ static void test_company_changes_no_bit(void **state) {
  * again, and everybody gets what they get alone. */
 static void test_few_blocks_and_shared_prompts(void **state) {
     enum { N = 24 };
-    static client roomy[N], tight[N];
+    static live_client roomy[N], tight[N];
     start((lm_serve_options){.max_context = 128});
     for (int i = 0; i < N; i++) {
         snprintf(roomy[i].body, sizeof roomy[i].body,
                  "{\"model\":\"story\",\"prompt\":\"Tom saw "
                  "%.*s\",\"n\":4,\"max_tokens\":%d,\"seed\":%d,\"ignore_eos\":true}",
                  i, "a big red ball and a small dog", 40 + i, i);
-        client_main(&roomy[i]);
+        live_client_main(&roomy[i]);
         assert_int_equal(roomy[i].http_status, 200);
         tight[i] = roomy[i];
     }
     live_stop();
     start((lm_serve_options){.max_context = 128, .n_blocks = 9, .max_seqs = 12});
-    for (int i = 0; i < N; i++)
-        assert_int_equal(pthread_create(&tight[i].thread, NULL, client_main, &tight[i]), 0);
-    for (int i = 0; i < N; i++) {
-        pthread_join(tight[i].thread, NULL);
-        assert_string_equal(choices_of(tight[i].answer), choices_of(roomy[i].answer));
-        lm_free(roomy[i].answer);
-        lm_free(tight[i].answer);
-    }
+    live_check_company(tight, roomy, N);
     int http_status;
     char *metrics = live_ask("/metrics", NULL, &http_status);
     assert_non_null(strstr(metrics, "loam_kv_blocks_used 0\n"));
