@@ -124,6 +124,10 @@ typedef enum lm_dialect {
     LM_DIALECT_LLAMA4,
     LM_DIALECT_APERTUS,
     LM_DIALECT_LFM2,
+    LM_DIALECT_GPT_NEO,
+    LM_DIALECT_OPT,
+    LM_DIALECT_PERSIMMON,
+    LM_DIALECT_HYPERCLOVAX,
 } lm_dialect;
 
 /* A row of archs.def. Zero is what most have. */
@@ -144,6 +148,7 @@ typedef struct lm_arch {
     bool yarn_exact;       /* yarn's ramp is not rounded to whole pairs (GGUF does not say) */
     bool no_rope;
     bool bidirectional;    /* an encoder: rows see those behind them too */
+    int position_shift; /* the first position's row in the table, of config.json's that count rows from there */
     bool position_offset;  /* folders have the first position's vector behind the padding token's number */
     bool expert_normalize; /* weights of the chosen experts add up to 1 where the file does not say */
     bool expert_sigmoid;   /* scores of experts are sigmoids where the file does not say */
@@ -158,6 +163,7 @@ typedef struct lm_arch {
     bool hf_transposed_experts; /* folders have those of experts so, where they are not coded */
     bool embed_scale_sqrt_dim;  /* embeddings are multiplied by the root of their width */
     bool logit_divisor;     /* the file's logit scale divides */
+    bool hf_logit_factor;   /* config.json's logits_scaling multiplies, where others' divides */
     bool read_only;         /* no files are written: those of the other format mean another computation, or are not there */
     /* Layers whose attention is windowed where the file does not list them: 0 none, 1 all, n all but each n-th. */
     int window_period;
@@ -172,6 +178,7 @@ typedef struct lm_arch {
     bool alibi;             /* ALiBi where the file does not say */
     bool alibi_scaled;      /* its biases are scaled as scores are */
     int alibi_from_layers;  /* members of so many layers or more have ALiBi, which files do not say; 0: none */
+    double attention_scale; /* where the file does not say; 0: 1 / sqrt(head_dim) */
     double local_rope_theta; /* of windowed layers where the file does not say; 0: all have the same */
     double norm_eps;         /* of norms where the file does not say; 0: 1e-6, of layer norms 1e-5 */
     double rope_fraction;    /* of a head that rotates where the file does not say; 0: all */

@@ -125,14 +125,15 @@ static LM_MUST_USE loam_status adjust_ffn(const reader *r, lm_hparams *h) {
 static LM_MUST_USE loam_status read_sizes(const reader *r, lm_hparams *h) {
     LM_TRY(need_i64(r, "num_hidden_layers|n_layer|num_layers|n_layers", &h->n_layers));
     LM_TRY(need_i64(r, "hidden_size|n_embd|n_embed|d_model|dim", &h->dim));
-    LM_TRY(need_i64(r, "num_attention_heads|n_head|n_heads", &h->n_heads));
+    LM_TRY(need_i64(r, "num_attention_heads|n_head|n_heads|num_heads", &h->n_heads));
     LM_TRY(read_kv_heads(r, h));
     int64_t head_dim = h->n_heads > 0 ? h->dim / h->n_heads : 0;
     LM_TRY(read_i64(r, "head_dim|kv_channels", head_dim, &h->head_dim));
     /* GPT-2 and Falcon do not say what is usual. */
     bool has_default = r->arch && (r->arch->features & LM_FEATURE_LAYER_NORM);
     if (has_default)
-        LM_TRY(read_i64(r, "intermediate_size|n_inner|ffn_hidden_size|hidden_dim", 4 * h->dim, &h->ffn_dim));
+        LM_TRY(read_i64(r, "intermediate_size|n_inner|ffn_hidden_size|hidden_dim|ffn_dim",
+                        4 * h->dim, &h->ffn_dim));
     else
         LM_TRY(need_i64(r, "intermediate_size_mlp|block_ff_dim|intermediate_size|ffn_hidden_size", &h->ffn_dim));
     if (r->arch && r->arch->ffn_halved) h->ffn_dim /= 2;
@@ -212,9 +213,14 @@ static LM_MUST_USE loam_status read_recurrent(const reader *r, lm_hparams *h) {
     return LOAM_OK;
 }
 
+static const json_t *layer_types(const reader *r) {
+    const json_t *types = json_object_get(r->config, "layer_types");
+    return types ? types : json_object_get(r->config, "attention_layers"); /* GPT-Neo's */
+}
+
 /* layer_types, or the family's period; Qwen 2 has windows from some layer on. */
 static LM_MUST_USE loam_status read_windowed(const reader *r, lm_hparams *h) {
-    const json_t *types = json_object_get(r->config, "layer_types");
+    const json_t *types = layer_types(r);
     int64_t period, first;
     const char *letters =
         json_string_value(json_object_get(r->config, "sliding_window_pattern")); /* EXAONE's "LLLG" */
@@ -225,10 +231,11 @@ static LM_MUST_USE loam_status read_windowed(const reader *r, lm_hparams *h) {
     bool from_first = json_object_get(r->config, "max_window_layers") != NULL;
     for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
         const char *type = json_string_value(json_array_get(types, (size_t)i));
-        bool windowed = type         ? strstr(type, "sliding") || strstr(type, "chunked")
-                        : letters    ? *letters && letters[(size_t)i % strlen(letters)] == 'L'
-                        : from_first ? i >= first
-                                     : r->arch && lm_arch_windows(r->arch, period, i);
+        bool windowed =
+            type      ? strstr(type, "sliding") || strstr(type, "chunked") || strstr(type, "local")
+            : letters ? *letters && letters[(size_t)i % strlen(letters)] == 'L'
+            : from_first ? i >= first
+                         : r->arch && lm_arch_windows(r->arch, period, i);
         if (windowed) lm_layer_add(&h->windowed, i);
     }
     return LOAM_OK;
@@ -238,7 +245,8 @@ static LM_MUST_USE loam_status read_window(const reader *r, lm_hparams *h) {
     bool use_window;
     h->chunked_windows = r->arch && r->arch->chunk > 0;
     bool unsaid = h->chunked_windows && !json_object_get(r->config, "attention_chunk_size");
-    LM_TRY(read_i64(r, "sliding_window|local_attention|attention_chunk_size", unsaid ? r->arch->chunk : 0, &h->window));
+    LM_TRY(read_i64(r, "sliding_window|local_attention|attention_chunk_size|window_size",
+                    unsaid ? r->arch->chunk : 0, &h->window));
     LM_TRY(read_bool(r, "use_sliding_window", true, &use_window));
     if (!use_window) h->window = 0;
     LM_TRY(check_layer_types(r));
@@ -395,6 +403,7 @@ static LM_MUST_USE loam_status read_positions(const reader *r, lm_hparams *h) {
         return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'position_embedding_type' is '%.*s'",
                             r->path, (int)kind.len, kind.ptr);
     h->bidirectional = r->arch && r->arch->bidirectional;
+    h->position_offset = r->arch ? r->arch->position_shift : 0;
     LM_TRY(read_i64(r, "max_trained_positions", h->context_len, &trained));
     if (trained < h->context_len) h->context_len = trained;
     if (!r->arch || !r->arch->position_offset) return LOAM_OK;
@@ -420,7 +429,8 @@ static LM_MUST_USE loam_status read_factors_of_minicpm(const reader *r, lm_hpara
 
 static LM_MUST_USE loam_status read_numbers(const reader *r, lm_hparams *h) {
     double query_scalar, divisor;
-    LM_TRY(read_f64(r, "attention_multiplier|attn_output_multiplier", 0, &h->attention_scale));
+    LM_TRY(read_f64(r, "attention_multiplier|attn_output_multiplier",
+                    r->arch ? r->arch->attention_scale : 0, &h->attention_scale));
     LM_TRY(read_f64(r, "query_pre_attn_scalar", 0, &query_scalar));
     if (query_scalar > 0) h->attention_scale = 1 / sqrt(query_scalar);
     LM_TRY(read_f64(r, "attn_logit_softcapping|max_attn_value", 0, &h->attention_soft_cap));
@@ -431,7 +441,7 @@ static LM_MUST_USE loam_status read_numbers(const reader *r, lm_hparams *h) {
     LM_TRY(read_f64(r, "residual_multiplier", 0, &h->residual_scale));
     LM_TRY(read_f64(r, "logits_scaling", 0, &divisor));
     LM_TRY(read_f64(r, "output_multiplier_scale|logit_scale", 0, &h->logit_scale));
-    if (divisor > 0) h->logit_scale = 1 / divisor;
+    if (divisor > 0) h->logit_scale = r->arch && r->arch->hf_logit_factor ? divisor : 1 / divisor;
     return read_factors_of_minicpm(r, h);
 }
 
@@ -481,6 +491,19 @@ static LM_MUST_USE loam_status read_experts(const reader *r, lm_hparams *h) {
     h->expert_sigmoid =
         lm_str_is(score, "sigmoid") || (r->arch && r->arch->expert_sigmoid);
     return LOAM_OK;
+}
+
+/* OPT 350M norms the stream behind, and looks tokens up in a narrower table. */
+static LM_MUST_USE loam_status check_opt(const reader *r, const lm_hparams *h) {
+    bool before;
+    int64_t width;
+    LM_TRY(read_bool(r, "do_layer_norm_before", true, &before));
+    LM_TRY(read_i64(r, "word_embed_proj_dim", h->dim, &width));
+    if (before && width == h->dim) return LOAM_OK;
+    return lm_error_set(
+        r->err, LOAM_UNSUPPORTED,
+        "%s: 'do_layer_norm_before' is false, or 'word_embed_proj_dim' %lld is not the width",
+        r->path, (long long)width);
 }
 
 static LM_MUST_USE loam_status read_flags(const reader *r, lm_hparams *h) {
@@ -583,6 +606,7 @@ static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_
     LM_TRY(read_alibi(&r, &h));
     if (r.arch) lm_arch_settle_layers(r.arch, &h);
     LM_TRY(read_latent(&r, &h));
+    LM_TRY(check_opt(&r, &h));
     LM_TRY(read_flags(&r, &h));
     LM_TRY(read_experts(&r, &h));
     LM_TRY(lm_hparams_check(&h, path, err));

@@ -165,7 +165,7 @@ static bool usual_growth(const lm_hparams *hp, const lm_arch *arch) {
 static void add_windowed(const gguf_out *out, const lm_arch_config *config) {
     const lm_hparams *hp = &config->hparams;
     char key[KEY_BYTES];
-    bool listed = is_named(config->arch, "exaone4 exaone-moe olmo2"); /* in any case */
+    bool listed = is_named(config->arch, "exaone4 exaone-moe olmo2 mellum"); /* in any case */
     if (lm_hparams_said_window(config) == 0 || (usual_windows(config) && !listed)) return;
     lm_gguf_writer_open_array(out->writer, full_key(out, "attention.sliding_window_pattern", key),
                               LM_GGUF_BOOL, (size_t)hp->n_layers);

@@ -201,12 +201,14 @@ static json_t *scaling_json(const lm_arch_config *config) {
 
 /* Of layers without a window and of those with one, whose rope is not scaled. */
 static json_t *ropes_json(const lm_arch_config *config) {
-    double theta = shortest(config->hparams.rope_theta);
+    double theta = shortest(config->hparams.rope_theta),
+           local = config->hparams.local_rope_theta > 0 ? shortest(config->hparams.local_rope_theta)
+                                                        : theta;
     json_t *all = scaling_json(config),
            *full = all ? all : json_pack("{s:s}", "rope_type", "default");
     json_object_set_new(full, "rope_theta", json_real(theta));
     return json_pack("{s:o, s:{s:s, s:f}}", "full_attention", full, "sliding_attention",
-                     "rope_type", "default", "rope_theta", theta);
+                     "rope_type", "default", "rope_theta", local);
 }
 
 static json_t *no_rope_json(const lm_hparams *hp) {

@@ -79,7 +79,7 @@ static void add_inputs(const build *b) {
     sg->tokens = lm_graph_input(sg->graph, "tokens", LM_I32, LM_EXTENT_ROWS, 1, rows);
     sg->positions = lm_graph_input(sg->graph, "positions", LM_I32, LM_EXTENT_ROWS, 1, rows);
     sg->seen = sg->positions;
-    if (b->hp->bidirectional)
+    if (b->hp->bidirectional || b->hp->position_offset > 0)
         sg->seen = lm_graph_input(sg->graph, "seen", LM_I32, LM_EXTENT_ROWS, 1, rows);
     bool biased = b->hp->alibi_max > 0 || lm_model_param(b->model, LM_PARAM_DISTANCE_BIAS, 0);
     if (b->hp->bidirectional && (b->hp->window > 0 || biased))

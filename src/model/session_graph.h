@@ -16,8 +16,8 @@ typedef struct lm_session_graph {
     /* inputs, all i32 */
     lm_tensor *tokens;    /* [rows] */
     lm_tensor *positions; /* [rows] within its sequence, behind a model's position_offset */
-    lm_tensor
-        *seen; /* [rows] the last position that a row sees; of decoders, the positions themselves */
+    lm_tensor *
+        seen; /* [rows] the last position that a row sees; of decoders, the positions themselves unless their vectors are counted otherwise */
     lm_tensor *at; /* [rows] where a row is, of an encoder whose rows see some positions only or see them otherwise; else NULL */
     lm_tensor *bias; /* [heads, distances] what is added to scores, a constant; NULL: nothing is */
     lm_tensor *types;    /* [rows] segments; NULL: the model has none */

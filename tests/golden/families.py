@@ -27,7 +27,7 @@ OUT = pathlib.Path(__file__).resolve().parent / "families"
 N_PROMPTS, N_TOKENS, STEP = 2, 96, 4
 SIZES = dict(hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
              vocab_size=N_VOCAB, max_position_embeddings=128, rms_norm_eps=1e-6, bos_token_id=1, eos_token_id=2, pad_token_id=0)
-LAYER_NORMS = ("gpt_neox", "starcoder2", "phi", "stablelm", "nemotron", "cohere", "cohere2", "olmo", "jais2")
+LAYER_NORMS = ("persimmon", "gpt_neox", "starcoder2", "phi", "stablelm", "nemotron", "cohere", "cohere2", "olmo", "jais2")
 GPT_SIZES = dict(vocab_size=N_VOCAB, bos_token_id=1, eos_token_id=2)
 
 
@@ -429,6 +429,27 @@ CASES = {
                      moe_intermediate_size=24, norm_eps=1e-5, conv_L_cache=3, norm_topk_prob=True, routed_scaling_factor=1.0,
                      use_expert_bias=True, tie_word_embeddings=True, layer_types=["conv", "conv", "full_attention", "conv"],
                      publish="as saved"),
+    "cwm": case("cwm", "CwmForCausalLM", head_dim=8, num_hidden_layers=5, intermediate_size=24, sliding_window=20, rope_parameters=dict(
+        rope_type="llama3", rope_theta=10000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+        original_max_position_embeddings=32)),
+    "orion": case("orion", "OrionForCausalLM", rms_norm_eps=1e-5, num_key_value_heads=4, reference=dict(
+        model_type="stablelm", layer_norm_eps=1e-5, rope_parameters=dict(
+            rope_type="default", rope_theta=10000.0, partial_rotary_factor=1.0))),
+    "flex_olmo": case("flex_olmo", "FlexOlmoForCausalLM", intermediate_size=20, num_experts=6, num_experts_per_tok=3, publish="as saved"),
+    "hyperclovax": case("hyperclovax", "HyperCLOVAXForCausalLM", embedding_multiplier=2.5, residual_multiplier=0.22,
+                        logits_scaling=0.7, attention_multiplier=0.2),
+    "mellum": case("mellum", "MellumForCausalLM", head_dim=8, num_hidden_layers=5, num_experts=4, num_experts_per_tok=2,
+                   moe_intermediate_size=12, norm_topk_prob=True, sliding_window=20,
+                   layer_types=["sliding_attention"] * 3 + ["full_attention", "sliding_attention"], rope_parameters=dict(
+                       full_attention=dict(rope_type="default", rope_theta=100000.0),
+                       sliding_attention=dict(rope_type="default", rope_theta=1000.0)), publish="as saved"),
+    "gpt_neo": dict(config=dict(GPT_SIZES, model_type="gpt_neo", architectures=["GPTNeoForCausalLM"], hidden_size=32, num_layers=2,
+                                num_heads=4, max_position_embeddings=128, window_size=20, attention_types=[[["global", "local"], 1]]),
+                    reference=None, publish=None),
+    "opt": dict(config=dict(GPT_SIZES, model_type="opt", architectures=["OPTForCausalLM"], hidden_size=32, num_hidden_layers=2, ffn_dim=40,
+                            num_attention_heads=4, max_position_embeddings=128, word_embed_proj_dim=32, pad_token_id=1),
+                reference=None, publish=None),
+    "persimmon": case("persimmon", "PersimmonForCausalLM", num_key_value_heads=4, qk_layernorm=True),
 }
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none.
@@ -436,7 +457,7 @@ CASES = {
 NO_FOLDER = {"gpt_oss", "deepseek_v2-first", "stablelm-parallel"}
 NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "phi-qk_norm", "ministral", "falcon-rw", "baichuan2-13b",
            "gptj", "helium", "internlm", "mistral4", "vaultgemma", "mimo", "qwen3_moe-sparse",
-           "llama4-chunks"}
+           "llama4-chunks", "cwm", "flex_olmo", "hyperclovax", "gpt_neo", "opt", "persimmon"}
 
 CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms}
 
