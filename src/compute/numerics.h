@@ -94,6 +94,23 @@ static inline float lm_sigmoid(float x) {
     return 1.0f / (1.0f + lm_exp(-x));
 }
 
+/* log(1 + e^x) within 4 units in the last place, e^-87.33 for all below; NaN for NaN. log(1 + e) is 2 artanh(e / (2 + e)), whose
+ * series is cut where e <= 1 does not need more. */
+static inline float lm_softplus(float x) {
+    float a = x < 0.0f ? x : 0.0f - x; /* -|x| */
+    float e = lm_exp(a < -87.33f ? -87.33f : a);
+    float s = e / (e + 2.0f), square = s * s;
+    float p = 2.0f / 15.0f;
+    p = fmaf(p, square, 2.0f / 13.0f);
+    p = fmaf(p, square, 2.0f / 11.0f);
+    p = fmaf(p, square, 2.0f / 9.0f);
+    p = fmaf(p, square, 2.0f / 7.0f);
+    p = fmaf(p, square, 2.0f / 5.0f);
+    p = fmaf(p, square, 2.0f / 3.0f);
+    p = fmaf(p, square, 2.0f);
+    return fmaf(p, s, x < 0.0f ? 0.0f : x);
+}
+
 /* Within 2^-23 of the hyperbolic tangent, as an absolute error. */
 static inline float lm_tanh(float x) {
     return 1.0f - 2.0f / (1.0f + lm_exp(x + x));

@@ -122,8 +122,6 @@ static const op_call wrong_calls[] = {
     {LM_OP_JOIN, {F(2, 8), F(3, 4)}, {.n_heads = 2}},
     {LM_OP_JOIN, {F(2, 8), F(2, 4)}},
     {LM_OP_MIX, {F(2, 5), F(2, 2)}},
-    {LM_OP_PART, {F(2, 5)}, {.first = 2, .n_used = 4}},
-    {LM_OP_PART, {F(2, 5)}, {.first = -1, .n_used = 4}},
     {LM_OP_CAUSAL_CONV, {F(2, 4), F(3, 4), F1(4), F3(2, 2, 4), I1(2), I1(2)}}, /* not a state */
     {LM_OP_CAUSAL_CONV, {F(2, 4), F(3, 4), F1(4), S3(2, 3, 4), I1(2), I1(2)}},
     {LM_OP_CAUSAL_CONV, {F(2, 4), F(1, 4), F1(4), S3(2, 1, 4), I1(2), I1(2)}},
@@ -255,7 +253,6 @@ static const op_call right_calls[] = {
     {LM_OP_EXPERTS, {F(4, 8), F3(3, 5, 8), I(4, 2)}},
     {LM_OP_HEAD_LINEAR, {F(4, 8), F3(2, 5, 4)}},
     {LM_OP_JOIN, {F(4, 8), F(4, 4)}, {HEADS}},
-    {LM_OP_PART, {F(4, 8)}, {.first = 1, .n_used = 7}},
     {LM_OP_CAUSAL_CONV, {F(4, 8), F(3, 8), F1(8), S3(2, 2, 8), I1(4), I1(4)}},
     {LM_OP_RECUR,
      {F(4, 4), F(4, 4), F(4, 8), C(LM_F32, 2, 2, 4, 4), I1(4), I1(4), F(4, 2), F1(2), F(4, 2), F1(2)},

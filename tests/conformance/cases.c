@@ -182,13 +182,11 @@ static const op_case cases[] = {
     {"head_linear bf16 chunks", LM_OP_HEAD_LINEAR, {BY_HEAD(LM_BF16, 131, 2, 24, 34)}, .rows = true},
     {"head_linear q8_0", LM_OP_HEAD_LINEAR, {BY_HEAD(LM_Q8_0, 70, 6, 37, 64)}, .rows = true},
     {"head_linear q5_0", LM_OP_HEAD_LINEAR, {BY_HEAD(LM_Q5_0, 2, 3, 32, 96)}, .rows = true},
-    {"part", LM_OP_PART, {ROWS(LM_F32, 7, 61)}, {.first = 5, .n_used = 37}, .rows = true},
-
 #define STATE3(...) {.dtype = LM_F32, .n_dims = 3, .shape = {__VA_ARGS__}, .role = LM_ROLE_STATE}
 #define STATE4(...) {.dtype = LM_F32, .n_dims = 4, .shape = {__VA_ARGS__}, .role = LM_ROLE_STATE}
 /* Rows of three sequences that take turns, some of them first ones. */
 #define TURNS(rows) COLUMN_I32(FILL_BELOW, rows, 4), COLUMN_I32(FILL_BELOW, rows, 3)
-    {"causal_conv", LM_OP_CAUSAL_CONV, {ROWS(LM_F32, 19, 37), MATRIX(LM_F32, 4, 37), VECTOR(37), STATE3(3, 3, 37), TURNS(19)}},
+    {"causal_conv", LM_OP_CAUSAL_CONV, {ROWS(LM_F32, 19, 37), MATRIX(LM_F32, 4, 37), VECTOR(37), STATE3(3, 3, 37), TURNS(19)}, {.silu = true}},
     {"causal_conv plain", LM_OP_CAUSAL_CONV, {ROWS(LM_F32, 7, 64), MATRIX(LM_F32, 3, 64), {0}, STATE3(3, 2, 64), TURNS(7)}},
     {"causal_conv short", LM_OP_CAUSAL_CONV, {ROWS(LM_F32, 5, 3), MATRIX(LM_F32, 2, 3), VECTOR(3), STATE3(3, 1, 3), TURNS(5)}},
 #define RECUR(rows, hk, dk, h, dv)                                                                                     \
@@ -227,6 +225,7 @@ static const op_case cases[] = {
      {.function = LM_FN_SWIGLU_CLAMPED},
      .rows = true},
     {"map sigmoid", LM_OP_MAP, {ROWS(LM_F32, 7, 37)}, {.function = LM_FN_SIGMOID}, .rows = true},
+    {"map softplus", LM_OP_MAP, {ROWS(LM_F32, 7, 37)}, {.function = LM_FN_SOFTPLUS}, .rows = true},
     {"map clamp", LM_OP_MAP, {ROWS(LM_F32, 7, 37)}, {.function = LM_FN_CLAMP, .scale = 0.4f}, .rows = true},
     {"map tanh", LM_OP_MAP, {ROWS(LM_F32, 7, 37)}, {.function = LM_FN_TANH}, .rows = true},
 

@@ -190,6 +190,23 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_sigmoid(lm_v16 x) {
     return lm_v16_div(one, lm_v16_add(one, lm_v16_exp(minus)));
 }
 
+/* lm_softplus in every lane, bit for bit. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_softplus(lm_v16 x) {
+    const lm_v16 zero = lm_v16_zero(), low = lm_v16_set1(-87.33f);
+    lm_v16 a = lm_v16_if_less(x, zero, x, lm_v16_sub(zero, x));
+    lm_v16 e = lm_v16_exp(lm_v16_if_less(a, low, low, a));
+    lm_v16 s = lm_v16_div(e, lm_v16_add(e, lm_v16_set1(2.0f))), square = lm_v16_mul(s, s);
+    lm_v16 p = lm_v16_set1(2.0f / 15.0f);
+    p = lm_v16_fma(p, square, lm_v16_set1(2.0f / 13.0f));
+    p = lm_v16_fma(p, square, lm_v16_set1(2.0f / 11.0f));
+    p = lm_v16_fma(p, square, lm_v16_set1(2.0f / 9.0f));
+    p = lm_v16_fma(p, square, lm_v16_set1(2.0f / 7.0f));
+    p = lm_v16_fma(p, square, lm_v16_set1(2.0f / 5.0f));
+    p = lm_v16_fma(p, square, lm_v16_set1(2.0f / 3.0f));
+    p = lm_v16_fma(p, square, lm_v16_set1(2.0f));
+    return lm_v16_fma(p, s, lm_v16_if_less(x, zero, zero, x));
+}
+
 /* lm_tanh in every lane, bit for bit. */
 static LM_ALWAYS_INLINE lm_v16 lm_v16_tanh(lm_v16 x) {
     const lm_v16 one = lm_v16_set1(1.0f), two = lm_v16_set1(2.0f);

@@ -1,4 +1,4 @@
-/* CAUSAL_CONV: a convolution of each channel along its sequence, over a row and those before it
+/* CAUSAL_CONV: a convolution of each channel along its sequence, over a row and those before it, or silu of it
  * x          [R, C] f32                                                   in
  * w          [K, C] f32, 2 <= K <= LM_MAX_CONV_TAPS; the last tap is the row's own    in
  * bias       [C] f32, optional                                            in
@@ -6,8 +6,9 @@
  * row_pos, row_state    ops/sequence_state.h                              in
  * y          [R, C] f32                                                   out 0
  * state                                                                   out 1
+ * attrs      silu
  *
- * Order: from the bias, or 0, on one fused multiply-add a tap, oldest first. Rows before a sequence's first are 0.
+ * Order: from the bias, or 0, on one fused multiply-add a tap, oldest first; then x * sigmoid(x) of it. Rows before a sequence's first are 0.
  */
 #include <string.h>
 
@@ -42,7 +43,8 @@ static void convolve(const lm_node *node, int64_t r, int64_t c) {
         if (k > 0) state[(k - 1) * n_channels] = before;
     }
     state[(n_taps - 2) * n_channels] = x;
-    lm_f32(node->out[0])[r * n_channels + c] = fmaf(w[(n_taps - 1) * n_channels], x, y);
+    y = fmaf(w[(n_taps - 1) * n_channels], x, y);
+    lm_f32(node->out[0])[r * n_channels + c] = node->attrs.silu ? y * lm_sigmoid(y) : y;
 }
 
 static void reference(const lm_kernel_args *args) {

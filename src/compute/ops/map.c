@@ -32,6 +32,7 @@ static float apply(const lm_attrs *a, float x) {
     case LM_FN_RELU_SQUARED: return x > 0.0f ? x * x : 0.0f;
     case LM_FN_TANH: return lm_tanh(x);
     case LM_FN_SIGMOID: return lm_sigmoid(x);
+    case LM_FN_SOFTPLUS: return lm_softplus(x);
     case LM_FN_CLAMP: {
         float low = x < a->scale ? x : a->scale;
         return -a->scale < low ? low : -a->scale;
