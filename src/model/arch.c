@@ -45,7 +45,10 @@ typedef enum param_dim {
     DIM_NOPE,
     DIM_ROPE,
     DIM_TAPS, /* of a convolution */
-    DIM_CHANNELS,
+    DIM_STATE_KEYS,
+    DIM_STATE_VALUES, /* or what a short convolution has */
+    DIM_STATE_VALUE, /* of one head */
+    DIM_STATE_HEADS,
 } param_dim;
 
 typedef struct param_row {
@@ -90,6 +93,7 @@ const lm_arch *lm_arch_kin(const lm_arch *arch, bool bidirectional, bool alibi) 
 }
 
 const char *lm_arch_recurrent_type(const lm_arch *arch) {
+    if (arch->features & LM_FEATURE_DELTA) return "linear_attention";
     return arch->features & LM_FEATURE_SHORT_CONV ? "conv" : NULL;
 }
 
@@ -160,8 +164,43 @@ const char *lm_param_list_key(lm_param_id id) {
     return keys[id - LM_PARAM_XIELU_ALPHA_P];
 }
 
+float lm_rate_of_log(float log) {
+    return (float)-exp((double)log);
+}
+
+/* Not every rate is one of a logarithm, but those that are come back. */
+float lm_log_of_rate(float rate) {
+    enum { NEIGHBOURS = 8 };
+    float nearest = (float)log((double)-rate), up = nearest, down = nearest;
+    for (int i = 0; i < NEIGHBOURS; i++) {
+        if (lm_rate_of_log(up) == rate) return up;
+        if (lm_rate_of_log(down) == rate) return down;
+        up = nextafterf(up, INFINITY);
+        down = nextafterf(down, -INFINITY);
+    }
+    return nearest;
+}
+
+bool lm_param_is_by_state_head(lm_param_id id) {
+    switch (id) {
+    case LM_PARAM_CONV_V:
+    case LM_PARAM_STATE_V:
+    case LM_PARAM_STATE_GATE:
+    case LM_PARAM_STATE_BETA:
+    case LM_PARAM_STATE_STEP:
+    case LM_PARAM_STATE_STEP_BIAS:
+    case LM_PARAM_STATE_RATE:
+    case LM_PARAM_STATE_OUT: return true; /* by its columns */
+    default: return false;
+    }
+}
+
+bool lm_param_less_one(const lm_arch *arch, lm_param_id id) {
+    return arch->hf_norm_minus_one && lm_param_is_norm(id) && id != LM_PARAM_STATE_NORM;
+}
+
 bool lm_param_is_kernel(lm_param_id id) {
-    return id == LM_PARAM_CONV;
+    return id >= LM_PARAM_CONV && id <= LM_PARAM_CONV_V;
 }
 
 bool lm_param_is_norm(lm_param_id id) {
@@ -310,7 +349,10 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim) {
     case DIM_NOPE: return hp->nope_dim;
     case DIM_ROPE: return hp->rope_dim;
     case DIM_TAPS: return hp->conv_taps;
-    case DIM_CHANNELS: return lm_conv_channels(hp);
+    case DIM_STATE_KEYS: return lm_state_keys(hp);
+    case DIM_STATE_VALUES: return lm_state_values(hp);
+    case DIM_STATE_VALUE: return hp->state_value_dim;
+    case DIM_STATE_HEADS: return hp->state_heads;
     }
     return 0;
 }

@@ -70,7 +70,10 @@ typedef enum lm_feature {
     LM_FEATURE_PARALLEL = 1 << 15,      /* attention and MLP read and add to one residual */
     LM_FEATURE_PLAIN_NORM = 1ll << 34,  /* layer norms before attention and MLP and behind the last layer learn nothing */
     LM_FEATURE_SHORT_CONV = 1ll << 48, /* recurrent layers are gated convolutions of a few rows: LFM2 */
-    LM_FEATURE_RECURRENT = LM_FEATURE_SHORT_CONV, /* which layers are, the file's numbers say */
+    LM_FEATURE_DELTA = 1ll << 49, /* they are gated delta rules: Qwen3-Next */
+    LM_FEATURE_STATES = LM_FEATURE_DELTA, /* of recurrent layers that have keys, queries and values */
+    LM_FEATURE_RECURRENT = LM_FEATURE_SHORT_CONV | LM_FEATURE_STATES, /* which layers are, the file's numbers say */
+    LM_FEATURE_ATTN_GATE = 1ll << 51, /* what heads attend to is weighted by a sigmoid */
     LM_FEATURE_NO_HEAD = 1 << 28,       /* no logits: an encoder, or a model made for embeddings */
     /* What a decoder has without it being said. */
     LM_FEATURES_PRE_NORM = LM_FEATURE_ATTN_NORM | LM_FEATURE_MLP_NORM | LM_FEATURE_OUTPUT_NORM,
@@ -128,6 +131,8 @@ typedef enum lm_dialect {
     LM_DIALECT_OPT,
     LM_DIALECT_PERSIMMON,
     LM_DIALECT_HYPERCLOVAX,
+    LM_DIALECT_QWEN3_NEXT,
+    LM_DIALECT_QWEN35,
 } lm_dialect;
 
 /* A row of archs.def. Zero is what most have. */
@@ -158,7 +163,8 @@ typedef struct lm_arch {
     bool ffn_halved;       /* files say twice the width of the MLP */
     bool one_expert_is_none; /* files of dense members say that they have one */
     bool tied;             /* the head is the embedding where config.json does not say */
-    bool hf_norm_minus_one; /* folders have the weights of norms less one */
+    bool hf_norm_minus_one; /* folders have the weights of norms less one, but that of what states answer */
+    bool gguf_tiled;        /* GGUF files have the heads of states in the order of lm_hparams.state_tiled */
     bool hf_transposed;     /* folders have matrices of layers as [n_in, n_out] */
     bool hf_transposed_experts; /* folders have those of experts so, where they are not coded */
     bool embed_scale_sqrt_dim;  /* embeddings are multiplied by the root of their width */
@@ -233,8 +239,13 @@ bool lm_param_is_listed(lm_param_id id); /* of GGUF files an element of an array
 /* That array's key. */
 const char *lm_param_list_key(lm_param_id id);
 bool lm_param_is_attention(lm_param_id id); /* of layers that attend */
+bool lm_param_is_by_state_head(lm_param_id id); /* heads of state, in the order that files have them in */
 bool lm_param_is_kernel(lm_param_id id); /* of a convolution: f32 [taps, channels], which files have the other way round */
+bool lm_param_less_one(const lm_arch *arch, lm_param_id id); /* by hf_norm_minus_one */
 bool lm_param_is_norm(lm_param_id id); /* the weight of a norm: 1 where nothing is learned */
+/* What a state decays by in a step, of its logarithm as folders have it, and a logarithm of which that is made. */
+float lm_rate_of_log(float log);
+float lm_log_of_rate(float rate);
 /* [n_out, n_in] or [n_out]; returns the number of dimensions. */
 int lm_param_shape(const lm_arch_config *config, lm_param_id id, int64_t out_shape[2]);
 /* layer is not read for parameters without one. */
@@ -261,6 +272,15 @@ typedef enum lm_head {
 /* Numbers of a row of such a head. */
 int64_t lm_arch_head_width(const lm_arch_config *config, lm_head head);
 
+/* What a recurrent layer keeps of a sequence. */
+typedef enum lm_state_part {
+    LM_STATE_ROWS,    /* [max_seqs, conv_taps - 1, channels] what a convolution read of the rows before: of values, or the only one; */
+    LM_STATE_KEYS,    /* of keys, */
+    LM_STATE_QUERIES, /* and of queries: neither of short convolutions */
+    LM_STATE_MATRIX,  /* [max_seqs, heads, key width, value width]; nor this */
+    LM_STATE_N_PARTS,
+} lm_state_part;
+
 /* What the builder needs from its caller. The functions may fail by lm_graph_fail. */
 typedef struct lm_forward_inputs {
     lm_tensor *tokens;    /* [rows] i32 */
@@ -281,10 +301,10 @@ typedef struct lm_forward_inputs {
      * kv_latent_dim elements of keys, and so many are a head's in what is returned. */
     lm_tensor *(*attend)(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q, lm_tensor *k,
                          lm_tensor *v);
-    /* An op that keeps a state for each sequence (ops/sequence_state.h), which is to be added to its inputs with the rows' positions
-     * and slots. NULL where no layer is recurrent. */
-    lm_tensor *(*keep_state)(void *ctx, lm_graph *graph, int64_t layer, lm_op_id op,
-                             const lm_op_args *args);
+    /* An op that keeps a state for each sequence (ops/sequence_state.h): this part of the layer's, which is to be added to its inputs with
+     * the rows' positions and slots. NULL where no layer is recurrent. */
+    lm_tensor *(*keep_state)(void *ctx, lm_graph *graph, int64_t layer, lm_state_part part,
+                             lm_op_id op, const lm_op_args *args);
     void *ctx;
 } lm_forward_inputs;
 

@@ -18,6 +18,7 @@ typedef struct converter {
     lm_model *model;
     lm_arch_config config; /* as what it is written */
     lm_rope_layout layout; /* as the model has it */
+    bool tiled;            /* likewise: heads of states */
     const lm_convert_options *options;
     LM_VEC(lm_convert_tensor) items;
     int32_t
@@ -76,6 +77,7 @@ static bool is_exact(const lm_weight *w, float added, lm_dtype to) {
 
 /* A folder has what GGUF has as f32 as its matrices are, where nothing is lost by that. */
 static lm_dtype choose_wide(const converter *c, const lm_convert_tensor *t) {
+    if (t->logs) return LM_F32;
     lm_dtype wanted = c->options->to_folder ? main_dtype(c) : LM_F32;
     for (int i = 0; i < t->n_parts; i++)
         if (!is_exact(&t->from[i], t->added, wanted)) return LM_F32;
@@ -96,7 +98,8 @@ static LM_MUST_USE loam_status choose_dtype(const converter *c, lm_param_id id,
         other = is_plain(from->dtype) ? &t->from[i] : from; /* the quantized one, if any */
         t->to = is_plain(other->dtype) ? LM_F32 : other->dtype;
     }
-    bool stays = !c->options->to_folder && other == from && t->run_rows == 0 && t->turned_rows == 0;
+    bool stays = !c->options->to_folder && other == from && t->run_rows == 0 &&
+                 t->turned_rows == 0 && !t->by_column;
     if (is_plain(t->to) || stays) return LOAM_OK;
     lm_error_set(err, LOAM_UNSUPPORTED, "tensor '%s' is quantized (%s)", other->name,
                  lm_dtype_get(other->dtype)->name);
@@ -123,6 +126,9 @@ static bool turns(lm_param_id id) {
 
 static lm_row_order order_for(const converter *c, lm_param_id id) {
     lm_rope_layout wanted = c->config.hparams.rope_layout;
+    bool tiles = c->config.hparams.state_tiled;
+    if (lm_param_is_by_state_head(id) && tiles != c->tiled)
+        return tiles ? LM_ROWS_TILE : LM_ROWS_GROUP;
     if (!turns(id) || c->layout == wanted) return LM_ROWS_AS_THEY_ARE;
     return wanted == LM_ROPE_INTERLEAVED ? LM_ROWS_INTERLEAVE : LM_ROWS_SPLIT;
 }
@@ -147,7 +153,6 @@ static int64_t n_matrices_of(const converter *c, const lm_param_tensor *named) {
 
 static bool is_transposed(const converter *c, lm_param_id id) {
     const lm_arch *arch = c->config.arch;
-    if (lm_param_is_kernel(id)) return true;
     if (!c->options->to_folder || !lm_param_has_layer(id)) return false;
     return lm_param_is_experts(id) ? arch->hf_transposed_experts : arch->hf_transposed;
 }
@@ -187,20 +192,27 @@ static void shape_turns(const converter *c, const lm_param_tensor *named, lm_con
     t->shape[1] = t->n_rows / t->shape[0];
 }
 
+/* Channels of all parts by their taps: in a folder [channels, 1, taps]. */
+static void shape_kernel(const converter *c, const lm_param_tensor *named, lm_convert_tensor *t) {
+    bool folder = c->options->to_folder;
+    t->n_rows = t->shape[0] = named->parts[0].total_rows;
+    t->n_columns = c->config.hparams.conv_taps;
+    t->n_dims = folder ? 3 : 2;
+    t->shape[1] = folder ? 1 : t->n_columns;
+    t->shape[2] = t->n_columns;
+}
+
 static void shape(const converter *c, const lm_param_tensor *named, lm_convert_tensor *t) {
     int64_t unused[2];
     lm_param_id id = named->ids[0];
     if (lm_param_is_bias(id) && named->parts[0].order == LM_PART_TURNS)
         shape_turns(c, named, t);
+    else if (t->kernel)
+        shape_kernel(c, named, t);
     else if (lm_param_shape(&c->config, id, unused) == 2)
         shape_matrix(c, named, t);
     else
         shape_vector(named, t);
-    if (lm_param_is_kernel(id) && c->options->to_folder) { /* [channels, 1, taps] */
-        t->n_dims = 3;
-        t->shape[2] = t->shape[1];
-        t->shape[1] = 1;
-    }
     if (!is_norm_of_each_head(c, id)) return;
     t->n_dims = 2;
     t->shape[1] = c->config.hparams.head_dim;
@@ -220,8 +232,13 @@ static void fill_parts(const converter *c, const lm_param_tensor *named, int64_t
     }
     t->rope_dim = hp->rope_dim;
     t->head_dim = hp->kv_latent_dim > 0 ? hp->rope_dim : hp->head_dim;
-    bool less_one = c->options->to_folder && c->config.arch->hf_norm_minus_one;
-    t->added = less_one && lm_param_is_norm(named->ids[0]) ? -1.0f : 0.0f;
+    bool less_one = c->options->to_folder && lm_param_less_one(c->config.arch, named->ids[0]);
+    t->added = less_one ? -1.0f : 0.0f;
+    t->state_heads = hp->state_heads;
+    t->state_key_heads = hp->state_key_heads;
+    t->by_column = named->ids[0] == LM_PARAM_STATE_OUT && t->order[0] != LM_ROWS_AS_THEY_ARE;
+    t->kernel = lm_param_is_kernel(named->ids[0]);
+    t->logs = c->options->to_folder && named->ids[0] == LM_PARAM_STATE_RATE;
 }
 
 static int32_t *uses_of(const converter *c, const lm_convert_tensor *t, int part) {
@@ -544,8 +561,10 @@ static void choose_target(converter *c) {
     const char *written_as = c->config.arch->written_as;
     if (written_as) c->config.arch = lm_arch_of_folder(written_as);
     c->layout = c->config.hparams.rope_layout;
+    c->tiled = c->config.hparams.state_tiled;
     if (c->options->to_folder) c->config.arch = lm_arch_for_folder(&c->config);
     const lm_arch *arch = c->config.arch;
+    c->config.hparams.state_tiled = !c->options->to_folder && arch->gguf_tiled;
     c->config.hparams.rope_layout =
         (c->options->to_folder ? arch->hf_interleaved : arch->gguf_interleaved)
             ? LM_ROPE_INTERLEAVED

@@ -4,6 +4,7 @@
 
 /* What is transposed, [rows, columns] of f32, and a row behind it. */
 static int64_t matrix_elems(const lm_convert_tensor *t) {
+    if (t->by_column) return t->n_columns;
     if (t->turned_rows > 0) return t->turned_rows * t->n_columns;
     return t->run_rows > 0 ? t->run_rows * t->from[0].shape[t->from[0].n_dims - 1] : 0;
 }
@@ -17,10 +18,21 @@ int64_t lm_convert_tensor_room(const lm_convert_tensor *t) {
     return matrix_elems(t) + longest;
 }
 
+/* Of n_rows rows, as many for each head of states. */
+static int64_t state_row(const lm_convert_tensor *t, lm_row_order order, int64_t row,
+                         int64_t n_rows) {
+    int64_t width = n_rows / t->state_heads, head = row / width, n = t->state_key_heads;
+    if (order == LM_ROWS_GROUP) n = t->state_heads / n;
+    return (head % n * (t->state_heads / n) + head / n) * width + row % width;
+}
+
 /* Within the part of a head that turns: (i, i + d/2) beside each other, or the other way. */
-static int64_t source_row(const lm_convert_tensor *t, lm_row_order order, int64_t row) {
+static int64_t source_row(const lm_convert_tensor *t, int part, int64_t row) {
+    lm_row_order order = t->order[part];
     int64_t n = t->rope_dim;
-    if (order == LM_ROWS_AS_THEY_ARE) return row;
+    if (order == LM_ROWS_AS_THEY_ARE || t->by_column) return row;
+    if (order == LM_ROWS_TILE || order == LM_ROWS_GROUP)
+        return state_row(t, order, row, t->from[part].shape[t->kernel]);
     int64_t head = row / t->head_dim, at = row % t->head_dim;
     if (at >= n) return row;
     int64_t from =
@@ -48,8 +60,23 @@ static const uint8_t *row_of(const lm_weight *w, int64_t row, int64_t n) {
 
 static void unpack_row(const lm_convert_tensor *t, int part, int64_t row, int64_t n, float *out) {
     const lm_weight *w = &t->from[part];
-    lm_dtype_get(w->dtype)->unpack(row_of(w, source_row(t, t->order[part], row), n), out, n);
+    lm_dtype_get(w->dtype)->unpack(row_of(w, source_row(t, part, row), n), out, n);
     for (int64_t i = 0; t->added != 0 && i < n; i++) out[i] += t->added;
+    for (int64_t i = 0; t->logs && i < n; i++) out[i] = lm_log_of_rate(out[i]);
+}
+
+/* A channel of a convolution: a column of its part, which is f32. */
+static void channel_row(const lm_convert_tensor *t, int part, int64_t channel, float *out) {
+    const lm_weight *w = &t->from[part];
+    const float *at = (const float *)w->data + source_row(t, part, channel);
+    for (int64_t i = 0; i < t->n_columns; i++) out[i] = at[i * w->shape[1]];
+}
+
+/* A row whose columns are in another order. room: one of its own. */
+static void reordered_row(const lm_convert_tensor *t, int64_t row, float *room, float *out) {
+    unpack_row(t, 0, row, t->n_columns, room);
+    for (int64_t i = 0; i < t->n_columns; i++)
+        out[i] = room[state_row(t, t->order[0], i, t->n_columns)];
 }
 
 /* A row of the tensor that is a column of the parts' rows. */
@@ -78,10 +105,14 @@ static void convert_row(const lm_convert_tensor *t, int64_t row, float *room, ui
     const lm_weight *w = &t->from[part];
     if (t->turned_rows > 0) {
         turned_row(t, row, room, wide);
+    } else if (t->kernel) {
+        channel_row(t, part, of_part, wide);
+    } else if (t->by_column) {
+        reordered_row(t, of_part, room, wide);
     } else if (part == 0 && t->run_rows > 0) {
         run_row(t, of_part, room, wide);
-    } else if (t->to == w->dtype && t->added == 0) {
-        memcpy(out, row_of(w, source_row(t, t->order[part], of_part), n), lm_dtype_bytes(t->to, n));
+    } else if (t->to == w->dtype && t->added == 0 && !t->logs) {
+        memcpy(out, row_of(w, source_row(t, part, of_part), n), lm_dtype_bytes(t->to, n));
         return;
     } else {
         unpack_row(t, part, of_part, n, wide);

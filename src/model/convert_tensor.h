@@ -8,7 +8,13 @@
 #include "model/param_source.h"
 
 /* Which row of a parameter becomes a row of the tensor. */
-typedef enum lm_row_order { LM_ROWS_AS_THEY_ARE, LM_ROWS_INTERLEAVE, LM_ROWS_SPLIT } lm_row_order;
+typedef enum lm_row_order {
+    LM_ROWS_AS_THEY_ARE,
+    LM_ROWS_INTERLEAVE, /* of rotary pairs */
+    LM_ROWS_SPLIT,
+    LM_ROWS_TILE, /* of heads of states, from one key head's after the other to one of each in turn */
+    LM_ROWS_GROUP,
+} lm_row_order;
 
 /* One to be written. Borrows from the model. */
 typedef struct lm_convert_tensor {
@@ -32,6 +38,10 @@ typedef struct lm_convert_tensor {
         run_rows; /* > 0: the first part's runs are matrices of so many rows that lie transposed in the tensor */
     int64_t
         turned_rows; /* > 0: matrices of so many rows, whose columns are the rows of all parts */
+    int64_t state_heads, state_key_heads; /* of rows that are tiled or grouped */
+    bool by_column;  /* it is the columns that are in another order, of a tensor of one part */
+    bool kernel;     /* rows are channels, which are columns of the parts */
+    bool logs;       /* of rates: their logarithms */
     float added;     /* to every element */
 } lm_convert_tensor;
 

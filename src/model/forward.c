@@ -2,6 +2,8 @@
  * (arXiv:2002.05202) or not, with what their descriptor says around them. The contract stands in arch.h. */
 #include "model/arch.h"
 
+#include <math.h>
+
 /* The builder's tools: graph, config and inputs at hand, and the ops that need no attributes by name. */
 typedef struct builder {
     lm_graph *graph;
@@ -151,13 +153,21 @@ static lm_tensor *grown(const builder *b, lm_tensor *q) {
     return mixed(b, q, factors);
 }
 
+/* What heads attended to, as the output matrix reads it. */
+static lm_tensor *gated(const builder *b, lm_tensor *x, lm_tensor *y) {
+    if (!lm_param_in(b->config, LM_PARAM_Q_GATE)) return y;
+    lm_tensor *gate = linear(b, x, LM_PARAM_Q_GATE, LM_PARAM_COUNT);
+    return lm_graph_op(b->graph, LM_OP_MAP,
+                       &(lm_op_args){.in = {gate, y}, .attrs.function = LM_FN_SIGMOID});
+}
+
 static lm_tensor *attention(const builder *b, lm_tensor *x) {
     lm_tensor *q = linear(b, x, LM_PARAM_Q, LM_PARAM_Q_BIAS);
     lm_tensor *k = linear(b, x, LM_PARAM_K, LM_PARAM_K_BIAS);
     lm_tensor *v = clipped(b, linear(b, x, LM_PARAM_V, LM_PARAM_V_BIAS));
     q = grown(b, placed(b, q, LM_PARAM_Q_NORM, b->hp->n_heads));
     k = placed(b, k, LM_PARAM_K_NORM, b->hp->n_kv_heads);
-    lm_tensor *y = b->in->attend(b->in->ctx, b->graph, b->layer, q, k, v);
+    lm_tensor *y = gated(b, x, b->in->attend(b->in->ctx, b->graph, b->layer, q, k, v));
     return linear(b, factor(b, y), LM_PARAM_OUT, LM_PARAM_OUT_BIAS);
 }
 
@@ -196,12 +206,15 @@ static lm_tensor *times(const builder *b, lm_tensor *x, lm_tensor *y) {
                        &(lm_op_args){.in = {x, y}, .attrs = {.function = LM_FN_SCALE, .scale = 1}});
 }
 
-static lm_tensor *keep_state(const builder *b, lm_op_id op, const lm_op_args *args) {
-    return b->in->keep_state(b->in->ctx, b->graph, b->layer, op, args);
+static lm_tensor *keep_state(const builder *b, lm_state_part part, lm_op_id op,
+                             const lm_op_args *args) {
+    return b->in->keep_state(b->in->ctx, b->graph, b->layer, part, op, args);
 }
 
-static lm_tensor *convolved(const builder *b, lm_tensor *x) {
-    return keep_state(b, LM_OP_CAUSAL_CONV, &(lm_op_args){.in = {x, param(b, LM_PARAM_CONV)}});
+static lm_tensor *convolved(const builder *b, lm_tensor *x, lm_state_part part, lm_param_id kernel,
+                            bool silu) {
+    return keep_state(b, part, LM_OP_CAUSAL_CONV,
+                      &(lm_op_args){.in = {x, param(b, kernel)}, .attrs.silu = silu});
 }
 
 /* A convolution of a few rows between two gates: LFM2, arXiv:2511.23404. */
@@ -209,12 +222,57 @@ static lm_tensor *short_conv(const builder *b, lm_tensor *x) {
     lm_tensor *in_gate = linear(b, x, LM_PARAM_CONV_IN_GATE, LM_PARAM_COUNT),
               *out_gate = linear(b, x, LM_PARAM_CONV_OUT_GATE, LM_PARAM_COUNT);
     lm_tensor *y = times(b, in_gate, linear(b, x, LM_PARAM_CONV_IN, LM_PARAM_COUNT));
-    return linear(b, times(b, out_gate, convolved(b, y)), LM_PARAM_CONV_OUT, LM_PARAM_COUNT);
+    y = times(b, out_gate, convolved(b, y, LM_STATE_ROWS, LM_PARAM_CONV, false));
+    return linear(b, y, LM_PARAM_CONV_OUT, LM_PARAM_COUNT);
+}
+
+/* Keys or queries of recurrent layers, each of length `length`. */
+static lm_tensor *unit_heads(const builder *b, lm_tensor *x, float length) {
+    enum { MAX_WIDTH = LM_MAX_HEAD_DIM };
+    const float eps = 1e-6f; /* beside the sum of squares, whatever the model's */
+    int64_t n = b->hp->state_key_dim;
+    float weights[MAX_WIDTH];
+    LM_ASSERT(n <= MAX_WIDTH); /* lm_hparams_check has seen it */
+    for (int64_t i = 0; i < n; i++) weights[i] = length / sqrtf((float)n);
+    lm_tensor *w = lm_graph_constant(b->graph, "unit", LM_F32, 1, &n, weights);
+    return lm_graph_op(b->graph, LM_OP_RMS_NORM,
+                       &(lm_op_args){.in = {x, w}, .attrs.eps = eps / (float)n});
+}
+
+/* A gated delta rule, arXiv:2412.06464, as Qwen3-Next has it. */
+static lm_tensor *delta_rule(const builder *b, lm_tensor *x) {
+    const lm_hparams *hp = b->hp;
+    lm_tensor *q = linear(b, x, LM_PARAM_STATE_Q, LM_PARAM_COUNT),
+              *k = linear(b, x, LM_PARAM_STATE_K, LM_PARAM_COUNT),
+              *v = linear(b, x, LM_PARAM_STATE_V, LM_PARAM_COUNT);
+    q = convolved(b, q, LM_STATE_QUERIES, LM_PARAM_CONV_Q, true);
+    k = convolved(b, k, LM_STATE_KEYS, LM_PARAM_CONV_K, true);
+    v = convolved(b, v, LM_STATE_ROWS, LM_PARAM_CONV_V, true);
+    q = unit_heads(b, q, 1 / sqrtf((float)hp->state_key_dim));
+    lm_tensor *beta = mapped(b, linear(b, x, LM_PARAM_STATE_BETA, LM_PARAM_COUNT), LM_FN_SIGMOID, 0);
+    lm_tensor *step = mapped(b, linear(b, x, LM_PARAM_STATE_STEP, LM_PARAM_STATE_STEP_BIAS),
+                             LM_FN_SOFTPLUS, 0);
+    lm_op_args args = {.in = {q, unit_heads(b, k, 1), v, NULL, NULL, NULL, step,
+                              param(b, LM_PARAM_STATE_RATE), beta},
+                       .attrs = {.n_heads = hp->state_heads,
+                                 .n_kv_heads = hp->state_key_heads,
+                                 .head_dim = hp->state_key_dim,
+                                 .value_dim = hp->state_value_dim,
+                                 .delta = true,
+                                 .tiled = hp->state_tiled}};
+    lm_tensor *y = keep_state(b, LM_STATE_MATRIX, LM_OP_RECUR, &args);
+    lm_attrs eps = {.eps = (float)hp->rms_norm_eps};
+    y = lm_graph_op(b->graph, LM_OP_RMS_NORM,
+                    &(lm_op_args){.in = {y, param(b, LM_PARAM_STATE_NORM)}, .attrs = eps});
+    lm_tensor *gate = linear(b, x, LM_PARAM_STATE_GATE, LM_PARAM_COUNT);
+    y = lm_graph_op(b->graph, LM_OP_SWIGLU, &(lm_op_args){.in = {gate, y}});
+    return linear(b, y, LM_PARAM_STATE_OUT, LM_PARAM_COUNT);
 }
 
 /* What a layer's rows take from those before them. */
 static lm_tensor *mixed_rows(const builder *b, lm_tensor *x) {
-    if (!lm_layer_attends(b->hp, b->layer)) return short_conv(b, x);
+    if (!lm_layer_attends(b->hp, b->layer))
+        return lm_arch_has(b->config, LM_FEATURE_DELTA) ? delta_rule(b, x) : short_conv(b, x);
     return lm_arch_has(b->config, LM_FEATURE_LATENT) ? latent_attention(b, x) : attention(b, x);
 }
 

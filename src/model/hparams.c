@@ -105,8 +105,17 @@ static LM_MUST_USE loam_status check_recurrent(const lm_hparams *h, const char *
     if (n == 0) return LOAM_OK;
     if (n == h->n_layers)
         return lm_error_set(err, LOAM_UNSUPPORTED, "%s: no layer attends, all are recurrent", path);
-    return check_range(path, "number of a convolution's taps less 1", h->conv_taps - 1,
-                       LM_MAX_CONV_TAPS - 1, err);
+    LM_TRY(check_range(path, "number of a convolution's taps less 1", h->conv_taps - 1,
+                       LM_MAX_CONV_TAPS - 1, err));
+    if (h->state_heads == 0) return LOAM_OK;
+    LM_TRY(check_range(path, "number of states' heads", h->state_heads, 4096, err));
+    LM_TRY(check_range(path, "number of states' key heads", h->state_key_heads, h->state_heads, err));
+    LM_TRY(check_range(path, "width of states' keys", h->state_key_dim, LM_MAX_HEAD_DIM, err));
+    LM_TRY(check_range(path, "width of states' values", h->state_value_dim, 1 << 14, err));
+    if (h->state_heads % h->state_key_heads != 0)
+        return lm_error_set(err, LOAM_INVALID, "%s: %lld heads of states cannot share %lld keys",
+                            path, (long long)h->state_heads, (long long)h->state_key_heads);
+    return LOAM_OK;
 }
 
 /* YaRN's factor on scores (arXiv:2309.00071, section 3.4) is there only where the file says mscale_all_dim. */

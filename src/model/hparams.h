@@ -88,6 +88,7 @@ typedef struct lm_hparams {
     int64_t context_len; /* longest sequence the model is made for */
     double rms_norm_eps;
     double rope_theta;
+    int32_t rope_sections[4]; /* pairs that turn by time, height, width and nothing: of text all by its position. All 0: not said */
     lm_rope_layout rope_layout;
     lm_rope_scaling rope_scaling;
     const float *
@@ -122,8 +123,8 @@ typedef struct lm_hparams {
     double expert_weight_scale;                    /* 0: 1 */
     bool expert_sigmoid, expert_normalize;         /* see ops/route.c */
     double expert_jitter;                          /* likewise; 0: none */
-    /* Layers that keep a state of their sequence instead of its keys and values: LM_FEATURE_RECURRENT says of which kind. A convolution
-     * reads a row and the conv_taps - 1 before it; behind it, but in short convolutions, each of state_heads heads has a matrix
+    /* Layers that keep a state of their sequence instead of its keys and values: LM_FEATURE_RECURRENT says of which kind. Convolutions
+     * read a row and the conv_taps - 1 before it; behind them, but of a short convolution, each of state_heads heads has a matrix
      * of state_key_dim rows and state_value_dim columns (ops/recur.c), and state_key_heads of keys and queries serve them. */
     lm_layer_set recurrent;
     int64_t conv_taps, state_heads, state_key_heads, state_key_dim, state_value_dim;
@@ -150,11 +151,14 @@ static inline int64_t lm_cached_layers(const lm_hparams *hparams) {
     return hparams->bidirectional ? 1 : lm_cached_layer(hparams, hparams->n_layers);
 }
 
-/* Channels that a recurrent layer's convolution has. */
-static inline int64_t lm_conv_channels(const lm_hparams *hparams) {
-    if (hparams->state_heads == 0) return hparams->dim;
-    return 2 * hparams->state_key_heads * hparams->state_key_dim +
-           hparams->state_heads * hparams->state_value_dim;
+/* Widths of a recurrent layer's keys, as of its queries, and of its values; of a short convolution these are its channels. */
+static inline int64_t lm_state_keys(const lm_hparams *hparams) {
+    return hparams->state_key_heads * hparams->state_key_dim;
+}
+
+static inline int64_t lm_state_values(const lm_hparams *hparams) {
+    return hparams->state_heads > 0 ? hparams->state_heads * hparams->state_value_dim
+                                    : hparams->dim;
 }
 
 /* How many layers there are before the first that has experts. */

@@ -94,7 +94,6 @@ static LM_MUST_USE loam_status read_sizes(const lm_gguf *gguf, lm_hparams *h, lo
     LM_TRY(read_i64(gguf, h, "embedding_length", &h->dim, err));
     LM_TRY(read_i64(gguf, h, "attention.head_count", &h->n_heads, err));
     LM_TRY(read_kv_heads(gguf, h, err));
-    LM_TRY(read_i64_or(gguf, h, "shortconv.l_cache", 0, &h->conv_taps, err));
     LM_TRY(read_i64_or(gguf, h, "attention.key_length", h->n_heads > 0 ? h->dim / h->n_heads : 0,
                        &h->head_dim, err));
     LM_TRY(read_i64_or(gguf, h, "rope.dimension_count", h->head_dim, &h->rope_dim, err));
@@ -126,6 +125,53 @@ static LM_MUST_USE loam_status read_windowed(const lm_gguf *gguf, const lm_arch 
                                              : lm_arch_windows(arch, period, i);
         if (windowed) lm_layer_add(&h->windowed, i);
     }
+    return LOAM_OK;
+}
+
+/* A list of layers, or each how many-th attends; short convolutions are where there are no heads of keys (read_kv_heads). */
+static LM_MUST_USE loam_status read_recurrent_layers(const lm_gguf *gguf, lm_hparams *h,
+                                                     loam_error *err) {
+    char key[KEY_BYTES];
+    lm_gguf_array listed;
+    int64_t period;
+    full_key(h, "attention.recurrent_layers", key);
+    LM_TRY(lm_gguf_array_or_empty(gguf, key, LM_GGUF_BOOL, &listed, err));
+    LM_TRY(read_i64_or(gguf, h, "full_attention_interval", 4, &period, err));
+    for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
+        bool recurrent = (size_t)i < listed.n ? lm_gguf_array_bool(&listed, (size_t)i)
+                                              : period > 0 && (i + 1) % period != 0;
+        if (recurrent) lm_layer_add(&h->recurrent, i);
+    }
+    return LOAM_OK;
+}
+
+static LM_MUST_USE loam_status read_sections(const lm_gguf *gguf, lm_hparams *h, loam_error *err) {
+    char key[KEY_BYTES];
+    lm_gguf_array listed;
+    full_key(h, "rope.dimension_sections", key);
+    LM_TRY(lm_gguf_array_or_empty(gguf, key, LM_GGUF_I32, &listed, err));
+    for (size_t i = 0; i < listed.n && i < LM_COUNT_OF(h->rope_sections); i++)
+        h->rope_sections[i] = lm_gguf_array_i32(&listed, i);
+    return LOAM_OK;
+}
+
+static LM_MUST_USE loam_status read_recurrent(const lm_gguf *gguf, const lm_arch *arch,
+                                              lm_hparams *h, loam_error *err) {
+    int64_t n_values;
+    LM_TRY(read_i64_or(gguf, h, "shortconv.l_cache", 0, &h->conv_taps, err));
+    if (!(arch->features & LM_FEATURE_STATES)) return LOAM_OK;
+    LM_TRY(read_recurrent_layers(gguf, h, err));
+    LM_TRY(read_i64(gguf, h, "ssm.conv_kernel", &h->conv_taps, err));
+    LM_TRY(read_i64(gguf, h, "ssm.state_size", &h->state_key_dim, err));
+    LM_TRY(read_i64(gguf, h, "ssm.group_count", &h->state_key_heads, err));
+    LM_TRY(read_i64(gguf, h, "ssm.time_step_rank", &h->state_heads, err));
+    LM_TRY(read_i64(gguf, h, "ssm.inner_size", &n_values, err));
+    if (h->state_heads < 1 || n_values % h->state_heads != 0)
+        return lm_error_set(err, LOAM_INVALID, "%s: %lld heads of states have %lld values",
+                            lm_gguf_path(gguf), (long long)h->state_heads, (long long)n_values);
+    h->state_value_dim = n_values / h->state_heads;
+    LM_TRY(read_sections(gguf, h, err));
+    h->state_tiled = arch->gguf_tiled;
     return LOAM_OK;
 }
 
@@ -207,6 +253,7 @@ static LM_MUST_USE loam_status read_experts(const lm_gguf *gguf, const lm_arch *
     if (h->n_experts == 0) return LOAM_OK;
     LM_TRY(read_i64(gguf, h, "expert_used_count", &h->n_experts_used, err));
     LM_TRY(read_i64_or(gguf, h, "expert_feed_forward_length", h->ffn_dim, &h->expert_ffn_dim, err));
+    if (h->ffn_dim == 0) h->ffn_dim = h->expert_ffn_dim; /* where no layer is dense */
     LM_TRY(read_i64_or(gguf, h, "expert_shared_count", arch->n_shared_experts, &n_shared, err));
     h->expert_jitter = arch->expert_jitter;
     h->unit_heads = arch->unit_heads && h->n_experts != 128; /* Llama 4 Maverick */
@@ -331,6 +378,7 @@ loam_status lm_hparams_from_gguf(const lm_gguf *gguf, lm_hparams *out, loam_erro
     LM_TRY(read_act(gguf, &h, err));
     LM_TRY(read_sizes(gguf, &h, err));
     LM_TRY(read_layers(gguf, arch, &h, err));
+    LM_TRY(read_recurrent(gguf, arch, &h, err));
     LM_TRY(read_numbers(gguf, arch, &h, err));
     LM_TRY(read_experts(gguf, arch, &h, err));
     fill_numbers(&h);

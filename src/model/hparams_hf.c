@@ -135,7 +135,7 @@ static LM_MUST_USE loam_status read_sizes(const reader *r, lm_hparams *h) {
         LM_TRY(read_i64(r, "intermediate_size|n_inner|ffn_hidden_size|hidden_dim|ffn_dim",
                         4 * h->dim, &h->ffn_dim));
     else
-        LM_TRY(need_i64(r, "intermediate_size_mlp|block_ff_dim|intermediate_size|ffn_hidden_size", &h->ffn_dim));
+        LM_TRY(need_i64(r, "intermediate_size_mlp|block_ff_dim|intermediate_size|ffn_hidden_size|moe_intermediate_size", &h->ffn_dim));
     if (r->arch && r->arch->ffn_halved) h->ffn_dim /= 2;
     LM_TRY(adjust_ffn(r, h));
     LM_TRY(need_i64(r, "vocab_size|padded_vocab_size", &h->vocab_size));
@@ -191,22 +191,30 @@ static bool lists_layer(const json_t *list, int64_t layer) {
     return false;
 }
 
-/* layer_types, or which layers attend in full. */
-static void read_recurrent_layers(const reader *r, lm_hparams *h) {
+/* layer_types, or which layers attend in full, or each how many-th. */
+static LM_MUST_USE loam_status read_recurrent_layers(const reader *r, lm_hparams *h) {
     const json_t *types = json_object_get(r->config, "layer_types"),
                  *attend = json_object_get(r->config, "full_attn_idxs");
     const char *recurrent = recurrent_type(r);
+    int64_t period;
+    LM_TRY(read_i64(r, "full_attention_interval", 0, &period));
     for (int64_t i = 0; recurrent && i < h->n_layers && i < LM_MAX_LAYERS; i++) {
         const char *type = json_string_value(json_array_get(types, (size_t)i));
-        bool attends = !json_is_array(attend) || lists_layer(attend, i);
+        bool attends = json_is_array(attend) ? lists_layer(attend, i)
+                                             : period < 1 || (i + 1) % period == 0;
         if (type ? strcmp(type, recurrent) == 0 : !attends) lm_layer_add(&h->recurrent, i);
     }
+    return LOAM_OK;
 }
 
 static LM_MUST_USE loam_status read_recurrent(const reader *r, lm_hparams *h) {
     bool bias;
-    read_recurrent_layers(r, h);
-    LM_TRY(read_i64(r, "conv_L_cache", 0, &h->conv_taps));
+    LM_TRY(read_recurrent_layers(r, h));
+    LM_TRY(read_i64(r, "conv_L_cache|linear_conv_kernel_dim", 0, &h->conv_taps));
+    LM_TRY(read_i64(r, "linear_num_value_heads", 0, &h->state_heads));
+    LM_TRY(read_i64(r, "linear_num_key_heads", 0, &h->state_key_heads));
+    LM_TRY(read_i64(r, "linear_value_head_dim", 0, &h->state_value_dim));
+    LM_TRY(read_i64(r, "linear_key_head_dim", 0, &h->state_key_dim));
     LM_TRY(read_bool(r, "conv_bias", false, &bias));
     if (bias && recurrent_type(r))
         return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'conv_bias' is true", r->path);
@@ -381,6 +389,9 @@ static LM_MUST_USE loam_status read_rope(const reader *r, lm_hparams *h) {
     LM_TRY(read_i64(r, "rotary_dim", h->rope_dim, &h->rope_dim));
     LM_TRY(read_scaling(r, json_is_null(scaling) ? NULL : scaling, &h->rope_scaling, &h->query_growth));
     LM_TRY(read_alpha(&inner, scaling, h));
+    const json_t *sections = json_object_get(scaling, "mrope_section");
+    for (size_t i = 0; i < json_array_size(sections) && i < LM_COUNT_OF(h->rope_sections); i++)
+        h->rope_sections[i] = (int32_t)json_integer_value(json_array_get(sections, i));
     if (r->arch && r->arch->local_rope_theta > 0) {
         const json_t *local = rope_object(r, "sliding_attention");
         const reader windowed = {local != parameters ? local : NULL, r->path, r->arch, r->err};

@@ -182,13 +182,40 @@ static void add_kv_heads(const gguf_out *out, const lm_hparams *hp) {
         lm_gguf_writer_push_i32(out->writer, lm_layer_attends(hp, i) ? (int32_t)hp->n_kv_heads : 0);
 }
 
+/* Each how many-th layer attends, as files say it beside the list of them: 4 where none is. */
+static int64_t attention_interval(const lm_hparams *hp) {
+    for (int64_t i = 0; i < hp->n_layers; i++)
+        if (lm_layer_attends(hp, i) && i > 0) return i + 1;
+    return 4;
+}
+
+static void add_recurrent(const gguf_out *out, const lm_hparams *hp) {
+    char key[KEY_BYTES];
+    lm_gguf_writer_open_array(out->writer, full_key(out, "attention.recurrent_layers", key),
+                              LM_GGUF_BOOL, (size_t)hp->n_layers);
+    for (int64_t i = 0; i < hp->n_layers; i++)
+        lm_gguf_writer_push_bool(out->writer, !lm_layer_attends(hp, i));
+}
+
+/* Readers want them, of text too. */
+static void add_sections(const gguf_out *out, const lm_hparams *hp) {
+    static const int32_t usual[LM_COUNT_OF(hp->rope_sections)] = {11, 11, 10, 0};
+    const int32_t *sections = hp->rope_sections[0] ? hp->rope_sections : usual;
+    char key[KEY_BYTES];
+    lm_gguf_writer_open_array(out->writer, full_key(out, "rope.dimension_sections", key),
+                              LM_GGUF_I32, LM_COUNT_OF(usual));
+    for (size_t i = 0; i < LM_COUNT_OF(usual); i++)
+        lm_gguf_writer_push_i32(out->writer, sections[i]);
+}
+
 void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer) {
     const lm_hparams *hp = &config->hparams;
     const lm_arch *arch = config->arch;
     const lm_rope_scaling *scaling = &hp->rope_scaling;
     bool layer_norm = lm_arch_has(config, LM_FEATURE_LAYER_NORM), latent = hp->kv_latent_dim > 0,
          moe = hp->n_experts > 0;
-    bool short_conv = lm_arch_has(config, LM_FEATURE_SHORT_CONV);
+    bool short_conv = lm_arch_has(config, LM_FEATURE_SHORT_CONV),
+         states = lm_arch_has(config, LM_FEATURE_STATES);
     bool apart =
              latent && arch->dialect == LM_DIALECT_MINICPM3, /* said as of heads with a key each */
         no_experts = is_named(arch, "deepseek2") && !moe;
@@ -208,4 +235,6 @@ void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer)
                                (uint32_t)hp->n_token_types);
     add_windowed(&out, config);
     if (short_conv) add_kv_heads(&out, hp);
+    if (lm_arch_has(config, LM_FEATURE_DELTA)) add_recurrent(&out, hp);
+    if (is_named(arch, "qwen35 qwen35moe")) add_sections(&out, hp);
 }

@@ -199,6 +199,21 @@ static json_t *scaling_json(const lm_arch_config *config) {
     return scaling;
 }
 
+/* Qwen 3.5's, which says how pairs turn where there are images. */
+static json_t *sections_json(const lm_arch_config *config) {
+    const lm_hparams *hp = &config->hparams;
+    json_t *all = scaling_json(config),
+           *rope = all ? all : json_pack("{s:s}", "rope_type", "default"), *sections = json_array();
+    for (size_t i = 0; i < 3; i++)
+        json_array_append_new(sections, json_integer(hp->rope_sections[i]));
+    json_object_set_new(rope, "rope_theta", json_real(shortest(hp->rope_theta)));
+    json_object_set_new(rope, "partial_rotary_factor",
+                        json_real((double)hp->rope_dim / (double)hp->head_dim));
+    json_object_set_new(rope, "mrope_section", sections);
+    json_object_set_new(rope, "mrope_interleaved", json_true());
+    return rope;
+}
+
 /* Of layers without a window and of those with one, whose rope is not scaled. */
 static json_t *ropes_json(const lm_arch_config *config) {
     double theta = shortest(config->hparams.rope_theta),
@@ -335,11 +350,13 @@ json_t *lm_hparams_config_json(const lm_arch_config *config, lm_dtype dtype) {
 #define IN_GROUPS(key)                                                                            \
     "glm4_moe:" key " glm4_moe_lite:" key " deepseek_v2:" key " deepseek_v3:" key " kimi_k2:" key \
     " dots1:" key " solar_open:" key " mistral4:" key
+#define DELTA_RULES(key) "qwen3_next:" key " qwen3_5_text:" key " qwen3_5_moe_text:" key
 #define LM_CONFIG_KEY(type, when, value, keys)      \
     if ((when) && key_of(keys, arch->hf_type, key)) \
         json_object_set_new(json, key, json_##type(value));
 #include "model/config_keys.def"
 #undef LM_CONFIG_KEY
+#undef DELTA_RULES
 #undef IN_GROUPS
     return json;
 }

@@ -367,15 +367,16 @@ static loam_status find_weight(const loader *l, lm_param_id id, int64_t layer, l
                     (n_dims == 2 && lm_param_has_layer(id) && l->config->arch->hf_transposed &&
                      lm_naming_of(l->file) == LM_NAMING_HF);
     wanted.unit_rows = id == LM_PARAM_OUTPUT_HEAD && l->config->hparams.unit_head;
-    int64_t rows = found && source->order != LM_PART_WHOLE ? source->total_rows : shape[0];
-    stored[0] = wanted.turned ? shape[1] : rows;
-    stored[1] = wanted.turned ? rows : shape[1];
+    bool kernel = lm_param_is_kernel(id);
+    int64_t rows = found && source->order != LM_PART_WHOLE ? source->total_rows : shape[kernel];
+    stored[0] = wanted.turned && !kernel ? shape[1] : rows;
+    stored[1] = kernel ? shape[0] : wanted.turned ? rows : shape[1];
     wanted.by_element = found && source->order == LM_PART_TURNS; /* experts' biases */
     if (wanted.by_element) {
         stored[0] = shape[0];
         stored[1] = source->total_rows / shape[0];
     }
-    int n_stored = found && is_other_shape(source->tensor, n_dims, rows * shape[1])
+    int n_stored = found && is_other_shape(source->tensor, n_dims, rows * shape[!kernel])
                        ? source->tensor->n_dims
                        : n_dims;
     if (n_stored != n_dims) memcpy(stored, source->tensor->shape, sizeof stored);
@@ -386,6 +387,10 @@ static loam_status find_weight(const loader *l, lm_param_id id, int64_t layer, l
     memcpy(weight->shape, shape, sizeof shape);
     l->w->stored_bytes += bytes_of(weight);
     LM_TRY(name_part(l->w, source, weight, err));
+    if (kernel) { /* which has its channels as rows there */
+        source->first_row *= shape[0];
+        source->order = LM_PART_WHOLE;
+    }
     return place_rows(l, &wanted, weight, err);
 }
 
@@ -410,6 +415,16 @@ static loam_status add_one(lm_model_weights *w, lm_weight *weight, loam_error *e
     return LOAM_OK;
 }
 
+/* Folders have the logarithms of what states decay by. */
+static loam_status make_rates(lm_model_weights *w, lm_weight *weight, loam_error *err) {
+    float *rates = lm_arena_alloc(&w->arena, (size_t)weight->shape[0] * sizeof *rates);
+    if (!rates) return lm_error_no_memory(err, (size_t)weight->shape[0] * sizeof *rates);
+    for (int64_t i = 0; i < weight->shape[0]; i++)
+        rates[i] = lm_rate_of_log(((const float *)weight->data)[i]);
+    weight->data = rates;
+    return LOAM_OK;
+}
+
 /* Brings a weight to a device that cannot read it where it is. */
 static loam_status place(lm_model_weights *w, lm_weight *weight, loam_error *err) {
     if (lm_device_shares_host_memory(w->device)) return LOAM_OK;
@@ -431,8 +446,8 @@ static loam_status finish_weight(const loader *l, lm_param_id id, lm_weight *wei
     if (status != LOAM_OK) return lm_error_prefix(err, status, "%s", lm_model_file_path(l->file));
     if (is_vector) LM_TRY(copy_vector(l->w, weight, err));
     bool folder = lm_naming_of(l->file) == LM_NAMING_HF;
-    if (folder && lm_param_is_norm(id) && l->config->arch->hf_norm_minus_one)
-        return add_one(l->w, weight, err);
+    if (folder && lm_param_less_one(l->config->arch, id)) return add_one(l->w, weight, err);
+    if (folder && id == LM_PARAM_STATE_RATE) return make_rates(l->w, weight, err);
     if (l->options->check_finite && !is_vector && !by_row) let_go(l->w, weight, weight->data);
     return LOAM_OK;
 }

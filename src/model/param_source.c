@@ -59,6 +59,16 @@ enum { LM_DIALECT_ANY = ANY };
 #define CONV_IN_GATE LM_PARAM_CONV_IN_GATE
 #define CONV_OUT_GATE LM_PARAM_CONV_OUT_GATE
 #define CONV_IN LM_PARAM_CONV_IN
+#define Q_GATE LM_PARAM_Q_GATE
+#define CONV_Q LM_PARAM_CONV_Q
+#define CONV_K LM_PARAM_CONV_K
+#define CONV_V LM_PARAM_CONV_V
+#define STATE_Q LM_PARAM_STATE_Q
+#define STATE_K LM_PARAM_STATE_K
+#define STATE_V LM_PARAM_STATE_V
+#define STATE_GATE LM_PARAM_STATE_GATE
+#define STATE_BETA LM_PARAM_STATE_BETA
+#define STATE_STEP LM_PARAM_STATE_STEP
 static const fusion fusions[] = {
 #define LM_SPELLING(naming, dialect, id, name)
 #define LM_SPELLING_ROW(naming, dialect, id, name)
@@ -108,10 +118,11 @@ static bool speaks(const lm_model_file *file, const lm_arch_config *config, lm_n
            (dialect == ANY || dialect == (int)config->arch->dialect);
 }
 
-/* Its rows in a tensor that holds several. Biases of experts that lie by turns are counted by element. */
+/* Its rows in a tensor that holds several: of kernels channels. Biases of experts that lie by turns are counted by element. */
 static int64_t rows_of(const lm_arch_config *config, lm_part_order order, lm_param_id id) {
     int64_t shape[2];
     lm_param_shape(config, id, shape);
+    if (lm_param_is_kernel(id)) return shape[1];
     if (id == LM_PARAM_K_UP && order == LM_PART_HEADS) return config->hparams.n_heads * shape[1];
     return order == LM_PART_TURNS && lm_param_is_bias(id) ? shape[0] * shape[1] : shape[0];
 }
@@ -120,6 +131,7 @@ static int64_t groups_of(const lm_arch_config *config, lm_part_order order, lm_p
     switch (order) {
     case LM_PART_GROUPS: return config->hparams.n_kv_heads;
     case LM_PART_HEADS: return config->hparams.n_heads;
+    case LM_PART_KEY_HEADS: return config->hparams.state_key_heads;
     case LM_PART_EXPERTS: return config->hparams.n_experts;
     case LM_PART_TURNS: return rows_of(config, order, id);
     default: return 1;

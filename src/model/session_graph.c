@@ -56,17 +56,16 @@ static lm_tensor *attend(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q
 }
 
 /* An op whose state is a part of the layer's. */
-static lm_tensor *keep_state(void *ctx, lm_graph *graph, int64_t layer, lm_op_id op,
-                             const lm_op_args *args) {
+static lm_tensor *keep_state(void *ctx, lm_graph *graph, int64_t layer, lm_state_part part,
+                             lm_op_id op, const lm_op_args *args) {
+    static const char *const names[] = {"rows_before", "keys_before", "queries_before", "state"};
     const build *b = ctx;
-    bool rows = op == LM_OP_CAUSAL_CONV;
     int64_t shape[4];
     void *data;
-    int n_dims =
-        lm_state_cache_part(b->states, layer, rows ? LM_STATE_ROWS : LM_STATE_MATRIX, shape, &data);
+    int n_dims = lm_state_cache_part(b->states, layer, part, shape, &data);
     lm_op_args all = *args;
     all.in[LM_IN_STATE] =
-        lm_graph_state(graph, rows ? "rows_before" : "state", LM_F32, n_dims, shape, data, NULL);
+        lm_graph_state(graph, names[part], LM_F32, n_dims, shape, data, NULL);
     all.in[LM_IN_ROW_POS] = b->sg->seen;
     all.in[LM_IN_ROW_STATE] = b->sg->states;
     return lm_graph_op(graph, op, &all);

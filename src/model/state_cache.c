@@ -14,15 +14,13 @@ struct lm_state_cache {
 
 /* Of one slot; the number of dimensions, 0: there is no such part. */
 static int shape_of(const lm_hparams *hp, lm_state_part part, int64_t shape[3]) {
-    if (part == LM_STATE_ROWS) {
-        shape[0] = hp->conv_taps - 1;
-        shape[1] = lm_conv_channels(hp);
-        return 2;
-    }
-    shape[0] = hp->state_heads;
-    shape[1] = hp->state_key_dim;
+    if (part != LM_STATE_ROWS && hp->state_heads == 0) return 0;
+    shape[0] = part == LM_STATE_MATRIX ? hp->state_heads : hp->conv_taps - 1;
+    shape[1] = part == LM_STATE_MATRIX ? hp->state_key_dim
+               : part == LM_STATE_ROWS ? lm_state_values(hp)
+                                       : lm_state_keys(hp);
     shape[2] = hp->state_value_dim;
-    return hp->state_heads > 0 ? 3 : 0;
+    return part == LM_STATE_MATRIX ? 3 : 2;
 }
 
 static size_t slot_bytes(const lm_hparams *hp, lm_state_part part) {
@@ -33,8 +31,15 @@ static size_t slot_bytes(const lm_hparams *hp, lm_state_part part) {
     return bytes;
 }
 
+/* Of all parts in front of `end`. */
+static size_t slot_bytes_before(const lm_hparams *hp, int end) {
+    size_t bytes = 0;
+    for (int part = 0; part < end; part++) bytes += slot_bytes(hp, (lm_state_part)part);
+    return bytes;
+}
+
 static size_t layer_slot_bytes(const lm_hparams *hp) {
-    return slot_bytes(hp, LM_STATE_ROWS) + slot_bytes(hp, LM_STATE_MATRIX);
+    return slot_bytes_before(hp, LM_STATE_N_PARTS);
 }
 
 size_t lm_state_seq_bytes(const lm_hparams *hp) {
@@ -76,8 +81,7 @@ static uint8_t *part_at(const lm_state_cache *cache, int64_t layer, lm_state_par
     LM_ASSERT(lm_layer_in(&hp->recurrent, layer));
     uint8_t *at =
         cache->memory + (size_t)lm_layers_before(&hp->recurrent, layer) * cache->layer_bytes;
-    return part == LM_STATE_ROWS ? at
-                                 : at + slot_bytes(hp, LM_STATE_ROWS) * (size_t)cache->max_seqs;
+    return at + slot_bytes_before(hp, part) * (size_t)cache->max_seqs;
 }
 
 int lm_state_cache_part(const lm_state_cache *cache, int64_t layer, lm_state_part part,

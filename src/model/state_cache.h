@@ -10,13 +10,7 @@
 #define LM_MODEL_STATE_CACHE_H
 
 #include "compute/device.h"
-#include "model/hparams.h"
-
-typedef enum lm_state_part {
-    LM_STATE_ROWS, /* [max_seqs, conv_taps - 1, channels] what the convolution read of the rows before */
-    LM_STATE_MATRIX, /* [max_seqs, heads, key width, value width]; not of short convolutions */
-    LM_STATE_N_PARTS,
-} lm_state_part;
+#include "model/arch.h"
 
 typedef struct lm_state_cache lm_state_cache;
 

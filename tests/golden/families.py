@@ -14,6 +14,7 @@ with the weights brought into its names: see `reference` and `publish` of a case
 """
 import pathlib
 import shutil
+import sys
 import tempfile
 
 import torch
@@ -167,6 +168,13 @@ def stacked_norms(cls):
     return Stacked
 
 
+def without_guesses(cls):
+    """The converter for models that guess no further tokens, which it takes for a mistake."""
+    class Plain(cls):
+        model_arch, no_mtp = cls.model_arch, True
+    return Plain
+
+
 def granite_experts(state, config):
     names = {"router.weight": "router.layer.weight", "experts.gate_up_proj": "input_linear.weight",
              "experts.down_proj": "output_linear.weight"}
@@ -198,6 +206,13 @@ QWEN3_VISION = dict(depth=1, hidden_size=16, intermediate_size=8, num_heads=2, o
                     num_position_embeddings=4, deepstack_visual_indexes=[0])
 MROPE = dict(rope_type="default", rope_theta=10000.0, mrope_section=[2, 1, 1])
 LLAMA = dict(model_type="llama", architectures=["LlamaForCausalLM"])
+DELTA = dict(head_dim=16, num_hidden_layers=4, linear_conv_kernel_dim=4, linear_key_head_dim=8, linear_value_head_dim=8,
+             linear_num_key_heads=2, linear_num_value_heads=4, full_attention_interval=3,
+             layer_types=["linear_attention", "linear_attention", "full_attention", "linear_attention"])
+MROPE_PART = dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.25, mrope_section=[1, 1, 0],
+                  mrope_interleaved=True)
+QWEN35_VISION = dict(depth=1, hidden_size=16, intermediate_size=8, num_heads=2, out_hidden_size=32, patch_size=2,
+                     num_position_embeddings=16)
 CASES = {
     "llama": case("llama", "LlamaForCausalLM", head_dim=16, tie_word_embeddings=False),
     "mistral-window": case("mistral", "MistralForCausalLM", sliding_window=20),
@@ -450,6 +465,12 @@ CASES = {
                             num_attention_heads=4, max_position_embeddings=128, word_embed_proj_dim=32, pad_token_id=1),
                 reference=None, publish=None),
     "persimmon": case("persimmon", "PersimmonForCausalLM", num_key_value_heads=4, qk_layernorm=True),
+    "qwen3_next": case("qwen3_next", "Qwen3NextForCausalLM", num_experts=6, num_experts_per_tok=3, moe_intermediate_size=24,
+                       shared_expert_intermediate_size=28, norm_topk_prob=True, decoder_sparse_step=1, mlp_only_layers=[],
+                       publish="as saved", **DELTA),
+    "qwen3_5": seeing("qwen3_5", "Qwen3_5ForConditionalGeneration", "qwen3_5_text", QWEN35_VISION, rope_parameters=MROPE_PART, **DELTA),
+    "qwen3_5_moe": case("qwen3_5_moe_text", "Qwen3_5MoeForCausalLM", num_experts=6, num_experts_per_tok=3, moe_intermediate_size=24,
+                        shared_expert_intermediate_size=28, rope_parameters=MROPE_PART, **DELTA),
 }
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none.
@@ -459,7 +480,8 @@ NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "
            "gptj", "helium", "internlm", "mistral4", "vaultgemma", "mimo", "qwen3_moe-sparse",
            "llama4-chunks", "cwm", "flex_olmo", "hyperclovax", "gpt_neo", "opt", "persimmon"}
 
-CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms}
+CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms,
+              "qwen3_next": without_guesses, "qwen3_5": without_guesses, "qwen3_5_moe": without_guesses}
 
 
 def tokens(prompt):
@@ -474,7 +496,7 @@ def build(spec, seed):
     for name, p in model.named_parameters():
         spread = 0.1 if "norm" in name or "ln_" in name or name.endswith("bias") else 1.0 if "emb" in name else 0.3
         around = 1.0 if ("norm" in name or "ln_" in name) and name.endswith("weight") else 0.0
-        if spec["config"]["model_type"].startswith("gemma") and around:
+        if spec["config"]["model_type"].startswith(("gemma", "qwen3_next", "qwen3_5")) and around and "linear_attn" not in name:
             around = 0.0
         if name.endswith("e_score_correction_bias"):
             spread = 0.3
@@ -494,7 +516,15 @@ def alibi(model):
                 position_ids=torch.zeros(1, N_TOKENS, dtype=torch.long))
 
 
+def row_by_row(model):
+    """Delta rules row by row, as transformers decodes: in chunks, as it reads prompts, they lose digits."""
+    module = sys.modules[type(model).__module__]
+    if hasattr(module, "torch_recurrent_gated_delta_rule"):
+        module.torch_chunk_gated_delta_rule = module.torch_recurrent_gated_delta_rule
+
+
 def logits_of(model, **inputs):
+    row_by_row(model)
     with torch.no_grad():
         rows = [model(torch.tensor([tokens(p)]), use_cache=False, **inputs).logits[0, STEP - 1::STEP] for p in range(N_PROMPTS)]
     return torch.stack(rows).numpy()

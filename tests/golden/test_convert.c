@@ -176,13 +176,13 @@ static void check_keys(const char *theirs_path, const char *ours_path) {
     lm_model_file_close(ours);
 }
 
-/* Whether the format of the other side turns pairs in another order, whose sums are then in another. */
+/* Whether the format of the other side has rotary pairs or heads of states in another order, whose sums are then in another. */
 static bool turns_otherwise(const char *path) {
     lm_model_file *file;
     assert_ok(lm_model_file_open(path, &file, &err));
     const lm_arch *arch = lm_arch_find(lm_model_file_hparams(file)->architecture);
     lm_model_file_close(file);
-    return arch->gguf_interleaved != arch->hf_interleaved;
+    return arch->gguf_interleaved != arch->hf_interleaved || arch->gguf_tiled;
 }
 
 static bool is_interleaved(const char *path) {
@@ -205,16 +205,16 @@ static bool is_old(const char *family) {
 
 /* Text parts of models that see, which are written alone. */
 static bool is_part(const char *family) {
-    static const char *const parts[] = {"gemma3-vision", "mistral3", "qwen2_vl",
-                                        "qwen2_5_vl",    "qwen3_vl", "qwen3_vl_moe"};
+    static const char *const parts[] = {"gemma3-vision", "mistral3",     "qwen2_vl", "qwen2_5_vl",
+                                        "qwen3_vl",      "qwen3_vl_moe", "qwen3_5"};
     for (size_t i = 0; i < LM_COUNT_OF(parts); i++)
         if (strcmp(family, parts[i]) == 0) return true;
     return false;
 }
 
-/* Files whose GGUF is another family's, as whose they come back. */
+/* Files whose GGUF is another family's, as whose they come back, and folders with experts in one tensor that come back with one for each. */
 static bool is_kept(const char *family) {
-    static const char *const others[] = {"granite4", "ministral3", "chatglm"};
+    static const char *const others[] = {"granite4", "ministral3", "chatglm", "qwen3_5_moe"};
     for (size_t i = 0; i < LM_COUNT_OF(others); i++)
         if (strcmp(family, others[i]) == 0) return false;
     return !is_part(family);
