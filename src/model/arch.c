@@ -245,7 +245,8 @@ static bool is_mixture(lm_param_id id) {
 
 /* A norm that is there and has no parameters. */
 static bool is_plain_norm(const lm_arch_config *config, lm_param_id id) {
-    return (params[id].feature & LM_FEATURES_PRE_NORM) && lm_arch_has(config, LM_FEATURE_PLAIN_NORM);
+    return (params[id].feature & (LM_FEATURES_PRE_NORM | LM_FEATURE_EMBED_NORM)) &&
+           lm_arch_has(config, LM_FEATURE_PLAIN_NORM);
 }
 
 bool lm_arch_layer_has_experts(const lm_arch_config *config, int64_t layer) {

@@ -1,5 +1,6 @@
 /* The forward pass of all models: blocks of attention (arXiv:1706.03762, grouped-query arXiv:2305.13245) and MLP, gated
  * (arXiv:2002.05202) or not, with what their descriptor says around them. The contract stands in arch.h. */
+#include "base/mem.h"
 #include "model/arch.h"
 
 #include <math.h>
@@ -46,14 +47,27 @@ static lm_tensor *scaled(const builder *b, lm_tensor *x, double scale) {
     return scale > 0 && scale != 1 ? mapped(b, x, LM_FN_SCALE, scale) : x;
 }
 
+/* The weight of a norm that learns nothing. */
+static lm_tensor *ones(const builder *b, int64_t n) {
+    const int64_t shape[] = {n};
+    float *values = lm_alloc((size_t)n * sizeof *values);
+    if (!values) return lm_graph_fail(b->graph, LOAM_NO_MEMORY, "no memory for a norm's weight");
+    for (int64_t i = 0; i < n; i++) values[i] = 1.0f;
+    lm_tensor *w = lm_graph_constant(b->graph, "ones", LM_F32, 1, shape, values);
+    lm_free(values);
+    return w;
+}
+
 /* bias: LM_PARAM_COUNT for a norm that never has one. */
 static lm_tensor *norm(const builder *b, lm_tensor *x, lm_param_id weight, lm_param_id bias,
                        lm_dtype dtype) {
     bool layer_norm = lm_arch_has(b->config, LM_FEATURE_LAYER_NORM);
     lm_tensor *shift = layer_norm && bias != LM_PARAM_COUNT ? param_or_none(b, bias) : NULL;
+    lm_tensor *w = param_or_none(b, weight);
+    if (!w && !layer_norm) w = ones(b, b->hp->dim);
     lm_attrs attrs = {.eps = (float)b->hp->rms_norm_eps, .dtype = dtype};
     return lm_graph_op(b->graph, layer_norm ? LM_OP_LAYER_NORM : LM_OP_RMS_NORM,
-                       &(lm_op_args){.in = {x, param_or_none(b, weight), shift}, .attrs = attrs});
+                       &(lm_op_args){.in = {x, w, shift}, .attrs = attrs});
 }
 
 /* Whether there is a norm, with parameters or without. */
@@ -95,6 +109,7 @@ static lm_tensor *turn(const builder *b, lm_tensor *x, int64_t n_heads, int64_t 
     lm_attrs attrs = {.n_heads = n_heads,
                       .head_dim = head_dim,
                       .scale = local ? 1.0f : in->rope_scale,
+                      .inverse = b->config->arch->rope_backwards,
                       .interleaved = b->hp->rope_layout == LM_ROPE_INTERLEAVED};
     return lm_graph_op(
         b->graph, LM_OP_ROPE,
@@ -119,13 +134,9 @@ static lm_tensor *clipped(const builder *b, lm_tensor *x) {
 
 /* Every head divided by its root mean square. */
 static lm_tensor *unit(const builder *b, lm_tensor *x) {
-    float ones[LM_MAX_HEAD_DIM];
-    const int64_t shape[] = {b->hp->head_dim};
-    for (int64_t i = 0; i < shape[0]; i++) ones[i] = 1.0f;
-    lm_tensor *w = lm_graph_constant(b->graph, "ones", LM_F32, 1, shape, ones);
-    return lm_graph_op(
-        b->graph, LM_OP_RMS_NORM,
-        &(lm_op_args){.in = {x, w}, .attrs.eps = (float)b->hp->rms_norm_eps});
+    return lm_graph_op(b->graph, LM_OP_RMS_NORM,
+                       &(lm_op_args){.in = {x, ones(b, b->hp->head_dim)},
+                                     .attrs.eps = (float)b->hp->rms_norm_eps});
 }
 
 /* What becomes queries or keys: normed where the model does that, and turned. */

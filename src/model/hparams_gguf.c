@@ -389,7 +389,11 @@ loam_status lm_hparams_from_gguf(const lm_gguf *gguf, lm_hparams *out, loam_erro
     LM_TRY(lm_hparams_check(&h, lm_gguf_path(gguf), err));
     LM_TRY(read_freq_factors(gguf, &h, err));
     h.rope_scaling.exact_bounds = arch->yarn_exact;
-    h.rope_layout = arch->gguf_interleaved ? LM_ROPE_INTERLEAVED : LM_ROPE_HALF_SPLIT;
+    char sections[KEY_BYTES]; /* of GLM-4V, whose heads' pairs lie apart, GLM-4's by turns */
+    bool in_sections =
+        lm_gguf_find(gguf, full_key(&h, "rope.dimension_sections", sections)) != NULL;
+    h.rope_layout =
+        arch->gguf_interleaved && !in_sections ? LM_ROPE_INTERLEAVED : LM_ROPE_HALF_SPLIT;
     h.tied_embeddings = !lm_stored_tensors_find(tensors, "output.weight");
     h.attention_bias = lm_stored_tensors_find(tensors, "blk.0.attn_q.bias") != NULL;
     h.mlp_bias = lm_stored_tensors_find(tensors, "blk.0.ffn_down.bias") != NULL;

@@ -264,8 +264,8 @@ static LM_MUST_USE loam_status read_window(const reader *r, lm_hparams *h) {
 /* Llama 4's, of layers without rope; its first files have a number for whether there is any. */
 static LM_MUST_USE loam_status read_temperature(const reader *r, lm_hparams *h) {
     const json_t *tuned = json_object_get(r->config, "attn_temperature_tuning");
+    if (r->arch && r->arch->unit_heads) LM_TRY(read_bool(r, "use_qk_norm", true, &h->unit_heads));
     if (!h->chunked_windows) return LOAM_OK;
-    LM_TRY(read_bool(r, "use_qk_norm", r->arch->unit_heads, &h->unit_heads));
     if (json_is_false(tuned) || (json_is_integer(tuned) && json_integer_value(tuned) == 0))
         return LOAM_OK;
     h->growth_unturned = true;
@@ -447,7 +447,9 @@ static LM_MUST_USE loam_status read_numbers(const reader *r, lm_hparams *h) {
     LM_TRY(read_f64(r, "attn_logit_softcapping|max_attn_value", 0, &h->attention_soft_cap));
     LM_TRY(read_f64(r, "final_logit_softcapping", 0, &h->logit_soft_cap));
     LM_TRY(read_f64(r, "clip_qkv", 0, &h->qkv_clip));
-    double embedding = r->arch && r->arch->embed_scale_sqrt_dim ? sqrt((double)h->dim) : 0;
+    bool scaled; /* AFMoE says it */
+    LM_TRY(read_bool(r, "mup_enabled", r->arch && r->arch->embed_scale_sqrt_dim, &scaled));
+    double embedding = scaled ? sqrt((double)h->dim) : 0;
     LM_TRY(read_f64(r, "embedding_multiplier|scale_emb|embedding_multiplier_scale", embedding, &h->embedding_scale));
     LM_TRY(read_f64(r, "residual_multiplier", 0, &h->residual_scale));
     LM_TRY(read_f64(r, "logits_scaling", 0, &divisor));
@@ -495,7 +497,7 @@ static LM_MUST_USE loam_status read_experts(const reader *r, lm_hparams *h) {
     LM_TRY(read_i64(r, "topk_group", 0, &h->n_expert_groups_used));
     LM_TRY(lm_json_str_or(r->config, r->path, "topk_method", LM_STR(""), &method, r->err));
     if (lm_str_is(method, "greedy")) h->n_expert_groups = h->n_expert_groups_used = 0;
-    LM_TRY(read_f64(r, "routed_scaling_factor", 0, &h->expert_weight_scale));
+    LM_TRY(read_f64(r, "routed_scaling_factor|route_scale", 0, &h->expert_weight_scale));
     LM_TRY(read_bool(r, "norm_topk_prob", normalize, &h->expert_normalize));
     LM_TRY(lm_json_str_or(r->config, r->path, "scoring_func", LM_STR("softmax"), &score, r->err));
     LM_TRY(lm_json_str_or(r->config, r->path, "score_function", score, &score, r->err));

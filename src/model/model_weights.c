@@ -125,9 +125,11 @@ static bool is_ignorable(const char *name, const lm_arch_config *config) {
     static const char *const ends[] = {".rotary_emb.inv_freq", ".attn.bias",    ".attn.masked_bias",
                                        ".attention.bias",      ".masked_bias",  "embed_out.weight",
                                        "lm_head.weight",       "output.weight", ".position_ids"};
-    static const char *const begins[] = {"rope_freqs.",     "rope_factors_", "vision_",
-                                         "dense_2.", "dense_3.", "model.mtp_layers.", "mtp.", "model.vision_",   "multi_modal_",  "model.multi_modal_",
-                                         "vision_model.", "visual.",         "model.visual."};
+    static const char *const begins[] = {
+        "rope_freqs.",  "rope_factors_",      "vision_",       "dense_2.",
+        "dense_3.",     "model.mtp_layers.",  "mtp.",          "model.vision_",
+        "multi_modal_", "model.multi_modal_", "vision_model.", "model.connector.",
+        "visual.",      "model.visual."};
     lm_str text = lm_str_of(name);
     if (is_guessing(name, &config->hparams)) return true;
     bool tied = !(config->features & LM_FEATURE_UNTIED_HEAD);

@@ -108,6 +108,8 @@ static const lm_stored_tensor *find_named(const lm_model_file *file, const char 
     if ((found = lm_model_file_find(file, longer))) return found;
     snprintf(longer, sizeof longer, "language_model.%s", name);
     if ((found = lm_model_file_find(file, longer))) return found;
+    snprintf(longer, sizeof longer, "model.text_model.%s", rest + 1);
+    if ((found = lm_model_file_find(file, longer))) return found;
     snprintf(longer, sizeof longer, "model.language_model.%s", rest + 1);
     return lm_model_file_find(file, longer);
 }

@@ -123,8 +123,10 @@ CASES.update({
         publish=lambda state, config: state),
     "bert-dense": case("bert", "cls", AutoModel, BERT, gguf=False),
 })
+EUROBERT = dict(families.SIZES, head_dim=8, tie_word_embeddings=False, classifier_pooling="mean")
 CASES["embeddinggemma-dense"] = CASES["embeddinggemma"]
-CLASSES = {"bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert",
+CASES["eurobert"] = case("eurobert", "mean", AutoModel, EUROBERT)
+CLASSES = {"eurobert": "EuroBert", "bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert",
            "distilbert": "DistilBert", "nomic_bert": "NomicBert", "qwen3": "Qwen3", "modernbert": "ModernBert", "gemma3_text": "Gemma3Text", "mpnet": "MPNet"}
 
 

@@ -204,6 +204,7 @@ VISION = dict(model_type="siglip_vision_model", hidden_size=16, intermediate_siz
 QWEN2_VISION = dict(depth=1, embed_dim=16, hidden_size=32, num_heads=2, mlp_ratio=1, patch_size=2)
 QWEN3_VISION = dict(depth=1, hidden_size=16, intermediate_size=8, num_heads=2, out_hidden_size=32, patch_size=2,
                     num_position_embeddings=4, deepstack_visual_indexes=[0])
+GLM_VISION = dict(depth=1, hidden_size=16, intermediate_size=8, num_heads=2, out_hidden_size=32, patch_size=2, image_size=8)
 MROPE = dict(rope_type="default", rope_theta=10000.0, mrope_section=[2, 1, 1])
 LLAMA = dict(model_type="llama", architectures=["LlamaForCausalLM"])
 DELTA = dict(head_dim=16, num_hidden_layers=4, linear_conv_kernel_dim=4, linear_key_head_dim=8, linear_value_head_dim=8,
@@ -471,6 +472,18 @@ CASES = {
     "qwen3_5": seeing("qwen3_5", "Qwen3_5ForConditionalGeneration", "qwen3_5_text", QWEN35_VISION, rope_parameters=MROPE_PART, **DELTA),
     "qwen3_5_moe": case("qwen3_5_moe_text", "Qwen3_5MoeForCausalLM", num_experts=6, num_experts_per_tok=3, moe_intermediate_size=24,
                         shared_expert_intermediate_size=28, rope_parameters=MROPE_PART, **DELTA),
+    "afmoe": case("afmoe", "AfmoeForCausalLM", head_dim=16, num_hidden_layers=5, intermediate_size=24, sliding_window=20, num_dense_layers=1,
+                  num_experts=4, num_experts_per_tok=2, moe_intermediate_size=12, num_shared_experts=1, route_scale=2.5,
+                  mup_enabled=True, layer_types=["sliding_attention"] * 3 + ["full_attention", "sliding_attention"], publish="as saved"),
+    "nanochat": case("nanochat", "NanoChatForCausalLM"),
+    "glm4v": seeing("glm4v", "Glm4vForConditionalGeneration", "glm4v_text", GLM_VISION, rope_parameters=dict(
+        MROPE, mrope_section=[1, 1, 0], partial_rotary_factor=0.5)),
+    "glm4v_moe": seeing("glm4v_moe", "Glm4vMoeForConditionalGeneration", "glm4v_moe_text", GLM_VISION, n_routed_experts=4,
+                        num_experts_per_tok=2, n_shared_experts=1, moe_intermediate_size=12, first_k_dense_replace=1, n_group=1,
+                        topk_group=1, routed_scaling_factor=2.5, norm_topk_prob=True, attention_bias=True, rope_parameters=dict(
+                            MROPE, mrope_section=[1, 1, 0], partial_rotary_factor=0.5)),
+    "smolvlm": seeing("smolvlm", "SmolVLMForConditionalGeneration", "llama", dict(VISION, model_type="smolvlm_vision")),
+    "phi3_v": case("phi3_v", "Phi3VForCausalLM", sliding_window=None, reference=dict(model_type="phi3")),
 }
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none.
@@ -478,7 +491,7 @@ CASES = {
 NO_FOLDER = {"gpt_oss", "deepseek_v2-first", "stablelm-parallel"}
 NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "phi-qk_norm", "ministral", "falcon-rw", "baichuan2-13b",
            "gptj", "helium", "internlm", "mistral4", "vaultgemma", "mimo", "qwen3_moe-sparse",
-           "llama4-chunks", "cwm", "flex_olmo", "hyperclovax", "gpt_neo", "opt", "persimmon"}
+           "llama4-chunks", "cwm", "flex_olmo", "hyperclovax", "gpt_neo", "opt", "persimmon", "nanochat", "phi3_v", "smolvlm"}
 
 CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms,
               "qwen3_next": without_guesses, "qwen3_5": without_guesses, "qwen3_5_moe": without_guesses}
