@@ -101,6 +101,7 @@ static const op_case cases[] = {
     {"rms_norm bf16", LM_OP_RMS_NORM, {ROWS(LM_F32, 7, 69), VECTOR(69)}, {.eps = 1e-5f, .dtype = LM_BF16}, .rows = true},
     {"rms_norm short", LM_OP_RMS_NORM, {ROWS(LM_F32, 3, 5), VECTOR(5)}, {.eps = 1e-5f}, .rows = true},
     {"rms_norm of heads", LM_OP_RMS_NORM, {ROWS(LM_F32, 7, 3 * 38), VECTOR(38)}, {.eps = 1e-5f}, .rows = true},
+    {"rms_norm of each head", LM_OP_RMS_NORM, {ROWS(LM_F32, 7, 3 * 38), VECTOR(3 * 38)}, {.eps = 1e-5f, .n_heads = 3}, .rows = true},
     {"rms_norm gradient of heads", LM_OP_RMS_NORM, {TRAINED(3, 8), TRAINED_VECTOR(4)}, {.eps = 1e-5f}},
     {"rms_norm gradient", LM_OP_RMS_NORM, {TRAINED(3, 6), TRAINED_VECTOR(6)}, {.eps = 1e-5f}},
     {"rms_norm_backward",

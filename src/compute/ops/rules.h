@@ -78,7 +78,7 @@ static inline void lm_load(const lm_tensor *tensor, int64_t at, float *dst, int6
     lm_dtype_get(tensor->dtype)->unpack(lm_at(tensor, at), dst, n);
 }
 
-/* Parts of a row that LAYER_NORM normalizes alone. */
+/* Parts of a row that a norm normalizes alone, where they are counted. */
 static inline int64_t lm_n_groups(const lm_node *norm) {
     return norm->attrs.n_heads ? norm->attrs.n_heads : 1;
 }
