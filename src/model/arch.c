@@ -47,7 +47,7 @@ typedef enum param_dim {
     DIM_TAPS, /* of a convolution */
     DIM_STATE_KEYS,
     DIM_STATE_VALUES, /* or what a short convolution has */
-    DIM_STATE_VALUE, /* of one head */
+    DIM_STATE_NORM,   /* one head's values, or all */
     DIM_STATE_HEADS,
 } param_dim;
 
@@ -92,8 +92,16 @@ const lm_arch *lm_arch_kin(const lm_arch *arch, bool bidirectional, bool alibi) 
     return NULL;
 }
 
+const lm_arch *lm_arch_hybrid(const lm_arch *arch) {
+    for (size_t i = 0; i < LM_COUNT_OF(archs); i++)
+        if (lm_arch_recurrent_type(&archs[i]) && strcmp(archs[i].hf_type, arch->hf_type) == 0)
+            return &archs[i];
+    return NULL;
+}
+
 const char *lm_arch_recurrent_type(const lm_arch *arch) {
     if (arch->features & LM_FEATURE_DELTA) return "linear_attention";
+    if (arch->features & LM_FEATURE_SSM) return "mamba";
     return arch->features & LM_FEATURE_SHORT_CONV ? "conv" : NULL;
 }
 
@@ -352,7 +360,8 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim) {
     case DIM_TAPS: return hp->conv_taps;
     case DIM_STATE_KEYS: return lm_state_keys(hp);
     case DIM_STATE_VALUES: return lm_state_values(hp);
-    case DIM_STATE_VALUE: return hp->state_value_dim;
+    case DIM_STATE_NORM:
+        return lm_arch_has(config, LM_FEATURE_DELTA) ? hp->state_value_dim : lm_state_values(hp);
     case DIM_STATE_HEADS: return hp->state_heads;
     }
     return 0;

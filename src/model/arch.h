@@ -79,8 +79,9 @@ typedef enum lm_feature {
     LM_FEATURE_SHORT_CONV = 1ll
         << 48,                    /* recurrent layers are gated convolutions of a few rows: LFM2 */
     LM_FEATURE_DELTA = 1ll << 49, /* they are gated delta rules: Qwen3-Next */
-    LM_FEATURE_STATES =
-        LM_FEATURE_DELTA, /* of recurrent layers that have keys, queries and values */
+    LM_FEATURE_SSM = 1ll << 50,   /* they are state spaces: Mamba 2 */
+    LM_FEATURE_STATES = LM_FEATURE_DELTA |
+        LM_FEATURE_SSM, /* of recurrent layers that have keys, queries and values */
     LM_FEATURE_RECURRENT = LM_FEATURE_SHORT_CONV |
         LM_FEATURE_STATES,            /* which layers are, the file's numbers say */
     LM_FEATURE_ATTN_GATE = 1ll << 51, /* what heads attend to is weighted by a sigmoid */
@@ -164,6 +165,7 @@ typedef struct lm_arch {
     bool fixed_act;        /* the activation is `act` whatever the file says */
     bool yarn_exact;       /* yarn's ramp is not rounded to whole pairs (GGUF does not say) */
     bool no_rope;
+    bool rope_if_said; /* so, but where config.json's position_embedding_type is "rope" */
     bool bidirectional;    /* an encoder: rows see those behind them too */
     int position_shift; /* the first position's row in the table, of config.json's that count rows from there */
     bool position_offset;  /* folders have the first position's vector behind the padding token's number */
@@ -212,6 +214,9 @@ const lm_arch *lm_arch_of_folder(const char *model_type);
 
 /* The architecture of the same model_type that is bidirectional or has ALiBi where these say so; NULL: there is none. */
 const lm_arch *lm_arch_kin(const lm_arch *arch, bool bidirectional, bool alibi);
+
+/* The architecture of the same model_type that has recurrent layers; NULL: there is none. */
+const lm_arch *lm_arch_hybrid(const lm_arch *arch);
 
 /* What config.json's layer_types calls the family's recurrent layers; NULL: it has none. */
 const char *lm_arch_recurrent_type(const lm_arch *arch);

@@ -202,6 +202,13 @@ static void shape_kernel(const converter *c, const lm_param_tensor *named, lm_co
     t->shape[2] = t->n_columns;
 }
 
+/* What GGUF files of state spaces have as matrices: a row of one for each head, or of a norm for each group. */
+static bool is_column(const converter *c, lm_param_id id) {
+    bool theirs =
+        id == LM_PARAM_STATE_RATE || id == LM_PARAM_STATE_SKIP || id == LM_PARAM_STATE_NORM;
+    return theirs && !c->options->to_folder && lm_arch_has(&c->config, LM_FEATURE_SSM);
+}
+
 static void shape(const converter *c, const lm_param_tensor *named, lm_convert_tensor *t) {
     int64_t unused[2];
     lm_param_id id = named->ids[0];
@@ -213,6 +220,12 @@ static void shape(const converter *c, const lm_param_tensor *named, lm_convert_t
         shape_matrix(c, named, t);
     else
         shape_vector(named, t);
+    if (is_column(c, id)) {
+        t->n_dims = 2;
+        t->shape[1] =
+            id == LM_PARAM_STATE_NORM ? t->shape[0] / c->config.hparams.state_key_heads : 1;
+        t->shape[0] /= t->shape[1];
+    }
     if (!is_norm_of_each_head(c, id)) return;
     t->n_dims = 2;
     t->shape[1] = c->config.hparams.head_dim;

@@ -222,10 +222,12 @@ static lm_tensor *keep_state(const builder *b, lm_state_part part, lm_op_id op,
     return b->in->keep_state(b->in->ctx, b->graph, b->layer, part, op, args);
 }
 
+/* bias: LM_PARAM_COUNT for a convolution that never has one. */
 static lm_tensor *convolved(const builder *b, lm_tensor *x, lm_state_part part, lm_param_id kernel,
-                            bool silu) {
+                            lm_param_id bias, bool silu) {
+    lm_tensor *shift = bias == LM_PARAM_COUNT ? NULL : param_or_none(b, bias);
     return keep_state(b, part, LM_OP_CAUSAL_CONV,
-                      &(lm_op_args){.in = {x, param(b, kernel)}, .attrs.silu = silu});
+                      &(lm_op_args){.in = {x, param(b, kernel), shift}, .attrs.silu = silu});
 }
 
 /* A convolution of a few rows between two gates: LFM2, arXiv:2511.23404. */
@@ -233,7 +235,7 @@ static lm_tensor *short_conv(const builder *b, lm_tensor *x) {
     lm_tensor *in_gate = linear(b, x, LM_PARAM_CONV_IN_GATE, LM_PARAM_COUNT),
               *out_gate = linear(b, x, LM_PARAM_CONV_OUT_GATE, LM_PARAM_COUNT);
     lm_tensor *y = times(b, in_gate, linear(b, x, LM_PARAM_CONV_IN, LM_PARAM_COUNT));
-    y = times(b, out_gate, convolved(b, y, LM_STATE_ROWS, LM_PARAM_CONV, false));
+    y = times(b, out_gate, convolved(b, y, LM_STATE_ROWS, LM_PARAM_CONV, LM_PARAM_COUNT, false));
     return linear(b, y, LM_PARAM_CONV_OUT, LM_PARAM_COUNT);
 }
 
@@ -250,28 +252,60 @@ static lm_tensor *unit_heads(const builder *b, lm_tensor *x, float length) {
                        &(lm_op_args){.in = {x, w}, .attrs.eps = eps / (float)n});
 }
 
-/* A gated delta rule, arXiv:2412.06464, as Qwen3-Next has it. */
-static lm_tensor *delta_rule(const builder *b, lm_tensor *x) {
+static lm_tensor *state_queries(const builder *b, lm_tensor *x) {
+    return convolved(b, linear(b, x, LM_PARAM_STATE_Q, LM_PARAM_COUNT), LM_STATE_QUERIES,
+                     LM_PARAM_CONV_Q, LM_PARAM_CONV_Q_BIAS, true);
+}
+
+static lm_tensor *state_keys(const builder *b, lm_tensor *x) {
+    return convolved(b, linear(b, x, LM_PARAM_STATE_K, LM_PARAM_COUNT), LM_STATE_KEYS,
+                     LM_PARAM_CONV_K, LM_PARAM_CONV_K_BIAS, true);
+}
+
+static lm_tensor *state_values(const builder *b, lm_tensor *x) {
+    return convolved(b, linear(b, x, LM_PARAM_STATE_V, LM_PARAM_COUNT), LM_STATE_ROWS,
+                     LM_PARAM_CONV_V, LM_PARAM_CONV_V_BIAS, true);
+}
+
+static lm_tensor *state_steps(const builder *b, lm_tensor *x) {
+    return mapped(b, linear(b, x, LM_PARAM_STATE_STEP, LM_PARAM_STATE_STEP_BIAS), LM_FN_SOFTPLUS,
+                  0);
+}
+
+static lm_tensor *recur(const builder *b, lm_tensor *q, lm_tensor *k, lm_tensor *v, lm_tensor *step,
+                        lm_tensor *beta) {
     const lm_hparams *hp = b->hp;
-    lm_tensor *q = linear(b, x, LM_PARAM_STATE_Q, LM_PARAM_COUNT),
-              *k = linear(b, x, LM_PARAM_STATE_K, LM_PARAM_COUNT),
-              *v = linear(b, x, LM_PARAM_STATE_V, LM_PARAM_COUNT);
-    q = convolved(b, q, LM_STATE_QUERIES, LM_PARAM_CONV_Q, true);
-    k = convolved(b, k, LM_STATE_KEYS, LM_PARAM_CONV_K, true);
-    v = convolved(b, v, LM_STATE_ROWS, LM_PARAM_CONV_V, true);
-    q = unit_heads(b, q, 1 / sqrtf((float)hp->state_key_dim));
-    lm_tensor *beta = mapped(b, linear(b, x, LM_PARAM_STATE_BETA, LM_PARAM_COUNT), LM_FN_SIGMOID, 0);
-    lm_tensor *step = mapped(b, linear(b, x, LM_PARAM_STATE_STEP, LM_PARAM_STATE_STEP_BIAS),
-                             LM_FN_SOFTPLUS, 0);
-    lm_op_args args = {.in = {q, unit_heads(b, k, 1), v, NULL, NULL, NULL, step,
-                              param(b, LM_PARAM_STATE_RATE), beta},
+    lm_op_args args = {.in = {q, k, v, NULL, NULL, NULL, step, param(b, LM_PARAM_STATE_RATE), beta,
+                              param_or_none(b, LM_PARAM_STATE_SKIP)},
                        .attrs = {.n_heads = hp->state_heads,
                                  .n_kv_heads = hp->state_key_heads,
                                  .head_dim = hp->state_key_dim,
                                  .value_dim = hp->state_value_dim,
-                                 .delta = true,
+                                 .delta = lm_arch_has(b->config, LM_FEATURE_DELTA),
                                  .tiled = hp->state_tiled}};
-    lm_tensor *y = keep_state(b, LM_STATE_MATRIX, LM_OP_RECUR, &args);
+    return keep_state(b, LM_STATE_MATRIX, LM_OP_RECUR, &args);
+}
+
+/* A state space, arXiv:2405.21060, as Mamba 2 has it. */
+static lm_tensor *state_space(const builder *b, lm_tensor *x) {
+    lm_tensor *step = state_steps(b, x);
+    lm_tensor *y = recur(b, state_queries(b, x), state_keys(b, x), state_values(b, x), step, step);
+    lm_tensor *gate = linear(b, x, LM_PARAM_STATE_GATE, LM_PARAM_COUNT);
+    y = lm_graph_op(b->graph, LM_OP_SWIGLU, &(lm_op_args){.in = {gate, y}});
+    lm_attrs attrs = {.eps = (float)b->hp->rms_norm_eps, .n_heads = b->hp->state_key_heads};
+    y = lm_graph_op(b->graph, LM_OP_RMS_NORM,
+                    &(lm_op_args){.in = {y, param(b, LM_PARAM_STATE_NORM)}, .attrs = attrs});
+    return linear(b, y, LM_PARAM_STATE_OUT, LM_PARAM_COUNT);
+}
+
+/* A gated delta rule, arXiv:2412.06464, as Qwen3-Next has it. */
+static lm_tensor *delta_rule(const builder *b, lm_tensor *x) {
+    const lm_hparams *hp = b->hp;
+    lm_tensor *k = unit_heads(b, state_keys(b, x), 1),
+              *q = unit_heads(b, state_queries(b, x), 1 / sqrtf((float)hp->state_key_dim));
+    lm_tensor *beta =
+        mapped(b, linear(b, x, LM_PARAM_STATE_BETA, LM_PARAM_COUNT), LM_FN_SIGMOID, 0);
+    lm_tensor *y = recur(b, q, k, state_values(b, x), state_steps(b, x), beta);
     lm_attrs eps = {.eps = (float)hp->rms_norm_eps};
     y = lm_graph_op(b->graph, LM_OP_RMS_NORM,
                     &(lm_op_args){.in = {y, param(b, LM_PARAM_STATE_NORM)}, .attrs = eps});
@@ -280,10 +314,14 @@ static lm_tensor *delta_rule(const builder *b, lm_tensor *x) {
     return linear(b, y, LM_PARAM_STATE_OUT, LM_PARAM_COUNT);
 }
 
+static lm_tensor *recurrent_rows(const builder *b, lm_tensor *x) {
+    if (lm_arch_has(b->config, LM_FEATURE_DELTA)) return delta_rule(b, x);
+    return lm_arch_has(b->config, LM_FEATURE_SSM) ? state_space(b, x) : short_conv(b, x);
+}
+
 /* What a layer's rows take from those before them. */
 static lm_tensor *mixed_rows(const builder *b, lm_tensor *x) {
-    if (!lm_layer_attends(b->hp, b->layer))
-        return lm_arch_has(b->config, LM_FEATURE_DELTA) ? delta_rule(b, x) : short_conv(b, x);
+    if (!lm_layer_attends(b->hp, b->layer)) return recurrent_rows(b, x);
     return lm_arch_has(b->config, LM_FEATURE_LATENT) ? latent_attention(b, x) : attention(b, x);
 }
 

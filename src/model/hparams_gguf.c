@@ -160,7 +160,7 @@ static LM_MUST_USE loam_status read_recurrent(const lm_gguf *gguf, const lm_arch
     int64_t n_values;
     LM_TRY(read_i64_or(gguf, h, "shortconv.l_cache", 0, &h->conv_taps, err));
     if (!(arch->features & LM_FEATURE_STATES)) return LOAM_OK;
-    LM_TRY(read_recurrent_layers(gguf, h, err));
+    if (arch->features & LM_FEATURE_DELTA) LM_TRY(read_recurrent_layers(gguf, h, err));
     LM_TRY(read_i64(gguf, h, "ssm.conv_kernel", &h->conv_taps, err));
     LM_TRY(read_i64(gguf, h, "ssm.state_size", &h->state_key_dim, err));
     LM_TRY(read_i64(gguf, h, "ssm.group_count", &h->state_key_heads, err));
@@ -182,8 +182,12 @@ static LM_MUST_USE loam_status read_layers(const lm_gguf *gguf, const lm_arch *a
     if (h->window > 0) LM_TRY(read_windowed(gguf, arch, h, err));
     LM_TRY(read_f64_or(gguf, h, "rope.freq_base_swa", arch->local_rope_theta, &h->local_rope_theta,
                        err));
+    bool trained; /* with rope: those that some are without for say it so */
+    char key[KEY_BYTES];
+    LM_TRY(lm_gguf_bool_or(gguf, full_key(h, "rope.scaling.finetuned", key), true, &trained, err));
     for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++)
-        if (arch->no_rope || (arch->no_rope_period > 0 && (i + 1) % arch->no_rope_period == 0))
+        if (arch->no_rope || (arch->rope_if_said && !trained) ||
+            (arch->no_rope_period > 0 && (i + 1) % arch->no_rope_period == 0))
             lm_layer_add(&h->no_rope, i);
     return LOAM_OK;
 }

@@ -170,14 +170,20 @@ static const char *recurrent_type(const reader *r) {
     return r->arch ? lm_arch_recurrent_type(r->arch) : NULL;
 }
 
+/* transformers calls all that keep a matrix by one name. */
+static bool is_recurrent_type(const reader *r, const char *type) {
+    const char *recurrent = recurrent_type(r);
+    return recurrent && type &&
+           (strcmp(type, recurrent) == 0 || strcmp(type, "linear_attention") == 0);
+}
+
 /* Layers that do other things than these: state spaces, attention by chunks. */
 static LM_MUST_USE loam_status check_layer_types(const reader *r) {
     const json_t *types = json_object_get(r->config, "layer_types");
-    const char *recurrent = recurrent_type(r);
     for (size_t i = 0; i < json_array_size(types); i++) {
         const char *type = json_string_value(json_array_get(types, i));
         if (type && strcmp(type, "attention") != 0 && strcmp(type, "full_attention") != 0 &&
-            strcmp(type, "sliding_attention") != 0 && (!recurrent || strcmp(type, recurrent) != 0) &&
+            strcmp(type, "sliding_attention") != 0 && !is_recurrent_type(r, type) &&
             !(r->arch && r->arch->chunk && strcmp(type, "chunked_attention") == 0))
             return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: layer %zu is of type '%s'", r->path,
                                 i, type);
@@ -202,7 +208,7 @@ static LM_MUST_USE loam_status read_recurrent_layers(const reader *r, lm_hparams
         const char *type = json_string_value(json_array_get(types, (size_t)i));
         bool attends = json_is_array(attend) ? lists_layer(attend, i)
                                              : period < 1 || (i + 1) % period == 0;
-        if (type ? strcmp(type, recurrent) == 0 : !attends) lm_layer_add(&h->recurrent, i);
+        if (type ? is_recurrent_type(r, type) : !attends) lm_layer_add(&h->recurrent, i);
     }
     return LOAM_OK;
 }
@@ -210,11 +216,15 @@ static LM_MUST_USE loam_status read_recurrent_layers(const reader *r, lm_hparams
 static LM_MUST_USE loam_status read_recurrent(const reader *r, lm_hparams *h) {
     bool bias;
     LM_TRY(read_recurrent_layers(r, h));
-    LM_TRY(read_i64(r, "conv_L_cache|linear_conv_kernel_dim", 0, &h->conv_taps));
-    LM_TRY(read_i64(r, "linear_num_value_heads", 0, &h->state_heads));
-    LM_TRY(read_i64(r, "linear_num_key_heads", 0, &h->state_key_heads));
-    LM_TRY(read_i64(r, "linear_value_head_dim", 0, &h->state_value_dim));
-    LM_TRY(read_i64(r, "linear_key_head_dim", 0, &h->state_key_dim));
+    int64_t expand;
+    LM_TRY(read_i64(r, "conv_L_cache|linear_conv_kernel_dim|mamba_d_conv", 0, &h->conv_taps));
+    LM_TRY(read_i64(r, "linear_num_value_heads|mamba_n_heads", 0, &h->state_heads));
+    LM_TRY(read_i64(r, "linear_num_key_heads|mamba_n_groups", 0, &h->state_key_heads));
+    LM_TRY(read_i64(r, "mamba_expand", 0, &expand));
+    if (h->state_heads > 0 && expand > 0 && expand < 1024)
+        h->state_value_dim = expand * h->dim / h->state_heads;
+    LM_TRY(read_i64(r, "linear_value_head_dim", h->state_value_dim, &h->state_value_dim));
+    LM_TRY(read_i64(r, "linear_key_head_dim|mamba_d_state", 0, &h->state_key_dim));
     LM_TRY(read_bool(r, "conv_bias", false, &bias));
     if (bias && recurrent_type(r))
         return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'conv_bias' is true", r->path);
@@ -275,13 +285,17 @@ static LM_MUST_USE loam_status read_temperature(const reader *r, lm_hparams *h) 
 
 static LM_MUST_USE loam_status read_no_rope(const reader *r, lm_hparams *h) {
     const json_t *layers = json_object_get(r->config, "no_rope_layers"); /* 1: with rope */
+    const char *positions =
+        json_string_value(json_object_get(r->config, "position_embedding_type"));
+    bool none = r->arch && (r->arch->no_rope || (r->arch->rope_if_said &&
+                                                 (!positions || strcmp(positions, "rope") != 0)));
     int64_t period;
     LM_TRY(read_i64(r, "no_rope_layer_interval", r->arch ? r->arch->no_rope_period : 0, &period));
     for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
         const json_t *listed = json_array_get(layers, (size_t)i);
         bool without = listed ? json_integer_value(listed) == 0
                               : period > 0 && (i + 1) % period == 0;
-        if (without || (r->arch && r->arch->no_rope)) lm_layer_add(&h->no_rope, i);
+        if (without || none) lm_layer_add(&h->no_rope, i);
     }
     return LOAM_OK;
 }
@@ -574,6 +588,17 @@ static LM_MUST_USE loam_status add_defaults(const lm_arch *arch, json_t *config,
     return failed ? lm_error_no_memory(err, strlen(arch->hf_defaults)) : LOAM_OK;
 }
 
+/* Of two that differ in it the one with recurrent layers, where there is any. */
+static void prefer_hybrid(reader *r) {
+    const lm_arch *hybrid = lm_arch_hybrid(r->arch);
+    const json_t *types = json_object_get(r->config, "layer_types");
+    if (!hybrid || hybrid == r->arch) return;
+    const reader as_hybrid = {r->config, r->path, hybrid, r->err};
+    for (size_t i = 0; i < json_array_size(types); i++)
+        if (is_recurrent_type(&as_hybrid, json_string_value(json_array_get(types, i))))
+            r->arch = hybrid;
+}
+
 /* Of two architectures that some names stand for the one whose rows see both sides, or that has ALiBi, where the config says so. */
 static LM_MUST_USE loam_status choose_arch(reader *r, lm_hparams *h) {
     bool both;
@@ -591,6 +616,7 @@ static LM_MUST_USE loam_status choose_arch(reader *r, lm_hparams *h) {
         return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: no '%s' with '%s' is known", r->path,
                             h->architecture,
                             alibi ? "position_embedding_type" : "use_bidirectional_attention");
+    prefer_hybrid(r);
     if (r->arch != lm_arch_find(h->architecture))
         snprintf(h->architecture, sizeof h->architecture, "%s", r->arch->name);
     return LOAM_OK;

@@ -28,6 +28,7 @@ int64_t lm_hparams_said_window(const lm_arch_config *config) {
 static bool has_usual_rope(const lm_arch_config *config) {
     const lm_hparams *hp = &config->hparams;
     const lm_arch *arch = config->arch;
+    if (arch->rope_if_said && lm_arch_recurrent_type(arch)) return true; /* says it */
     bool outside = arch->rope_in_windows && lm_hparams_said_window(config) > 0;
     bool alibi = arch->alibi_from_layers && hp->n_layers >= arch->alibi_from_layers;
     for (int64_t i = 0; i < hp->n_layers; i++) {
@@ -215,7 +216,8 @@ void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer)
     bool layer_norm = lm_arch_has(config, LM_FEATURE_LAYER_NORM), latent = hp->kv_latent_dim > 0,
          moe = hp->n_experts > 0;
     bool short_conv = lm_arch_has(config, LM_FEATURE_SHORT_CONV),
-         states = lm_arch_has(config, LM_FEATURE_STATES);
+         states = lm_arch_has(config, LM_FEATURE_STATES),
+         kv_listed = short_conv || lm_arch_has(config, LM_FEATURE_SSM);
     bool apart =
              latent && arch->dialect == LM_DIALECT_MINICPM3, /* said as of heads with a key each */
         no_experts = is_named(arch, "deepseek2") && !moe;
@@ -234,7 +236,7 @@ void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer)
         lm_gguf_writer_add_u32(writer, "tokenizer.ggml.token_type_count",
                                (uint32_t)hp->n_token_types);
     add_windowed(&out, config);
-    if (short_conv) add_kv_heads(&out, hp);
+    if (kv_listed) add_kv_heads(&out, hp);
     if (lm_arch_has(config, LM_FEATURE_DELTA)) add_recurrent(&out, hp);
     if (is_named(arch, "qwen35 qwen35moe")) add_sections(&out, hp);
 }

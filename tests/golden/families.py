@@ -214,6 +214,8 @@ MROPE_PART = dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor
                   mrope_interleaved=True)
 QWEN35_VISION = dict(depth=1, hidden_size=16, intermediate_size=8, num_heads=2, out_hidden_size=32, patch_size=2,
                      num_position_embeddings=16)
+MAMBA = dict(mamba_n_heads=4, mamba_d_head=16, mamba_expand=2, mamba_d_state=8, mamba_n_groups=1, mamba_d_conv=4, mamba_conv_bias=True,
+             mamba_proj_bias=False)
 CASES = {
     "llama": case("llama", "LlamaForCausalLM", head_dim=16, tie_word_embeddings=False),
     "mistral-window": case("mistral", "MistralForCausalLM", sliding_window=20),
@@ -484,6 +486,14 @@ CASES = {
                             MROPE, mrope_section=[1, 1, 0], partial_rotary_factor=0.5)),
     "smolvlm": seeing("smolvlm", "SmolVLMForConditionalGeneration", "llama", dict(VISION, model_type="smolvlm_vision")),
     "phi3_v": case("phi3_v", "Phi3VForCausalLM", sliding_window=None, reference=dict(model_type="phi3")),
+    "granite4-h": case("granitemoehybrid", "GraniteMoeHybridForCausalLM", num_hidden_layers=4, num_local_experts=4, num_experts_per_tok=2,
+                       intermediate_size=20, shared_intermediate_size=28, layer_types=["mamba", "mamba", "attention", "mamba"],
+                       embedding_multiplier=2.5, residual_multiplier=0.22, logits_scaling=0.7, attention_multiplier=0.2,
+                       position_embedding_type=None, publish="as saved", **MAMBA),
+    "granite4-h-dense": case("granitemoehybrid", "GraniteMoeHybridForCausalLM", num_hidden_layers=3, num_local_experts=0,
+                             num_experts_per_tok=0, shared_intermediate_size=40, layer_types=["mamba", "attention", "mamba"],
+                             embedding_multiplier=2.5, residual_multiplier=0.22, logits_scaling=0.7, attention_multiplier=0.2,
+                             position_embedding_type=None, publish="as saved", **MAMBA),
 }
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none.

@@ -128,9 +128,10 @@ static void check_names(const char *a_path, const char *b_path) {
     lm_model_file_close(b);
 }
 
-/* Of state spaces that no layer has; lengths beyond those that Qwen was trained on; what Hunyuan's converter makes of its stretched theta, which is a longer context. */
+/* Of state spaces that no layer has; what the converter takes for the length of those without rope; lengths beyond those that Qwen was trained on; what Hunyuan's converter makes of its stretched theta, which is a longer context. */
 static bool is_beside(const char *key) {
     static const char *const beside[] = {"granite.ssm.",
+                                         "granitehybrid.context_length",
                                          "qwen.context_length",
                                          "granite.expert_",
                                          "granite.rope.scaling.finetuned",

@@ -3,7 +3,7 @@
 #include "golden/golden.h"
 #include "model/footprint.h"
 
-static const char *const families[] = {"lfm2", "qwen3_next", "qwen3_5"};
+static const char *const families[] = {"lfm2", "qwen3_next", "qwen3_5", "granite4-h"};
 
 static const lm_session_options roomy = {.max_rows = 64, .max_outs = 64, .max_seqs = 4};
 
