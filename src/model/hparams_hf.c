@@ -213,9 +213,19 @@ static LM_MUST_USE loam_status read_recurrent_layers(const reader *r, lm_hparams
     return LOAM_OK;
 }
 
+/* Steps of state spaces within bounds, which no published model of those that are known has. */
+static LM_MUST_USE loam_status check_steps(const reader *r) {
+    const json_t *limits = json_object_get(r->config, "time_step_limit");
+    bool low = json_number_value(json_array_get(limits, 0)) > 0,
+         high = json_is_number(json_array_get(limits, 1));
+    if (!low && !high) return LOAM_OK;
+    return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'time_step_limit' bounds steps", r->path);
+}
+
 static LM_MUST_USE loam_status read_recurrent(const reader *r, lm_hparams *h) {
     bool bias;
     LM_TRY(read_recurrent_layers(r, h));
+    LM_TRY(check_steps(r));
     int64_t expand;
     LM_TRY(read_i64(r, "conv_L_cache|linear_conv_kernel_dim|mamba_d_conv", 0, &h->conv_taps));
     LM_TRY(read_i64(r, "linear_num_value_heads|mamba_n_heads", 0, &h->state_heads));
@@ -225,6 +235,8 @@ static LM_MUST_USE loam_status read_recurrent(const reader *r, lm_hparams *h) {
         h->state_value_dim = expand * h->dim / h->state_heads;
     LM_TRY(read_i64(r, "linear_value_head_dim", h->state_value_dim, &h->state_value_dim));
     LM_TRY(read_i64(r, "linear_key_head_dim|mamba_d_state", 0, &h->state_key_dim));
+    if (r->arch && (r->arch->features & LM_FEATURE_STATES) && h->state_heads < 1)
+        return lm_error_set(r->err, LOAM_INVALID, "%s: no number of heads of states", r->path);
     LM_TRY(read_bool(r, "conv_bias", false, &bias));
     if (bias && recurrent_type(r))
         return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'conv_bias' is true", r->path);

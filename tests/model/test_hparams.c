@@ -320,6 +320,46 @@ static void test_use_bidirectional_attention(void **state) {
                   "use_bidirectional_attention");
 }
 
+#define DELTA                                                                    \
+    "{\"model_type\":\"qwen3_next\",\"num_hidden_layers\":8,\"hidden_size\":64," \
+    "\"num_attention_heads\":8,\"intermediate_size\":96,\"vocab_size\":100,"     \
+    "\"max_position_embeddings\":256"
+#define DELTA_HEADS                                                                       \
+    ",\"linear_num_key_heads\":2,\"linear_num_value_heads\":4,\"linear_key_head_dim\":8," \
+    "\"linear_value_head_dim\":16"
+
+static void test_recurrent_layers(void **state) {
+    lm_hparams h;
+    assert_ok(read_config(DELTA DELTA_HEADS "}", &h, &err));
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(lm_layer_in(&h.recurrent, i), i != 3 && i != 7); /* each fourth attends */
+    assert_int_equal(h.conv_taps, 4);
+    assert_int_equal(lm_cached_layers(&h), 2);
+    assert_int_equal(lm_cached_layer(&h, 7), 1);
+    assert_int_equal(lm_state_keys(&h), 16);
+    assert_int_equal(lm_state_values(&h), 64);
+    assert_ok(read_config("{" SIZES ",\"linear_num_key_heads\":3}", &h, &err)); /* not its own */
+    assert_int_equal(lm_layers_before(&h.recurrent, 2), 0);
+}
+
+static void test_recurrent_layers_out_of_reason(void **state) {
+    check_refused(DELTA "}", LOAM_INVALID, "heads of states");
+    check_refused(DELTA DELTA_HEADS ",\"linear_conv_kernel_dim\":1}", LOAM_INVALID, "taps");
+    check_refused(DELTA DELTA_HEADS ",\"linear_conv_kernel_dim\":17}", LOAM_INVALID, "taps");
+    check_refused(DELTA DELTA_HEADS ",\"full_attention_interval\":9}", LOAM_UNSUPPORTED,
+                  "no layer attends");
+    check_refused(DELTA DELTA_HEADS ",\"time_step_limit\":[0.001,null]}", LOAM_UNSUPPORTED,
+                  "time_step_limit");
+    check_refused(DELTA ",\"linear_num_key_heads\":3,\"linear_num_value_heads\":4,"
+                        "\"linear_key_head_dim\":8,\"linear_value_head_dim\":16}",
+                  LOAM_INVALID, "cannot share");
+    check_refused(DELTA ",\"linear_num_key_heads\":2,\"linear_num_value_heads\":4,"
+                        "\"linear_key_head_dim\":8,\"linear_value_head_dim\":-16}",
+                  LOAM_INVALID, "width of states' values");
+    check_refused("{" SIZES ",\"layer_types\":[\"mamba\",\"attention\"]}", LOAM_UNSUPPORTED,
+                  "mamba");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults_of_a_config),
@@ -333,6 +373,8 @@ int main(void) {
         cmocka_unit_test(test_each_layer),
         cmocka_unit_test(test_alibi),
         cmocka_unit_test(test_use_bidirectional_attention),
+        cmocka_unit_test(test_recurrent_layers),
+        cmocka_unit_test(test_recurrent_layers_out_of_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

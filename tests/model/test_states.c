@@ -2,6 +2,7 @@
  * that go on as if alone, memory that was told, and no allocation in a step. */
 #include "golden/golden.h"
 #include "model/footprint.h"
+#include "model/hf_folder.h"
 
 static const char *const families[] = {"lfm2", "qwen3_next", "qwen3_5", "granite4-h"};
 
@@ -141,6 +142,24 @@ static void test_training_is_refused(void **state) {
     }
 }
 
+/* Bounds of what has none, as Python writes them. */
+static void test_infinity_in_a_config(void **state) {
+    static const char TEXT[] = "{\"time_step_limit\": [0.0, Infinity], \"low\": -Infinity,"
+                               " \"Infinity\": \"an \\\"Infinity\\\" of\"}";
+    char *dir = test_temp_dir(), *path = lm_path_join(dir, "config.json");
+    json_t *config = NULL;
+    assert_ok(lm_file_write_atomic(path, TEXT, sizeof TEXT - 1, &err));
+    assert_ok(lm_hf_folder_read_json(dir, "config.json", &config, &err));
+    assert_true(json_is_null(json_array_get(json_object_get(config, "time_step_limit"), 1)));
+    assert_true(json_is_null(json_object_get(config, "low")));
+    assert_string_equal(json_string_value(json_object_get(config, "Infinity")),
+                        "an \"Infinity\" of");
+    json_decref(config);
+    assert_ok(lm_file_remove_tree(dir, &err));
+    lm_free(path);
+    lm_free(dir);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bits_however_cut),
@@ -148,6 +167,7 @@ int main(void) {
         cmocka_unit_test(test_steps_allocate_nothing),
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_training_is_refused),
+        cmocka_unit_test(test_infinity_in_a_config),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
