@@ -223,6 +223,10 @@ bool lm_param_is_experts(lm_param_id id) {
     return id == LM_PARAM_GATE_EXPS || id == LM_PARAM_UP_EXPS || id == LM_PARAM_DOWN_EXPS;
 }
 
+bool lm_arch_turns_experts(const lm_arch *arch, lm_param_id id) {
+    return arch->hf_transposed_experts || (arch->hf_flat_experts && id == LM_PARAM_DOWN_EXPS);
+}
+
 int64_t lm_param_n_matrices(const lm_arch_config *config, lm_param_id id) {
     if (lm_param_is_experts(id)) return config->hparams.n_experts;
     return id == LM_PARAM_K_UP || id == LM_PARAM_V_UP ? config->hparams.n_heads : 0;

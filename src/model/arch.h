@@ -143,6 +143,9 @@ typedef enum lm_dialect {
     LM_DIALECT_PERSIMMON,
     LM_DIALECT_HYPERCLOVAX,
     LM_DIALECT_AFMOE,
+    LM_DIALECT_HY_V3,
+    LM_DIALECT_DBRX,
+    LM_DIALECT_STABLELM,
     LM_DIALECT_NANOCHAT,
     LM_DIALECT_QWEN3_NEXT,
     LM_DIALECT_QWEN35,
@@ -181,6 +184,8 @@ typedef struct lm_arch {
     bool gguf_tiled;        /* GGUF files have the heads of states in the order of lm_hparams.state_tiled */
     bool hf_transposed;     /* folders have matrices of layers as [n_in, n_out] */
     bool hf_transposed_experts; /* folders have those of experts so, where they are not coded */
+    bool
+        hf_flat_experts; /* folders have them one under the other in a matrix, of their last one [n_in, n_out] */
     bool embed_scale_sqrt_dim;  /* embeddings are multiplied by the root of their width */
     bool logit_divisor;     /* the file's logit scale divides */
     bool hf_logit_factor;   /* config.json's logits_scaling multiplies, where others' divides */
@@ -248,6 +253,8 @@ bool lm_param_in(const lm_arch_config *config, lm_param_id id); /* whether such 
 /* The same for one layer: leading layers of a mixture of experts may be dense. */
 bool lm_param_at(const lm_arch_config *config, lm_param_id id, int64_t layer);
 bool lm_param_is_experts(lm_param_id id);
+bool lm_arch_turns_experts(const lm_arch *arch,
+                           lm_param_id id); /* whether folders have these as [n_in, n_out] */
 /* How many matrices it is, one under the other: of experts, [n_experts * n, k], or of heads; 0: it is one, or a vector. */
 int64_t lm_param_n_matrices(const lm_arch_config *config, lm_param_id id);
 bool lm_arch_layer_has_experts(const lm_arch_config *config, int64_t layer);

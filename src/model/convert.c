@@ -154,7 +154,7 @@ static int64_t n_matrices_of(const converter *c, const lm_param_tensor *named) {
 static bool is_transposed(const converter *c, lm_param_id id) {
     const lm_arch *arch = c->config.arch;
     if (!c->options->to_folder || !lm_param_has_layer(id)) return false;
-    return lm_param_is_experts(id) ? arch->hf_transposed_experts : arch->hf_transposed;
+    return lm_param_is_experts(id) ? lm_arch_turns_experts(arch, id) : arch->hf_transposed;
 }
 
 static void shape_matrix(const converter *c, const lm_param_tensor *named, lm_convert_tensor *t) {
@@ -171,9 +171,10 @@ static void shape_matrix(const converter *c, const lm_param_tensor *named, lm_co
         in_each = t->turned_rows;
     }
     t->n_rows = in_each * (n > 0 ? n : 1);
-    t->n_dims = n > 0 ? 3 : 2;
-    const int64_t shape[] = {n, in_each, t->n_columns};
-    memcpy(t->shape, shape + (n > 0 ? 0 : 1), (size_t)t->n_dims * sizeof *shape);
+    bool flat = c->options->to_folder && c->config.arch->hf_flat_experts && n > 0;
+    t->n_dims = n > 0 && !flat ? 3 : 2;
+    const int64_t shape[] = {n, flat ? t->n_rows : in_each, t->n_columns};
+    memcpy(t->shape, shape + (t->n_dims == 3 ? 0 : 1), (size_t)t->n_dims * sizeof *shape);
 }
 
 /* Layer norms of heads: weights of each, [heads, head_dim]. */

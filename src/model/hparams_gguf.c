@@ -238,13 +238,22 @@ static bool chooses_by_bias(const lm_gguf *gguf, const lm_arch *arch, const lm_h
     return lm_stored_tensors_find(lm_gguf_tensors(gguf), name) != NULL;
 }
 
+static bool has_layer_tensor(const lm_gguf *gguf, lm_param_id id, int64_t layer) {
+    char name[LM_PARAM_NAME_BYTES];
+    lm_param_name(id, layer, LM_NAMING_GGUF, name);
+    return lm_stored_tensors_find(lm_gguf_tensors(gguf), name) != NULL;
+}
+
+/* Those that the file says, and those that have a dense MLP instead of a router, as HY 3's files leave it. */
 static LM_MUST_USE loam_status read_dense_layers(const lm_gguf *gguf, lm_hparams *h,
                                                  loam_error *err) {
     int64_t leading, period;
     LM_TRY(read_i64_or(gguf, h, "leading_dense_block_count", 0, &leading, err));
     LM_TRY(read_i64_or(gguf, h, "interleave_moe_layer_step", 1, &period, err));
     for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++)
-        if (i < leading || (period > 1 && (i + 1) % period != 0)) lm_layer_add(&h->dense_layers, i);
+        if (i < leading || (period > 1 && (i + 1) % period != 0) ||
+            (has_layer_tensor(gguf, LM_PARAM_UP, i) && !has_layer_tensor(gguf, LM_PARAM_ROUTER, i)))
+            lm_layer_add(&h->dense_layers, i);
     return LOAM_OK;
 }
 

@@ -91,8 +91,9 @@ static LM_MUST_USE loam_status read_kv_heads(const reader *r, lm_hparams *h) {
         return LOAM_OK;
     }
     LM_TRY(read_bool(r, "multi_query_attention", false, &multi_query)); /* ChatGLM's */
-    return read_i64(r, multi_query ? "multi_query_group_num" : "num_key_value_heads|num_kv_heads",
-                    h->n_heads, &h->n_kv_heads);
+    return read_i64(
+        r, multi_query ? "multi_query_group_num" : "num_key_value_heads|num_kv_heads|kv_n_heads",
+        h->n_heads, &h->n_kv_heads);
 }
 
 /* Qwen's first models turn and scale longer sequences otherwise. */
@@ -510,7 +511,7 @@ static LM_MUST_USE loam_status read_experts(const reader *r, lm_hparams *h) {
                     &h->n_experts));
     if (h->n_experts == 1 && r->arch && r->arch->one_expert_is_none) h->n_experts = 0;
     if (h->n_experts == 0) return LOAM_OK;
-    LM_TRY(read_alike(r, "num_experts_per_tok|moe_k|moe_topk", 0, &h->n_experts_used));
+    LM_TRY(read_alike(r, "num_experts_per_tok|moe_k|moe_topk|moe_top_k", 0, &h->n_experts_used));
     LM_TRY(read_alike(r, "moe_intermediate_size|intermediate_size", h->ffn_dim, &h->expert_ffn_dim));
     LM_TRY(read_alike(r, "n_shared_experts|moe_num_shared_experts|num_shared_experts|num_shared_expert",
                       r->arch ? r->arch->n_shared_experts : 0, &n_shared));
@@ -523,7 +524,8 @@ static LM_MUST_USE loam_status read_experts(const reader *r, lm_hparams *h) {
     LM_TRY(read_i64(r, "topk_group", 0, &h->n_expert_groups_used));
     LM_TRY(lm_json_str_or(r->config, r->path, "topk_method", LM_STR(""), &method, r->err));
     if (lm_str_is(method, "greedy")) h->n_expert_groups = h->n_expert_groups_used = 0;
-    LM_TRY(read_f64(r, "routed_scaling_factor|route_scale", 0, &h->expert_weight_scale));
+    LM_TRY(read_f64(r, "routed_scaling_factor|route_scale|router_scaling_factor", 0,
+                    &h->expert_weight_scale));
     LM_TRY(read_bool(r, "norm_topk_prob", normalize, &h->expert_normalize));
     LM_TRY(lm_json_str_or(r->config, r->path, "scoring_func", LM_STR("softmax"), &score, r->err));
     LM_TRY(lm_json_str_or(r->config, r->path, "score_function", score, &score, r->err));
@@ -579,6 +581,7 @@ static LM_MUST_USE loam_status read_alibi(const reader *r, lm_hparams *h) {
 static json_t *text_part(const json_t *config) {
     static const char *const parts[] = {"text_config", "llm_config", "language_config"};
     static const char *const shared[] = {"model_type", "tie_word_embeddings"};
+    static const char *const inner[] = {"attn_config", "ffn_config"}; /* DBRX's and MPT's */
     const json_t *text = NULL;
     for (size_t i = 0; i < LM_COUNT_OF(parts) && !json_is_object(text); i++)
         text = json_object_get(config, parts[i]);
@@ -586,6 +589,10 @@ static json_t *text_part(const json_t *config) {
     for (size_t i = 0; copy && i < LM_COUNT_OF(shared); i++) {
         json_t *value = json_object_get(config, shared[i]);
         if (value && !json_object_get(copy, shared[i])) json_object_set(copy, shared[i], value);
+    }
+    for (size_t i = 0; copy && i < LM_COUNT_OF(inner); i++) {
+        json_t *part = json_object_get(copy, inner[i]);
+        if (json_is_object(part)) json_object_update_missing(copy, part);
     }
     return copy;
 }

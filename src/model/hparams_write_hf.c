@@ -240,6 +240,18 @@ static json_t *attn_config_json(const lm_hparams *hp) {
                      number_or_null(hp->qkv_clip));
 }
 
+/* DBRX's, of attention and of experts. */
+static json_t *dbrx_attn_json(const lm_hparams *hp) {
+    return json_pack("{s:I, s:f, s:o}", "kv_n_heads", (json_int_t)hp->n_kv_heads, "rope_theta",
+                     shortest(hp->rope_theta), "clip_qkv", number_or_null(hp->qkv_clip));
+}
+
+static json_t *dbrx_ffn_json(const lm_hparams *hp) {
+    return json_pack("{s:I, s:I, s:I}", "ffn_hidden_size", (json_int_t)hp->expert_ffn_dim,
+                     "moe_num_experts", (json_int_t)hp->n_experts, "moe_top_k",
+                     (json_int_t)hp->n_experts_used);
+}
+
 static int64_t first_windowed(const lm_hparams *hp) {
     int64_t i = 0;
     while (i < hp->n_layers && !lm_layer_in(&hp->windowed, i)) i++;

@@ -335,11 +335,16 @@ static loam_status find_experts(const loader *l, lm_param_id id, int64_t layer, 
         return LOAM_OK;
     }
     int64_t rows = found && source.order != LM_PART_WHOLE ? source.total_rows / n : wanted.shape[1];
-    bool turned = found && l->config->arch->hf_transposed_experts && !source.tensor->coded &&
-                  lm_naming_of(l->file) == LM_NAMING_HF;
+    bool folder = lm_naming_of(l->file) == LM_NAMING_HF,
+         is_flat = folder && l->config->arch->hf_flat_experts;
+    bool turned =
+        found && !source.tensor->coded && folder && lm_arch_turns_experts(l->config->arch, id);
     const int64_t stored[] = {n, turned ? flat[1] : rows, turned ? rows : flat[1]};
-    LM_TRY(weight_of(l, found ? source.tensor->name : name, 3, stored, weight, err));
+    const int64_t under[] = {n * stored[1], stored[2]};
+    LM_TRY(weight_of(l, found ? source.tensor->name : name, is_flat ? 2 : 3,
+                     is_flat ? under : stored, weight, err));
     if (!lm_map_set(l->known, lm_str_of(weight->name), 1)) return lm_error_no_memory(err, 0);
+    weight->n_dims = 3;
     memcpy(weight->shape, wanted.shape, sizeof weight->shape);
     l->w->stored_bytes += bytes_of(weight);
     LM_TRY(name_part(l->w, &source, weight, err));
@@ -354,6 +359,35 @@ static bool is_other_shape(const lm_stored_tensor *tensor, int n_dims, int64_t n
     return tensor->n_dims != n_dims && flat && lm_stored_tensor_n_elems(tensor) == n_elems;
 }
 
+/* A norm with a tensor for each head, one behind the other. */
+static loam_status join_norms(const loader *l, lm_param_id id, int64_t layer, int64_t n_elems,
+                              lm_weight *weight, loam_error *err) {
+    const int64_t width = l->config->hparams.head_dim;
+    float *all = lm_arena_alloc(&l->w->arena, (size_t)n_elems * sizeof *all);
+    if (!all) return lm_error_no_memory(err, (size_t)n_elems * sizeof *all);
+    for (int64_t head = 0; head < n_elems / width; head++) {
+        const lm_stored_tensor *tensor =
+            lm_param_source_expert(l->file, l->config, id, layer, head);
+        if (!tensor)
+            return lm_error_set(err, LOAM_NOT_FOUND, "%s: norm %lld of those of '%s' is missing",
+                                lm_model_file_path(l->file), (long long)head, weight->name);
+        LM_TRY(weight_of(l, tensor->name, 1, &width, weight, err));
+        if (!lm_map_set(l->known, lm_str_of(weight->name), 1)) return lm_error_no_memory(err, 0);
+        lm_dtype_get(weight->dtype)->unpack(weight->data, all + head * width, width);
+    }
+    l->w->stored_bytes += (size_t)n_elems * sizeof *all;
+    weight->dtype = LM_F32;
+    weight->shape[0] = n_elems;
+    weight->data = all;
+    return LOAM_OK;
+}
+
+static bool has_norms_apart(const loader *l, lm_param_id id) {
+    return l->config->arch->dialect == LM_DIALECT_STABLELM &&
+           lm_naming_of(l->file) == LM_NAMING_HF &&
+           (id == LM_PARAM_Q_NORM || id == LM_PARAM_K_NORM);
+}
+
 static loam_status find_weight(const loader *l, lm_param_id id, int64_t layer, loam_error *err) {
     if (lm_param_is_experts(id)) return find_experts(l, id, layer, err);
     if (lm_param_n_matrices(l->config, id) > 0) return find_heads(l, id, layer, err);
@@ -364,6 +398,10 @@ static loam_status find_weight(const loader *l, lm_param_id id, int64_t layer, l
     lm_weight *weight = slot(l->w, id, layer);
     int n_dims = lm_param_shape(l->config, id, shape);
     bool found = lm_param_source_find(l->file, l->config, id, layer, source);
+    if (found && has_norms_apart(l, id)) {
+        weight->name = source->tensor->name;
+        return join_norms(l, id, layer, shape[0], weight, err);
+    }
     lm_param_name(id, layer, lm_naming_of(l->file), name);
     wanted.turned = lm_param_is_kernel(id) ||
                     (n_dims == 2 && lm_param_has_layer(id) && l->config->arch->hf_transposed &&

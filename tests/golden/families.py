@@ -494,11 +494,18 @@ CASES = {
                              num_experts_per_tok=0, shared_intermediate_size=40, layer_types=["mamba", "attention", "mamba"],
                              embedding_multiplier=2.5, residual_multiplier=0.22, logits_scaling=0.7, attention_multiplier=0.2,
                              position_embedding_type=None, publish="as saved", **MAMBA),
+    "hy_v3": case("hy_v3", "HYV3ForCausalLM", head_dim=16, num_hidden_layers=3, num_experts=4, num_experts_per_tok=2, num_shared_experts=1,
+                  moe_intermediate_size=12, router_scaling_factor=2.5, first_k_dense_replace=1,
+                  mlp_layer_types=["dense", "sparse", "sparse"], publish="as saved"),
+    "dbrx": dict(config=dict(GPT_SIZES, model_type="dbrx", architectures=["DbrxForCausalLM"], d_model=32, n_layers=2, n_heads=4,
+                             max_seq_len=128, attn_config=dict(kv_n_heads=2, clip_qkv=1.5, rope_theta=10000.0),
+                             ffn_config=dict(ffn_hidden_size=20, moe_num_experts=4, moe_top_k=2, moe_normalize_expert_weights=1.0)),
+                 reference=None, publish=None),
 }
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none.
-# Published with experts in MXFP4, an older GGUF file, norms in a tensor for each head.
-NO_FOLDER = {"gpt_oss", "deepseek_v2-first", "stablelm-parallel"}
+# Published with experts in MXFP4, an older GGUF file.
+NO_FOLDER = {"gpt_oss", "deepseek_v2-first"}
 NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "phi-qk_norm", "ministral", "falcon-rw", "baichuan2-13b",
            "gptj", "helium", "internlm", "mistral4", "vaultgemma", "mimo", "qwen3_moe-sparse",
            "llama4-chunks", "cwm", "flex_olmo", "hyperclovax", "gpt_neo", "opt", "persimmon", "nanochat", "phi3_v", "smolvlm"}
@@ -517,6 +524,7 @@ def build(spec, seed):
     auto = AutoModelForImageTextToText if "text_config" in config else AutoModelForCausalLM
     model = auto.from_config(AutoConfig.for_model(**config), attn_implementation=spec.get("attention", "eager")).eval()
     for name, p in model.named_parameters():
+        name = name.replace("norm_attn_norm.", "")  # DBRX's, of more than norms
         spread = 0.1 if "norm" in name or "ln_" in name or name.endswith("bias") else 1.0 if "emb" in name else 0.3
         around = 1.0 if ("norm" in name or "ln_" in name) and name.endswith("weight") else 0.0
         if spec["config"]["model_type"].startswith(("gemma", "qwen3_next", "qwen3_5")) and around and "linear_attn" not in name:
