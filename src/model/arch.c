@@ -266,8 +266,8 @@ bool lm_arch_layer_has_experts(const lm_arch_config *config, int64_t layer) {
 }
 
 static bool has_dense_layer(const lm_hparams *hp) {
-    for (int64_t i = 0; hp->n_experts > 0 && i < hp->n_layers; i++)
-        if (lm_layer_in(&hp->dense_layers, i)) return true;
+    for (size_t i = 0; hp->n_experts > 0 && i < LM_COUNT_OF(hp->dense_layers.bits); i++)
+        if (hp->dense_layers.bits[i]) return true;
     return hp->n_experts == 0;
 }
 
