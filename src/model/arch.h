@@ -144,6 +144,7 @@ typedef enum lm_dialect {
     LM_DIALECT_HYPERCLOVAX,
     LM_DIALECT_AFMOE,
     LM_DIALECT_HY_V3,
+    LM_DIALECT_BAILING_1, /* whose GGUF files have q, k and v apart */
     LM_DIALECT_DBRX,
     LM_DIALECT_STABLELM,
     LM_DIALECT_NANOCHAT,

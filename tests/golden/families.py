@@ -114,6 +114,16 @@ def bailing(state, config):
     return renamed(qkv_joined(state, config["num_hidden_layers"], "attention.query_key_value"), names)
 
 
+def first_bailing(state, config):
+    names = {"embed_tokens": "word_embeddings", "self_attn.o_proj": "attention.dense", "block_sparse_moe.router": "mlp.gate",
+             "block_sparse_moe.experts": "mlp.experts", "shared_mlp.output_linear": "mlp.shared_experts.down_proj"}
+    for name in [name for name in state if name.endswith("shared_mlp.input_linear.weight")]:
+        stem = name.replace("shared_mlp.input_linear.weight", "mlp.shared_experts")
+        state[f"{stem}.gate_proj.weight"], state[f"{stem}.up_proj.weight"] = state.pop(name).chunk(2)
+    state = renamed(qkv_joined(state, config["num_hidden_layers"], "attention.query_key_value"), names)
+    return experts_apart("mlp", ("gate_proj", "up_proj", "down_proj"))(state, config)
+
+
 def experts_turned(state, config):
     return {k: v.transpose(1, 2) if ".experts." in k else v for k, v in state.items()}
 
@@ -501,6 +511,10 @@ CASES = {
                              max_seq_len=128, attn_config=dict(kv_n_heads=2, clip_qkv=1.5, rope_theta=10000.0),
                              ffn_config=dict(ffn_hidden_size=20, moe_num_experts=4, moe_top_k=2, moe_normalize_expert_weights=1.0)),
                  reference=None, publish=None),
+    "bailing_moe": case("bailing_moe", "BailingMoeForCausalLM", publish=first_bailing, head_dim=8, num_experts=4, num_experts_per_tok=2,
+                        num_shared_experts=2, moe_intermediate_size=12, first_k_dense_replace=0, norm_topk_prob=True, reference=dict(
+                            model_type="granitemoeshared", num_local_experts=4, intermediate_size=12, shared_intermediate_size=24,
+                            embedding_multiplier=1.0, residual_multiplier=1.0, logits_scaling=1.0, attention_multiplier=8 ** -0.5)),
 }
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none.
