@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/checked.h"
 #include "base/json.h"
 #include "model/arch.h"
 
@@ -123,6 +124,12 @@ static LM_MUST_USE loam_status adjust_ffn(const reader *r, lm_hparams *h) {
     return LOAM_OK;
 }
 
+/* n times a width, which nobody has looked at yet; 0, which is refused later, where that is no number. */
+static int64_t widths(int64_t n, int64_t width) {
+    int64_t all;
+    return lm_checked_mul_i64(n, width, &all) ? all : 0;
+}
+
 static LM_MUST_USE loam_status read_sizes(const reader *r, lm_hparams *h) {
     LM_TRY(need_i64(r, "num_hidden_layers|n_layer|num_layers|n_layers", &h->n_layers));
     LM_TRY(need_i64(r, "hidden_size|n_embd|n_embed|d_model|dim", &h->dim));
@@ -134,7 +141,7 @@ static LM_MUST_USE loam_status read_sizes(const reader *r, lm_hparams *h) {
     bool has_default = r->arch && (r->arch->features & LM_FEATURE_LAYER_NORM);
     if (has_default)
         LM_TRY(read_i64(r, "intermediate_size|n_inner|ffn_hidden_size|hidden_dim|ffn_dim",
-                        4 * h->dim, &h->ffn_dim));
+                        widths(4, h->dim), &h->ffn_dim));
     else
         LM_TRY(need_i64(r, "intermediate_size_mlp|block_ff_dim|intermediate_size|ffn_hidden_size|moe_intermediate_size", &h->ffn_dim));
     if (r->arch && r->arch->ffn_halved) h->ffn_dim /= 2;
@@ -232,8 +239,8 @@ static LM_MUST_USE loam_status read_recurrent(const reader *r, lm_hparams *h) {
     LM_TRY(read_i64(r, "linear_num_value_heads|mamba_n_heads", 0, &h->state_heads));
     LM_TRY(read_i64(r, "linear_num_key_heads|mamba_n_groups", 0, &h->state_key_heads));
     LM_TRY(read_i64(r, "mamba_expand", 0, &expand));
-    if (h->state_heads > 0 && expand > 0 && expand < 1024)
-        h->state_value_dim = expand * h->dim / h->state_heads;
+    if (h->state_heads > 0)
+        h->state_value_dim = widths(expand, h->dim) / h->state_heads;
     LM_TRY(read_i64(r, "linear_value_head_dim", h->state_value_dim, &h->state_value_dim));
     LM_TRY(read_i64(r, "linear_key_head_dim|mamba_d_state", 0, &h->state_key_dim));
     if (r->arch && (r->arch->features & LM_FEATURE_STATES) && h->state_heads < 1)

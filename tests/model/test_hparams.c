@@ -95,6 +95,15 @@ static void test_configs_that_make_no_sense(void **state) {
     check_refused("{" SIZES ",\"rms_norm_eps\":-1}", LOAM_INVALID, "epsilon -1 is not positive");
     check_refused("{" SIZES ",\"rope_theta\":0}", LOAM_INVALID, "rope theta 0");
     check_refused("{" SIZES ",\"partial_rotary_factor\":2}", LOAM_INVALID, "partial_rotary_factor");
+    check_refused("{\"model_type\":\"gpt2\",\"n_layer\":2,\"n_embd\":4611686018427387904,\"n_head\":8,"
+                  "\"vocab_size\":100}",
+                  LOAM_INVALID, "4611686018427387904");
+    check_refused("{\"model_type\":\"granitemoehybrid\",\"num_hidden_layers\":2,"
+                  "\"hidden_size\":4611686018427387904,\"num_attention_heads\":8,"
+                  "\"intermediate_size\":96,\"vocab_size\":100,\"max_position_embeddings\":256,"
+                  "\"layer_types\":[\"mamba\",\"attention\"],\"mamba_n_heads\":4,"
+                  "\"mamba_expand\":2}",
+                  LOAM_INVALID, "4611686018427387904");
     check_refused(
         "{\"model_type\":\"llama\",\"num_hidden_layers\":9223372036854775807,\"hidden_size\":64,"
         "\"num_attention_heads\":0,\"intermediate_size\":96,\"vocab_size\":100,\"max_position_"
