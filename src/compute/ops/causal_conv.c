@@ -10,8 +10,6 @@
  *
  * Order: from the bias, or 0, on one fused multiply-add a tap, oldest first; then x * sigmoid(x) of it. Rows before a sequence's first are 0.
  */
-#include <string.h>
-
 #include "compute/ops/sequence_state.h"
 
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
@@ -39,7 +37,6 @@ static void convolve(const lm_node *node, int64_t r, int64_t c) {
     for (int64_t k = 0; k < n_taps - 1; k++) {
         float before = first ? 0.0f : state[k * n_channels];
         y = fmaf(w[k * n_channels], before, y);
-        state[k * n_channels] = before;
         if (k > 0) state[(k - 1) * n_channels] = before;
     }
     state[(n_taps - 2) * n_channels] = x;

@@ -19,8 +19,6 @@
  * multiplication and one fused multiply-add; beta, a and the difference are multiplied in the order written; skip is a fused
  * multiply-add. e^x is lm_exp. A row at position 0 finds zeros.
  */
-#include <string.h>
-
 #include "compute/ops/sequence_state.h"
 
 static bool rows_ok(const lm_tensor *x, const lm_tensor *like, int64_t width) {
