@@ -3,7 +3,7 @@
  * alpha_p, alpha_n, beta, eps   [1] f32                                       in
  * y                          attrs.dtype, f32 or bf16, x's shape; may take over x    out
  *
- * With p = softplus(alpha_p) and n = beta + softplus(alpha_n), in double and rounded once:
+ * With p = lm_softplus(alpha_p) and n = beta + lm_softplus(alpha_n):
  *     x > 0:  y = fmaf(p * x, x, beta * x)
  *     else:   y = fmaf((lm_exp(min(x, eps)) - 1) - x, n, beta * x)
  */
