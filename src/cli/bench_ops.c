@@ -47,23 +47,19 @@
             (rows) * (tokens) - (rows) * ((rows)-1) / 2, tokens                           \
     }
 /* All heads read one key of 576 numbers, of which 512 are the value. */
-#define LATENT(rows, tokens, heads)                                                  \
-    {                                                                                \
-        "attention_paged " #rows " rows over " #tokens " F16 latent " #heads "x576", \
-            LM_OP_ATTENTION_PAGED,                                                   \
-            {IN(2, {rows, heads * 576}),                                             \
-             {LM_ROLE_STATE, LM_F16, 4, {(tokens) / 64, 1, 576, 64}},                \
-             {0},                                                                    \
-             IDS(rows, tokens),                                                      \
-             IDS(rows, 1),                                                           \
-             {LM_ROLE_INPUT, LM_I32, 2, {1, (tokens) / 64}, (tokens) / 64}},         \
-            {.n_heads = heads,                                                       \
-             .n_kv_heads = 1,                                                        \
-             .head_dim = 576,                                                        \
-             .value_dim = 512,                                                       \
-             .scale = 0.1f},                                                         \
-            (rows) * (tokens) - (rows) * ((rows)-1) / 2, tokens                      \
-    }
+#define LATENT(rows, type, tokens, heads, ...)                                              \
+    {"attention_paged " #rows " rows over " #tokens " " #type " latent " #heads "x576",     \
+     LM_OP_ATTENTION_PAGED,                                                                 \
+     {IN(2, {rows, heads * 576}),                                                           \
+      {LM_ROLE_STATE, LM_##type, 4, {(tokens) / 64, 1, 576, 64}},                           \
+      {0},                                                                                  \
+      IDS(rows, tokens),                                                                    \
+      IDS(rows, 1),                                                                         \
+      {LM_ROLE_INPUT, LM_I32, 2, {1, (tokens) / 64}, (tokens) / 64},                        \
+      __VA_ARGS__},                                                                         \
+     {.n_heads = heads, .n_kv_heads = 1, .head_dim = 576, .value_dim = 512, .scale = 0.1f}, \
+     (rows) * (tokens) - (rows) * ((rows) - 1) / 2,                                         \
+     tokens}
 /* Rows that choose 8 experts each, so that all are chosen. */
 #define EXPERTS(rows, n_experts, type, n, k)                                               \
     {                                                                                      \
@@ -75,12 +71,12 @@
     }
 #define SCALES(tokens, kv_heads) \
     STATE(3, {(tokens) / 64, kv_heads, 64}), STATE(3, {(tokens) / 64, kv_heads, 64})
-#define KV_WRITE(rows, type, tokens, kv_heads, dim)                       \
-    {                                                                     \
-        "kv_write " #rows " rows " #type, LM_OP_KV_WRITE, {               \
-            IN(2, {rows, kv_heads * dim}), IN(2, {rows, kv_heads * dim}), \
-                CACHE(type, tokens, kv_heads, dim), IDS(rows, tokens)     \
-        }                                                                 \
+#define KV_WRITE(rows, type, tokens, kv_heads, dim, ...)                           \
+    {                                                                              \
+        "kv_write " #rows " rows " #type, LM_OP_KV_WRITE, {                        \
+            IN(2, {rows, kv_heads * dim}), IN(2, {rows, kv_heads * dim}),          \
+                CACHE(type, tokens, kv_heads, dim), IDS(rows, tokens), __VA_ARGS__ \
+        }                                                                          \
     }
 
 static const bench_case cases[] = {
@@ -91,22 +87,31 @@ static const bench_case cases[] = {
     PAGED(1, BF16, 4096, 32, 8, 128),
     PAGED(1, F16, 1024, 32, 32, 64),
     PAGED(1, F16, 131072, 32, 8, 64), /* more than any cache holds */
+    PAGED(1, I16, 131072, 32, 8, 64, SCALES(131072, 8)),
     PAGED(1, I8, 131072, 32, 8, 64, SCALES(131072, 8)),
     PAGED(1, F16, 8192, 32, 8, 64),
     PAGED(1, F16, 8192, 16, 8, 128),
+    PAGED(1, I16, 8192, 16, 8, 128, SCALES(8192, 8)),
     PAGED(1, I8, 8192, 32, 8, 64, SCALES(8192, 8)),
     PAGED(1, I8, 8192, 16, 8, 128, SCALES(8192, 8)),
     PAGED(512, F16, 512, 32, 8, 64),
     PAGED(512, F16, 8192, 32, 8, 64),
     PAGED(512, F16, 8192, 16, 8, 128),
     PAGED(512, F16, 32768, 16, 8, 128),
+    PAGED(512, I16, 8192, 16, 8, 128, SCALES(8192, 8)),
+    PAGED(512, I16, 32768, 16, 8, 128, SCALES(32768, 8)),
     PAGED(512, I8, 8192, 16, 8, 128, SCALES(8192, 8)),
-    LATENT(1, 4096, 16),
-    LATENT(1, 131072, 16),
-    LATENT(1, 4096, 128),
-    LATENT(512, 4096, 16),
+    LATENT(1, F16, 4096, 16),
+    LATENT(1, F16, 131072, 16),
+    LATENT(1, F16, 4096, 128),
+    LATENT(512, F16, 4096, 16),
+    LATENT(1, I16, 4096, 16, STATE(3, {4096 / 64, 1, 64})),
+    LATENT(1, I16, 131072, 16, STATE(3, {131072 / 64, 1, 64})),
+    LATENT(512, I16, 4096, 16, STATE(3, {4096 / 64, 1, 64})),
     KV_WRITE(1, F16, 8192, 8, 128),
     KV_WRITE(512, F16, 8192, 8, 128),
+    KV_WRITE(1, I16, 8192, 8, 128, SCALES(8192, 8)),
+    KV_WRITE(512, I16, 8192, 8, 128, SCALES(8192, 8)),
     EXPERTS(1, 8, Q4_0, 768, 2048),
     EXPERTS(8, 52, Q4_0, 768, 2048),
     EXPERTS(32, 112, Q4_0, 768, 2048),

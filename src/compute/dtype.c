@@ -1,4 +1,4 @@
-/* The table of element types, and the plain ones: f32, bf16, f16, i32, i8. Quantization formats are
+/* The table of element types, and the plain ones: f32, bf16, f16, i32, i8, i16. Quantization formats are
  * in quant/. */
 #include "compute/dtype.h"
 
@@ -38,13 +38,25 @@ static void unpack_i8(const void *src, float *dst, int64_t n) {
     for (int64_t i = 0; i < n; i++) dst[i] = (float)x[i];
 }
 
-/* To even, within -127 to 127; NaN becomes 0. */
+static void unpack_i16(const void *src, float *dst, int64_t n) {
+    const int16_t *x = src;
+    for (int64_t i = 0; i < n; i++) dst[i] = (float)x[i];
+}
+
+/* To even, within -most to most; NaN becomes 0. */
+static float to_integer(float x, float most) {
+    if (x != x) return 0.0f;
+    return rintf(x > most ? most : x < -most ? -most : x);
+}
+
 static void pack_i8(const float *src, void *dst, int64_t n) {
     int8_t *y = dst;
-    for (int64_t i = 0; i < n; i++) {
-        float x = src[i] > 127.0f ? 127.0f : src[i] < -127.0f ? -127.0f : src[i];
-        y[i] = (int8_t)(x == x ? rintf(x) : 0.0f);
-    }
+    for (int64_t i = 0; i < n; i++) y[i] = (int8_t)to_integer(src[i], INT8_MAX);
+}
+
+static void pack_i16(const float *src, void *dst, int64_t n) {
+    int16_t *y = dst;
+    for (int64_t i = 0; i < n; i++) y[i] = (int16_t)to_integer(src[i], INT16_MAX);
 }
 
 const lm_dtype_info lm_dtype_info_f32 = {"f32", 1, 4, unpack_f32, pack_f32, NULL};
@@ -52,6 +64,7 @@ const lm_dtype_info lm_dtype_info_bf16 = {"bf16", 1, 2, unpack_bf16, pack_bf16, 
 const lm_dtype_info lm_dtype_info_f16 = {"f16", 1, 2, unpack_f16, pack_f16, NULL};
 const lm_dtype_info lm_dtype_info_i32 = {"i32", 1, 4, NULL, NULL, NULL};
 const lm_dtype_info lm_dtype_info_i8 = {"i8", 1, 1, unpack_i8, pack_i8, NULL};
+const lm_dtype_info lm_dtype_info_i16 = {"i16", 1, 2, unpack_i16, pack_i16, NULL};
 
 #define LM_DTYPE(id, name) extern const lm_dtype_info lm_dtype_info_##name;
 #include "compute/dtypes.def"

@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "base/mem.h"
+#include "compute/ops/paged_cache.h"
 
 typedef struct sequence {
     bool alive;
@@ -37,8 +38,10 @@ lm_kv_options lm_kv_options_of(const lm_hparams *hp, lm_dtype dtype) {
 }
 
 loam_status lm_kv_dtype_check(lm_dtype dtype, loam_error *err) {
-    if (dtype == LM_F32 || dtype == LM_F16 || dtype == LM_BF16 || dtype == LM_I8) return LOAM_OK;
-    return lm_error_set(err, LOAM_UNSUPPORTED, "the KV cache can be f32, f16, bf16 or i8, not %s",
+    bool floats = dtype == LM_F32 || dtype == LM_F16 || dtype == LM_BF16;
+    if (floats || lm_paged_coded(dtype)) return LOAM_OK;
+    return lm_error_set(err, LOAM_UNSUPPORTED,
+                        "the KV cache can be i16, f16, bf16, f32 or i8, not %s",
                         lm_dtype_get(dtype)->name);
 }
 
@@ -48,7 +51,7 @@ static size_t part_bytes(const lm_kv_options *o, lm_kv_part part) {
     if (o->keys_only && (part == LM_KV_VALUES || part == LM_KV_VALUE_SCALES)) return 0;
     if (part == LM_KV_KEYS || part == LM_KV_VALUES)
         return n_vectors * lm_dtype_bytes(o->dtype, o->head_dim);
-    return o->dtype == LM_I8 ? n_vectors * sizeof(float) : 0;
+    return lm_paged_coded(o->dtype) ? n_vectors * sizeof(float) : 0;
 }
 
 static size_t layer_block_bytes(const lm_kv_options *o) {
@@ -81,10 +84,19 @@ static loam_status allocate(lm_kv_cache *cache, size_t total, loam_error *err) {
     return LOAM_OK;
 }
 
+/* Integers go in pairs. */
+static loam_status check_pairs(const lm_kv_options *o, loam_error *err) {
+    if (!lm_paged_coded(o->dtype) || o->head_dim % 2 == 0) return LOAM_OK;
+    lm_error_set(err, LOAM_UNSUPPORTED, "a KV cache of %s wants an even head dimension, not %lld",
+                 lm_dtype_get(o->dtype)->name, (long long)o->head_dim);
+    return lm_error_hint(err, LOAM_UNSUPPORTED, "choose f16, bf16 or f32");
+}
+
 loam_status lm_kv_cache_new(lm_device *device, const lm_kv_options *options, lm_kv_cache **out,
                             loam_error *err) {
     LM_ASSERT(options->n_layers > 0 && options->n_kv_heads > 0 && options->head_dim > 0);
     LM_TRY(lm_kv_dtype_check(options->dtype, err));
+    LM_TRY(check_pairs(options, err));
     if (options->n_blocks < 1 || options->n_blocks > INT32_MAX / LM_KV_BLOCK_TOKENS)
         return lm_error_set(err, LOAM_INVALID,
                             "%lld blocks of the KV cache are too few or too many",

@@ -4,7 +4,7 @@
  *     sequence 1  [ 4 | 2 ]              free list  1 3 5 6
  *
  * A block number means the same tokens in every layer and in each of its parts (keys, values, and their scales where they are
- * i8), whose order in memory is the ops' (compute/ops/paged_cache.h). Blocks are given out when tokens are appended and come
+ * integers), whose order in memory is the ops' (compute/ops/paged_cache.h). Blocks are given out when tokens are appended and come
  * back when their last owner lets go. A shared block is immutable: its owner gets a copy before appending to it. This
  * file keeps the books and owns the memory; graphs read and write it (kv_write, attention_paged). One thread at a
  * time. Nothing is allocated after birth.
@@ -21,7 +21,7 @@ enum { LM_KV_BLOCK_TOKENS = LM_PAGED_BLOCK };
 typedef enum lm_kv_part {
     LM_KV_KEYS,   /* [n_blocks, n_kv_heads, head_dim, LM_KV_BLOCK_TOKENS] */
     LM_KV_VALUES, /* [n_blocks, n_kv_heads, LM_KV_BLOCK_TOKENS, head_dim]; not of latent attention */
-    LM_KV_KEY_SCALES,   /* [n_blocks, n_kv_heads, LM_KV_BLOCK_TOKENS] f32, i8 only */
+    LM_KV_KEY_SCALES,   /* [n_blocks, n_kv_heads, LM_KV_BLOCK_TOKENS] f32, i8 and i16 only */
     LM_KV_VALUE_SCALES, /* the same, where there are values */
     LM_KV_N_PARTS,
 } lm_kv_part;
@@ -41,7 +41,7 @@ typedef struct lm_kv_options {
 /* What a model's cache is like; how large is left to be filled in. */
 lm_kv_options lm_kv_options_of(const lm_hparams *hparams, lm_dtype dtype);
 
-/* f32, f16, bf16, and i8 with a scale for each token and head. LOAM_UNSUPPORTED: any other. */
+/* f32, f16, bf16, and i16 and i8 with a scale for each token and head. LOAM_UNSUPPORTED: any other. */
 loam_status lm_kv_dtype_check(lm_dtype dtype, loam_error *err) LM_MUST_USE;
 
 /* Bytes of one block in all layers. n_blocks, max_seqs and max_context are not read. */

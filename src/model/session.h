@@ -34,7 +34,7 @@ typedef struct lm_session_options {
         max_context; /* tokens in one sequence; 0: the model's context. Larger is LOAM_INVALID, unless the rope
                             scaling is dynamic, which stretches to it */
     int64_t n_blocks;  /* KV blocks; 0: enough for max_seqs sequences of max_context */
-    lm_dtype kv_dtype; /* LM_F16, LM_BF16, LM_I8 or LM_F32, which is the default (0) */
+    lm_dtype kv_dtype; /* LM_I16, LM_I8, LM_F16, LM_BF16 or LM_F32, which is the default (0) */
     bool
         keep_factors; /* keep what enters products with weights to the end of a step (lm_session_keeps); takes memory */
 } lm_session_options;

@@ -37,6 +37,11 @@ static int64_t n_elems(const case_input *in) {
     return n;
 }
 
+/* How large codes are: those of a vector are no longer than LM_CODE_LENGTH. */
+static float magnitude_of(lm_dtype dtype) {
+    return dtype == LM_I8 ? 30.0f : dtype == LM_I16 ? 1000.0f : 1.0f;
+}
+
 static void *fill_input(lm_rng *rng, const case_input *in) {
     int64_t n = n_elems(in);
     void *dst = lm_alloc(lm_dtype_bytes(in->dtype, n));
@@ -47,7 +52,7 @@ static void *fill_input(lm_rng *rng, const case_input *in) {
     }
     float *x = lm_alloc((size_t)n * sizeof *x);
     assert_non_null(x);
-    for (int64_t i = 0; i < n; i++) x[i] = next_f32(rng, in->fill);
+    for (int64_t i = 0; i < n; i++) x[i] = next_f32(rng, in->fill) * magnitude_of(in->dtype);
     lm_dtype_get(in->dtype)->pack(x, dst, n);
     lm_free(x);
     return dst;

@@ -51,7 +51,7 @@ static inline void small_each(small_param_fn *fn, void *ctx, lm_gguf_writer *w) 
 
 /* Weights are no integers. */
 static inline bool small_can_store(lm_dtype dtype) {
-    return dtype != LM_I32 && dtype != LM_I8;
+    return dtype != LM_I32 && dtype != LM_I8 && dtype != LM_I16;
 }
 
 /* What a file is made of: matrices are rounded to `through`, and stored as `stored`. */

@@ -148,8 +148,10 @@ static void test_parts(void **state) {
     }
     options.keys_only = true; /* with the scales of keys */
     assert_int_equal(lm_kv_block_bytes(&options), block / 2);
-    options.dtype = LM_Q8_0;
+    options.head_dim = 3; /* integers lie in pairs */
     lm_kv_cache *none = NULL;
+    assert_status(LOAM_UNSUPPORTED, lm_kv_cache_new(f.device, &options, &none, &err));
+    options.dtype = LM_Q8_0;
     assert_status(LOAM_UNSUPPORTED, lm_kv_cache_new(f.device, &options, &none, &err));
     drop(&f);
 }

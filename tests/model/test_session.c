@@ -62,7 +62,7 @@ static void run_in_chunks(int n_tokens, lm_session_options options, way w, trace
 }
 
 static void check_ways(int n_tokens, lm_session_options options, const way *ways, size_t n_ways) {
-    const lm_dtype dtypes[] = {LM_F32, LM_F16, LM_BF16, LM_I8};
+    const lm_dtype dtypes[] = {LM_F32, LM_F16, LM_BF16, LM_I8, LM_I16};
     static trace whole, cut;
     for (size_t d = 0; d < LM_COUNT_OF(dtypes); d++) {
         options.kv_dtype = dtypes[d];
@@ -96,12 +96,12 @@ static float largest_of(const trace *t, const trace *from) {
 }
 
 /* How far the logits lie from those over an f32 cache, against the largest of them. The types keep 11, 8 and 7 bits of a key
- * or value; two layers of them add up to some steps of that size. */
+ * or value, i16 as many as f16 or more; two layers of them add up to some steps of that size. */
 static void test_cache_types_stay_near(void **state) {
     const struct {
         lm_dtype dtype;
         float bound;
-    } types[] = {{LM_F16, 3e-3f}, {LM_BF16, 2.5e-2f}, {LM_I8, 5e-2f}};
+    } types[] = {{LM_F16, 3e-3f}, {LM_I16, 3e-3f}, {LM_BF16, 2.5e-2f}, {LM_I8, 5e-2f}};
     static trace exact, rounded;
     lm_session_options options = long_roomy;
     run_in_chunks(LONG, options, (way){1, LONG, 0}, &exact);

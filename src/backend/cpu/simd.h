@@ -70,32 +70,41 @@
                                                  n = lm_rest ? (end)-at : LM_LANES;             \
                                                  n > 0 && at + n <= (end); at += LM_LANES)
 
-/* n <= 16 elements from `at` on of f32, bf16, f16 or i8; dtype is a constant where this is inlined. */
+/* n <= 16 elements from `at` on of f32, bf16 or f16; dtype is a constant where this is inlined. */
 static LM_ALWAYS_INLINE lm_v16 lm_v16_load_as(const void *p, int64_t at, int64_t n,
                                               const lm_dtype dtype) {
     if (dtype == LM_F32)
         return n == LM_LANES ? lm_v16_load((const float *)p + at)
                              : lm_v16_load_n((const float *)p + at, n);
-    if (dtype == LM_I8)
-        return n == LM_LANES ? lm_v16_load_i8((const int8_t *)p + at)
-                             : lm_v16_load_i8_n((const int8_t *)p + at, n);
     const uint16_t *halves = (const uint16_t *)p + at;
     if (dtype == LM_BF16)
         return n == LM_LANES ? lm_v16_load_bf16(halves) : lm_v16_load_bf16_n(halves, n);
     return n == LM_LANES ? lm_v16_load_f16(halves) : lm_v16_load_f16_n(halves, n);
 }
 
-/* The first n lanes to elements from `at` on of f32, bf16, f16 or i8 (rounded to even; i8: lanes within -128 to 127). */
+/* The first n lanes to elements from `at` on of f32, bf16 or f16, rounded to even. */
 static LM_ALWAYS_INLINE void lm_v16_store_as(void *p, int64_t at, lm_v16 x, int64_t n,
                                              const lm_dtype dtype) {
     if (dtype == LM_F32)
         lm_v16_store_n((float *)p + at, x, n);
     else if (dtype == LM_BF16)
         lm_v16_store_bf16_n((uint16_t *)p + at, x, n);
-    else if (dtype == LM_I8)
-        lm_v16_store_i8_n((int8_t *)p + at, x, n);
     else
         lm_v16_store_f16_n((uint16_t *)p + at, x, n);
+}
+
+/* Sixteen pairs of 16-bit integers, from pair `at` on of i8 or i16 pairs; and the first n of them to such. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_load_pairs(const void *p, int64_t at, const lm_dtype dtype) {
+    return dtype == LM_I8 ? lm_v16_load_pairs_i8((const int8_t *)p + 2 * at)
+                          : lm_v16_load((const float *)p + at);
+}
+
+static LM_ALWAYS_INLINE void lm_v16_store_pairs(void *p, int64_t at, lm_v16 pairs, int64_t n,
+                                                const lm_dtype dtype) {
+    if (dtype == LM_I8)
+        lm_v16_store_pairs_i8_n((int8_t *)p + 2 * at, pairs, n);
+    else
+        lm_v16_store_n((float *)p + at, pairs, n);
 }
 
 /* Calls fn(..., dtype) with a constant dtype: f32, bf16 or f16. */

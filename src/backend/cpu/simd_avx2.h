@@ -8,6 +8,10 @@ typedef struct lm_v16 {
     __m256 lo, hi;
 } lm_v16;
 
+typedef struct lm_i32x16 {
+    __m256i lo, hi;
+} lm_i32x16;
+
 static LM_ALWAYS_INLINE lm_v16 lm_v16_zero(void) {
     return (lm_v16){_mm256_setzero_ps(), _mm256_setzero_ps()};
 }
@@ -194,6 +198,18 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_pair(lm_v16 low, lm_v16 high) {
                     _mm256_or_ps(_mm256_castsi256_ps(hi), upper.hi)};
 }
 
+static LM_ALWAYS_INLINE lm_v16 lm_v8_zip(__m256 a, __m256 b) {
+    __m256 low = _mm256_unpacklo_ps(a, b), high = _mm256_unpackhi_ps(a, b);
+    return (lm_v16){_mm256_permute2f128_ps(low, high, 0x20),
+                    _mm256_permute2f128_ps(low, high, 0x31)};
+}
+
+/* Lanes 0, 0, 1, 1, ... of a and b in turn. */
+static LM_ALWAYS_INLINE void lm_v16_zip(lm_v16 a, lm_v16 b, lm_v16 *out_first, lm_v16 *out_second) {
+    *out_first = lm_v8_zip(a.lo, b.lo);
+    *out_second = lm_v8_zip(a.hi, b.hi);
+}
+
 /* Lanes 2i and 2i + 1 change places. */
 static LM_ALWAYS_INLINE lm_v16 lm_v16_swap(lm_v16 x) {
     return (lm_v16){_mm256_permute_ps(x.lo, 0xb1), _mm256_permute_ps(x.hi, 0xb1)};
@@ -224,20 +240,54 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_load_i8(const int8_t *p) {
                     _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)))};
 }
 
-static LM_ALWAYS_INLINE lm_v16 lm_v16_load_i8_n(const int8_t *p, int64_t n) {
-    int8_t lanes[LM_LANES] = {0};
-    memcpy(lanes, p, (size_t)n * sizeof *p);
-    return lm_v16_load_i8(lanes);
+/* Rounded to the nearest integer, halves to even; the lanes are within the type. */
+static LM_ALWAYS_INLINE void lm_v16_store_i16_n(int16_t *p, lm_v16 x, int64_t n) {
+    __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(x.lo), _mm256_cvtps_epi32(x.hi));
+    int16_t lanes[LM_LANES];
+    _mm256_storeu_si256((__m256i *)lanes, _mm256_permute4x64_epi64(words, 0xd8));
+    memcpy(p, lanes, (size_t)n * sizeof *p);
 }
 
-/* Rounded to the nearest integer, halves to even; the lanes are within -128 to 127. */
-static LM_ALWAYS_INLINE void lm_v16_store_i8_n(int8_t *p, lm_v16 x, int64_t n) {
-    __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(x.lo), _mm256_cvtps_epi32(x.hi));
-    __m256i bytes = _mm256_packs_epi16(words, words); /* fours of lanes 0 2 0 2 1 3 1 3 */
-    int8_t lanes[LM_LANES];
-    __m128i low = _mm256_castsi256_si128(bytes), high = _mm256_extracti128_si256(bytes, 1);
-    _mm_storeu_si128((__m128i *)lanes, _mm_unpacklo_epi32(low, high));
-    memcpy(p, lanes, (size_t)n * sizeof *p);
+static LM_ALWAYS_INLINE __m256 lm_v8_to_i16(__m256 x) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtps_epi32(x), 16));
+}
+
+/* The same as 16-bit integers in the upper halves of lanes. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_to_i16(lm_v16 x) {
+    return (lm_v16){lm_v8_to_i16(x.lo), lm_v8_to_i16(x.hi)};
+}
+
+/* Lanes that hold two 16-bit integers each, from pairs of bytes, and the first n of them to such. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_load_pairs_i8(const int8_t *p) {
+    const __m128i *halves = (const __m128i *)p;
+    return (lm_v16){_mm256_castsi256_ps(_mm256_cvtepi8_epi16(_mm_loadu_si128(halves))),
+                    _mm256_castsi256_ps(_mm256_cvtepi8_epi16(_mm_loadu_si128(halves + 1)))};
+}
+
+static LM_ALWAYS_INLINE void lm_v16_store_pairs_i8_n(int8_t *p, lm_v16 pairs, int64_t n) {
+    __m256i bytes =
+        _mm256_packs_epi16(_mm256_castps_si256(pairs.lo), _mm256_castps_si256(pairs.hi));
+    int8_t lanes[2 * LM_LANES];
+    _mm256_storeu_si256((__m256i *)lanes, _mm256_permute4x64_epi64(bytes, 0xd8));
+    memcpy(p, lanes, (size_t)(2 * n) * sizeof *p);
+}
+
+static LM_ALWAYS_INLINE lm_i32x16 lm_i32x16_zero(void) {
+    return (lm_i32x16){_mm256_setzero_si256(), _mm256_setzero_si256()};
+}
+
+static LM_ALWAYS_INLINE __m256i lm_v8_dot_pairs(__m256i sum, __m256 a, __m256 b) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_castps_si256(a), _mm256_castps_si256(b)));
+}
+
+/* sum + the products of a's and b's 16-bit integers, two a lane. Exact. */
+static LM_ALWAYS_INLINE lm_i32x16 lm_i32x16_dot_pairs(lm_i32x16 sum, lm_v16 a, lm_v16 b) {
+    return (lm_i32x16){lm_v8_dot_pairs(sum.lo, a.lo, b.lo), lm_v8_dot_pairs(sum.hi, a.hi, b.hi)};
+}
+
+/* Rounded to even. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_from_i32(lm_i32x16 x) {
+    return (lm_v16){_mm256_cvtepi32_ps(x.lo), _mm256_cvtepi32_ps(x.hi)};
 }
 
 /* Sixteen bytes, each a pair of four-bit numbers biased by 8: the low ones and the high ones. */

@@ -5,6 +5,7 @@
 #include <immintrin.h>
 
 typedef __m512 lm_v16;
+typedef __m512i lm_i32x16;
 
 static LM_ALWAYS_INLINE __mmask16 lm_v16_mask(int64_t n) {
     return (__mmask16)((1u << n) - 1u);
@@ -179,6 +180,13 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_pair(lm_v16 low, lm_v16 high) {
                                                _mm512_castps_si512(lm_v16_pair_high(high))));
 }
 
+/* Lanes 0, 0, 1, 1, ... of a and b in turn. */
+static LM_ALWAYS_INLINE void lm_v16_zip(lm_v16 a, lm_v16 b, lm_v16 *out_first, lm_v16 *out_second) {
+    const __m512i first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    *out_first = _mm512_permutex2var_ps(a, first, b);
+    *out_second = _mm512_permutex2var_ps(a, _mm512_add_epi32(first, _mm512_set1_epi32(8)), b);
+}
+
 /* Lanes 2i and 2i + 1 change places. */
 static LM_ALWAYS_INLINE lm_v16 lm_v16_swap(lm_v16 x) {
     return _mm512_permute_ps(x, 0xb1);
@@ -202,13 +210,43 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_load_i8(const int8_t *p) {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
 }
 
-static LM_ALWAYS_INLINE lm_v16 lm_v16_load_i8_n(const int8_t *p, int64_t n) {
-    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(lm_v16_mask(n), p)));
+/* Rounded to the nearest integer, halves to even; the lanes are within the type. */
+static LM_ALWAYS_INLINE void lm_v16_store_i16_n(int16_t *p, lm_v16 x, int64_t n) {
+    _mm256_mask_storeu_epi16(p, lm_v16_mask(n), _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(x)));
 }
 
-/* Rounded to the nearest integer, halves to even; the lanes are within -128 to 127. */
-static LM_ALWAYS_INLINE void lm_v16_store_i8_n(int8_t *p, lm_v16 x, int64_t n) {
-    _mm_mask_storeu_epi8(p, lm_v16_mask(n), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)));
+/* The same as 16-bit integers in the upper halves of lanes. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_to_i16(lm_v16 x) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtps_epi32(x), 16));
+}
+
+/* Lanes that hold two 16-bit integers each, from pairs of bytes, and the first n of them to such. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_load_pairs_i8(const int8_t *p) {
+    return _mm512_castsi512_ps(_mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)p)));
+}
+
+static LM_ALWAYS_INLINE void lm_v16_store_pairs_i8_n(int8_t *p, lm_v16 pairs, int64_t n) {
+    _mm256_mask_storeu_epi8(p, (__mmask32)((1ull << (2 * n)) - 1),
+                            _mm512_cvtepi16_epi8(_mm512_castps_si512(pairs)));
+}
+
+static LM_ALWAYS_INLINE lm_i32x16 lm_i32x16_zero(void) {
+    return _mm512_setzero_si512();
+}
+
+/* sum + the products of a's and b's 16-bit integers, two a lane. Exact. */
+static LM_ALWAYS_INLINE lm_i32x16 lm_i32x16_dot_pairs(lm_i32x16 sum, lm_v16 a, lm_v16 b) {
+    __m512i x = _mm512_castps_si512(a), y = _mm512_castps_si512(b);
+#if defined(__AVX512VNNI__)
+    return _mm512_dpwssd_epi32(sum, x, y);
+#else
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(x, y));
+#endif
+}
+
+/* Rounded to even. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_from_i32(lm_i32x16 x) {
+    return _mm512_cvtepi32_ps(x);
 }
 
 /* Sixteen bytes, each a pair of four-bit numbers biased by 8: the low ones and the high ones. */

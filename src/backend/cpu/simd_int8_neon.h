@@ -137,7 +137,9 @@ static LM_ALWAYS_INLINE lm_i16 lm_i16_dot(lm_i16 sum, lm_b64 w, lm_b64 x, const 
 }
 
 static LM_ALWAYS_INLINE void lm_v16_store_i8(int8_t *p, lm_v16 x) {
-    lm_v16_store_i8_n(p, x, LM_LANES);
+    int16x8_t low = vcombine_s16(vmovn_s32(vcvtnq_s32_f32(x.q0)), vmovn_s32(vcvtnq_s32_f32(x.q1))),
+              high = vcombine_s16(vmovn_s32(vcvtnq_s32_f32(x.q2)), vmovn_s32(vcvtnq_s32_f32(x.q3)));
+    vst1q_s8(p, vcombine_s8(vmovn_s16(low), vmovn_s16(high)));
 }
 
 static LM_ALWAYS_INLINE uint32x4_t lm_v4_larger_magnitude(float32x4_t a, float32x4_t b) {

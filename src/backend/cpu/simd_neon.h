@@ -8,6 +8,10 @@ typedef struct lm_v16 {
     float32x4_t q0, q1, q2, q3; /* lanes 0..3, 4..7, 8..11, 12..15 */
 } lm_v16;
 
+typedef struct lm_i32x16 {
+    int32x4_t q0, q1, q2, q3;
+} lm_i32x16;
+
 static LM_ALWAYS_INLINE lm_v16 lm_v16_set1(float x) {
     float32x4_t four = vdupq_n_f32(x);
     return (lm_v16){four, four, four, four};
@@ -219,6 +223,14 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_pair(lm_v16 low, lm_v16 high) {
                     lm_v4_pair(low.q2, high.q2), lm_v4_pair(low.q3, high.q3)};
 }
 
+/* Lanes 0, 0, 1, 1, ... of a and b in turn. */
+static LM_ALWAYS_INLINE void lm_v16_zip(lm_v16 a, lm_v16 b, lm_v16 *out_first, lm_v16 *out_second) {
+    *out_first = (lm_v16){vzip1q_f32(a.q0, b.q0), vzip2q_f32(a.q0, b.q0), vzip1q_f32(a.q1, b.q1),
+                          vzip2q_f32(a.q1, b.q1)};
+    *out_second = (lm_v16){vzip1q_f32(a.q2, b.q2), vzip2q_f32(a.q2, b.q2), vzip1q_f32(a.q3, b.q3),
+                           vzip2q_f32(a.q3, b.q3)};
+}
+
 /* Lanes 2i and 2i + 1 change places. */
 LM_V16_UNARY(swap, vrev64q_f32)
 #undef LM_V16_UNARY
@@ -255,19 +267,64 @@ static LM_ALWAYS_INLINE lm_v16 lm_v16_load_i8(const int8_t *p) {
     return lm_v16_from_i8(vld1q_s8(p));
 }
 
-static LM_ALWAYS_INLINE lm_v16 lm_v16_load_i8_n(const int8_t *p, int64_t n) {
-    int8_t lanes[LM_LANES] = {0};
-    memcpy(lanes, p, (size_t)n * sizeof *p);
-    return lm_v16_load_i8(lanes);
+/* Rounded to the nearest integer, halves to even; the lanes are within the type. */
+static LM_ALWAYS_INLINE void lm_v16_store_i16_n(int16_t *p, lm_v16 x, int64_t n) {
+    int16_t lanes[LM_LANES];
+    vst1q_s16(lanes,
+              vcombine_s16(vmovn_s32(vcvtnq_s32_f32(x.q0)), vmovn_s32(vcvtnq_s32_f32(x.q1))));
+    vst1q_s16(lanes + 8,
+              vcombine_s16(vmovn_s32(vcvtnq_s32_f32(x.q2)), vmovn_s32(vcvtnq_s32_f32(x.q3))));
+    memcpy(p, lanes, (size_t)n * sizeof *p);
 }
 
-/* Rounded to the nearest integer, halves to even; the lanes are within -128 to 127. */
-static LM_ALWAYS_INLINE void lm_v16_store_i8_n(int8_t *p, lm_v16 x, int64_t n) {
-    int16x8_t low = vcombine_s16(vmovn_s32(vcvtnq_s32_f32(x.q0)), vmovn_s32(vcvtnq_s32_f32(x.q1))),
-              high = vcombine_s16(vmovn_s32(vcvtnq_s32_f32(x.q2)), vmovn_s32(vcvtnq_s32_f32(x.q3)));
-    int8_t lanes[LM_LANES];
-    vst1q_s8(lanes, vcombine_s8(vmovn_s16(low), vmovn_s16(high)));
-    memcpy(p, lanes, (size_t)n * sizeof *p);
+static LM_ALWAYS_INLINE float32x4_t lm_v4_to_i16(float32x4_t x) {
+    return vreinterpretq_f32_s32(vshlq_n_s32(vcvtnq_s32_f32(x), 16));
+}
+
+/* The same as 16-bit integers in the upper halves of lanes. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_to_i16(lm_v16 x) {
+    return (lm_v16){lm_v4_to_i16(x.q0), lm_v4_to_i16(x.q1), lm_v4_to_i16(x.q2), lm_v4_to_i16(x.q3)};
+}
+
+/* Lanes that hold two 16-bit integers each, from pairs of bytes, and the first n of them to such. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_load_pairs_i8(const int8_t *p) {
+    int8x16_t low = vld1q_s8(p), high = vld1q_s8(p + 16);
+    return (lm_v16){vreinterpretq_f32_s16(vmovl_s8(vget_low_s8(low))),
+                    vreinterpretq_f32_s16(vmovl_high_s8(low)),
+                    vreinterpretq_f32_s16(vmovl_s8(vget_low_s8(high))),
+                    vreinterpretq_f32_s16(vmovl_high_s8(high))};
+}
+
+static LM_ALWAYS_INLINE void lm_v16_store_pairs_i8_n(int8_t *p, lm_v16 pairs, int64_t n) {
+    int8_t lanes[2 * LM_LANES];
+    vst1q_s8(lanes, vcombine_s8(vmovn_s16(vreinterpretq_s16_f32(pairs.q0)),
+                                vmovn_s16(vreinterpretq_s16_f32(pairs.q1))));
+    vst1q_s8(lanes + 16, vcombine_s8(vmovn_s16(vreinterpretq_s16_f32(pairs.q2)),
+                                     vmovn_s16(vreinterpretq_s16_f32(pairs.q3))));
+    memcpy(p, lanes, (size_t)(2 * n) * sizeof *p);
+}
+
+static LM_ALWAYS_INLINE lm_i32x16 lm_i32x16_zero(void) {
+    int32x4_t four = vdupq_n_s32(0);
+    return (lm_i32x16){four, four, four, four};
+}
+
+static LM_ALWAYS_INLINE int32x4_t lm_v4_dot_pairs(int32x4_t sum, float32x4_t a, float32x4_t b) {
+    int16x8_t x = vreinterpretq_s16_f32(a), y = vreinterpretq_s16_f32(b);
+    int32x4_t low = vmull_s16(vget_low_s16(x), vget_low_s16(y)), high = vmull_high_s16(x, y);
+    return vaddq_s32(sum, vpaddq_s32(low, high));
+}
+
+/* sum + the products of a's and b's 16-bit integers, two a lane. Exact. */
+static LM_ALWAYS_INLINE lm_i32x16 lm_i32x16_dot_pairs(lm_i32x16 sum, lm_v16 a, lm_v16 b) {
+    return (lm_i32x16){lm_v4_dot_pairs(sum.q0, a.q0, b.q0), lm_v4_dot_pairs(sum.q1, a.q1, b.q1),
+                       lm_v4_dot_pairs(sum.q2, a.q2, b.q2), lm_v4_dot_pairs(sum.q3, a.q3, b.q3)};
+}
+
+/* Rounded to even. */
+static LM_ALWAYS_INLINE lm_v16 lm_v16_from_i32(lm_i32x16 x) {
+    return (lm_v16){vcvtq_f32_s32(x.q0), vcvtq_f32_s32(x.q1), vcvtq_f32_s32(x.q2),
+                    vcvtq_f32_s32(x.q3)};
 }
 
 /* Sixteen bytes, each a pair of four-bit numbers biased by 8: the low ones and the high ones. */

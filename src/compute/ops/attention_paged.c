@@ -6,7 +6,7 @@
  *                   those of its own run of `window` positions    in
  * row_seq           [R] i32: its line in block_table                   in
  * block_table       [S, max_blocks] i32: the blocks of a sequence, T positions each     in
- * k_scale, v_scale  of an i8 cache only                                in
+ * k_scale, v_scale  of an i8 or i16 cache only                         in
  * sinks             [Hq] f32, optional: a score for each head that joins the softmax and has no value    in
  * row_at            [R] i32, optional: where row r itself is, at most row_pos: it sees what is behind it, too, through a window
  *                   what is at most window / 2 away                    in
@@ -44,7 +44,8 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
         return lm_op_refuse(node, err,
                             "n_heads a multiple of n_kv_heads, k_cache [blocks, n_kv_heads, "
                             "head_dim, T], v_cache [blocks, n_kv_heads, T, head_dim] or value_dim, "
-                            "T a multiple of 64, and scales [blocks, n_kv_heads, T] with i8");
+                            "T a multiple of 64, and with i8 and i16 scales [blocks, "
+                            "n_kv_heads, T] and an even head_dim");
     if (a->window < 0 || !(a->soft_cap >= 0.0f) ||
         (node->in[8] && (!lm_is(node->in[8], LM_F32, 1) || node->in[8]->shape[0] != a->n_heads)))
         return lm_op_refuse(node, err, "window and soft_cap of 0 or more, sinks [n_heads] f32");
@@ -72,14 +73,20 @@ typedef struct block_room {
 static lm_paged_block load_block(const lm_node *node, int64_t block, int64_t token, int64_t n,
                                  int64_t kv_head, block_room *room) {
     const lm_tensor *k = node->in[1], *v = node->in[2];
-    int64_t dim = lm_paged_head_dim(k), at = lm_paged_at(k, block, kv_head),
+    int64_t dim = lm_paged_head_dim(k), value_dim = lm_value_dim(&node->attrs),
+            at = lm_paged_at(k, block, kv_head),
             scale_at = lm_paged_scale_at(k, block, kv_head) + token;
-    for (int64_t d = 0; d < dim; d++)
-        lm_load(k, at + d * lm_paged_tokens(k) + token, room->k + d * LM_PAGED_BLOCK, n);
-    int64_t value_dim = lm_value_dim(&node->attrs);
-    if (v) lm_load(v, at + token * dim, room->v, n * dim);
-    for (int64_t i = 0; !v && i < n * value_dim; i++)
-        room->v[i] = room->k[i % value_dim * LM_PAGED_BLOCK + i / value_dim];
+    for (int64_t j = 0; j < n; j++) {
+        for (int64_t d = 0; d < dim; d++)
+            lm_load(k, at + lm_paged_key_at(k, token + j, d), room->k + d * LM_PAGED_BLOCK + j, 1);
+        for (int64_t d = 0; d < value_dim; d++) {
+            float *value = room->v + j * value_dim + d;
+            if (v)
+                lm_load(v, at + lm_paged_value_at(k, token + j, d), value, 1);
+            else
+                *value = room->k[d * LM_PAGED_BLOCK + j];
+        }
+    }
     const lm_tensor *v_scale = v ? node->in[7] : node->in[6];
     return (lm_paged_block){.k = room->k,
                             .v = room->v,
@@ -105,6 +112,7 @@ static void attend(const lm_kernel_args *args, int64_t row, int64_t head) {
     block_room room;
     lm_paged_softmax state;
     lm_paged_softmax_init(&state, lm_f32(node->in[0]) + at, a->head_dim, a->scale);
+    if (node->in[6]) lm_paged_softmax_code(&state, a->head_dim);
     if (node->in[8]) lm_paged_softmax_sink(&state, lm_f32(node->in[8])[head]);
     for (int64_t pos = seen.begin - seen.begin % LM_PAGED_BLOCK; pos < seen.end;
          pos += LM_PAGED_BLOCK) {

@@ -2,10 +2,10 @@
  * k, v              [R, Hkv * D] f32                    in
  * k_cache, v_cache  STATE, ops/paged_cache.h            in, changed in place
  * slots             [R] i32, block * T + token; negative: the row is not kept    in
- * k_scale, v_scale  STATE, of an i8 cache only          in, changed in place
+ * k_scale, v_scale  STATE, of an i8 or i16 cache only   in, changed in place
  * k_cache, v_cache, k_scale, v_scale: those that there are    out
  * Without v there are no v_cache and v_scale: values are part of the keys. No two rows of a step name the same slot. Readers take the outputs, so that they come after the
- * writes. A head's key and value in an i8 cache have a scale each (lm_paged_code_factor).
+ * writes. A head's key and value of codes have a scale each (lm_paged_factor_i8, lm_paged_factor_i16).
  */
 #include <string.h>
 
@@ -25,35 +25,48 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
         return lm_op_refuse(
             node, err,
             "k and v [R, Hkv * D] f32, states k_cache [blocks, Hkv, D, T] and v_cache "
-            "[blocks, Hkv, T, D], slots [R] i32, and scales [blocks, Hkv, T] with i8");
+            "[blocks, Hkv, T, D], slots [R] i32, and with i8 and i16 scales [blocks, Hkv, T] "
+            "and an even D");
     for (int i = 2, n = 0; i < 7; i++)
         if (i != 4 && node->in[i]) lm_out_in_place(out[n++], node->in[i]);
     return LOAM_OK;
 }
 
-/* The codes of a vector; returns its scale. */
-static float make_codes(const float *x, int8_t *codes, int64_t n) {
-    float largest = 0.0f, finite = 0.0f, scale;
+/* The largest magnitude; NaN where one number is not finite. */
+static float largest_of(const float *x, int64_t n) {
+    float largest = 0.0f, finite = 0.0f;
     for (int64_t i = 0; i < n; i++) {
         if (fabsf(x[i]) > largest) largest = fabsf(x[i]);
         finite += x[i] * 0.0f;
     }
-    float factor = lm_paged_code_factor(largest, finite == 0.0f, &scale);
-    for (int64_t i = 0; i < n; i++) codes[i] = factor == 0.0f ? 0 : (int8_t)rintf(x[i] * factor);
-    return scale;
+    return finite == 0.0f ? largest : NAN;
 }
 
-/* A head's key or value into its place: element i goes `i * stride` elements on. */
-static void write_vector(const lm_tensor *cache, int64_t at, int64_t stride, const float *x,
-                         int64_t dim, float *scale) {
+/* A vector as the cache has it, its scale where that is codes. */
+static void pack_vector(lm_dtype dtype, const float *x, int64_t n, char *packed, float *scale) {
+    float codes[LM_MAX_HEAD_DIM];
+    if (scale) {
+        float factor = dtype == LM_I8 ? lm_paged_factor_i8(largest_of(x, n), scale)
+                                      : lm_paged_factor_i16(sqrtf(lm_dot(x, x, n)), scale);
+        lm_make_codes(x, factor, codes, n);
+        x = codes;
+    }
+    lm_dtype_get(dtype)->pack(x, packed, n);
+}
+
+/* Where element d of a token's key or value is: lm_paged_key_at, lm_paged_value_at. */
+typedef int64_t place_fn(const lm_tensor *k_cache, int64_t token, int64_t d);
+
+/* A head's key or value into its place in the part of the cache that begins `at`. */
+static void write_vector(const lm_tensor *cache, int64_t at, const lm_tensor *k_cache,
+                         int64_t token, place_fn *place, const float *x, float *scale) {
     char packed[LM_MAX_HEAD_DIM * sizeof(float)];
     size_t bytes = lm_dtype_bytes(cache->dtype, 1);
-    if (scale)
-        *scale = make_codes(x, (int8_t *)packed, dim);
-    else
-        lm_dtype_get(cache->dtype)->pack(x, packed, dim);
-    for (int64_t i = 0; i < dim; i++)
-        memcpy((char *)lm_at(cache, at + i * stride), packed + (size_t)i * bytes, bytes);
+    int64_t dim = lm_paged_head_dim(k_cache);
+    pack_vector(cache->dtype, x, dim, packed, scale);
+    for (int64_t d = 0; d < dim; d++)
+        memcpy((char *)lm_at(cache, at + place(k_cache, token, d)), packed + (size_t)d * bytes,
+               bytes);
 }
 
 static void write_head(const lm_node *node, int64_t row, int64_t slot, int64_t kv_head) {
@@ -63,10 +76,10 @@ static void write_head(const lm_node *node, int64_t row, int64_t slot, int64_t k
     int64_t at = lm_paged_at(k, slot / tokens, kv_head),
             scale_at = lm_paged_scale_at(k, slot / tokens, kv_head) + token,
             from = (row * lm_paged_n_heads(k) + kv_head) * dim;
-    write_vector(k, at + token, tokens, lm_f32(node->in[0]) + from, dim,
+    write_vector(k, at, k, token, lm_paged_key_at, lm_f32(node->in[0]) + from,
                  k_scale ? lm_f32(k_scale) + scale_at : NULL);
     if (v)
-        write_vector(v, at + token * dim, 1, lm_f32(node->in[1]) + from, dim,
+        write_vector(v, at, k, token, lm_paged_value_at, lm_f32(node->in[1]) + from,
                      v_scale ? lm_f32(v_scale) + scale_at : NULL);
 }
 

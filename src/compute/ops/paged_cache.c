@@ -18,6 +18,7 @@ bool lm_paged_cache_ok(const lm_tensor *k, const lm_tensor *v, const lm_tensor *
                        const lm_tensor *v_scale) {
     if (!is_state(k, k->dtype, 4) || (v && !values_ok(v, k))) return false;
     if (lm_is_float(k)) return !k_scale && !v_scale;
-    if (k->dtype != LM_I8 || !k_scale || !scale_ok(k_scale, k)) return false;
+    bool pairs = lm_paged_head_dim(k) % 2 == 0 && lm_paged_tokens(k) % 2 == 0;
+    if (!lm_paged_coded(k->dtype) || !pairs || !k_scale || !scale_ok(k_scale, k)) return false;
     return v ? v_scale && scale_ok(v_scale, k) : !v_scale;
 }

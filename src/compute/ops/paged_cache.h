@@ -2,9 +2,10 @@
  *
  * k_cache   [n_blocks, Hkv, D, T]   T tokens of a block side by side: a vector of positions for each dimension
  * v_cache   [n_blocks, Hkv, T, D]
- * k_scale, v_scale  [n_blocks, Hkv, T] f32, only where the caches are i8: what a token's codes are multiplied with
+ * k_scale, v_scale  [n_blocks, Hkv, T] f32, only where the caches are codes: what a token's codes are multiplied with
  * Without v_cache a value is the first elements of its key (ops/attention_paged.c), and has the key's scale.
- * A slot is block * T + token. f32, bf16 and f16 caches hold the numbers themselves, rounded.
+ * A slot is block * T + token. f32, bf16 and f16 caches hold the numbers themselves, rounded. i8 and i16 caches hold codes, integers
+ * of a vector's own scale, in pairs, as integer products read them: keys lie as [D / 2][T][2], values as [T / 2][D][2], D and T are even.
  */
 #ifndef LM_COMPUTE_OPS_PAGED_CACHE_H
 #define LM_COMPUTE_OPS_PAGED_CACHE_H
@@ -69,14 +70,30 @@ static inline const lm_tensor *lm_kv_written(const lm_node *node, int i) {
     return node->out[n];
 }
 
-/* The i8 codes of a vector are x[i] * factor rounded to even, with factor = 127 / largest magnitude; its scale is
- * largest / 127. The factor is 0, and all codes are, where the largest is next to nothing, and where one number is not
- * finite: the scale is then NaN, so that nothing wrong comes back. */
-static inline float lm_paged_code_factor(float largest, bool finite, float *out_scale) {
-    const float least = 0x1p-118f; /* 127 / least is finite */
-    bool has_codes = finite && largest >= least;
-    *out_scale = has_codes ? largest / 127.0f : finite ? 0.0f : NAN;
-    return has_codes ? 127.0f / largest : 0.0f;
+static inline bool lm_paged_coded(lm_dtype dtype) {
+    return dtype == LM_I8 || dtype == LM_I16;
+}
+
+/* Where element d of a token's key, or value, is behind lm_paged_at. */
+static inline int64_t lm_paged_key_at(const lm_tensor *k_cache, int64_t token, int64_t d) {
+    int64_t tokens = k_cache->shape[3];
+    return lm_paged_coded(k_cache->dtype) ? (d / 2 * tokens + token) * 2 + d % 2
+                                          : d * tokens + token;
+}
+
+static inline int64_t lm_paged_value_at(const lm_tensor *k_cache, int64_t token, int64_t d) {
+    int64_t dim = k_cache->shape[2];
+    return lm_paged_coded(k_cache->dtype) ? (token / 2 * dim + d) * 2 + token % 2 : token * dim + d;
+}
+
+/* The factor and the scale of a vector's codes (lm_code_factor). Of 8 bits, the largest becomes 127: `largest` is NaN where one number is
+ * not finite. Of 16 bits, the vector's length, sqrtf(lm_dot(x, x)), becomes LM_CODE_LENGTH. */
+static inline float lm_paged_factor_i8(float largest, float *out_scale) {
+    return lm_code_factor(largest, 127.0f, out_scale);
+}
+
+static inline float lm_paged_factor_i16(float length, float *out_scale) {
+    return lm_code_factor(length, LM_CODE_LENGTH, out_scale);
 }
 
 #endif

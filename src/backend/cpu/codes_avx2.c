@@ -1,0 +1,2 @@
+/* codes.inc on AVX2. */
+#include "backend/cpu/codes.inc"

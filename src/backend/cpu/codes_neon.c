@@ -1,0 +1,2 @@
+/* codes.inc on NEON. */
+#include "backend/cpu/codes.inc"
