@@ -79,7 +79,14 @@ LOAM_API int loam_is_end(const loam_model *model, int32_t token);
 typedef struct loam_session loam_session;
 
 /* I8: codes of eight bits with a scale for each token and head; half the memory of the sixteen-bit types. */
-typedef enum loam_kv_type { LOAM_KV_F16, LOAM_KV_BF16, LOAM_KV_F32, LOAM_KV_I8 } loam_kv_type;
+/* I16 and I8: integers with a scale for each token and head, of an even head dimension. */
+typedef enum loam_kv_type {
+    LOAM_KV_I16,
+    LOAM_KV_F16,
+    LOAM_KV_BF16,
+    LOAM_KV_F32,
+    LOAM_KV_I8
+} loam_kv_type;
 
 typedef struct loam_session_options {
     int64_t context;      /* tokens to have room for; 0: the model's context */

@@ -111,6 +111,7 @@ int loam_is_end(const loam_model *model, int32_t token) {
 
 static lm_dtype kv_dtype_of(loam_kv_type type) {
     switch (type) {
+    case LOAM_KV_I16: return LM_I16;
     case LOAM_KV_F16: return LM_F16;
     case LOAM_KV_BF16: return LM_BF16;
     case LOAM_KV_F32: return LM_F32;

@@ -138,6 +138,6 @@ const lm_command lm_cmd_perplexity = {
     .max_args = 1,
     .model_arg = 1,
     .settings_bytes = sizeof(perplexity_settings),
-    .defaults = &(perplexity_settings){.ctx = 512, .kv_dtype = "f16"},
+    .defaults = &(perplexity_settings){.ctx = 512, .kv_dtype = LM_CLI_KV_DTYPE},
     .run = run_perplexity,
 };

@@ -252,6 +252,6 @@ const lm_command lm_cmd_profile = {
                                     .answer_tokens = 16,
                                     .n_seqs = 1,
                                     .step_rows = 512,
-                                    .kv_dtype = "f16"},
+                                    .kv_dtype = LM_CLI_KV_DTYPE},
     .run = run_profile,
 };

@@ -203,7 +203,7 @@ static const run_settings defaults = {
     .top_k = -1,
     .seed = -1,
     .max_tokens = 256,
-    .kv_dtype = "f16",
+    .kv_dtype = LM_CLI_KV_DTYPE,
 };
 
 #define AT(field) LM_OPTION_AT(run_settings, field)

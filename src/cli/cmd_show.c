@@ -303,7 +303,7 @@ static int run_show(const void *settings_, int n_args, char **args) {
     return LM_EXIT_OK;
 }
 
-static const show_settings defaults = {.batch = 1, .kv_dtype = "f16"};
+static const show_settings defaults = {.batch = 1, .kv_dtype = LM_CLI_KV_DTYPE};
 
 static const lm_option option_table[] = {
     {.name = "tensors",

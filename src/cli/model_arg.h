@@ -35,6 +35,8 @@ typedef struct lm_cli_pack {
          .help = "how a quantized folder (GPTQ, AWQ, FP8, ...) is kept: exact, in f32; small, " \
                  "about as in the file; auto, exact up to 1 GiB (default auto)"}
 
+#define LM_CLI_KV_DTYPE "i16" /* what keys and values are kept as where nothing is said */
+
 /* How a model is computed: lines of the tables of commands whose settings have a `const char *kv_dtype` and an `int64_t
  * threads`. */
 #define LM_CLI_KV_DTYPE_OPTION(settings)         \
@@ -42,7 +44,8 @@ typedef struct lm_cli_pack {
      .type = LM_OPT_STRING,                      \
      .arg = "TYPE",                              \
      .offset = LM_OPTION_AT(settings, kv_dtype), \
-     .help = "how keys and values are kept: f16, bf16, f32 or i8 (default f16)"}
+     .help =                                     \
+         "how keys and values are kept: i16, i8, f16, bf16 or f32 (default " LM_CLI_KV_DTYPE ")"}
 #define LM_CLI_THREADS_OPTION(settings)         \
     {.name = "threads",                         \
      .type = LM_OPT_INT,                        \

@@ -11,7 +11,7 @@ static void check_says(const char *args, const char *words) {
 
 static void test_memory(void **state) {
     check_says("--context 32 --batch 2",
-               "to serve 2 at once with 32 tokens each, keys and values as f16");
+               "to serve 2 at once with 32 tokens each, keys and values as i16");
     check_says("--kv-dtype i8", "keys and values as i8");
     check_says("", "fits          here, where ");
     check_says("--memory 24GiB", "fits          into 24.0 GiB");
@@ -31,10 +31,10 @@ static void test_elsewhere(void **state) {
     assert_null(strstr(r.text, "cloud  "));
 }
 
-/* Of latent attention a token's cache is one key: 20 and 6 numbers in each of three layers. */
+/* Of latent attention a token's cache is one key: 20 and 6 numbers in each of three layers, and as i16 a scale. */
 static void test_latent_attention(void **state) {
     static const char *const words[] = {"\"kv_bytes_per_token\": 156,", "\"kv_dim\": 20,",
-                                        "\"token_cache_bytes\": 156"};
+                                        "\"token_cache_bytes\": 168"};
     cli_result r = cli_loam("show " LM_GOLDEN_DIR "/../families/deepseek_v3/model.gguf --json");
     assert_int_equal(r.code, 0);
     for (size_t i = 0; i < LM_COUNT_OF(words); i++)
