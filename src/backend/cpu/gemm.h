@@ -6,7 +6,8 @@
  * a partner that is missing at the end being 0: this is how AVX-512's dot product of bf16 pairs adds, and such a pair is
  * one step of its kernels. Others take the two products one after the other.
  *
- *     columns:  panels of 16; a thread owns a rectangle of row blocks x panels (gemm_share), so threads never wait
+ *     columns:  panels of 16; a thread owns a rectangle of row blocks x panels (gemm_share), so threads never wait; few rows over b
+ *               in PANELS order take pieces of them from a counter (lanes.h)
  *     k:        blocks of up to LM_GEMM_STEPS. A group of rows of a is brought into order for a block (scratch); a chunk of b, some
  *               panels of the block in panel order (scratch in L2, or the weight as it is packed), stays near while all tiles
  *               of these rows go over it, each with its part of c in registers
@@ -15,7 +16,7 @@
 #ifndef LM_BACKEND_CPU_GEMM_H
 #define LM_BACKEND_CPU_GEMM_H
 
-#include "compute/tensor.h"
+#include "compute/op.h"
 
 enum {
     LM_PANEL = 16,        /* columns in a panel */
@@ -56,6 +57,8 @@ typedef struct lm_gemm {
     bool pairs;         /* b is bf16, a is rounded to it, and products are added in pairs */
     const float *start; /* what c starts from, strided as it is, maybe c itself; NULL: +0 */
     const float *bias;  /* [n], added at the end; NULL: none */
+    /* Whose counters share out the columns of few rows over PANELS; NULL: every thread has its own. */
+    const lm_kernel_args *shared;
 } lm_gemm;
 
 /* Thread `thread` of n_threads does its share. scratch: lm_gemm_scratch_elems floats a thread, 64-byte aligned. The one of

@@ -100,6 +100,7 @@ static void linear(const lm_kernel_args *args, lm_gemm_fn *gemm) {
     lm_gemm y = lm_linear_y(lm_tensor_dim0(x, args->extents), matrix_of(x), w,
                             args->node->out[0]->data, w->shape[0]);
     y.bias = bias ? bias->data : NULL;
+    if (y.b_order == LM_GEMM_PANELS) y.shared = args;
     gemm(&y, args->thread, args->n_threads, args->workspace);
 }
 
