@@ -27,65 +27,57 @@ typedef enum lm_param_id {
     LM_PARAM_COUNT,
 } lm_param_id;
 
+#define LM_BIT(n) (1ull << (n))
+
+/* What parameters and the builder depend on; a new one takes the next free number. */
 typedef enum lm_feature {
     LM_FEATURE_ALWAYS = 0,
-    LM_FEATURE_UNTIED_HEAD = 1
-        << 0, /* an output matrix of its own; without: the token embedding serves */
-    LM_FEATURE_QKV_BIAS = 1 << 1,
-    LM_FEATURE_OUT_BIAS = 1 << 2,     /* on attention's output projection */
-    LM_FEATURE_MLP_BIAS = 1 << 3,     /* on the MLP's matrix up */
-    LM_FEATURE_DOWN_BIAS = 1ll << 37, /* and on down */
-    LM_FEATURE_QK_NORM = 1 << 4, /* norms of q and k before rope: of every head, or see WHOLE */
-    LM_FEATURE_QK_NORM_BIAS = 1ll << 33,
-    LM_FEATURE_ATTN_NORM = 1 << 5, /* before attention */
-    LM_FEATURE_MLP_NORM = 1
-        << 6, /* before the MLP; without, a parallel MLP reads what attention does */
-    LM_FEATURE_POST_NORM = 1 << 7,  /* behind both, before they are added to the residual stream */
-    LM_FEATURE_NORM_BIAS = 1 << 8,  /* of the layer norms */
-    LM_FEATURE_GATE = 1 << 9,       /* the MLP is act(gate) * up, not act(up) */
-    LM_FEATURE_GATE_BIAS = 1 << 10, /* on the matrix gate */
-    LM_FEATURE_POSITION_EMBED = 1
-        << 11,                  /* a learned vector of each position is added to the token's */
-    LM_FEATURE_SINKS = 1 << 12, /* a learned score without a value in every head's softmax */
-    LM_FEATURE_MOE = 1 << 16,   /* layers of experts: the file's numbers say it, not the row */
-    LM_FEATURE_ROUTER_BIAS = 1 << 17,
-    LM_FEATURE_XIELU = 1ll
-        << 38, /* the activation has numbers of its own; GGUF files have them as metadata */
-    LM_FEATURE_CHOICE_BIAS = 1 << 18,  /* on experts' scores where they are chosen */
-    LM_FEATURE_EXPERTS_BIAS = 1 << 19, /* on experts' matrices */
-    LM_FEATURE_SHARED_EXPERT = 1 << 20,
-    LM_FEATURE_OUTPUT_NORM = 1 << 21, /* behind the last layer */
-    LM_FEATURE_RESIDUAL_NORM = 1
-        << 22, /* of the residual stream itself, behind attention and behind the MLP */
-    LM_FEATURE_EMBED_NORM = 1 << 23, /* of what the first layer reads */
-    LM_FEATURE_EMBED_NORM_BIAS = 1ll << 35,
-    LM_FEATURE_DISTANCE_BIAS = 1ll << 36, /* a learned score for each head and span of distances */
-    LM_FEATURE_TYPE_EMBED = 1 << 24,      /* a vector of a token's segment is added to it */
-    LM_FEATURE_CLASSIFIER = 1 << 25,      /* a matrix that gives scores of a whole text */
-    LM_FEATURE_CLASSIFIER_BIAS = 1 << 26,
-    LM_FEATURE_POOLER = 1 << 27,      /* tanh of a matrix product in front of it */
-    LM_FEATURE_LATENT = 1 << 29,      /* latent attention, */
-    LM_FEATURE_Q_LATENT = 1 << 30,    /* of queries too: the file's numbers say it */
-    LM_FEATURE_HEAD_BIAS = 1ll << 31, /* on the output matrix */
-    LM_FEATURE_SHARED_ROUTER = 1ll
-        << 32, /* what shared experts say is weighted, too: by a sigmoid */
-    /* Without parameters of their own: */
-    LM_FEATURE_QK_NORM_WHOLE = 1
-        << 13, /* the norm of q and k spans all heads; as a layer norm only its weights do */
-    LM_FEATURE_LAYER_NORM = 1 << 14, /* norms are layer norms, not RMS norms */
-    LM_FEATURE_PARALLEL = 1 << 15,   /* attention and MLP read and add to one residual */
-    LM_FEATURE_PLAIN_NORM = 1ll
-        << 34, /* norms of the stream before attention and MLP, behind the last layer and of embeddings learn nothing */
-    LM_FEATURE_SHORT_CONV = 1ll
-        << 48,                    /* recurrent layers are gated convolutions of a few rows: LFM2 */
-    LM_FEATURE_DELTA = 1ll << 49, /* they are gated delta rules: Qwen3-Next */
-    LM_FEATURE_SSM = 1ll << 50,   /* they are state spaces: Mamba 2 */
-    LM_FEATURE_STATES = LM_FEATURE_DELTA |
-        LM_FEATURE_SSM, /* of recurrent layers that have keys, queries and values */
-    LM_FEATURE_RECURRENT = LM_FEATURE_SHORT_CONV |
-        LM_FEATURE_STATES,            /* which layers are, the file's numbers say */
-    LM_FEATURE_ATTN_GATE = 1ll << 51, /* what heads attend to is weighted by a sigmoid */
-    LM_FEATURE_NO_HEAD = 1 << 28,     /* no logits: an encoder, or a model made for embeddings */
+    LM_FEATURE_UNTIED_HEAD = LM_BIT(0), /* an output matrix of its own, not the token embedding */
+    LM_FEATURE_QKV_BIAS = LM_BIT(1),
+    LM_FEATURE_OUT_BIAS = LM_BIT(2),   /* on attention's output projection */
+    LM_FEATURE_MLP_BIAS = LM_BIT(3),   /* on the MLP's matrix up */
+    LM_FEATURE_QK_NORM = LM_BIT(4),    /* of q and k before rope: of every head, or see WHOLE */
+    LM_FEATURE_ATTN_NORM = LM_BIT(5),  /* before attention */
+    LM_FEATURE_MLP_NORM = LM_BIT(6),   /* before the MLP; else it reads what attention does */
+    LM_FEATURE_POST_NORM = LM_BIT(7),  /* behind both, before they are added to the stream */
+    LM_FEATURE_NORM_BIAS = LM_BIT(8),  /* of the layer norms */
+    LM_FEATURE_GATE = LM_BIT(9),       /* the MLP is act(gate) * up, not act(up) */
+    LM_FEATURE_GATE_BIAS = LM_BIT(10), /* on the matrix gate */
+    LM_FEATURE_POSITION_EMBED = LM_BIT(11), /* a learned vector of each position is added */
+    LM_FEATURE_SINKS = LM_BIT(12),          /* a score without a value in every head's softmax */
+    LM_FEATURE_QK_NORM_WHOLE = LM_BIT(13),  /* that of q and k, or its weight, spans all heads */
+    LM_FEATURE_LAYER_NORM = LM_BIT(14),     /* norms are layer norms, not RMS norms */
+    LM_FEATURE_PARALLEL = LM_BIT(15),       /* attention and MLP read and add to one residual */
+    LM_FEATURE_MOE = LM_BIT(16),            /* layers of experts: the file's numbers say it */
+    LM_FEATURE_ROUTER_BIAS = LM_BIT(17),
+    LM_FEATURE_CHOICE_BIAS = LM_BIT(18),  /* on experts' scores where they are chosen */
+    LM_FEATURE_EXPERTS_BIAS = LM_BIT(19), /* on experts' matrices */
+    LM_FEATURE_SHARED_EXPERT = LM_BIT(20),
+    LM_FEATURE_OUTPUT_NORM = LM_BIT(21),   /* behind the last layer */
+    LM_FEATURE_RESIDUAL_NORM = LM_BIT(22), /* of the stream itself, behind attention and MLP */
+    LM_FEATURE_EMBED_NORM = LM_BIT(23),    /* of what the first layer reads */
+    LM_FEATURE_TYPE_EMBED = LM_BIT(24),    /* a vector of a token's segment is added to it */
+    LM_FEATURE_CLASSIFIER = LM_BIT(25),    /* a matrix that gives scores of a whole text */
+    LM_FEATURE_CLASSIFIER_BIAS = LM_BIT(26),
+    LM_FEATURE_POOLER = LM_BIT(27),        /* tanh of a matrix product in front of it */
+    LM_FEATURE_NO_HEAD = LM_BIT(28),       /* no logits: an encoder, or made for embeddings */
+    LM_FEATURE_LATENT = LM_BIT(29),        /* latent attention, */
+    LM_FEATURE_Q_LATENT = LM_BIT(30),      /* of queries too: the file's numbers say it */
+    LM_FEATURE_HEAD_BIAS = LM_BIT(31),     /* on the output matrix */
+    LM_FEATURE_SHARED_ROUTER = LM_BIT(32), /* shared experts are weighted, too: by a sigmoid */
+    LM_FEATURE_QK_NORM_BIAS = LM_BIT(33),
+    LM_FEATURE_PLAIN_NORM = LM_BIT(34), /* norms of the stream and of embeddings learn nothing */
+    LM_FEATURE_EMBED_NORM_BIAS = LM_BIT(35),
+    LM_FEATURE_DISTANCE_BIAS = LM_BIT(36), /* a learned score for each head and span of distances */
+    LM_FEATURE_DOWN_BIAS = LM_BIT(37),     /* on the MLP's matrix down */
+    LM_FEATURE_XIELU = LM_BIT(38),         /* the activation has numbers: metadata in GGUF */
+    LM_FEATURE_SHORT_CONV = LM_BIT(48),    /* recurrent layers are gated convolutions: LFM2 */
+    LM_FEATURE_DELTA = LM_BIT(49),         /* they are gated delta rules: Qwen3-Next */
+    LM_FEATURE_SSM = LM_BIT(50),           /* they are state spaces: Mamba 2 */
+    LM_FEATURE_ATTN_GATE = LM_BIT(51),     /* what heads attend to is weighted by a sigmoid */
+    /* Of recurrent layers those with keys, queries and values; and all. The file's numbers say which are. */
+    LM_FEATURE_STATES = LM_FEATURE_DELTA | LM_FEATURE_SSM,
+    LM_FEATURE_RECURRENT = LM_FEATURE_SHORT_CONV | LM_FEATURE_STATES,
     /* What a decoder has without it being said. */
     LM_FEATURES_PRE_NORM = LM_FEATURE_ATTN_NORM | LM_FEATURE_MLP_NORM | LM_FEATURE_OUTPUT_NORM,
     LM_FEATURES_LLAMA = LM_FEATURES_PRE_NORM | LM_FEATURE_GATE,
