@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/near.h"
 #include "model/gguf.h"
+#include "model/text_part.h"
 
 struct lm_coded_folder {
     lm_stored_tensors tensors;
@@ -514,7 +515,7 @@ static LM_MUST_USE loam_status collect(const collector *c, loam_error *err) {
 
 static const json_t *find_config(const json_t *config) {
     static const char *const keys[] = {"quantization_config", "compression_config"};
-    const json_t *places[] = {config, json_object_get(config, "text_config")};
+    const json_t *places[] = {config, lm_text_part_object(config)};
     for (size_t p = 0; p < LM_COUNT_OF(places); p++)
         for (size_t k = 0; k < LM_COUNT_OF(keys); k++) {
             const json_t *found = json_object_get(places[p], keys[k]);

@@ -95,6 +95,7 @@ typedef struct lm_hparams {
         rope_freq_factors; /* [rope_dim / 2], each frequency is divided by it (GGUF's rope_freqs.weight, how
                                        llama3 scaling comes in a GGUF file); NULL: none. Lives as long as the file. */
     bool tied_embeddings; /* the output matrix is the embedding matrix */
+    bool is_part; /* the text part of a model that sees or hears: a folder holds other parts' tensors, too */
     bool attention_bias;  /* q, k, v (and output) projections add a bias */
     bool mlp_bias;
     /* What most models do without. Zero is: not there. */

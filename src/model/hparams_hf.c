@@ -5,6 +5,7 @@
 #include "base/checked.h"
 #include "base/json.h"
 #include "model/arch.h"
+#include "model/text_part.h"
 
 /* The object that is read, and what a family has where it does not say. */
 typedef struct reader {
@@ -584,26 +585,6 @@ static LM_MUST_USE loam_status read_alibi(const reader *r, lm_hparams *h) {
     return LOAM_OK;
 }
 
-/* The object of a model's text part, which in one that sees, too, is inside; what that leaves to the model is added. New. */
-static json_t *text_part(const json_t *config) {
-    static const char *const parts[] = {"text_config", "llm_config", "language_config"};
-    static const char *const shared[] = {"model_type", "tie_word_embeddings"};
-    static const char *const inner[] = {"attn_config", "ffn_config"}; /* DBRX's and MPT's */
-    const json_t *text = NULL;
-    for (size_t i = 0; i < LM_COUNT_OF(parts) && !json_is_object(text); i++)
-        text = json_object_get(config, parts[i]);
-    json_t *copy = json_copy((json_t *)(json_is_object(text) ? text : config));
-    for (size_t i = 0; copy && i < LM_COUNT_OF(shared); i++) {
-        json_t *value = json_object_get(config, shared[i]);
-        if (value && !json_object_get(copy, shared[i])) json_object_set(copy, shared[i], value);
-    }
-    for (size_t i = 0; copy && i < LM_COUNT_OF(inner); i++) {
-        json_t *part = json_object_get(copy, inner[i]);
-        if (json_is_object(part)) json_object_update_missing(copy, part);
-    }
-    return copy;
-}
-
 /* What config.json's of the family leave out where it is as in the first of them. */
 static LM_MUST_USE loam_status add_defaults(const lm_arch *arch, json_t *config, loam_error *err) {
     json_t *defaults;
@@ -683,9 +664,11 @@ loam_status lm_hparams_from_config(const json_t *config, const char *path, lm_hp
                                    loam_error *err) {
     if (!json_is_object(config))
         return lm_error_set(err, LOAM_INVALID, "%s: not a JSON object", path);
-    json_t *text = text_part(config);
-    if (!text) return lm_error_no_memory(err, json_object_size(config));
+    json_t *text;
+    bool is_part;
+    LM_TRY(lm_text_part(config, path, &text, &is_part, err));
     loam_status status = read_config(text, path, out, err);
     json_decref(text);
+    if (status == LOAM_OK) out->is_part = is_part;
     return status;
 }

@@ -55,17 +55,24 @@ static bool is_there(const lm_model_file *file, const lm_arch_config *config, lm
            (mixed != last && lm_param_source_find(file, config, id, mixed, &source));
 }
 
+/* The configs of a whole model and of its part say different things of whether the head is the embedding; what is there decides. */
+static bool has_head(const lm_model_file *file, const lm_arch_config *config) {
+    lm_param_source source;
+    return lm_param_source_find(file, config, LM_PARAM_OUTPUT_HEAD, 0, &source);
+}
+
 void lm_model_weights_describe(const lm_model_file *file, const lm_arch *arch,
                                lm_arch_config *out) {
     const lm_hparams *hp = lm_model_file_hparams(file);
     uint64_t features = arch->features;
-    if (!hp->tied_embeddings && !(features & LM_FEATURE_NO_HEAD))
+    lm_arch_config config = {.arch = arch, .hparams = *hp};
+    if (hp->is_part) config.hparams.tied_embeddings = !has_head(file, &config);
+    if (!config.hparams.tied_embeddings && !(features & LM_FEATURE_NO_HEAD))
         features |= LM_FEATURE_UNTIED_HEAD;
     if (hp->n_experts > 0) features |= LM_FEATURE_MOE;
     if (hp->shared_ffn_dim > 0) features |= LM_FEATURE_SHARED_EXPERT;
     if (hp->kv_latent_dim > 0) features |= LM_FEATURE_LATENT;
     if (hp->q_latent_dim > 0) features |= LM_FEATURE_Q_LATENT;
-    lm_arch_config config = {.arch = arch, .hparams = *hp};
     for (int id = 0; id < LM_PARAM_COUNT; id++) {
         if ((lm_param_feature(id) & (OPTIONAL_FEATURES | arch->optional)) &&
             is_there(file, &config, id))
@@ -104,7 +111,7 @@ static bool is_unused_head(const char *name) {
 
 /* Of a layer behind the last that guesses further tokens. */
 static bool is_guessing(const char *name, const lm_hparams *hp) {
-    static const char *const begins[] = {"model.layers.", "blk."};
+    static const char *const begins[] = {"model.layers.", "blk.", "layers."};
     for (size_t i = 0; i < LM_COUNT_OF(begins); i++) {
         size_t n = strlen(begins[i]);
         if (strncmp(name, begins[i], n) != 0) continue;
@@ -163,11 +170,31 @@ static bool is_exact(const lm_model_file *file, lm_coded_weights choice) {
     return choice == LM_CODED_AUTO ? n_bytes <= LM_CODED_EXACT_BYTES : choice == LM_CODED_EXACT;
 }
 
+/* How much of a name says that a tensor is of the text part of a larger model: what the embedding's has before its own. */
+static size_t part_prefix(const loader *l, const char **out) {
+    lm_param_source embed;
+    *out = "";
+    if (!l->config->hparams.is_part ||
+        !lm_param_source_find(l->file, l->config, LM_PARAM_TOKEN_EMBED, 0, &embed))
+        return 0;
+    *out = embed.tensor->name;
+    size_t n = strlen(*out);
+    for (int dots = 0; n > 0; n--) {
+        dots += (*out)[n - 1] == '.';
+        if (dots == 2) break;
+    }
+    return n;
+}
+
 static loam_status refuse_strangers(const loader *l, loam_error *err) {
+    const char *prefix;
+    size_t n_prefix = part_prefix(l, &prefix);
     for (size_t i = 0; i < lm_model_file_n_tensors(l->file); i++) {
         const char *name = lm_model_file_tensor_at(l->file, i)->name;
         uint64_t unused;
-        if (lm_map_get(l->known, lm_str_of(name), &unused) || is_ignorable(name, l->config))
+        if (lm_map_get(l->known, lm_str_of(name), &unused) || is_ignorable(name, l->config) ||
+            strncmp(name, prefix, n_prefix) != 0 ||
+            is_guessing(name + n_prefix, &l->config->hparams))
             continue;
         return lm_error_set(err, LOAM_UNSUPPORTED,
                             "%s: tensor '%s' has no place in architecture '%s' of %lld layers",

@@ -97,24 +97,37 @@ void lm_param_name_expert(const char *name, int64_t expert, char out[LM_PARAM_NA
         snprintf(out, LM_PARAM_NAME_BYTES, "%s", name);
 }
 
+/* What a whole model's folder has before the names of its text part: before all of a name, or instead of its first word. */
+static const struct prefix {
+    const char *text;
+    bool instead;
+} prefixes[] = {
+    {"", true},
+    {"roberta.", true},
+    {"language_model.", false},
+    {"model.text_model.", true},
+    {"model.language_model.", true},
+    {"model.language_model.", false},
+    {"language.", false},
+    {"llm.", false},
+    {"thinker.", false},
+};
+
 /* The tensor of this name, or of the name as other folders have it. */
 static const lm_stored_tensor *find_named(const lm_model_file *file, const char *pattern,
                                           int64_t layer, int64_t expert) {
-    char of_layer[LM_PARAM_NAME_BYTES], name[LM_PARAM_NAME_BYTES], longer[LM_PARAM_NAME_BYTES + 24];
+    char of_layer[LM_PARAM_NAME_BYTES], name[LM_PARAM_NAME_BYTES], longer[LM_PARAM_NAME_BYTES + 32];
     lm_param_name_fill(pattern, layer, of_layer);
     lm_param_name_expert(of_layer, expert, name);
     const lm_stored_tensor *found = lm_model_file_find(file, name);
     const char *rest = strchr(name, '.');
-    if (found || !rest || lm_naming_of(file) == LM_NAMING_GGUF) return found;
-    if ((found = lm_model_file_find(file, rest + 1))) return found;
-    snprintf(longer, sizeof longer, "roberta.%s", rest + 1);
-    if ((found = lm_model_file_find(file, longer))) return found;
-    snprintf(longer, sizeof longer, "language_model.%s", name);
-    if ((found = lm_model_file_find(file, longer))) return found;
-    snprintf(longer, sizeof longer, "model.text_model.%s", rest + 1);
-    if ((found = lm_model_file_find(file, longer))) return found;
-    snprintf(longer, sizeof longer, "model.language_model.%s", rest + 1);
-    return lm_model_file_find(file, longer);
+    bool renamed = rest && lm_naming_of(file) == LM_NAMING_HF;
+    for (size_t i = 0; !found && renamed && i < LM_COUNT_OF(prefixes); i++) {
+        snprintf(longer, sizeof longer, "%s%s", prefixes[i].text,
+                 prefixes[i].instead ? rest + 1 : name);
+        found = lm_model_file_find(file, longer);
+    }
+    return found;
 }
 
 static bool speaks(const lm_model_file *file, const lm_arch_config *config, lm_naming naming,

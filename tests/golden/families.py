@@ -515,6 +515,13 @@ CASES = {
                         num_shared_experts=2, moe_intermediate_size=12, first_k_dense_replace=0, norm_topk_prob=True, reference=dict(
                             model_type="granitemoeshared", num_local_experts=4, intermediate_size=12, shared_intermediate_size=24,
                             embedding_multiplier=1.0, residual_multiplier=1.0, logits_scaling=1.0, attention_multiplier=8 ** -0.5)),
+    # Whose head is the embedding, as the whole says and the part does not.
+    "internvl": dict(config=dict(seeing("internvl", "InternVLForConditionalGeneration", "qwen2", dict(
+        model_type="internvl_vision", hidden_size=16, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=[8, 8],
+        patch_size=[4, 4]))["config"], tie_word_embeddings=True), reference=None, publish="as saved"),
+    "paddleocr_vl": seeing("paddleocr_vl", "PaddleOCRVLForConditionalGeneration", "paddleocr_vl_text", dict(
+        hidden_size=16, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=8, patch_size=4), head_dim=16,
+        rope_parameters=dict(MROPE, mrope_section=[4, 2, 2])),
 }
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none.
@@ -522,7 +529,7 @@ CASES = {
 NO_FOLDER = {"gpt_oss", "deepseek_v2-first"}
 NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "phi-qk_norm", "ministral", "falcon-rw", "baichuan2-13b",
            "gptj", "helium", "internlm", "mistral4", "vaultgemma", "mimo", "qwen3_moe-sparse",
-           "llama4-chunks", "cwm", "flex_olmo", "hyperclovax", "gpt_neo", "opt", "persimmon", "nanochat", "phi3_v", "smolvlm"}
+           "llama4-chunks", "cwm", "flex_olmo", "hyperclovax", "gpt_neo", "opt", "persimmon", "nanochat", "phi3_v", "smolvlm", "internvl", "paddleocr_vl"}
 
 CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms,
               "qwen3_next": without_guesses, "qwen3_5": without_guesses, "qwen3_5_moe": without_guesses}
