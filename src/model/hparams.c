@@ -17,6 +17,7 @@ loam_status lm_rope_scaling_parse(lm_str name, const char *path, lm_rope_scaling
                                   loam_error *err) {
     if (lm_str_is(name, "default")) name = LM_STR("none");
     if (lm_str_is(name, "mrope")) name = LM_STR("none"); /* positions of text are the same in all its parts */
+    if (lm_str_is(name, "deepseek_yarn")) name = LM_STR("yarn"); /* Sarvam's */
     if (lm_str_is(name, "su")) name = LM_STR("longrope"); /* as its first models had it */
     for (size_t i = 0; i < LM_COUNT_OF(scaling_names); i++) {
         if (!lm_str_is(name, scaling_names[i])) continue;

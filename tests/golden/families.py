@@ -522,6 +522,11 @@ CASES = {
     "paddleocr_vl": seeing("paddleocr_vl", "PaddleOCRVLForConditionalGeneration", "paddleocr_vl_text", dict(
         hidden_size=16, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=8, patch_size=4), head_dim=16,
         rope_parameters=dict(MROPE, mrope_section=[4, 2, 2])),
+    "iquestcoder": case("iquestcoder", "IQuestCoderForCausalLM", head_dim=16),
+    "sarvam_moe": case("sarvam_moe", "SarvamMoEForCausalLM", head_dim=8, num_hidden_layers=3, n_routed_experts=8, num_experts_per_tok=3,
+                       n_shared_experts=1, moe_intermediate_size=20, n_group=1, topk_group=1, publish="as saved"),
+    "sarvam_mla": case("sarvam_mla", "SarvamMLAForCausalLM", n_group=1, topk_group=1, rope_parameters=stretched(1.0),
+                       **dict(LATENT, publish="as saved")),
 }
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none.
@@ -529,7 +534,8 @@ CASES = {
 NO_FOLDER = {"gpt_oss", "deepseek_v2-first"}
 NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "phi-qk_norm", "ministral", "falcon-rw", "baichuan2-13b",
            "gptj", "helium", "internlm", "mistral4", "vaultgemma", "mimo", "qwen3_moe-sparse",
-           "llama4-chunks", "cwm", "flex_olmo", "hyperclovax", "gpt_neo", "opt", "persimmon", "nanochat", "phi3_v", "smolvlm", "internvl", "paddleocr_vl"}
+           "llama4-chunks", "cwm", "flex_olmo", "hyperclovax", "gpt_neo", "opt", "persimmon", "nanochat", "phi3_v", "smolvlm", "internvl", "paddleocr_vl",
+           "iquestcoder", "sarvam_moe", "sarvam_mla"}
 
 CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms,
               "qwen3_next": without_guesses, "qwen3_5": without_guesses, "qwen3_5_moe": without_guesses}
