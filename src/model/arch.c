@@ -255,6 +255,15 @@ static bool is_mixture(lm_param_id id) {
     return id >= LM_PARAM_ROUTER && id <= LM_PARAM_SHARED_DOWN;
 }
 
+static bool is_gate_of_experts(lm_param_id id) {
+    return id == LM_PARAM_GATE_EXPS || id == LM_PARAM_SHARED_GATE;
+}
+
+bool lm_param_is_mlp(lm_param_id id) {
+    return is_dense_mlp(id) || is_mixture(id) || id == LM_PARAM_MLP_NORM ||
+           id == LM_PARAM_MLP_NORM_BIAS;
+}
+
 /* A norm that is there and has no parameters. */
 static bool is_plain_norm(const lm_arch_config *config, lm_param_id id) {
     return (params[id].feature & (LM_FEATURES_PRE_NORM | LM_FEATURE_EMBED_NORM)) &&
@@ -281,6 +290,7 @@ bool lm_param_in(const lm_arch_config *config, lm_param_id id) {
     if (is_plain_attention(id) && lm_arch_has(config, LM_FEATURE_LATENT)) return false;
     if (is_recurrent(id))
         return lm_layers_before(&config->hparams.recurrent, config->hparams.n_layers) > 0;
+    if (is_gate_of_experts(id) && !lm_arch_has(config, LM_FEATURE_GATE)) return false;
     if (is_mixture(id)) return config->hparams.n_experts > 0;
     return !is_dense_mlp(id) || has_dense_layer(&config->hparams);
 }
@@ -291,6 +301,8 @@ bool lm_param_at(const lm_arch_config *config, lm_param_id id, int64_t layer) {
         return false;
     if (lm_param_is_attention(id) && !lm_layer_attends(&config->hparams, layer)) return false;
     if (is_recurrent(id)) return lm_layer_in(&config->hparams.recurrent, layer);
+    if (id == LM_PARAM_ATTN_NORM && !lm_layer_mixes(&config->hparams, layer)) return false;
+    if (lm_param_is_mlp(id) && !lm_layer_has_mlp(&config->hparams, layer)) return false;
     bool experts = lm_arch_layer_has_experts(config, layer);
     return is_mixture(id) ? experts : !is_dense_mlp(id) || !experts;
 }

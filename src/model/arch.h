@@ -142,6 +142,7 @@ typedef enum lm_dialect {
     LM_DIALECT_NANOCHAT,
     LM_DIALECT_QWEN3_NEXT,
     LM_DIALECT_QWEN35,
+    LM_DIALECT_NEMOTRON_H,
 } lm_dialect;
 
 /* A row of archs.def. Zero is what most have. */
@@ -171,6 +172,7 @@ typedef struct lm_arch {
     bool weighs_input;     /* the weight of the one expert that is chosen multiplies what it reads */
     double expert_jitter;  /* see ops/route.c; of folders that do not say it, and of GGUF files, which never do; 0: none */
     bool ffn_halved;       /* files say twice the width of the MLP */
+    bool lone_blocks;      /* a layer is attention, recurrent or an MLP, and no two of them */
     bool one_expert_is_none; /* files of dense members say that they have one */
     bool tied;             /* the head is the embedding where config.json does not say */
     bool hf_norm_minus_one; /* folders have the weights of norms less one, but that of what states answer */
@@ -256,7 +258,10 @@ bool lm_param_is_bias(lm_param_id id); /* added to something: read as f32, of ex
 bool lm_param_is_listed(lm_param_id id); /* of GGUF files an element of an array of metadata, not a tensor */
 /* That array's key. */
 const char *lm_param_list_key(lm_param_id id);
-bool lm_param_is_attention(lm_param_id id); /* of layers that attend */
+bool lm_param_is_attention(lm_param_id id);
+
+/* Of a layer's MLP, dense or of experts, and the norm before it. */
+bool lm_param_is_mlp(lm_param_id id);           /* of layers that attend */
 bool lm_param_is_by_state_head(lm_param_id id); /* heads of state, in the order that files have them in */
 bool lm_param_is_kernel(lm_param_id id); /* of a convolution: f32 [taps, channels], which files have the other way round */
 bool lm_param_less_one(const lm_arch *arch, lm_param_id id); /* by hf_norm_minus_one */

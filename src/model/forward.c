@@ -321,7 +321,7 @@ static lm_tensor *recurrent_rows(const builder *b, lm_tensor *x) {
 
 /* What a layer's rows take from those before them. */
 static lm_tensor *mixed_rows(const builder *b, lm_tensor *x) {
-    if (!lm_layer_attends(b->hp, b->layer)) return recurrent_rows(b, x);
+    if (lm_layer_in(&b->hp->recurrent, b->layer)) return recurrent_rows(b, x);
     return lm_arch_has(b->config, LM_FEATURE_LATENT) ? latent_attention(b, x) : attention(b, x);
 }
 
@@ -360,8 +360,10 @@ static lm_tensor *chosen(const builder *b, lm_tensor *x, lm_param_id weight, lm_
 }
 
 static lm_tensor *shared_expert(const builder *b, lm_tensor *x) {
-    lm_tensor *gate = linear(b, x, LM_PARAM_SHARED_GATE, LM_PARAM_COUNT),
-              *up = linear(b, x, LM_PARAM_SHARED_UP, LM_PARAM_COUNT);
+    lm_tensor *gate = lm_param_in(b->config, LM_PARAM_SHARED_GATE)
+                          ? linear(b, x, LM_PARAM_SHARED_GATE, LM_PARAM_COUNT)
+                          : NULL;
+    lm_tensor *up = linear(b, x, LM_PARAM_SHARED_UP, LM_PARAM_COUNT);
     lm_tensor *y = linear(b, activated(b, gate, up), LM_PARAM_SHARED_DOWN, LM_PARAM_COUNT);
     if (!lm_param_in(b->config, LM_PARAM_SHARED_ROUTER)) return y;
     lm_tensor *weight = mapped(b, linear(b, x, LM_PARAM_SHARED_ROUTER, LM_PARAM_COUNT),
@@ -386,7 +388,9 @@ static lm_tensor *mixture(const builder *b, lm_tensor *x) {
     lm_tensor *weights = ids ? lm_graph_out(ids, 1) : NULL, *read = x;
     bool before = b->config->arch->weighs_input;
     if (before) read = mixed(b, x, weights);
-    lm_tensor *gate = chosen(b, read, LM_PARAM_GATE_EXPS, ids, LM_PARAM_GATE_EXPS_BIAS);
+    lm_tensor *gate = lm_param_in(b->config, LM_PARAM_GATE_EXPS)
+                          ? chosen(b, read, LM_PARAM_GATE_EXPS, ids, LM_PARAM_GATE_EXPS_BIAS)
+                          : NULL;
     lm_tensor *up = chosen(b, read, LM_PARAM_UP_EXPS, ids, LM_PARAM_UP_EXPS_BIAS);
     lm_tensor *y = chosen(b, activated(b, gate, up), LM_PARAM_DOWN_EXPS, ids,
                           LM_PARAM_DOWN_EXPS_BIAS);
@@ -398,8 +402,17 @@ static lm_tensor *feed_forward(const builder *b, lm_tensor *x) {
     return lm_arch_layer_has_experts(b->config, b->layer) ? mixture(b, x) : mlp(b, x);
 }
 
+/* A layer that is one block alone. */
+static lm_tensor *lone_block(const builder *b, lm_tensor *x) {
+    bool mixes = lm_layer_mixes(b->hp, b->layer);
+    lm_tensor *entry = mixes ? read_residual(b, x, LM_PARAM_ATTN_NORM, LM_PARAM_ATTN_NORM_BIAS)
+                             : read_residual(b, x, LM_PARAM_MLP_NORM, LM_PARAM_MLP_NORM_BIAS);
+    return add(b, x, mixes ? mixed_rows(b, entry) : feed_forward(b, entry));
+}
+
 /* One layer. */
 static lm_tensor *block(const builder *b, lm_tensor *x) {
+    if (b->hp->lone_blocks) return lone_block(b, x);
     bool parallel = lm_arch_has(b->config, LM_FEATURE_PARALLEL) && !b->hp->serial_residual;
     lm_tensor *entry = read_residual(b, x, LM_PARAM_ATTN_NORM, LM_PARAM_ATTN_NORM_BIAS);
     lm_tensor *y = to_residual(b, mixed_rows(b, entry), LM_PARAM_POST_ATTN_NORM);

@@ -102,10 +102,9 @@ int64_t lm_hparams_expert_period(const lm_hparams *h) {
 
 static LM_MUST_USE loam_status check_recurrent(const lm_hparams *h, const char *path,
                                                loam_error *err) {
-    int64_t n = lm_layers_before(&h->recurrent, h->n_layers);
-    if (n == 0) return LOAM_OK;
-    if (n == h->n_layers)
-        return lm_error_set(err, LOAM_UNSUPPORTED, "%s: no layer attends, all are recurrent", path);
+    if (lm_cached_layers(h) == 0)
+        return lm_error_set(err, LOAM_UNSUPPORTED, "%s: no layer attends", path);
+    if (lm_layers_before(&h->recurrent, h->n_layers) == 0) return LOAM_OK;
     LM_TRY(check_range(path, "number of a convolution's taps less 1", h->conv_taps - 1,
                        LM_MAX_CONV_TAPS - 1, err));
     if (h->state_heads == 0) return LOAM_OK;

@@ -34,6 +34,10 @@ static inline void lm_layer_add(lm_layer_set *set, int64_t layer) {
     set->bits[layer / 64] |= (uint64_t)1 << (layer % 64);
 }
 
+static inline void lm_layer_drop(lm_layer_set *set, int64_t layer) {
+    set->bits[layer / 64] &= ~((uint64_t)1 << (layer % 64));
+}
+
 /* Layers of the set among the first n. */
 static inline int64_t lm_layers_before(const lm_layer_set *set, int64_t n) {
     int64_t count = 0;
@@ -130,6 +134,8 @@ typedef struct lm_hparams {
     lm_layer_set recurrent;
     int64_t conv_taps, state_heads, state_key_heads, state_key_dim, state_value_dim;
     bool state_tiled; /* head h has the key of head h mod state_key_heads */
+    bool lone_blocks; /* a layer is one block: recurrent, attention, or MLP (Nemotron-H) */
+    lm_layer_set mlp_only; /* such layers that are an MLP */
     /* Encoders and heads that score. */
     bool bidirectional;      /* a row sees the whole sequence, not only what is before it */
     int64_t position_offset; /* of learned positions: the first one's row in their table */
@@ -138,13 +144,24 @@ typedef struct lm_hparams {
     bool unit_head;          /* rows of the head are divided by their lengths (Baichuan 2) */
 } lm_hparams;
 
+/* Whether a layer's rows take something from those before them; and whether by attention. */
+static inline bool lm_layer_mixes(const lm_hparams *hparams, int64_t layer) {
+    return !lm_layer_in(&hparams->mlp_only, layer);
+}
+
 static inline bool lm_layer_attends(const lm_hparams *hparams, int64_t layer) {
-    return !lm_layer_in(&hparams->recurrent, layer);
+    return lm_layer_mixes(hparams, layer) && !lm_layer_in(&hparams->recurrent, layer);
+}
+
+static inline bool lm_layer_has_mlp(const lm_hparams *hparams, int64_t layer) {
+    return !hparams->lone_blocks || !lm_layer_mixes(hparams, layer);
 }
 
 /* Which of the cached layers a layer that attends is: an encoder needs the keys and values of one layer at a time, so they take turns. */
 static inline int64_t lm_cached_layer(const lm_hparams *hparams, int64_t layer) {
-    return hparams->bidirectional ? 0 : layer - lm_layers_before(&hparams->recurrent, layer);
+    if (hparams->bidirectional) return 0;
+    return layer - lm_layers_before(&hparams->recurrent, layer) -
+           lm_layers_before(&hparams->mlp_only, layer);
 }
 
 /* Layers whose keys and values are kept. */

@@ -86,6 +86,27 @@ static LM_MUST_USE loam_status read_kv_heads(const lm_gguf *gguf, lm_hparams *h,
     return LOAM_OK;
 }
 
+/* Of layers that are one block those that have a width are the MLPs. */
+static LM_MUST_USE loam_status read_lone_mlps(const lm_gguf *gguf, lm_hparams *h, loam_error *err) {
+    char key[KEY_BYTES];
+    lm_gguf_array list;
+    full_key(h, "feed_forward_length", key);
+    const lm_gguf_value *value = lm_gguf_find(gguf, key);
+    bool is_signed = value && value->type == LM_GGUF_ARRAY && value->array.type == LM_GGUF_I32;
+    LM_TRY(lm_gguf_array_or_empty(gguf, key, is_signed ? LM_GGUF_I32 : LM_GGUF_U32, &list, err));
+    for (int64_t i = 0; i < (int64_t)list.n && i < LM_MAX_LAYERS; i++) {
+        int32_t n = lm_gguf_array_i32(&list, (size_t)i);
+        if (n == 0) continue;
+        if (h->ffn_dim != 0 && h->ffn_dim != n)
+            return lm_error_set(err, LOAM_UNSUPPORTED, "%s: '%s' is not the same in all MLPs",
+                                lm_gguf_path(gguf), key);
+        h->ffn_dim = n;
+        lm_layer_add(&h->mlp_only, i);
+        lm_layer_drop(&h->recurrent, i);
+    }
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status read_sizes(const lm_gguf *gguf, lm_hparams *h, loam_error *err) {
     lm_gguf_array tokens;
     LM_TRY(read_i64(gguf, h, "block_count", &h->n_layers, err));
@@ -97,8 +118,12 @@ static LM_MUST_USE loam_status read_sizes(const lm_gguf *gguf, lm_hparams *h, lo
     LM_TRY(read_i64_or(gguf, h, "attention.key_length", h->n_heads > 0 ? h->dim / h->n_heads : 0,
                        &h->head_dim, err));
     LM_TRY(read_i64_or(gguf, h, "rope.dimension_count", h->head_dim, &h->rope_dim, err));
-    LM_TRY(read_alike_or(gguf, h, "feed_forward_length", 0, &h->ffn_dim, err));
     const lm_arch *arch = lm_arch_find(h->architecture);
+    h->lone_blocks = arch && arch->lone_blocks;
+    if (h->lone_blocks)
+        LM_TRY(read_lone_mlps(gguf, h, err));
+    else
+        LM_TRY(read_alike_or(gguf, h, "feed_forward_length", 0, &h->ffn_dim, err));
     if (arch && arch->ffn_halved) h->ffn_dim /= 2;
     LM_TRY(read_i64(gguf, h, "context_length", &h->context_len, err));
     LM_TRY(lm_gguf_array_or_empty(gguf, "tokenizer.ggml.tokens", LM_GGUF_STRING, &tokens, err));

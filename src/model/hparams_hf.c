@@ -132,7 +132,10 @@ static int64_t widths(int64_t n, int64_t width) {
 }
 
 static LM_MUST_USE loam_status read_sizes(const reader *r, lm_hparams *h) {
-    LM_TRY(need_i64(r, "num_hidden_layers|n_layer|num_layers|n_layers", &h->n_layers));
+    const json_t *listed = json_object_get(r->config, "layers_block_type");
+    h->n_layers = (int64_t)json_array_size(listed);
+    if (!json_is_array(listed))
+        LM_TRY(need_i64(r, "num_hidden_layers|n_layer|num_layers|n_layers", &h->n_layers));
     LM_TRY(need_i64(r, "hidden_size|n_embd|n_embed|d_model|dim", &h->dim));
     LM_TRY(need_i64(r, "num_attention_heads|n_head|n_heads|num_heads", &h->n_heads));
     LM_TRY(read_kv_heads(r, h));
@@ -206,6 +209,12 @@ static bool lists_layer(const json_t *list, int64_t layer) {
     return false;
 }
 
+static bool is_one_of(const char *word, const char *const words[4]) {
+    for (int i = 0; i < 4; i++)
+        if (strcmp(word, words[i]) == 0) return true;
+    return false;
+}
+
 /* layer_types, or which layers attend in full, or each how many-th. */
 static LM_MUST_USE loam_status read_recurrent_layers(const reader *r, lm_hparams *h) {
     const json_t *types = json_object_get(r->config, "layer_types"),
@@ -222,6 +231,30 @@ static LM_MUST_USE loam_status read_recurrent_layers(const reader *r, lm_hparams
     return LOAM_OK;
 }
 
+/* Of families whose layers are one block each: a list of words, or a text of letters. */
+static LM_MUST_USE loam_status read_lone_blocks(const reader *r, lm_hparams *h) {
+    static const char *const words[][4] = {{"M", "mamba", "linear_attention", ""},
+                                           {"*", "attention", "full_attention", ""},
+                                           {"-", "mlp", "", ""},
+                                           {"E", "moe", "", ""}};
+    enum { RECURRENT, ATTENTION, MLP, MIXTURE, N_KINDS };
+    const json_t *types = json_object_get(r->config, "layers_block_type");
+    const char *letters = json_string_value(json_object_get(r->config, "hybrid_override_pattern"));
+    for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
+        char letter[] = {letters && (size_t)i < strlen(letters) ? letters[i] : '\0', '\0'};
+        const char *type = types ? json_string_value(json_array_get(types, (size_t)i)) : letter;
+        int kind = 0;
+        while (kind < N_KINDS && !(type && *type && is_one_of(type, words[kind]))) kind++;
+        if (kind == N_KINDS)
+            return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: layer %lld is of type '%s'", r->path,
+                                (long long)i, type ? type : "");
+        if (kind == RECURRENT) lm_layer_add(&h->recurrent, i);
+        if (kind == MLP || kind == MIXTURE) lm_layer_add(&h->mlp_only, i);
+        if (kind == MLP) lm_layer_add(&h->dense_layers, i);
+    }
+    return LOAM_OK;
+}
+
 /* Steps of state spaces within bounds, which no published model of those that are known has. */
 static LM_MUST_USE loam_status check_steps(const reader *r) {
     const json_t *limits = json_object_get(r->config, "time_step_limit");
@@ -233,17 +266,20 @@ static LM_MUST_USE loam_status check_steps(const reader *r) {
 
 static LM_MUST_USE loam_status read_recurrent(const reader *r, lm_hparams *h) {
     bool bias;
-    LM_TRY(read_recurrent_layers(r, h));
+    h->lone_blocks = r->arch && r->arch->lone_blocks;
+    LM_TRY(h->lone_blocks ? read_lone_blocks(r, h) : read_recurrent_layers(r, h));
     LM_TRY(check_steps(r));
     int64_t expand;
-    LM_TRY(read_i64(r, "conv_L_cache|linear_conv_kernel_dim|mamba_d_conv", 0, &h->conv_taps));
-    LM_TRY(read_i64(r, "linear_num_value_heads|mamba_n_heads", 0, &h->state_heads));
-    LM_TRY(read_i64(r, "linear_num_key_heads|mamba_n_groups", 0, &h->state_key_heads));
+    LM_TRY(read_i64(r, "conv_L_cache|linear_conv_kernel_dim|mamba_d_conv|conv_kernel", 0,
+                    &h->conv_taps));
+    LM_TRY(read_i64(r, "linear_num_value_heads|mamba_n_heads|mamba_num_heads", 0, &h->state_heads));
+    LM_TRY(read_i64(r, "linear_num_key_heads|mamba_n_groups|n_groups", 0, &h->state_key_heads));
     LM_TRY(read_i64(r, "mamba_expand", 0, &expand));
     if (h->state_heads > 0)
         h->state_value_dim = widths(expand, h->dim) / h->state_heads;
-    LM_TRY(read_i64(r, "linear_value_head_dim", h->state_value_dim, &h->state_value_dim));
-    LM_TRY(read_i64(r, "linear_key_head_dim|mamba_d_state", 0, &h->state_key_dim));
+    LM_TRY(read_i64(r, "linear_value_head_dim|mamba_head_dim", h->state_value_dim,
+                    &h->state_value_dim));
+    LM_TRY(read_i64(r, "linear_key_head_dim|mamba_d_state|ssm_state_size", 0, &h->state_key_dim));
     if (r->arch && (r->arch->features & LM_FEATURE_STATES) && h->state_heads < 1)
         return lm_error_set(r->err, LOAM_INVALID, "%s: no number of heads of states", r->path);
     LM_TRY(read_bool(r, "conv_bias", false, &bias));
@@ -511,6 +547,19 @@ static LM_MUST_USE loam_status read_dense_layers(const reader *r, lm_hparams *h)
     return LOAM_OK;
 }
 
+/* Nemotron-H's say a number of experts even then. */
+static bool has_dense_mlps_alone(const lm_hparams *h) {
+    int64_t n = h->lone_blocks && h->n_layers <= LM_MAX_LAYERS ? h->n_layers : 0;
+    return n > 0 && lm_layers_before(&h->mlp_only, n) == lm_layers_before(&h->dense_layers, n);
+}
+
+/* Experts of a width of their own, between two matrices. */
+static LM_MUST_USE loam_status check_latent_experts(const reader *r) {
+    if (!json_is_integer(json_object_get(r->config, "moe_latent_size"))) return LOAM_OK;
+    return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'moe_latent_size' is not known to loam",
+                        r->path);
+}
+
 static LM_MUST_USE loam_status read_experts(const reader *r, lm_hparams *h) {
     int64_t n_shared;
     lm_str score, method;
@@ -518,7 +567,9 @@ static LM_MUST_USE loam_status read_experts(const reader *r, lm_hparams *h) {
     LM_TRY(read_i64(r, "num_local_experts|num_experts|n_routed_experts|moe_num_experts", 0,
                     &h->n_experts));
     if (h->n_experts == 1 && r->arch && r->arch->one_expert_is_none) h->n_experts = 0;
+    if (has_dense_mlps_alone(h)) h->n_experts = 0;
     if (h->n_experts == 0) return LOAM_OK;
+    LM_TRY(check_latent_experts(r));
     LM_TRY(read_alike(r, "num_experts_per_tok|moe_k|moe_topk|moe_top_k", 0, &h->n_experts_used));
     LM_TRY(read_alike(r, "moe_intermediate_size|intermediate_size", h->ffn_dim, &h->expert_ffn_dim));
     LM_TRY(read_alike(r, "n_shared_experts|moe_num_shared_experts|num_shared_experts|num_shared_expert",
@@ -637,7 +688,8 @@ static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_
     LM_TRY(choose_arch(&r, &h));
     LM_TRY(add_defaults(r.arch, config, err));
     const char *act = r.arch && r.arch->act ? r.arch->act : "silu";
-    LM_TRY(copy_text(&r, "hidden_activation|hidden_act|activation_function|activation",
+    LM_TRY(copy_text(&r,
+                     "hidden_activation|hidden_act|activation_function|activation|mlp_hidden_act",
                      lm_str_of(act), h.hidden_act, sizeof h.hidden_act));
     if (r.arch && r.arch->fixed_act) snprintf(h.hidden_act, sizeof h.hidden_act, "%s", act);
     h.rope_layout = r.arch && r.arch->hf_interleaved ? LM_ROPE_INTERLEAVED : LM_ROPE_HALF_SPLIT;

@@ -39,10 +39,15 @@ static bool shares_norm(const lm_model_file *file, const lm_arch_config *config)
            attention.tensor == mlp.tensor;
 }
 
-/* The last layer, or of those that attend where it does not: leading ones may be dense, and the last one be recurrent. */
+static bool may_have(const lm_hparams *hp, lm_param_id id, int64_t layer) {
+    if (lm_param_is_attention(id)) return lm_layer_attends(hp, layer);
+    return !lm_param_is_mlp(id) || lm_layer_has_mlp(hp, layer);
+}
+
+/* The last layer that may have a parameter: leading ones may be dense, and the last one be recurrent. */
 static int64_t last_layer_of(const lm_hparams *hp, lm_param_id id) {
     int64_t layer = hp->n_layers - 1;
-    while (lm_param_is_attention(id) && layer > 0 && !lm_layer_attends(hp, layer)) layer--;
+    while (layer > 0 && !may_have(hp, id, layer)) layer--;
     return layer;
 }
 

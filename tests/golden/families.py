@@ -12,6 +12,7 @@ each of N_PROMPTS prompts of N_TOKENS tokens, <name>/logits holds f32 [N_KEPT, N
 STEP - 1, 2 STEP - 1, ... Where transformers lacks an architecture, the reference is the one it has that computes the same,
 with the weights brought into its names: see `reference` and `publish` of a case.
 """
+import json
 import pathlib
 import shutil
 import sys
@@ -38,7 +39,7 @@ LFM2 = ("lfm2", "lfm2_moe")
 def case(hf_type, hf_class, reference=None, publish=None, **config):
     config = dict(SIZES, **config)
     config.update(model_type=hf_type, architectures=[hf_class])
-    if hf_type in LAYER_NORMS + LFM2:
+    if hf_type in LAYER_NORMS + LFM2 + ("nemotron_h",):
         del config["rms_norm_eps"]
     return dict(config=config, reference=reference, publish=publish)
 
@@ -185,6 +186,17 @@ def without_guesses(cls):
     return Plain
 
 
+def as_configured(cls):
+    """The converter with what config.json says, to which transformers would add experts."""
+    class Configured(cls):
+        model_arch = cls.model_arch
+
+        def __init__(self, folder, *args, **kwargs):
+            kwargs["hparams"] = json.loads((folder / "config.json").read_text())
+            super().__init__(folder, *args, **kwargs)
+    return Configured
+
+
 def granite_experts(state, config):
     names = {"router.weight": "router.layer.weight", "experts.gate_up_proj": "input_linear.weight",
              "experts.down_proj": "output_linear.weight"}
@@ -226,6 +238,8 @@ QWEN35_VISION = dict(depth=1, hidden_size=16, intermediate_size=8, num_heads=2, 
                      num_position_embeddings=16)
 MAMBA = dict(mamba_n_heads=4, mamba_d_head=16, mamba_expand=2, mamba_d_state=8, mamba_n_groups=1, mamba_d_conv=4, mamba_conv_bias=True,
              mamba_proj_bias=False)
+MAMBA_ALONE = dict(head_dim=8, mamba_num_heads=4, mamba_head_dim=16, ssm_state_size=8, n_groups=2, conv_kernel=4, use_conv_bias=True,
+                   layer_norm_epsilon=1e-5)
 CASES = {
     "llama": case("llama", "LlamaForCausalLM", head_dim=16, tie_word_embeddings=False),
     "mistral-window": case("mistral", "MistralForCausalLM", sliding_window=20),
@@ -527,6 +541,13 @@ CASES = {
                        n_shared_experts=1, moe_intermediate_size=20, n_group=1, topk_group=1, publish="as saved"),
     "sarvam_mla": case("sarvam_mla", "SarvamMLAForCausalLM", n_group=1, topk_group=1, rope_parameters=stretched(1.0),
                        **dict(LATENT, publish="as saved")),
+    # As published: with letters for layers, and without experts' numbers.
+    "nemotron_h": case("nemotron_h", "NemotronHForCausalLM", hybrid_override_pattern="M-M*-", num_hidden_layers=5, publish="as saved",
+                       reference=dict(model_type="nemotron_h"), mlp_hidden_act="relu2", **MAMBA_ALONE),
+    "nemotron_h-moe": case("nemotron_h", "NemotronHForCausalLM", layers_block_type=["linear_attention", "moe", "full_attention", "moe",
+                                                                                    "linear_attention"],
+                           n_routed_experts=4, num_experts_per_tok=2, moe_intermediate_size=20, moe_shared_expert_intermediate_size=28,
+                           routed_scaling_factor=2.5, publish="as saved", **MAMBA_ALONE),
 }
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none.
@@ -538,7 +559,8 @@ NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "
            "iquestcoder", "sarvam_moe", "sarvam_mla"}
 
 CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms,
-              "qwen3_next": without_guesses, "qwen3_5": without_guesses, "qwen3_5_moe": without_guesses}
+              "qwen3_next": without_guesses, "qwen3_5": without_guesses, "qwen3_5_moe": without_guesses,
+              "nemotron_h": as_configured}
 
 
 def tokens(prompt):

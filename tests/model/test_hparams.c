@@ -351,6 +351,39 @@ static void test_recurrent_layers(void **state) {
     assert_int_equal(lm_layers_before(&h.recurrent, 2), 0);
 }
 
+#define LONE                                                                                       \
+    "{\"model_type\":\"nemotron_h\",\"num_hidden_layers\":4,\"hidden_size\":32,\"vocab_size\":48," \
+    "\"num_attention_heads\":4,\"intermediate_size\":40,\"max_position_embeddings\":128,"          \
+    "\"mamba_num_heads\":4,\"mamba_head_dim\":16,\"ssm_state_size\":8,\"n_groups\":2,"             \
+    "\"conv_kernel\":4,\"n_routed_experts\":4,\"num_experts_per_tok\":2"
+
+static void test_lone_blocks(void **state) {
+    lm_hparams h;
+    assert_ok(read_config(LONE ",\"hybrid_override_pattern\":\"M-*-\"}", &h, &err));
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(lm_layer_in(&h.recurrent, i), i == 0);
+        assert_int_equal(lm_layer_attends(&h, i), i == 2);
+        assert_int_equal(lm_layer_has_mlp(&h, i), i % 2);
+    }
+    assert_int_equal(lm_cached_layers(&h), 1);
+    assert_int_equal(lm_cached_layer(&h, 2), 0);
+    assert_int_equal(h.n_experts, 0); /* though it says a number */
+    assert_ok(
+        read_config(LONE ",\"layers_block_type\":[\"mamba\",\"attention\",\"moe\"]}", &h, &err));
+    assert_int_equal(h.n_layers, 3);
+    assert_int_equal(h.n_experts, 4);
+    check_refused(LONE ",\"hybrid_override_pattern\":\"M-*\"}", LOAM_UNSUPPORTED,
+                  "layer 3 is of type ''");
+    check_refused(LONE ",\"hybrid_override_pattern\":\"M-*X\"}", LOAM_UNSUPPORTED,
+                  "layer 3 is of type 'X'");
+    check_refused(LONE ",\"hybrid_override_pattern\":\"M-M-\"}", LOAM_UNSUPPORTED,
+                  "no layer attends");
+    check_refused(LONE ",\"hybrid_override_pattern\":\"----\"}", LOAM_UNSUPPORTED,
+                  "no layer attends");
+    check_refused(LONE ",\"hybrid_override_pattern\":\"ME*E\",\"moe_latent_size\":8}",
+                  LOAM_UNSUPPORTED, "moe_latent_size");
+}
+
 static void test_recurrent_layers_out_of_reason(void **state) {
     check_refused(DELTA "}", LOAM_INVALID, "heads of states");
     check_refused(DELTA DELTA_HEADS ",\"linear_conv_kernel_dim\":1}", LOAM_INVALID, "taps");
@@ -383,6 +416,7 @@ int main(void) {
         cmocka_unit_test(test_alibi),
         cmocka_unit_test(test_use_bidirectional_attention),
         cmocka_unit_test(test_recurrent_layers),
+        cmocka_unit_test(test_lone_blocks),
         cmocka_unit_test(test_recurrent_layers_out_of_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
