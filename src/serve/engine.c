@@ -224,22 +224,19 @@ static void forget_finished(lm_engine *engine) {
 
 /* --- Engine's thread: a step. */
 
-/* Whom a choice can have its prompt from. With states it computes it itself: its source has gone on when it could. */
-static const lm_choice *source_of(const lm_engine *engine, const lm_choice *choice) {
-    return engine->model->keeps_states ? NULL : choice->source;
-}
-
-/* How much of its source's prompt a waiting choice can take over: all but the last token, whose logits it needs. */
+/* How much of its source's prompt a waiting choice can take over: all but the last token, whose logits it needs. With states
+ * only from a source that is just there (pause_sources). */
 static int64_t n_shareable(const lm_engine *engine, const lm_choice *choice) {
-    const lm_choice *source = source_of(engine, choice);
+    const lm_choice *source = choice->source;
     bool fresh = choice->n_generated == 0 && choice->n_prompt_computed == 0;
     if (!source || !fresh || source->finish != LM_FINISH_NONE || source->seq < 0) return 0;
-    return source->sched.n_computed >= choice->n_prompt - 1 ? choice->n_prompt - 1 : 0;
+    int64_t shared = choice->n_prompt - 1, computed = source->sched.n_computed;
+    return computed == shared || (computed > shared && !engine->model->keeps_states) ? shared : 0;
 }
 
 /* Worth waiting for: the source is about to compute the prompt that this choice shares. */
-static bool waits_for_source(const lm_engine *engine, const lm_choice *choice) {
-    const lm_choice *source = source_of(engine, choice);
+static bool waits_for_source(const lm_choice *choice) {
+    const lm_choice *source = choice->source;
     return source && source->finish == LM_FINISH_NONE && choice->n_prompt_computed == 0 &&
            source->sched.n_computed < choice->n_prompt - 1;
 }
@@ -251,9 +248,22 @@ static void describe(lm_engine *engine, lm_choice *choice) {
         sched->n_blocks = (sched->n_computed + block_tokens - 1) / block_tokens;
         return;
     }
-    sched->blocked = waits_for_source(engine, choice);
+    sched->blocked = waits_for_source(choice);
     sched->n_computed = n_shareable(engine, choice);
     sched->n_blocks = sched->n_computed / block_tokens;
+}
+
+/* States cannot be taken apart: for those who wait for its prompt a source stops in front of the last token. Who is not
+ * admitted in the step after that computes the prompt itself. */
+static void pause_sources(lm_engine *engine) {
+    for (size_t i = 0; engine->model->keeps_states && i < engine->choices.len; i++) {
+        const lm_choice *choice = engine->choices.ptr[i];
+        if (choice->finish != LM_FINISH_NONE || choice->sched.active || !choice->sched.blocked)
+            continue;
+        lm_sched_seq *source = &choice->source->sched;
+        int64_t most = choice->n_prompt - 1 - source->n_computed;
+        if (source->n_rows > most) source->n_rows = most;
+    }
 }
 
 static void plan(lm_engine *engine) {
@@ -278,6 +288,7 @@ static void plan(lm_engine *engine) {
         engine->sched.ptr[engine->sched.len++] = &choice->sched;
     }
     lm_schedule(&limits, engine->sched.ptr, engine->sched.len);
+    pause_sources(engine);
 }
 
 /* The request's record exists from its first admission. A journal that cannot grow refuses the request. */

@@ -72,6 +72,7 @@ static loam_status fake_seq_fork(lm_engine_model *model, int32_t from, int64_t l
                                  int32_t *out_seq, loam_error *err) {
     fake_model *fake = fake_of(model);
     LM_ASSERT(fake->seqs[from].alive && len <= fake->seqs[from].len);
+    LM_ASSERT(!model->keeps_states || len == fake->seqs[from].len);
     LM_TRY(fake_seq_new(model, out_seq, err));
     if (fake_reserve(model, *out_seq, len, err) != LOAM_OK) {
         fake_seq_free(model, *out_seq);

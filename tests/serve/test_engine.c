@@ -134,10 +134,11 @@ static void test_preempted_sequences_say_the_same(void **state) {
     stop_engine();
 }
 
-static void test_choices_share_their_prompt(void **state) {
+static void check_sharing(int64_t max_seqs, bool keeps_states) {
     static answer answers[12];
     memset(answers, 0, sizeof answers);
-    start_engine(16, 1000, 100, NULL);
+    start_engine(max_seqs, 1000, 100, NULL);
+    g_fake.base.keeps_states = keeps_states;
     lm_generation_prompt prompts[3] = {prompt_of(1, 20), prompt_of(2, 1), prompt_of(3, 2)};
     lm_generation_options options = options_of(prompts, answers, 15);
     options.n_prompts = 3;
@@ -149,8 +150,21 @@ static void test_choices_share_their_prompt(void **state) {
         expected_text(1 + i / 4, prompts[i / 4].n_tokens, 15, expected);
         assert_string_equal(answers[i].text, expected);
     }
-    assert_true(lm_engine_stats_get(g_engine).n_rows < 23 + 12 * 15 + 12);
+    if (max_seqs >= 12)
+        assert_true(lm_engine_stats_get(g_engine).n_rows < 23 + 12 * 15 + 12);
     stop_engine();
+}
+
+static void test_choices_share_their_prompt(void **state) {
+    check_sharing(16, false);
+    check_sharing(3, false);
+}
+
+/* States are copied by those who are there when the prompt is; the others compute it again. */
+static void test_choices_copy_states(void **state) {
+    check_sharing(16, true);
+    check_sharing(3, true);
+    check_sharing(1, true);
 }
 
 static void test_full_queue(void **state) {
@@ -360,6 +374,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_alone_and_in_company),
                                        cmocka_unit_test(test_preempted_sequences_say_the_same),
                                        cmocka_unit_test(test_choices_share_their_prompt),
+                                       cmocka_unit_test(test_choices_copy_states),
                                        cmocka_unit_test(test_full_queue),
                                        cmocka_unit_test(test_cancel_frees_blocks),
                                        cmocka_unit_test(test_a_warm_engine_allocates_nothing),
