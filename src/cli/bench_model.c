@@ -13,6 +13,7 @@
 #include "cli/bench.h"
 #include "cli/model_arg.h"
 #include "model/session.h"
+#include "model/state_cache.h"
 
 typedef struct model_settings {
     bench_settings bench;
@@ -42,6 +43,7 @@ typedef struct model_bench {
     lm_cpu_arith arith;
     double step_bytes;  /* of weights, read once a step */
     double token_bytes; /* of the cache, one token's keys and values in all layers */
+    double seq_bytes;   /* of the states of one sequence, read and written once a step */
     bench_limits limits;
     lm_progress progress;
     int64_t n_done; /* runs of tests */
@@ -74,6 +76,7 @@ static void weigh(model_bench *b) {
     lm_kv_options kv = lm_kv_options_of(&config->hparams, b->kv_dtype);
     b->arith = bench_arith_of(most);
     b->token_bytes = (double)lm_kv_block_bytes(&kv) / LM_KV_BLOCK_TOKENS;
+    b->seq_bytes = 2 * (double)lm_state_seq_bytes(&config->hparams);
 }
 
 static int64_t min_i64(int64_t a, int64_t b) {
@@ -97,7 +100,8 @@ static loam_status least_seconds(model_bench *b, const model_test *test, double 
         flops += (double)lm_session_row_flops(b->session, test->depth + i, wants_logits(test, i));
     for (int64_t i = 0; i < test->n_tokens; i += test->rows_a_step) {
         int64_t end = test->depth + min_i64(i + test->rows_a_step, test->n_tokens);
-        bytes += b->step_bytes + (double)(test->n_seqs * end) * b->token_bytes;
+        bytes += b->step_bytes + (double)(test->n_seqs * end) * b->token_bytes +
+                 (double)test->n_seqs * b->seq_bytes;
     }
     *out_flops = flops * (double)test->n_seqs;
     *out_bytes = bytes;
@@ -379,7 +383,8 @@ const lm_command lm_bench_model_command = {
         "many sequences at once (tg32 x16), each after a run to warm up, and prints the median "
         "tokens a second and the spread of the runs. The limit is the roofline: the arithmetic of "
         "the step at the machine's peak for the weights' type, or all weights and the keys and "
-        "values once a step at the read bandwidth of memory, whichever takes longer.",
+        "values once a step at the read bandwidth of memory, states of recurrent layers there and "
+        "back, whichever takes longer.",
     .examples = "loam bench model model.gguf\n"
                 "    prompts, answers and batches of a usual size\n"
                 "loam bench model model.gguf -p 2048 -n 64 -d 8192 -b 0 -t 1,2\n"
