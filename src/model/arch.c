@@ -287,6 +287,7 @@ bool lm_param_in(const lm_arch_config *config, lm_param_id id) {
     if (id == LM_PARAM_MLP_NORM_BIAS && !lm_arch_has(config, LM_FEATURE_MLP_NORM)) return false;
     bool mlp_norm = id == LM_PARAM_MLP_NORM || id == LM_PARAM_MLP_NORM_BIAS;
     if (mlp_norm && config->hparams.shared_norm) return false;
+    if (id == LM_PARAM_STATE_NORM && config->hparams.states_unnormed) return false;
     if (is_plain_attention(id) && lm_arch_has(config, LM_FEATURE_LATENT)) return false;
     if (is_recurrent(id))
         return lm_layers_before(&config->hparams.recurrent, config->hparams.n_layers) > 0;

@@ -143,6 +143,7 @@ typedef enum lm_dialect {
     LM_DIALECT_QWEN3_NEXT,
     LM_DIALECT_QWEN35,
     LM_DIALECT_NEMOTRON_H,
+    LM_DIALECT_BAMBA,
 } lm_dialect;
 
 /* A row of archs.def. Zero is what most have. */
@@ -162,6 +163,7 @@ typedef struct lm_arch {
     bool fixed_act;        /* the activation is `act` whatever the file says */
     bool yarn_exact;       /* yarn's ramp is not rounded to whole pairs (GGUF does not say) */
     bool no_rope;
+    bool side_by_side; /* all layers are recurrent, and attend too */
     bool rope_if_said; /* so, but where config.json's position_embedding_type is "rope" */
     bool bidirectional;    /* an encoder: rows see those behind them too */
     int position_shift; /* the first position's row in the table, of config.json's that count rows from there */

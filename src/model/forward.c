@@ -95,11 +95,32 @@ static lm_tensor *to_residual(const builder *b, lm_tensor *y, lm_param_id weight
     return scaled(b, y, b->hp->residual_scale);
 }
 
+/* What a product reads is multiplied by; 0: 1. */
+static double factor_of(const lm_product_factors *factors, lm_param_id weight) {
+    switch (weight) {
+    case LM_PARAM_Q: return factors->q;
+    case LM_PARAM_K: return factors->k;
+    case LM_PARAM_V: return factors->v;
+    case LM_PARAM_OUT: return factors->out;
+    case LM_PARAM_GATE: return factors->gate;
+    case LM_PARAM_DOWN: return factors->down;
+    case LM_PARAM_STATE_GATE: return factors->state_gate;
+    case LM_PARAM_STATE_V: return factors->state_v;
+    case LM_PARAM_STATE_K: return factors->state_k;
+    case LM_PARAM_STATE_Q: return factors->state_q;
+    case LM_PARAM_STATE_STEP: return factors->state_step;
+    case LM_PARAM_STATE_OUT: return factors->state_out;
+    default: return 0;
+    }
+}
+
 /* bias: LM_PARAM_COUNT for a product that never has one. */
 static lm_tensor *linear(const builder *b, lm_tensor *x, lm_param_id weight, lm_param_id bias) {
-    return lm_graph_op(b->graph, LM_OP_LINEAR,
-                       &(lm_op_args){.in = {x, param(b, weight),
-                                            bias == LM_PARAM_COUNT ? NULL : param_or_none(b, bias)}});
+    lm_tensor *read = scaled(b, x, factor_of(&b->hp->factors, weight));
+    return lm_graph_op(
+        b->graph, LM_OP_LINEAR,
+        &(lm_op_args){.in = {read, param(b, weight),
+                             bias == LM_PARAM_COUNT ? NULL : param_or_none(b, bias)}});
 }
 
 /* Rotation by position. x [rows, n_heads * head_dim]. */
@@ -293,8 +314,9 @@ static lm_tensor *state_space(const builder *b, lm_tensor *x) {
     lm_tensor *gate = linear(b, x, LM_PARAM_STATE_GATE, LM_PARAM_COUNT);
     y = lm_graph_op(b->graph, LM_OP_SWIGLU, &(lm_op_args){.in = {gate, y}});
     lm_attrs attrs = {.eps = (float)b->hp->rms_norm_eps, .n_heads = b->hp->state_key_heads};
-    y = lm_graph_op(b->graph, LM_OP_RMS_NORM,
-                    &(lm_op_args){.in = {y, param(b, LM_PARAM_STATE_NORM)}, .attrs = attrs});
+    if (lm_param_in(b->config, LM_PARAM_STATE_NORM))
+        y = lm_graph_op(b->graph, LM_OP_RMS_NORM,
+                        &(lm_op_args){.in = {y, param(b, LM_PARAM_STATE_NORM)}, .attrs = attrs});
     return linear(b, y, LM_PARAM_STATE_OUT, LM_PARAM_COUNT);
 }
 
@@ -321,6 +343,7 @@ static lm_tensor *recurrent_rows(const builder *b, lm_tensor *x) {
 
 /* What a layer's rows take from those before them. */
 static lm_tensor *mixed_rows(const builder *b, lm_tensor *x) {
+    if (b->hp->side_by_side) return add(b, recurrent_rows(b, x), attention(b, x));
     if (lm_layer_in(&b->hp->recurrent, b->layer)) return recurrent_rows(b, x);
     return lm_arch_has(b->config, LM_FEATURE_LATENT) ? latent_attention(b, x) : attention(b, x);
 }

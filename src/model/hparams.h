@@ -72,6 +72,12 @@ typedef enum lm_rope_layout {
     LM_ROPE_INTERLEAVED, /* (2i, 2i + 1): GGUF of the llama family, whose q and k rows were permuted */
 } lm_rope_layout;
 
+/* What products are multiplied by, or rather what they read; 0: 1. GGUF files have it in the matrices (Falcon-H1). */
+typedef struct lm_product_factors {
+    double q, k, v, out, gate, down;
+    double state_gate, state_v, state_k, state_q, state_step, state_out; /* of state spaces */
+} lm_product_factors;
+
 typedef struct lm_hparams {
     char architecture
         [LM_ARCHITECTURE_BYTES]; /* "llama", "qwen2": general.architecture or model_type */
@@ -133,6 +139,9 @@ typedef struct lm_hparams {
      * of state_key_dim rows and state_value_dim columns (ops/recur.c), and state_key_heads of keys and queries serve them. */
     lm_layer_set recurrent;
     int64_t conv_taps, state_heads, state_key_heads, state_key_dim, state_value_dim;
+    bool side_by_side;    /* recurrent layers attend as well, both of the same rows */
+    bool states_unnormed; /* what states answer is not normed */
+    lm_product_factors factors;
     bool state_tiled; /* head h has the key of head h mod state_key_heads */
     bool lone_blocks; /* a layer is one block: recurrent, attention, or MLP (Nemotron-H) */
     lm_layer_set mlp_only; /* such layers that are an MLP */
@@ -150,7 +159,8 @@ static inline bool lm_layer_mixes(const lm_hparams *hparams, int64_t layer) {
 }
 
 static inline bool lm_layer_attends(const lm_hparams *hparams, int64_t layer) {
-    return lm_layer_mixes(hparams, layer) && !lm_layer_in(&hparams->recurrent, layer);
+    bool recurs = lm_layer_in(&hparams->recurrent, layer) && !hparams->side_by_side;
+    return lm_layer_mixes(hparams, layer) && !recurs;
 }
 
 static inline bool lm_layer_has_mlp(const lm_hparams *hparams, int64_t layer) {
@@ -160,6 +170,7 @@ static inline bool lm_layer_has_mlp(const lm_hparams *hparams, int64_t layer) {
 /* Which of the cached layers a layer that attends is: an encoder needs the keys and values of one layer at a time, so they take turns. */
 static inline int64_t lm_cached_layer(const lm_hparams *hparams, int64_t layer) {
     if (hparams->bidirectional) return 0;
+    if (hparams->side_by_side) return layer;
     return layer - lm_layers_before(&hparams->recurrent, layer) -
            lm_layers_before(&hparams->mlp_only, layer);
 }

@@ -195,6 +195,11 @@ static LM_MUST_USE loam_status read_recurrent(const lm_gguf *gguf, const lm_arch
         return lm_error_set(err, LOAM_INVALID, "%s: %lld heads of states have %lld values",
                             lm_gguf_path(gguf), (long long)h->state_heads, (long long)n_values);
     h->state_value_dim = n_values / h->state_heads;
+    h->side_by_side = arch->side_by_side;
+    for (int64_t i = 0; h->side_by_side && i < h->n_layers && i < LM_MAX_LAYERS; i++)
+        lm_layer_add(&h->recurrent, i);
+    h->states_unnormed =
+        h->side_by_side && !lm_stored_tensors_find(lm_gguf_tensors(gguf), "blk.0.ssm_norm.weight");
     LM_TRY(read_sections(gguf, h, err));
     h->state_tiled = arch->gguf_tiled;
     return LOAM_OK;

@@ -219,6 +219,8 @@ static bool is_one_of(const char *word, const char *const words[4]) {
 static LM_MUST_USE loam_status read_recurrent_layers(const reader *r, lm_hparams *h) {
     const json_t *types = json_object_get(r->config, "layer_types"),
                  *attend = json_object_get(r->config, "full_attn_idxs");
+    if (!attend) attend = json_object_get(r->config, "attn_layer_indices"); /* Bamba's */
+    h->side_by_side = r->arch && r->arch->side_by_side;
     const char *recurrent = recurrent_type(r);
     int64_t period;
     LM_TRY(read_i64(r, "full_attention_interval", 0, &period));
@@ -226,7 +228,8 @@ static LM_MUST_USE loam_status read_recurrent_layers(const reader *r, lm_hparams
         const char *type = json_string_value(json_array_get(types, (size_t)i));
         bool attends = json_is_array(attend) ? lists_layer(attend, i)
                                              : period < 1 || (i + 1) % period == 0;
-        if (type ? is_recurrent_type(r, type) : !attends) lm_layer_add(&h->recurrent, i);
+        if (h->side_by_side || (type ? is_recurrent_type(r, type) : !attends))
+            lm_layer_add(&h->recurrent, i);
     }
     return LOAM_OK;
 }
@@ -264,19 +267,63 @@ static LM_MUST_USE loam_status check_steps(const reader *r) {
     return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'time_step_limit' bounds steps", r->path);
 }
 
+static double factor_at(const reader *r, const char *key, size_t index) {
+    const json_t *factor = json_array_get(json_object_get(r->config, key), index);
+    return factor ? json_number_value(factor) : 1;
+}
+
+/* Falcon-H1's, everywhere. */
+static LM_MUST_USE loam_status read_product_factors(const reader *r, lm_product_factors *f) {
+    double key, in;
+    double *const of_states[] = {&f->state_gate, &f->state_v, &f->state_k, &f->state_q,
+                                 &f->state_step};
+    LM_TRY(read_f64(r, "attention_in_multiplier", 1, &f->q));
+    LM_TRY(read_f64(r, "key_multiplier", 1, &key));
+    LM_TRY(read_f64(r, "attention_out_multiplier", 1, &f->out));
+    LM_TRY(read_f64(r, "ssm_in_multiplier", 1, &in));
+    LM_TRY(read_f64(r, "ssm_out_multiplier", 1, &f->state_out));
+    f->v = f->q;
+    f->k = f->q * key;
+    f->gate = factor_at(r, "mlp_multipliers", 0);
+    f->down = factor_at(r, "mlp_multipliers", 1);
+    for (size_t i = 0; i < LM_COUNT_OF(of_states); i++)
+        *of_states[i] = in * factor_at(r, "ssm_multipliers", i);
+    const double all[] = {f->q,       f->k,          f->out,      f->gate,
+                          f->down,    f->state_gate, f->state_v,  f->state_k,
+                          f->state_q, f->state_step, f->state_out};
+    for (size_t i = 0; i < LM_COUNT_OF(all); i++)
+        if (!(all[i] > 0))
+            return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: a multiplier is %g, not above 0",
+                                r->path, all[i]);
+    return LOAM_OK;
+}
+
+/* Falcon-H1 has a norm behind states or not. */
+static LM_MUST_USE loam_status read_side_by_side(const reader *r, lm_hparams *h) {
+    bool normed, norm_first;
+    LM_TRY(read_bool(r, "mamba_rms_norm", false, &normed));
+    LM_TRY(read_bool(r, "mamba_norm_before_gate", true, &norm_first));
+    if (normed && norm_first)
+        return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'mamba_norm_before_gate' is true",
+                            r->path);
+    h->states_unnormed = !normed;
+    return read_product_factors(r, &h->factors);
+}
+
 static LM_MUST_USE loam_status read_recurrent(const reader *r, lm_hparams *h) {
     bool bias;
     h->lone_blocks = r->arch && r->arch->lone_blocks;
     LM_TRY(h->lone_blocks ? read_lone_blocks(r, h) : read_recurrent_layers(r, h));
     LM_TRY(check_steps(r));
-    int64_t expand;
+    if (h->side_by_side) LM_TRY(read_side_by_side(r, h));
+    int64_t expand, n_values;
     LM_TRY(read_i64(r, "conv_L_cache|linear_conv_kernel_dim|mamba_d_conv|conv_kernel", 0,
                     &h->conv_taps));
     LM_TRY(read_i64(r, "linear_num_value_heads|mamba_n_heads|mamba_num_heads", 0, &h->state_heads));
     LM_TRY(read_i64(r, "linear_num_key_heads|mamba_n_groups|n_groups", 0, &h->state_key_heads));
     LM_TRY(read_i64(r, "mamba_expand", 0, &expand));
-    if (h->state_heads > 0)
-        h->state_value_dim = widths(expand, h->dim) / h->state_heads;
+    LM_TRY(read_i64(r, "mamba_d_ssm", widths(expand, h->dim), &n_values));
+    if (h->state_heads > 0) h->state_value_dim = n_values / h->state_heads;
     LM_TRY(read_i64(r, "linear_value_head_dim|mamba_head_dim", h->state_value_dim,
                     &h->state_value_dim));
     LM_TRY(read_i64(r, "linear_key_head_dim|mamba_d_state|ssm_state_size", 0, &h->state_key_dim));
@@ -457,7 +504,7 @@ static LM_MUST_USE loam_status read_rope(const reader *r, lm_hparams *h) {
                             "%s: 'partial_rotary_factor' is %g, must be above 0 and at most 1",
                             r->path, fraction);
     h->rope_dim = (int64_t)((double)h->head_dim * fraction);
-    LM_TRY(read_i64(r, "rotary_dim", h->rope_dim, &h->rope_dim));
+    LM_TRY(read_i64(r, "rotary_dim|attn_rotary_emb", h->rope_dim, &h->rope_dim));
     LM_TRY(read_scaling(r, json_is_null(scaling) ? NULL : scaling, &h->rope_scaling, &h->query_growth));
     LM_TRY(read_alpha(&inner, scaling, h));
     const json_t *sections = json_object_get(scaling, "mrope_section");
@@ -524,7 +571,8 @@ static LM_MUST_USE loam_status read_numbers(const reader *r, lm_hparams *h) {
     LM_TRY(read_f64(r, "embedding_multiplier|scale_emb|embedding_multiplier_scale", embedding, &h->embedding_scale));
     LM_TRY(read_f64(r, "residual_multiplier", 0, &h->residual_scale));
     LM_TRY(read_f64(r, "logits_scaling", 0, &divisor));
-    LM_TRY(read_f64(r, "output_multiplier_scale|logit_scale", 0, &h->logit_scale));
+    LM_TRY(
+        read_f64(r, "output_multiplier_scale|logit_scale|lm_head_multiplier", 0, &h->logit_scale));
     if (divisor > 0) h->logit_scale = r->arch && r->arch->hf_logit_factor ? divisor : 1 / divisor;
     return read_factors_of_minicpm(r, h);
 }
