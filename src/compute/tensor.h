@@ -91,6 +91,10 @@ size_t lm_tensor_bytes(const lm_tensor *tensor);
 /* Same dimensions, the extent among them. */
 bool lm_tensor_same_shape(const lm_tensor *a, const lm_tensor *b);
 
+static inline bool lm_tensor_is_number(const lm_tensor *tensor) {
+    return tensor->n_dims == 1 && tensor->shape[0] == 1 && tensor->extent == LM_EXTENT_FIXED;
+}
+
 /* Dimension 0 in a run with these extents ([LM_N_EXTENTS]; extents[LM_EXTENT_FIXED] is not
  * read). */
 static inline int64_t lm_tensor_dim0(const lm_tensor *tensor, const int64_t *extents) {

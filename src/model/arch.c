@@ -133,9 +133,10 @@ const lm_arch *lm_arch_at(size_t index) {
 loam_status lm_arch_config_check(const lm_arch_config *config, loam_error *err) {
     const lm_hparams *hp = &config->hparams;
     LM_TRY(lm_hparams_check(hp, config->arch->name, err));
-    if (hp->head_dim > LM_MAX_HEAD_DIM)
+    int64_t widest = hp->local_head_dim > hp->head_dim ? hp->local_head_dim : hp->head_dim;
+    if (widest > LM_MAX_HEAD_DIM)
         return lm_error_set(err, LOAM_UNSUPPORTED, "heads are %lld wide, at most %d is supported",
-                            (long long)hp->head_dim, LM_MAX_HEAD_DIM);
+                            (long long)widest, LM_MAX_HEAD_DIM);
     lm_function act;
     if (!lm_act_find(hp->hidden_act, &act) ||
         (act == LM_N_FUNCTIONS && !lm_arch_has(config, LM_FEATURE_XIELU)))
@@ -301,6 +302,7 @@ bool lm_param_at(const lm_arch_config *config, lm_param_id id, int64_t layer) {
     if (id == LM_PARAM_ATTN_NORM && layer == 0 && config->arch && config->arch->first_unnormed)
         return false;
     if (lm_param_is_attention(id) && !lm_layer_attends(&config->hparams, layer)) return false;
+    if (id == LM_PARAM_V && lm_layer_in(&config->hparams.keys_are_values, layer)) return false;
     if (is_recurrent(id)) return lm_layer_in(&config->hparams.recurrent, layer);
     if (id == LM_PARAM_ATTN_NORM && !lm_layer_mixes(&config->hparams, layer)) return false;
     if (lm_param_is_mlp(id) && !lm_layer_has_mlp(&config->hparams, layer)) return false;
@@ -330,10 +332,11 @@ bool lm_act_find(const char *name, lm_function *out) {
 
 lm_attrs lm_arch_attention(const lm_arch_config *config, int64_t layer) {
     const lm_hparams *hp = &config->hparams;
-    double scale = hp->attention_scale > 0 ? hp->attention_scale : 1 / sqrt((double)hp->head_dim);
+    double scale =
+        hp->attention_scale > 0 ? hp->attention_scale : 1 / sqrt((double)lm_head_dim_at(hp, layer));
     return (lm_attrs){.n_heads = hp->n_heads,
-                      .n_kv_heads = hp->n_kv_heads,
-                      .head_dim = hp->head_dim,
+                      .n_kv_heads = lm_kv_heads_at(hp, layer),
+                      .head_dim = lm_head_dim_at(hp, layer),
                       .value_dim = hp->kv_latent_dim,
                       .scale = (float)scale,
                       .window = lm_layer_in(&hp->windowed, layer) ? hp->window : 0,
@@ -341,8 +344,9 @@ lm_attrs lm_arch_attention(const lm_arch_config *config, int64_t layer) {
                       .soft_cap = (float)hp->attention_soft_cap};
 }
 
-static int64_t dim_size(const lm_arch_config *config, param_dim dim) {
+static int64_t dim_size(const lm_arch_config *config, param_dim dim, int64_t layer) {
     const lm_hparams *hp = &config->hparams;
+    int64_t n_kv_heads = lm_kv_heads_at(hp, layer), head_dim = lm_head_dim_at(hp, layer);
     bool whole = lm_arch_has(config, LM_FEATURE_QK_NORM_WHOLE);
     switch (dim) {
     case DIM_NONE:
@@ -350,8 +354,8 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim) {
     case DIM_VOCAB: return hp->vocab_size;
     case DIM_CONTEXT: return hp->context_len + hp->position_offset;
     case DIM_DIM: return hp->dim;
-    case DIM_Q: return hp->n_heads * hp->head_dim;
-    case DIM_KV: return hp->n_kv_heads * hp->head_dim;
+    case DIM_Q: return hp->n_heads * head_dim;
+    case DIM_KV: return n_kv_heads * head_dim;
     case DIM_HEADS: return hp->n_heads;
     case DIM_SPANS: return LM_DISTANCE_SPANS;
     case DIM_EXPERTS: return hp->n_experts;
@@ -359,12 +363,12 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim) {
     case DIM_EXPERTS_FFN: return hp->n_experts * hp->expert_ffn_dim;
     case DIM_EXPERTS_DIM: return hp->n_experts * hp->dim;
     case DIM_SHARED_FFN: return hp->shared_ffn_dim;
-    case DIM_Q_NORM: return hp->head_dim * (whole ? hp->n_heads : 1);
-    case DIM_K_NORM: return hp->head_dim * (whole ? hp->n_kv_heads : 1);
+    case DIM_Q_NORM: return head_dim * (whole ? hp->n_heads : 1);
+    case DIM_K_NORM: return head_dim * (whole ? n_kv_heads : 1);
     case DIM_FFN: return hp->ffn_dim;
     case DIM_TYPES: return hp->n_token_types;
     case DIM_LABELS: return hp->n_labels;
-    case DIM_ATTENDED: return hp->n_heads * (hp->kv_latent_dim ? hp->value_dim : hp->head_dim);
+    case DIM_ATTENDED: return hp->n_heads * (hp->kv_latent_dim ? hp->value_dim : head_dim);
     case DIM_Q_LATENT: return hp->q_latent_dim;
     case DIM_Q_SOURCE: return hp->q_latent_dim ? hp->q_latent_dim : hp->dim;
     case DIM_HEADS_NOPE: return hp->n_heads * hp->nope_dim;
@@ -394,9 +398,10 @@ int64_t lm_arch_head_width(const lm_arch_config *config, lm_head head) {
     return 0;
 }
 
-int lm_param_shape(const lm_arch_config *config, lm_param_id id, int64_t out_shape[2]) {
-    out_shape[0] = dim_size(config, params[id].n_out);
-    out_shape[1] = dim_size(config, params[id].n_in);
+int lm_param_shape(const lm_arch_config *config, lm_param_id id, int64_t layer,
+                   int64_t out_shape[2]) {
+    out_shape[0] = dim_size(config, params[id].n_out, layer);
+    out_shape[1] = dim_size(config, params[id].n_in, layer);
     return params[id].n_in == DIM_NONE ? 1 : 2;
 }
 
@@ -421,14 +426,12 @@ void lm_param_name_fill(const char *pattern, int64_t layer, char out[LM_PARAM_NA
 int64_t lm_arch_n_params(const lm_arch_config *config) {
     int64_t total = 0;
     for (int id = 0; id < LM_PARAM_COUNT; id++) {
-        if (!lm_param_in(config, id)) continue;
-        int64_t shape[2];
-        lm_param_shape(config, id, shape);
-        int64_t n = 1;
-        for (int64_t layer = 1; lm_param_has_layer(id) && layer < config->hparams.n_layers; layer++)
-            n += lm_param_at(config, id, layer);
-        if (!lm_param_at(config, id, 0)) n--;
-        total += shape[0] * shape[1] * n;
+        int64_t shape[2], n_layers = lm_param_has_layer(id) ? config->hparams.n_layers : 1;
+        for (int64_t layer = 0; layer < n_layers; layer++) {
+            if (!lm_param_at(config, id, layer)) continue;
+            lm_param_shape(config, id, layer, shape);
+            total += shape[0] * shape[1];
+        }
     }
     return total;
 }

@@ -71,10 +71,12 @@ typedef enum lm_feature {
     LM_FEATURE_DISTANCE_BIAS = LM_BIT(36), /* a learned score for each head and span of distances */
     LM_FEATURE_DOWN_BIAS = LM_BIT(37),     /* on the MLP's matrix down */
     LM_FEATURE_XIELU = LM_BIT(38),         /* the activation has numbers: metadata in GGUF */
-    LM_FEATURE_SHORT_CONV = LM_BIT(48),    /* recurrent layers are gated convolutions: LFM2 */
-    LM_FEATURE_DELTA = LM_BIT(49),         /* they are gated delta rules: Qwen3-Next */
-    LM_FEATURE_SSM = LM_BIT(50),           /* they are state spaces: Mamba 2 */
-    LM_FEATURE_ATTN_GATE = LM_BIT(51),     /* what heads attend to is weighted by a sigmoid */
+    LM_FEATURE_LAYER_SCALE =
+        LM_BIT(39),                     /* the stream is multiplied by a number behind each layer */
+    LM_FEATURE_SHORT_CONV = LM_BIT(48), /* recurrent layers are gated convolutions: LFM2 */
+    LM_FEATURE_DELTA = LM_BIT(49),      /* they are gated delta rules: Qwen3-Next */
+    LM_FEATURE_SSM = LM_BIT(50),        /* they are state spaces: Mamba 2 */
+    LM_FEATURE_ATTN_GATE = LM_BIT(51),  /* what heads attend to is weighted by a sigmoid */
     /* Of recurrent layers those with keys, queries and values; and all. The file's numbers say which are. */
     LM_FEATURE_STATES = LM_FEATURE_DELTA | LM_FEATURE_SSM,
     LM_FEATURE_RECURRENT = LM_FEATURE_SHORT_CONV | LM_FEATURE_STATES,
@@ -194,6 +196,8 @@ typedef struct lm_arch {
     bool first_unnormed;    /* the first layer's attention reads the stream as it is */
     int no_rope_period;     /* each n-th layer does without rope; 0: none */
     bool unit_heads;        /* turned queries and keys are divided by their root mean square where the file does not say */
+    bool local_heads;       /* heads of windowed layers are of numbers of their own */
+    bool unit_values;       /* values of each head are divided by their root mean square */
     bool rope_backwards;    /* heads turn the other way */
     bool norm_behind_rope;  /* queries and keys are turned before their norms */
     bool rope_in_windows;   /* where some layers have a window, the others do without rope */
@@ -271,8 +275,9 @@ bool lm_param_is_norm(lm_param_id id); /* the weight of a norm: 1 where nothing 
 /* What a state decays by in a step, of its logarithm as folders have it, and a logarithm of which that is made. */
 float lm_rate_of_log(float log);
 float lm_log_of_rate(float rate);
-/* [n_out, n_in] or [n_out]; returns the number of dimensions. */
-int lm_param_shape(const lm_arch_config *config, lm_param_id id, int64_t out_shape[2]);
+/* [n_out, n_in] or [n_out]; returns the number of dimensions. layer is not read for parameters without one. */
+int lm_param_shape(const lm_arch_config *config, lm_param_id id, int64_t layer,
+                   int64_t out_shape[2]);
 /* layer is not read for parameters without one. */
 void lm_param_name(lm_param_id id, int64_t layer, lm_naming naming, char out[LM_PARAM_NAME_BYTES]);
 /* The name with "%d" for the layer, and a name made from one. */

@@ -160,7 +160,7 @@ static bool is_transposed(const converter *c, lm_param_id id) {
 static void shape_matrix(const converter *c, const lm_param_tensor *named, lm_convert_tensor *t) {
     lm_param_id id = named->ids[0];
     int64_t n = n_matrices_of(c, named), wide[2], in_each;
-    lm_param_shape(&c->config, id, wide);
+    lm_param_shape(&c->config, id, t->layer, wide);
     if (id == LM_PARAM_K_UP && named->parts[0].order == LM_PART_HEADS)
         t->run_rows = c->config.hparams.kv_latent_dim;
     t->n_columns = t->run_rows > 0 ? t->run_rows : wide[1];
@@ -217,7 +217,7 @@ static void shape(const converter *c, const lm_param_tensor *named, lm_convert_t
         shape_turns(c, named, t);
     else if (t->kernel)
         shape_kernel(c, named, t);
-    else if (lm_param_shape(&c->config, id, unused) == 2)
+    else if (lm_param_shape(&c->config, id, t->layer, unused) == 2)
         shape_matrix(c, named, t);
     else
         shape_vector(named, t);
@@ -229,7 +229,7 @@ static void shape(const converter *c, const lm_param_tensor *named, lm_convert_t
     }
     if (!is_norm_of_each_head(c, id)) return;
     t->n_dims = 2;
-    t->shape[1] = c->config.hparams.head_dim;
+    t->shape[1] = lm_head_dim_at(&c->config.hparams, t->layer);
     t->shape[0] /= t->shape[1];
 }
 

@@ -156,7 +156,7 @@ static lm_tensor *clipped(const builder *b, lm_tensor *x) {
 /* Every head divided by its root mean square. */
 static lm_tensor *unit(const builder *b, lm_tensor *x) {
     return lm_graph_op(b->graph, LM_OP_RMS_NORM,
-                       &(lm_op_args){.in = {x, ones(b, b->hp->head_dim)},
+                       &(lm_op_args){.in = {x, ones(b, lm_head_dim_at(b->hp, b->layer))},
                                      .attrs.eps = (float)b->hp->rms_norm_eps});
 }
 
@@ -166,7 +166,7 @@ static lm_tensor *placed(const builder *b, lm_tensor *x, lm_param_id norm_weight
     if (normed && !behind) x = head_norm(b, x, norm_weight, n_heads);
     x = clipped(b, x);
     bool turns = b->in->inv_freq && !lm_layer_in(&b->hp->no_rope, b->layer);
-    if (turns) x = turn(b, x, n_heads, b->hp->head_dim);
+    if (turns) x = turn(b, x, n_heads, lm_head_dim_at(b->hp, b->layer));
     if (turns && b->hp->unit_heads) x = unit(b, x);
     return normed && behind ? head_norm(b, x, norm_weight, n_heads) : x;
 }
@@ -196,9 +196,11 @@ static lm_tensor *gated(const builder *b, lm_tensor *x, lm_tensor *y) {
 static lm_tensor *attention(const builder *b, lm_tensor *x) {
     lm_tensor *q = linear(b, x, LM_PARAM_Q, LM_PARAM_Q_BIAS);
     lm_tensor *k = linear(b, x, LM_PARAM_K, LM_PARAM_K_BIAS);
-    lm_tensor *v = clipped(b, linear(b, x, LM_PARAM_V, LM_PARAM_V_BIAS));
+    bool shared = lm_layer_in(&b->hp->keys_are_values, b->layer);
+    lm_tensor *v = clipped(b, shared ? k : linear(b, x, LM_PARAM_V, LM_PARAM_V_BIAS));
+    if (b->config->arch->unit_values) v = unit(b, v);
     q = grown(b, placed(b, q, LM_PARAM_Q_NORM, b->hp->n_heads));
-    k = placed(b, k, LM_PARAM_K_NORM, b->hp->n_kv_heads);
+    k = placed(b, k, LM_PARAM_K_NORM, lm_kv_heads_at(b->hp, b->layer));
     lm_tensor *y = gated(b, x, b->in->attend(b->in->ctx, b->graph, b->layer, q, k, v));
     return linear(b, factor(b, y), LM_PARAM_OUT, LM_PARAM_OUT_BIAS);
 }
@@ -232,7 +234,7 @@ static lm_tensor *latent_attention(const builder *b, lm_tensor *x) {
     return linear(b, by_head(b, y, LM_PARAM_V_UP), LM_PARAM_OUT, LM_PARAM_OUT_BIAS);
 }
 
-/* Element by element. */
+/* Element by element, or all by the number that y is. */
 static lm_tensor *times(const builder *b, lm_tensor *x, lm_tensor *y) {
     return lm_graph_op(b->graph, LM_OP_MAP,
                        &(lm_op_args){.in = {x, y}, .attrs = {.function = LM_FN_SCALE, .scale = 1}});
@@ -445,7 +447,9 @@ static lm_tensor *block(const builder *b, lm_tensor *x) {
         entry = read_residual(b, parallel ? residual : x, LM_PARAM_MLP_NORM,
                               LM_PARAM_MLP_NORM_BIAS);
     x = add(b, x, to_residual(b, feed_forward(b, entry), LM_PARAM_POST_MLP_NORM));
-    return settled(b, x, LM_PARAM_LAYER_OUT_NORM, LM_PARAM_LAYER_OUT_NORM_BIAS);
+    x = settled(b, x, LM_PARAM_LAYER_OUT_NORM, LM_PARAM_LAYER_OUT_NORM_BIAS);
+    lm_tensor *scale = param_or_none(b, LM_PARAM_LAYER_SCALE);
+    return scale ? times(b, x, scale) : x;
 }
 
 static lm_tensor *lookup(const builder *b, lm_param_id table, lm_tensor *ids) {

@@ -18,6 +18,7 @@ loam_status lm_rope_scaling_parse(lm_str name, const char *path, lm_rope_scaling
     if (lm_str_is(name, "default")) name = LM_STR("none");
     if (lm_str_is(name, "mrope")) name = LM_STR("none"); /* positions of text are the same in all its parts */
     if (lm_str_is(name, "deepseek_yarn")) name = LM_STR("yarn"); /* Sarvam's */
+    if (lm_str_is(name, "proportional")) name = LM_STR("linear"); /* turning_pairs says the rest */
     if (lm_str_is(name, "su")) name = LM_STR("longrope"); /* as its first models had it */
     for (size_t i = 0; i < LM_COUNT_OF(scaling_names); i++) {
         if (!lm_str_is(name, scaling_names[i])) continue;
@@ -135,6 +136,20 @@ loam_status lm_hparams_fill_latent(lm_hparams *h, const char *path, loam_error *
     return LOAM_OK;
 }
 
+static LM_MUST_USE loam_status check_local_heads(const lm_hparams *h, const char *path,
+                                                 loam_error *err) {
+    if (h->local_head_dim == 0) return LOAM_OK;
+    LM_TRY(check_range(path, "width of windowed layers' heads", h->local_head_dim, LM_MAX_HEAD_DIM,
+                       err));
+    LM_TRY(check_range(path, "number of windowed layers' key-value heads", h->local_kv_heads,
+                       h->n_heads, err));
+    LM_TRY(check_positive(path, "local rope theta", h->local_rope_theta, err));
+    if (h->n_heads % h->local_kv_heads == 0 && h->local_head_dim % 2 == 0) return LOAM_OK;
+    return lm_error_set(
+        err, LOAM_INVALID, "%s: %lld heads of width %lld cannot share %lld key-value heads", path,
+        (long long)h->n_heads, (long long)h->local_head_dim, (long long)h->local_kv_heads);
+}
+
 loam_status lm_hparams_check(const lm_hparams *h, const char *path, loam_error *err) {
     LM_TRY(check_range(path, "number of layers", h->n_layers, LM_MAX_LAYERS, err));
     LM_TRY(check_range(path, "width", h->dim, 1 << 20, err));
@@ -156,6 +171,7 @@ loam_status lm_hparams_check(const lm_hparams *h, const char *path, loam_error *
     if (h->n_heads % h->n_kv_heads != 0)
         return lm_error_set(err, LOAM_INVALID, "%s: %lld heads cannot share %lld key-value heads",
                             path, (long long)h->n_heads, (long long)h->n_kv_heads);
+    LM_TRY(check_local_heads(h, path, err));
     if (h->rope_dim % 2 != 0)
         return lm_error_set(err, LOAM_INVALID, "%s: rotary width %lld is odd", path,
                             (long long)h->rope_dim);

@@ -87,6 +87,8 @@ typedef struct lm_hparams {
     int64_t n_kv_heads; /* divides n_heads */
     int64_t head_dim;   /* of queries, keys and values alike */
     int64_t rope_dim;   /* leading elements of a head that rotate; even, at most head_dim */
+    int64_t
+        turning_pairs; /* of those the leading pairs that do, the others have frequency 0; 0: all */
     /* Latent attention (arXiv:2405.04434); kv_latent_dim 0: none. All heads then share one key of head_dim, which is what is
      * cached of a token: a vector of kv_latent_dim, from which keys and values of all heads follow, and rope_dim elements that
      * rotate. What a head itself has is nope_dim elements that do not rotate, rope_dim that do, and values of value_dim. */
@@ -123,6 +125,10 @@ typedef struct lm_hparams {
     bool chunked_windows;    /* which is the run of so many positions that the row is in */
     lm_layer_set no_rope;    /* layers whose queries and keys are not turned */
     double local_rope_theta; /* of windowed layers, which then have no scaling; 0: rope_theta and all */
+    int64_t local_kv_heads,
+        local_head_dim; /* of windowed layers, which then turn whole heads; 0: n_kv_heads, head_dim and rope_dim */
+    lm_layer_set
+        keys_are_values; /* layers without a matrix of values: they are keys before norm and rope */
     bool shared_norm;        /* attention and MLP, side by side, read the same normed rows */
     bool serial_residual;    /* a member of a family of parallel residuals that is not parallel */
     /* Mixtures of experts; n_experts 0: the MLP of every layer is dense. */
@@ -165,6 +171,23 @@ static inline bool lm_layer_attends(const lm_hparams *hparams, int64_t layer) {
 
 static inline bool lm_layer_has_mlp(const lm_hparams *hparams, int64_t layer) {
     return !hparams->lone_blocks || !lm_layer_mixes(hparams, layer);
+}
+
+/* What the heads of a layer are like. */
+static inline bool lm_layer_is_local(const lm_hparams *hparams, int64_t layer) {
+    return hparams->local_head_dim > 0 && lm_layer_in(&hparams->windowed, layer);
+}
+
+static inline int64_t lm_kv_heads_at(const lm_hparams *hparams, int64_t layer) {
+    return lm_layer_is_local(hparams, layer) ? hparams->local_kv_heads : hparams->n_kv_heads;
+}
+
+static inline int64_t lm_head_dim_at(const lm_hparams *hparams, int64_t layer) {
+    return lm_layer_is_local(hparams, layer) ? hparams->local_head_dim : hparams->head_dim;
+}
+
+static inline int64_t lm_local_rope_dim(const lm_hparams *hparams) {
+    return hparams->local_head_dim > 0 ? hparams->local_head_dim : hparams->rope_dim;
 }
 
 /* Which of the cached layers a layer that attends is: an encoder needs the keys and values of one layer at a time, so they take turns. */

@@ -68,6 +68,7 @@ static LM_MUST_USE loam_status read_kv_heads(const lm_gguf *gguf, lm_hparams *h,
     char key[KEY_BYTES];
     const lm_arch *arch = lm_arch_find(h->architecture);
     const lm_gguf_value *value = lm_gguf_find(gguf, full_key(h, "attention.head_count_kv", key));
+    if (arch && arch->local_heads) return LOAM_OK; /* see read_local_heads */
     bool recurrent = arch && lm_arch_recurrent_type(arch);
     if (!recurrent || !value || value->type != LM_GGUF_ARRAY)
         return read_alike_or(gguf, h, "attention.head_count_kv", h->n_heads, &h->n_kv_heads, err);
@@ -205,11 +206,60 @@ static LM_MUST_USE loam_status read_recurrent(const lm_gguf *gguf, const lm_arch
     return LOAM_OK;
 }
 
+static bool has_layer_tensor(const lm_gguf *gguf, lm_param_id id, int64_t layer) {
+    char name[LM_PARAM_NAME_BYTES];
+    lm_param_name(id, layer, LM_NAMING_GGUF, name);
+    return lm_stored_tensors_find(lm_gguf_tensors(gguf), name) != NULL;
+}
+
+/* Heads of keys in one layer: a number, or one for each. */
+static LM_MUST_USE loam_status read_kv_heads_at(const lm_gguf *gguf, const lm_hparams *h,
+                                                int64_t layer, int64_t *out, loam_error *err) {
+    char key[KEY_BYTES];
+    const lm_gguf_value *value = lm_gguf_find(gguf, full_key(h, "attention.head_count_kv", key));
+    if (!value || value->type != LM_GGUF_ARRAY)
+        return read_i64_or(gguf, h, "attention.head_count_kv", h->n_heads, out, err);
+    lm_gguf_array list;
+    bool is_signed = value->array.type == LM_GGUF_I32;
+    LM_TRY(lm_gguf_array_or_empty(gguf, key, is_signed ? LM_GGUF_I32 : LM_GGUF_U32, &list, err));
+    *out = layer < (int64_t)list.n ? lm_gguf_array_i32(&list, (size_t)layer) : 0;
+    return LOAM_OK;
+}
+
+/* Gemma 4's of layers with a window and without; the smaller members and those of experts have more besides. */
+static LM_MUST_USE loam_status read_local_heads(const lm_gguf *gguf, const lm_arch *arch,
+                                                lm_hparams *h, loam_error *err) {
+    static const char *const unknown[] = {"attention.shared_kv_layers", "expert_count",
+                                          "embedding_length_per_layer_input"};
+    int64_t n;
+    if (!arch->local_heads) return LOAM_OK;
+    for (size_t i = 0; i < LM_COUNT_OF(unknown); i++) {
+        LM_TRY(read_i64_or(gguf, h, unknown[i], 0, &n, err));
+        if (n == 0) continue;
+        lm_error_set(err, LOAM_UNSUPPORTED, "%s: '%s' is %lld", lm_gguf_path(gguf), unknown[i],
+                     (long long)n);
+        return lm_error_hint(err, LOAM_UNSUPPORTED, "of Gemma 4 the dense 31B is supported");
+    }
+    LM_TRY(read_i64(gguf, h, "attention.key_length_swa", &h->local_head_dim, err));
+    for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
+        int64_t *of_kind = lm_layer_in(&h->windowed, i) ? &h->local_kv_heads : &h->n_kv_heads;
+        LM_TRY(read_kv_heads_at(gguf, h, i, &n, err));
+        if (*of_kind != 0 && *of_kind != n)
+            return lm_error_set(err, LOAM_UNSUPPORTED,
+                                "%s: layers of one kind have %lld and %lld key-value heads",
+                                lm_gguf_path(gguf), (long long)*of_kind, (long long)n);
+        *of_kind = n;
+        if (!has_layer_tensor(gguf, LM_PARAM_V, i)) lm_layer_add(&h->keys_are_values, i);
+    }
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status read_layers(const lm_gguf *gguf, const lm_arch *arch, lm_hparams *h,
                                            loam_error *err) {
     LM_TRY(read_i64_or(gguf, h, "attention.sliding_window", arch->chunk, &h->window, err));
     h->chunked_windows = arch->chunk > 0;
     if (h->window > 0) LM_TRY(read_windowed(gguf, arch, h, err));
+    LM_TRY(read_local_heads(gguf, arch, h, err));
     LM_TRY(read_f64_or(gguf, h, "rope.freq_base_swa", arch->local_rope_theta, &h->local_rope_theta,
                        err));
     bool trained; /* with rope: those that some are without for say it so */
@@ -234,6 +284,7 @@ static LM_MUST_USE loam_status read_numbers(const lm_gguf *gguf, const lm_arch *
                                             loam_error *err) {
     double embedding = arch->embed_scale_sqrt_dim ? sqrt((double)h->dim) : 0;
     double scale = lm_hparams_gguf_scale(h->architecture, h);
+    if (!(scale > 0)) scale = arch->attention_scale;
     LM_TRY(read_f64_or(gguf, h, "attention.scale", scale, &h->attention_scale, err));
     LM_TRY(read_f64_or(gguf, h, "attention.output_scale", h->attention_scale, &h->attention_scale,
                        err)); /* Grok's, of scores as well */
@@ -265,12 +316,6 @@ static bool chooses_by_bias(const lm_gguf *gguf, const lm_arch *arch, const lm_h
     char name[LM_PARAM_NAME_BYTES];
     if (arch->dialect != LM_DIALECT_DEEPSEEK) return false;
     lm_param_name(LM_PARAM_CHOICE_BIAS, h->n_layers - 1, LM_NAMING_GGUF, name);
-    return lm_stored_tensors_find(lm_gguf_tensors(gguf), name) != NULL;
-}
-
-static bool has_layer_tensor(const lm_gguf *gguf, lm_param_id id, int64_t layer) {
-    char name[LM_PARAM_NAME_BYTES];
-    lm_param_name(id, layer, LM_NAMING_GGUF, name);
     return lm_stored_tensors_find(lm_gguf_tensors(gguf), name) != NULL;
 }
 

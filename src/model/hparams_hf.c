@@ -161,6 +161,49 @@ static LM_MUST_USE loam_status read_sizes(const reader *r, lm_hparams *h) {
                     &h->rms_norm_eps);
 }
 
+/* Gemma 4's layers without a window, of which the last is one, are said apart: by global_*, or layer by layer. */
+static LM_MUST_USE loam_status read_local_heads(const reader *r, lm_hparams *h) {
+    if (!r->arch || !r->arch->local_heads) return LOAM_OK;
+    char last[KEY_BYTES];
+    snprintf(last, sizeof last, "%lld", (long long)h->n_layers - 1);
+    const json_t *by_layer = json_object_get(r->config, "per_layer_config");
+    const reader full = {json_object_get(by_layer, last), r->path, r->arch, r->err};
+    h->local_kv_heads = h->n_kv_heads;
+    h->local_head_dim = h->head_dim;
+    bool keys_are_values;
+    LM_TRY(read_bool(r, "attention_k_eq_v", false, &keys_are_values));
+    LM_TRY(read_i64(r, "global_head_dim", h->head_dim, &h->head_dim));
+    LM_TRY(read_i64(&full, "head_dim", h->head_dim, &h->head_dim));
+    if (keys_are_values)
+        LM_TRY(read_i64(r, "num_global_key_value_heads", h->n_kv_heads, &h->n_kv_heads));
+    return read_i64(&full, "num_key_value_heads", h->n_kv_heads, &h->n_kv_heads);
+}
+
+static LM_MUST_USE loam_status read_keys_as_values(const reader *r, lm_hparams *h) {
+    bool keys_are_values;
+    LM_TRY(read_bool(r, "attention_k_eq_v", false, &keys_are_values));
+    for (int64_t i = 0; keys_are_values && i < h->n_layers && i < LM_MAX_LAYERS; i++)
+        if (!lm_layer_in(&h->windowed, i)) lm_layer_add(&h->keys_are_values, i);
+    return LOAM_OK;
+}
+
+/* What the smaller members and those of experts have besides. */
+static LM_MUST_USE loam_status check_local_heads(const reader *r) {
+    int64_t width, n_shared;
+    bool experts;
+    if (!r->arch || !r->arch->local_heads) return LOAM_OK;
+    LM_TRY(read_i64(r, "hidden_size_per_layer_input", 0, &width));
+    LM_TRY(read_i64(r, "num_kv_shared_layers", 0, &n_shared));
+    LM_TRY(read_bool(r, "enable_moe_block", false, &experts));
+    const char *key = width != 0      ? "hidden_size_per_layer_input"
+                      : n_shared != 0 ? "num_kv_shared_layers"
+                      : experts       ? "enable_moe_block"
+                                      : NULL;
+    if (!key) return LOAM_OK;
+    lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: '%s' is set", r->path, key);
+    return lm_error_hint(r->err, LOAM_UNSUPPORTED, "of Gemma 4 the dense 31B is supported");
+}
+
 /* Multi-head latent attention: DeepSeek-V2 and those after it. */
 static LM_MUST_USE loam_status read_latent(const reader *r, lm_hparams *h) {
     LM_TRY(read_i64(r, "kv_lora_rank", 0, &h->kv_latent_dim));
@@ -487,6 +530,15 @@ static LM_MUST_USE loam_status read_alpha(const reader *model, const json_t *sca
     return LOAM_OK;
 }
 
+/* Whole heads turn, most of their pairs by nothing. */
+static void settle_proportional(const json_t *scaling, lm_hparams *h) {
+    const char *kind = json_string_value(json_object_get(scaling, "rope_type"));
+    if (!kind || strcmp(kind, "proportional") != 0) return;
+    h->turning_pairs = h->rope_dim / 2;
+    h->rope_dim = h->head_dim;
+    if (h->rope_scaling.factor == 1) h->rope_scaling.kind = LM_ROPE_SCALING_NONE;
+}
+
 /* Either rope_theta beside rope_scaling, or both in rope_parameters (since transformers 5). */
 static LM_MUST_USE loam_status read_rope(const reader *r, lm_hparams *h) {
     const json_t *parameters = rope_object(r, "full_attention");
@@ -507,6 +559,7 @@ static LM_MUST_USE loam_status read_rope(const reader *r, lm_hparams *h) {
     LM_TRY(read_i64(r, "rotary_dim|attn_rotary_emb", h->rope_dim, &h->rope_dim));
     LM_TRY(read_scaling(r, json_is_null(scaling) ? NULL : scaling, &h->rope_scaling, &h->query_growth));
     LM_TRY(read_alpha(&inner, scaling, h));
+    settle_proportional(scaling, h);
     const json_t *sections = json_object_get(scaling, "mrope_section");
     for (size_t i = 0; i < json_array_size(sections) && i < LM_COUNT_OF(h->rope_sections); i++)
         h->rope_sections[i] = (int32_t)json_integer_value(json_array_get(sections, i));
@@ -707,9 +760,12 @@ static void prefer_hybrid(reader *r) {
 
 /* Of two architectures that some names stand for the one whose rows see both sides, or that has ALiBi, where the config says so. */
 static LM_MUST_USE loam_status choose_arch(reader *r, lm_hparams *h) {
-    bool both;
+    bool both = false;
     lm_str positions;
-    LM_TRY(read_bool(r, "use_bidirectional_attention", false, &both));
+    const char *sides =
+        json_string_value(json_object_get(r->config, "use_bidirectional_attention"));
+    if (!sides || strcmp(sides, "vision") != 0) /* which text is none of */
+        LM_TRY(read_bool(r, "use_bidirectional_attention", false, &both));
     LM_TRY(lm_json_str_or(r->config, r->path, "position_embedding_type", LM_STR(""), &positions,
                           r->err));
     r->arch = lm_arch_of_folder(h->architecture);
@@ -741,10 +797,13 @@ static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_
                      lm_str_of(act), h.hidden_act, sizeof h.hidden_act));
     if (r.arch && r.arch->fixed_act) snprintf(h.hidden_act, sizeof h.hidden_act, "%s", act);
     h.rope_layout = r.arch && r.arch->hf_interleaved ? LM_ROPE_INTERLEAVED : LM_ROPE_HALF_SPLIT;
+    LM_TRY(check_local_heads(&r));
     LM_TRY(read_sizes(&r, &h));
+    LM_TRY(read_local_heads(&r, &h));
     LM_TRY(read_positions(&r, &h));
     LM_TRY(read_rope(&r, &h));
     LM_TRY(read_window(&r, &h));
+    LM_TRY(read_keys_as_values(&r, &h));
     LM_TRY(read_no_rope(&r, &h));
     LM_TRY(read_temperature(&r, &h));
     LM_TRY(read_recurrent(&r, &h));

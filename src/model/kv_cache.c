@@ -15,8 +15,7 @@ typedef struct sequence {
 struct lm_kv_cache {
     lm_device *device;
     lm_kv_options options;
-    size_t layer_bytes;   /* all parts of one layer */
-    uint8_t *memory;      /* [n_layers][part][n_blocks][part_bytes of it] */
+    uint8_t *memory;      /* [n_layers][part][n_blocks][part_bytes of both] */
     int64_t table_blocks; /* blocks in a full sequence */
     int32_t *tables;      /* [max_seqs][table_blocks] */
     sequence *seqs;       /* [max_seqs] */
@@ -30,11 +29,16 @@ static int64_t blocks_for(int64_t n_tokens) {
 }
 
 lm_kv_options lm_kv_options_of(const lm_hparams *hp, lm_dtype dtype) {
-    return (lm_kv_options){.n_layers = lm_cached_layers(hp),
-                           .n_kv_heads = hp->n_kv_heads,
-                           .head_dim = hp->head_dim,
-                           .keys_only = hp->kv_latent_dim > 0,
-                           .dtype = dtype};
+    lm_kv_options o = {.n_layers = lm_cached_layers(hp),
+                       .n_kv_heads = hp->n_kv_heads,
+                       .head_dim = hp->head_dim,
+                       .local_kv_heads = hp->local_kv_heads,
+                       .local_head_dim = hp->local_head_dim,
+                       .keys_only = hp->kv_latent_dim > 0,
+                       .dtype = dtype};
+    for (int64_t i = 0; i < hp->n_layers; i++)
+        if (lm_layer_is_local(hp, i)) lm_layer_add(&o.local, lm_cached_layer(hp, i));
+    return o;
 }
 
 loam_status lm_kv_dtype_check(lm_dtype dtype, loam_error *err) {
@@ -46,30 +50,33 @@ loam_status lm_kv_dtype_check(lm_dtype dtype, loam_error *err) {
 }
 
 /* Bytes of one block in one layer's part; 0 where there is no such part. */
-static size_t part_bytes(const lm_kv_options *o, lm_kv_part part) {
-    size_t n_vectors = (size_t)(LM_KV_BLOCK_TOKENS * o->n_kv_heads);
+static size_t part_bytes(const lm_kv_options *o, int64_t layer, lm_kv_part part) {
+    bool local = lm_layer_in(&o->local, layer);
+    size_t n_vectors = (size_t)(LM_KV_BLOCK_TOKENS * (local ? o->local_kv_heads : o->n_kv_heads));
     if (o->keys_only && (part == LM_KV_VALUES || part == LM_KV_VALUE_SCALES)) return 0;
     if (part == LM_KV_KEYS || part == LM_KV_VALUES)
-        return n_vectors * lm_dtype_bytes(o->dtype, o->head_dim);
+        return n_vectors * lm_dtype_bytes(o->dtype, local ? o->local_head_dim : o->head_dim);
     return lm_paged_coded(o->dtype) ? n_vectors * sizeof(float) : 0;
 }
 
-static size_t layer_block_bytes(const lm_kv_options *o) {
+/* Of the first layers. */
+static size_t block_bytes(const lm_kv_options *o, int64_t n_layers) {
     size_t bytes = 0;
-    for (int part = 0; part < LM_KV_N_PARTS; part++) bytes += part_bytes(o, (lm_kv_part)part);
+    for (int64_t layer = 0; layer < n_layers; layer++)
+        for (int part = 0; part < LM_KV_N_PARTS; part++)
+            bytes += part_bytes(o, layer, (lm_kv_part)part);
     return bytes;
 }
 
 size_t lm_kv_block_bytes(const lm_kv_options *options) {
-    return (size_t)options->n_layers * layer_block_bytes(options);
+    return block_bytes(options, options->n_layers);
 }
 
 /* All sizes; false when they overflow. */
 static bool plan_sizes(lm_kv_cache *cache, size_t *out_total) {
     const lm_kv_options *o = &cache->options;
     cache->table_blocks = blocks_for(o->max_context);
-    return lm_checked_mul_size(layer_block_bytes(o), o->n_blocks, &cache->layer_bytes) &&
-           lm_checked_mul_size(cache->layer_bytes, o->n_layers, out_total);
+    return lm_checked_mul_size(lm_kv_block_bytes(o), o->n_blocks, out_total);
 }
 
 static loam_status allocate(lm_kv_cache *cache, size_t total, loam_error *err) {
@@ -86,7 +93,8 @@ static loam_status allocate(lm_kv_cache *cache, size_t total, loam_error *err) {
 
 /* Integers go in pairs. */
 static loam_status check_pairs(const lm_kv_options *o, loam_error *err) {
-    if (!lm_paged_coded(o->dtype) || o->head_dim % 2 == 0) return LOAM_OK;
+    if (!lm_paged_coded(o->dtype) || (o->head_dim % 2 == 0 && o->local_head_dim % 2 == 0))
+        return LOAM_OK;
     lm_error_set(err, LOAM_UNSUPPORTED, "a KV cache of %s wants an even head dimension, not %lld",
                  lm_dtype_get(o->dtype)->name, (long long)o->head_dim);
     return lm_error_hint(err, LOAM_UNSUPPORTED, "choose f16, bf16 or f32");
@@ -138,10 +146,10 @@ void lm_kv_cache_free(lm_kv_cache *cache) {
 
 void *lm_kv_cache_part(lm_kv_cache *cache, int64_t layer, lm_kv_part part) {
     const lm_kv_options *o = &cache->options;
-    if (part_bytes(o, part) == 0) return NULL;
-    uint8_t *at = cache->memory + (size_t)layer * cache->layer_bytes;
+    if (part_bytes(o, layer, part) == 0) return NULL;
+    uint8_t *at = cache->memory + (size_t)o->n_blocks * block_bytes(o, layer);
     for (int before = 0; before < (int)part; before++)
-        at += (size_t)o->n_blocks * part_bytes(o, (lm_kv_part)before);
+        at += (size_t)o->n_blocks * part_bytes(o, layer, (lm_kv_part)before);
     return at;
 }
 
@@ -175,7 +183,7 @@ static loam_status copy_block(lm_kv_cache *cache, int32_t from, int32_t to, loam
     for (int64_t layer = 0; layer < cache->options.n_layers; layer++) {
         for (int part = 0; part < LM_KV_N_PARTS; part++) {
             uint8_t *blocks = lm_kv_cache_part(cache, layer, (lm_kv_part)part);
-            size_t bytes = part_bytes(&cache->options, (lm_kv_part)part);
+            size_t bytes = part_bytes(&cache->options, layer, (lm_kv_part)part);
             if (!blocks) continue;
             LM_TRY(lm_device_copy(cache->device, blocks + to * bytes, blocks + from * bytes, bytes,
                                   err));
@@ -304,5 +312,5 @@ int64_t lm_kv_cache_n_free(const lm_kv_cache *cache) {
 }
 
 size_t lm_kv_cache_bytes(const lm_kv_cache *cache) {
-    return cache->options.n_layers * cache->layer_bytes;
+    return (size_t)cache->options.n_blocks * lm_kv_block_bytes(&cache->options);
 }

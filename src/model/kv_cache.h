@@ -31,6 +31,8 @@ typedef struct lm_kv_cache lm_kv_cache;
 typedef struct lm_kv_options {
     int64_t n_layers;
     int64_t n_kv_heads, head_dim;
+    lm_layer_set local; /* layers that have these instead: */
+    int64_t local_kv_heads, local_head_dim;
     bool keys_only; /* values are parts of keys: latent attention */
     int64_t n_blocks;
     int64_t max_seqs;

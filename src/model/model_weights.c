@@ -330,7 +330,7 @@ static loam_status find_heads(const loader *l, lm_param_id id, int64_t layer, lo
     lm_arrangement wanted = {0};
     const lm_param_source *source = &wanted.source;
     lm_weight *weight = slot(l->w, id, layer);
-    lm_param_shape(l->config, id, flat);
+    lm_param_shape(l->config, id, layer, flat);
     lm_param_name(id, layer, lm_naming_of(l->file), name);
     bool found = lm_param_source_find(l->file, l->config, id, layer, &wanted.source),
          part = source->order == LM_PART_HEADS, is_flat = found && source->tensor->n_dims == 2;
@@ -355,7 +355,7 @@ static loam_status find_experts(const loader *l, lm_param_id id, int64_t layer, 
     int64_t flat[2], n = l->config->hparams.n_experts;
     lm_param_source source;
     lm_weight *weight = slot(l->w, id, layer);
-    lm_param_shape(l->config, id, flat);
+    lm_param_shape(l->config, id, layer, flat);
     lm_param_name(id, layer, lm_naming_of(l->file), name);
     const lm_weight wanted = {.name = name, .n_dims = 3, .shape = {n, flat[0] / n, flat[1]}};
     bool found = lm_param_source_find(l->file, l->config, id, layer, &source);
@@ -428,7 +428,7 @@ static loam_status find_weight(const loader *l, lm_param_id id, int64_t layer, l
     lm_arrangement wanted = {0};
     lm_param_source *source = &wanted.source;
     lm_weight *weight = slot(l->w, id, layer);
-    int n_dims = lm_param_shape(l->config, id, shape);
+    int n_dims = lm_param_shape(l->config, id, layer, shape);
     bool found = lm_param_source_find(l->file, l->config, id, layer, source);
     if (found && has_norms_apart(l, id)) {
         weight->name = source->tensor->name;

@@ -137,36 +137,38 @@ static bool speaks(const lm_model_file *file, const lm_arch_config *config, lm_n
 }
 
 /* Its rows in a tensor that holds several: of kernels channels. Biases of experts that lie by turns are counted by element. */
-static int64_t rows_of(const lm_arch_config *config, lm_part_order order, lm_param_id id) {
+static int64_t rows_of(const lm_arch_config *config, lm_part_order order, lm_param_id id,
+                       int64_t layer) {
     int64_t shape[2];
-    lm_param_shape(config, id, shape);
+    lm_param_shape(config, id, layer, shape);
     if (lm_param_is_kernel(id)) return shape[1];
     if (id == LM_PARAM_K_UP && order == LM_PART_HEADS) return config->hparams.n_heads * shape[1];
     return order == LM_PART_TURNS && lm_param_is_bias(id) ? shape[0] * shape[1] : shape[0];
 }
 
-static int64_t groups_of(const lm_arch_config *config, lm_part_order order, lm_param_id id) {
+static int64_t groups_of(const lm_arch_config *config, lm_part_order order, lm_param_id id,
+                         int64_t layer) {
     switch (order) {
-    case LM_PART_GROUPS: return config->hparams.n_kv_heads;
+    case LM_PART_GROUPS: return lm_kv_heads_at(&config->hparams, layer);
     case LM_PART_HEADS: return config->hparams.n_heads;
     case LM_PART_KEY_HEADS: return config->hparams.state_key_heads;
     case LM_PART_EXPERTS: return config->hparams.n_experts;
-    case LM_PART_TURNS: return rows_of(config, order, id);
+    case LM_PART_TURNS: return rows_of(config, order, id, layer);
     default: return 1;
     }
 }
 
 /* Fills out for part `part` of a fusion whose tensor is there. */
-static void fill_part(const lm_arch_config *config, const fusion *f, int part,
+static void fill_part(const lm_arch_config *config, const fusion *f, int part, int64_t layer,
                       lm_param_source *out) {
     out->order = f->order;
     out->part = part;
-    for (int i = 0; f->ids[i]; i++) out->total_rows += rows_of(config, f->order, f->ids[i]);
-    out->n_groups = groups_of(config, f->order, f->ids[part]);
+    for (int i = 0; f->ids[i]; i++) out->total_rows += rows_of(config, f->order, f->ids[i], layer);
+    out->n_groups = groups_of(config, f->order, f->ids[part], layer);
     out->run_step = out->total_rows / out->n_groups;
-    out->run_rows = rows_of(config, f->order, f->ids[part]) / out->n_groups;
+    out->run_rows = rows_of(config, f->order, f->ids[part], layer) / out->n_groups;
     for (int i = 0; i < part; i++)
-        out->first_row += rows_of(config, f->order, f->ids[i]) / out->n_groups;
+        out->first_row += rows_of(config, f->order, f->ids[i], layer) / out->n_groups;
 }
 
 /* Whether the experts' matrices of a folder's tensor are [n_in, n_out]. */
@@ -182,7 +184,7 @@ static bool find_part(const lm_model_file *file, const lm_arch_config *config, c
         if (f->ids[part] != id) continue;
         lm_param_source source = {.tensor = find_named(file, f->name, layer, 0)};
         if (!source.tensor) return false;
-        fill_part(config, f, part, &source);
+        fill_part(config, f, part, layer, &source);
         bool turned = config->arch->hf_transposed && f->naming == LM_NAMING_HF;
         int dim = turned && source.tensor->n_dims == 2 ? 1 : 0;
         int64_t rows = source.tensor->shape[dim];
@@ -288,7 +290,7 @@ bool lm_param_tensor_of(const lm_arch_config *config, lm_param_id id, int64_t la
     const char *pattern = f ? f->name : spell(config, id, naming, &out->one_row);
     lm_param_name_fill(without_prefix(config, naming, pattern), layer, out->name);
     if (!f) {
-        int64_t rows = rows_of(config, LM_PART_WHOLE, id);
+        int64_t rows = rows_of(config, LM_PART_WHOLE, id, layer);
         out->n_parts = 1;
         out->ids[0] = id;
         out->parts[0] = (lm_param_source){
@@ -297,7 +299,7 @@ bool lm_param_tensor_of(const lm_arch_config *config, lm_param_id id, int64_t la
     for (int part = 0; f && f->ids[part]; part++) {
         out->n_parts = part + 1;
         out->ids[part] = f->ids[part];
-        fill_part(config, f, part, &out->parts[part]);
+        fill_part(config, f, part, layer, &out->parts[part]);
     }
     return true;
 }

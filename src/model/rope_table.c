@@ -107,6 +107,7 @@ void lm_rope_table(const lm_hparams *hp, int64_t context, float *out_inv_freq, f
     for (int64_t i = 0; i < hp->rope_dim / 2; i++) {
         double freq = scaled_freq(hp, pow(theta, -2.0 * i / hp->rope_dim), i);
         out_inv_freq[i] = divisors ? freq / divisors[i] : freq;
+        if (hp->turning_pairs > 0 && i >= hp->turning_pairs) out_inv_freq[i] = 0;
     }
     *out_scale = hp->rope_scaling.kind == LM_ROPE_SCALING_YARN ? yarn_scale(&hp->rope_scaling)
                  : longrope                                    ? longrope_scale(hp)
@@ -114,8 +115,9 @@ void lm_rope_table(const lm_hparams *hp, int64_t context, float *out_inv_freq, f
 }
 
 void lm_rope_local_table(const lm_hparams *hp, float *out_inv_freq) {
-    for (int64_t i = 0; i < hp->rope_dim / 2; i++)
-        out_inv_freq[i] = pow(hp->local_rope_theta, -2.0 * i / hp->rope_dim);
+    int64_t rope_dim = lm_local_rope_dim(hp);
+    for (int64_t i = 0; i < rope_dim / 2; i++)
+        out_inv_freq[i] = pow(hp->local_rope_theta, -2.0 * i / rope_dim);
 }
 
 double lm_query_factor(const lm_hparams *hp, int64_t position) {

@@ -28,8 +28,8 @@ static lm_tensor *cache_state(const build *b, lm_graph *graph, int64_t layer, lm
     void *data = lm_kv_cache_part(b->cache, lm_cached_layer(b->hp, layer), part);
     if (!data) return NULL;
     bool keys = part == LM_KV_KEYS, scales = part >= LM_KV_KEY_SCALES;
-    int64_t tokens = LM_KV_BLOCK_TOKENS, dim = b->hp->head_dim;
-    int64_t shape[] = {b->limits->n_blocks, b->hp->n_kv_heads, keys ? dim : tokens,
+    int64_t tokens = LM_KV_BLOCK_TOKENS, dim = lm_head_dim_at(b->hp, layer);
+    int64_t shape[] = {b->limits->n_blocks, lm_kv_heads_at(b->hp, layer), keys ? dim : tokens,
                        keys ? tokens : dim};
     return lm_graph_state(graph, names[part], scales ? LM_F32 : b->limits->kv_dtype, scales ? 3 : 4,
                           shape, data, NULL);
@@ -107,8 +107,9 @@ static void keep_factors(lm_graph *graph) {
     }
 }
 
-static lm_tensor *frequencies(const build *b, const char *name, const float *inv_freq) {
-    const int64_t n_pairs[] = {b->hp->rope_dim / 2};
+static lm_tensor *frequencies(const build *b, const char *name, const float *inv_freq,
+                              int64_t rope_dim) {
+    const int64_t n_pairs[] = {rope_dim / 2};
     return lm_graph_constant(b->sg->graph, name, LM_F32, 1, n_pairs, inv_freq);
 }
 
@@ -182,7 +183,7 @@ static lm_tensor *query_factors(const build *b) {
     return table;
 }
 
-/* inv_freq: room for rope_dim / 2. */
+/* inv_freq: room for half of either rope_dim. */
 static loam_status build_graph(const build *b, float *inv_freq, loam_error *err) {
     lm_session_graph *sg = b->sg;
     const lm_arch_config *config = lm_model_config(b->model);
@@ -193,10 +194,10 @@ static loam_status build_graph(const build *b, float *inv_freq, loam_error *err)
     lm_tensor *local = NULL, *global = NULL;
     if (b->hp->local_rope_theta > 0) {
         lm_rope_local_table(b->hp, inv_freq);
-        local = frequencies(b, "local_inv_freq", inv_freq);
+        local = frequencies(b, "local_inv_freq", inv_freq, lm_local_rope_dim(b->hp));
     }
     lm_rope_table(b->hp, b->limits->max_context, inv_freq, &rope_scale);
-    if (!config->arch->no_rope) global = frequencies(b, "inv_freq", inv_freq);
+    if (!config->arch->no_rope) global = frequencies(b, "inv_freq", inv_freq, b->hp->rope_dim);
     lm_forward_inputs inputs = {
         .tokens = sg->tokens,
         .positions = sg->positions,
@@ -223,9 +224,10 @@ loam_status lm_session_graph_init(lm_session_graph *sg, const lm_model *model, l
                                   lm_state_cache *states, const lm_session_options *limits,
                                   loam_error *err) {
     const lm_hparams *hp = &lm_model_config(model)->hparams;
-    float *inv_freq = lm_calloc(hp->rope_dim / 2, sizeof *inv_freq);
+    int64_t local = lm_local_rope_dim(hp), n = (hp->rope_dim > local ? hp->rope_dim : local) / 2;
+    float *inv_freq = lm_calloc(n, sizeof *inv_freq);
     *sg = (lm_session_graph){0};
-    if (!inv_freq) return lm_error_no_memory(err, hp->rope_dim / 2 * sizeof *inv_freq);
+    if (!inv_freq) return lm_error_no_memory(err, n * sizeof *inv_freq);
     build b = {
         .model = model, .hp = hp, .cache = cache, .states = states, .limits = limits, .sg = sg};
     loam_status status = build_graph(&b, inv_freq, err);

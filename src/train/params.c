@@ -12,7 +12,7 @@ enum { PARAM_ALIGN_ELEMS = 16, CHUNK_ELEMS = 4096 };
 static void add_param(lm_train_params *params, lm_param_id id, int64_t layer, int n_dims) {
     lm_train_param *param = &params->list[params->len];
     *param = (lm_train_param){.id = id, .layer = layer, .offset = params->n_elems, .shape = {1, 1}};
-    param->n_dims = lm_param_shape(&params->config, id, param->shape);
+    param->n_dims = lm_param_shape(&params->config, id, layer, param->shape);
     if (param->n_dims != n_dims) return;
     param->n_elems = param->shape[0] * (n_dims == 2 ? param->shape[1] : 1);
     params->n_elems +=

@@ -228,6 +228,7 @@ static const op_case cases[] = {
     {"map sigmoid", LM_OP_MAP, {ROWS(LM_F32, 7, 37)}, {.function = LM_FN_SIGMOID}, .rows = true},
     {"map softplus", LM_OP_MAP, {ROWS(LM_F32, 7, 37)}, {.function = LM_FN_SOFTPLUS}, .rows = true},
     {"map clamp", LM_OP_MAP, {ROWS(LM_F32, 7, 37)}, {.function = LM_FN_CLAMP, .scale = 0.4f}, .rows = true},
+    {"map times one number", LM_OP_MAP, {ROWS(LM_F32, 7, 37), VECTOR(1)}, {.function = LM_FN_SCALE, .scale = 1}, .rows = true},
     {"map tanh", LM_OP_MAP, {ROWS(LM_F32, 7, 37)}, {.function = LM_FN_TANH}, .rows = true},
 
     {"xielu", LM_OP_XIELU, {ROWS(LM_F32, 7, 37), VECTOR(1), VECTOR(1), VECTOR(1), VECTOR(1)}, .rows = true},

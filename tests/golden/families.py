@@ -240,6 +240,12 @@ MAMBA = dict(mamba_n_heads=4, mamba_d_head=16, mamba_expand=2, mamba_d_state=8, 
              mamba_proj_bias=False)
 MAMBA_ALONE = dict(head_dim=8, mamba_num_heads=4, mamba_head_dim=16, ssm_state_size=8, n_groups=2, conv_kernel=4, use_conv_bias=True,
                    layer_norm_epsilon=1e-5)
+GEMMA4 = dict(head_dim=8, global_head_dim=16, num_global_key_value_heads=1, attention_k_eq_v=True, sliding_window=20, num_hidden_layers=6,
+              hidden_size_per_layer_input=0, num_kv_shared_layers=0, final_logit_softcapping=3.0, layer_types=["sliding_attention",
+              "sliding_attention", "full_attention"] * 2, rope_parameters=dict(
+                  full_attention=dict(rope_type="proportional", partial_rotary_factor=0.25, rope_theta=100000.0),
+                  sliding_attention=dict(rope_type="default", rope_theta=1000.0)))
+
 CASES = {
     "llama": case("llama", "LlamaForCausalLM", head_dim=16, tie_word_embeddings=False),
     "mistral-window": case("mistral", "MistralForCausalLM", sliding_window=20),
@@ -555,6 +561,7 @@ CASES = {
                       ssm_multipliers=[0.5, 2.0, 4.0, 1.0, 0.25], **dict(MAMBA, mamba_n_groups=2, mamba_d_head=12)),
     "falcon_h1-norm": case("falcon_h1", "FalconH1ForCausalLM", head_dim=8, mamba_d_ssm=64, mamba_rms_norm=True,
                            mamba_norm_before_gate=False, **dict(MAMBA, mamba_n_groups=2)),
+    "gemma4": case("gemma4_text", "Gemma4ForCausalLM", **GEMMA4),
 }
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none. Bamba's file does not answer as its folder does; why has not been found out.

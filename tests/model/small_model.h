@@ -67,7 +67,7 @@ static inline lm_dtype small_stored_dtype(const small_recipe *r, int n_dims) {
 static inline void small_declare(void *ctx, lm_gguf_writer *w, lm_param_id id, int64_t layer) {
     char name[LM_PARAM_NAME_BYTES];
     int64_t shape[2];
-    int n_dims = lm_param_shape(&small_config, id, shape);
+    int n_dims = lm_param_shape(&small_config, id, layer, shape);
     lm_param_name(id, layer, LM_NAMING_GGUF, name);
     assert_ok(
         lm_gguf_writer_add_tensor(w, name, small_stored_dtype(ctx, n_dims), n_dims, shape, &err));
@@ -78,7 +78,7 @@ static inline void small_write_param(void *ctx, lm_gguf_writer *w, lm_param_id i
     static float values[256 * 256];
     static char packed[sizeof values];
     int64_t shape[2];
-    int n_dims = lm_param_shape(&small_config, id, shape);
+    int n_dims = lm_param_shape(&small_config, id, layer, shape);
     int64_t n = shape[0] * shape[1];
     assert_true(n <= (int64_t)LM_COUNT_OF(values));
     for (int64_t i = 0; i < n; i++)

@@ -384,6 +384,31 @@ static void test_lone_blocks(void **state) {
                   LOAM_UNSUPPORTED, "moe_latent_size");
 }
 
+#define GEMMA4                                                                                     \
+    "{\"model_type\":\"gemma4_text\",\"num_hidden_layers\":6,\"hidden_size\":32,\"vocab_size\":"   \
+    "48,"                                                                                          \
+    "\"num_attention_heads\":4,\"num_key_value_heads\":2,\"head_dim\":8,\"intermediate_size\":40," \
+    "\"global_head_dim\":16,\"num_global_key_value_heads\":1,\"max_position_embeddings\":128,"     \
+    "\"sliding_window\":20,\"rms_norm_eps\":1e-6"
+
+static void test_heads_by_layer(void **state) {
+    lm_hparams h;
+    assert_ok(read_config(GEMMA4 ",\"attention_k_eq_v\":true,\"hidden_size_per_layer_input\":0}",
+                          &h, &err));
+    for (int i = 0; i < 6; i++) {
+        bool full = i == 5;
+        assert_int_equal(lm_kv_heads_at(&h, i), full ? 1 : 2);
+        assert_int_equal(lm_head_dim_at(&h, i), full ? 16 : 8);
+        assert_int_equal(lm_layer_in(&h.keys_are_values, i), full);
+    }
+    assert_int_equal(h.turning_pairs, 2);
+    check_refused(GEMMA4 "}", LOAM_UNSUPPORTED, "hidden_size_per_layer_input");
+    check_refused(GEMMA4 ",\"hidden_size_per_layer_input\":0,\"num_kv_shared_layers\":2}",
+                  LOAM_UNSUPPORTED, "num_kv_shared_layers");
+    check_refused(GEMMA4 ",\"hidden_size_per_layer_input\":0,\"enable_moe_block\":true}",
+                  LOAM_UNSUPPORTED, "enable_moe_block");
+}
+
 static void test_recurrent_layers_out_of_reason(void **state) {
     check_refused(DELTA "}", LOAM_INVALID, "heads of states");
     check_refused(DELTA DELTA_HEADS ",\"linear_conv_kernel_dim\":1}", LOAM_INVALID, "taps");
@@ -417,6 +442,7 @@ int main(void) {
         cmocka_unit_test(test_use_bidirectional_attention),
         cmocka_unit_test(test_recurrent_layers),
         cmocka_unit_test(test_lone_blocks),
+        cmocka_unit_test(test_heads_by_layer),
         cmocka_unit_test(test_recurrent_layers_out_of_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

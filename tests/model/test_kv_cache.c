@@ -156,6 +156,43 @@ static void test_parts(void **state) {
     drop(&f);
 }
 
+/* Layers of two kinds: each part has its own size, and a copied block takes those of all layers along. */
+static void test_layers_with_other_heads(void **state) {
+    fixture f = make(8, 4, 6 * BLOCK);
+    lm_kv_cache_free(f.cache);
+    lm_kv_options options = {.n_layers = 3,
+                             .n_kv_heads = 1,
+                             .head_dim = 8,
+                             .local_kv_heads = 3,
+                             .local_head_dim = 2,
+                             .n_blocks = 3,
+                             .max_seqs = 2,
+                             .max_context = BLOCK,
+                             .dtype = LM_I16};
+    lm_layer_add(&options.local, 1);
+    assert_ok(lm_kv_cache_new(f.device, &options, &f.cache, &err));
+    const size_t per_block[] = {BLOCK * 8 * 2, BLOCK * 3 * 2 * 2, BLOCK * 8 * 2};
+    size_t scales = (1 + 3 + 1) * 2 * BLOCK * sizeof(float);
+    assert_int_equal(lm_kv_block_bytes(&options),
+                     2 * (per_block[0] + per_block[1] + per_block[2]) + scales);
+    assert_int_equal(lm_kv_cache_bytes(f.cache), 3 * lm_kv_block_bytes(&options));
+    int32_t a = new_seq(&f, 2), b;
+    int64_t from = lm_kv_cache_table(f.cache, a)[0];
+    for (int layer = 0; layer < 3; layer++)
+        memset((char *)lm_kv_cache_part(f.cache, layer, LM_KV_VALUES) + from * per_block[layer],
+               1 + layer, per_block[layer]);
+    assert_ok(lm_kv_cache_seq_fork(f.cache, a, 1, &b, &err));
+    assert_ok(lm_kv_cache_reserve(f.cache, b, 1, &err));
+    int64_t to = lm_kv_cache_table(f.cache, b)[0];
+    assert_true(to != from);
+    for (int layer = 0; layer < 3; layer++) {
+        const char *values = lm_kv_cache_part(f.cache, layer, LM_KV_VALUES);
+        for (size_t i = 0; i < per_block[layer]; i++)
+            assert_int_equal(values[to * per_block[layer] + i], 1 + layer);
+    }
+    drop(&f);
+}
+
 static void test_use_allocates_nothing(void **state) {
     fixture f = make(8, 4, 6 * BLOCK);
     uint64_t before = lm_mem_n_allocs();
@@ -191,6 +228,7 @@ int main(void) {
         cmocka_unit_test(test_fork_shares_then_copies),
         cmocka_unit_test(test_fork_at_a_block_border_copies_nothing),
         cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_layers_with_other_heads),
         cmocka_unit_test(test_use_allocates_nothing),
         cmocka_unit_test(test_absurd_sizes),
     };

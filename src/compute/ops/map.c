@@ -1,6 +1,6 @@
 /* MAP: y = f(x), or f(x) * up
  * x      f32                                                        in
- * up     f32, its shape, optional: what a gate lets through          in
+ * up     f32, its shape or one number, optional: what a gate lets through in
  * y      attrs.dtype, f32 or bf16, its shape; may take over either   out
  * attrs  function, scale (of SCALE, SOFT_CAP and CLAMP)
  *
@@ -12,8 +12,9 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
     const lm_tensor *x = node->in[0], *up = node->in[1];
     if (!lm_is_f32_or_bf16(node->attrs.dtype) || (unsigned)node->attrs.function >= LM_N_FUNCTIONS)
         return lm_op_refuse(node, err, "a known function, and f32 or bf16 to be made");
-    if (x->dtype != LM_F32 || (up && (up->dtype != LM_F32 || !lm_tensor_same_shape(x, up))))
-        return lm_op_refuse(node, err, "x f32 and, if any, up f32 of its shape");
+    if (x->dtype != LM_F32 ||
+        (up && (up->dtype != LM_F32 || !(lm_tensor_is_number(up) || lm_tensor_same_shape(x, up)))))
+        return lm_op_refuse(node, err, "x f32 and, if any, up f32 of its shape or [1]");
     lm_out_like(out[0], x, node->attrs.dtype);
     return LOAM_OK;
 }
@@ -54,10 +55,12 @@ static float clamped(float x) {
 static void reference(const lm_kernel_args *args) {
     const lm_node *node = args->node;
     const float *x = lm_f32(node->in[0]), *up = node->in[1] ? lm_f32(node->in[1]) : NULL;
+    bool one = node->in[1] && lm_tensor_is_number(node->in[1]);
     lm_range range = lm_share(args, lm_elems_now(node->out[0], args->extents));
     for (int64_t i = range.begin; i < range.end; i++) {
         float y = apply(&node->attrs, x[i]);
-        if (up) y *= node->attrs.function == LM_FN_SWIGLU_CLAMPED ? clamped(up[i]) + 1.0f : up[i];
+        float u = up ? up[one ? 0 : i] : 1.0f;
+        if (up) y *= node->attrs.function == LM_FN_SWIGLU_CLAMPED ? clamped(u) + 1.0f : u;
         lm_store(node->out[0], i, &y, 1);
     }
 }
