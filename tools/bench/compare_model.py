@@ -5,7 +5,8 @@
         --loam build/loam -p 512 -n 128 -b 8,16 -t 1,2 --rounds 3 --save out.jsonl model-q8_0.gguf ...
     tools/bench/compare_model.py --table out.jsonl another.jsonl     # of saved results alone
 
-Every engine computes the same file with its own kernels and an f16 cache; a round runs each once, after a run to warm up.
+Every engine computes the same file with its own kernels and the cache it has where nothing is said, of 16 bits an element (peers' is f16);
+a round runs each once, after a run to warm up.
 """
 import argparse
 import json
