@@ -324,7 +324,7 @@ static const op_case cases[] = {
      .rows = true},
     {"attention_paged i16 prompt", /* tiles of many queries, values that do not fill whole vectors */
      LM_OP_ATTENTION_PAGED,
-     {PROMPT(LM_I16, 67, 300, 4, 1, 42), SCALES_OF(8, 1, 64, FILL_POSITIVE)},
+     {PROMPT(LM_I16, 30, 150, 4, 1, 42), SCALES_OF(8, 1, 64, FILL_POSITIVE)},
      {HEADS(4, 1, 42), .scale = 0.1f},
      .rows = true},
     {"attention_paged i16 prompt from 0",
@@ -346,7 +346,7 @@ static const op_case cases[] = {
      .rows = true},
     {"attention_paged i16 window around",
      LM_OP_ATTENTION_PAGED,
-     {PROMPT(LM_I16, 140, 130, 2, 1, 24), SCALES_OF(8, 1, 64, FILL_POSITIVE), {0}, COLUMN_I32(FILL_RAMP, 140, 100)},
+     {PROMPT(LM_I16, 60, 130, 2, 1, 24), SCALES_OF(8, 1, 64, FILL_POSITIVE), {0}, COLUMN_I32(FILL_RAMP, 60, 100)},
      {HEADS(2, 1, 24), .scale = 0.2f, .window = 77},
      .rows = true},
     {"attention_paged window",

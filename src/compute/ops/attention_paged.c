@@ -70,23 +70,52 @@ typedef struct block_room {
     float k[LM_MAX_HEAD_DIM * LM_PAGED_BLOCK], v[LM_MAX_HEAD_DIM * LM_PAGED_BLOCK];
 } block_room;
 
+/* Two rows of n elements, of which each pair has one of each. */
+static void load_pairs(const lm_tensor *cache, int64_t at, int64_t n, float *first, float *second) {
+    float pairs[2 * LM_MAX_HEAD_DIM];
+    lm_load(cache, at, pairs, 2 * n);
+    for (int64_t i = 0; i < n; i++) {
+        first[i] = pairs[2 * i];
+        second[i] = pairs[2 * i + 1];
+    }
+}
+
+/* Keys [dim][LM_PAGED_BLOCK] of n positions from `token` on, of a head whose keys begin `at`. */
+static void load_keys(const lm_tensor *k, int64_t at, int64_t token, int64_t n, float *out) {
+    int64_t step = lm_paged_coded(k->dtype) ? 2 : 1;
+    for (int64_t d = 0; d < lm_paged_head_dim(k); d += step) {
+        float *row = out + d * LM_PAGED_BLOCK;
+        int64_t from = at + lm_paged_key_at(k, token, d);
+        if (step == 2)
+            load_pairs(k, from, n, row, row + LM_PAGED_BLOCK);
+        else
+            lm_load(k, from, row, n);
+    }
+}
+
+/* Values [n][dim]; `token` is even. */
+static void load_values(const lm_tensor *k, const lm_tensor *v, int64_t at, int64_t token,
+                        int64_t n, float *out) {
+    int64_t dim = lm_paged_head_dim(k), step = lm_paged_coded(k->dtype) ? 2 : 1;
+    for (int64_t j = 0; j < n; j += step) {
+        int64_t from = at + lm_paged_value_at(k, token + j, 0);
+        if (step == 2)
+            load_pairs(v, from, dim, out + j * dim, out + (j + 1) * dim);
+        else
+            lm_load(v, from, out + j * dim, dim);
+    }
+}
+
 static lm_paged_block load_block(const lm_node *node, int64_t block, int64_t token, int64_t n,
                                  int64_t kv_head, block_room *room) {
     const lm_tensor *k = node->in[1], *v = node->in[2];
     int64_t dim = lm_paged_head_dim(k), value_dim = lm_value_dim(&node->attrs),
             at = lm_paged_at(k, block, kv_head),
             scale_at = lm_paged_scale_at(k, block, kv_head) + token;
-    for (int64_t j = 0; j < n; j++) {
-        for (int64_t d = 0; d < dim; d++)
-            lm_load(k, at + lm_paged_key_at(k, token + j, d), room->k + d * LM_PAGED_BLOCK + j, 1);
-        for (int64_t d = 0; d < value_dim; d++) {
-            float *value = room->v + j * value_dim + d;
-            if (v)
-                lm_load(v, at + lm_paged_value_at(k, token + j, d), value, 1);
-            else
-                *value = room->k[d * LM_PAGED_BLOCK + j];
-        }
-    }
+    load_keys(k, at, token, n, room->k);
+    if (v) load_values(k, v, at, token, n, room->v);
+    for (int64_t i = 0; !v && i < n * value_dim; i++)
+        room->v[i] = room->k[i % value_dim * LM_PAGED_BLOCK + i / value_dim];
     const lm_tensor *v_scale = v ? node->in[7] : node->in[6];
     return (lm_paged_block){.k = room->k,
                             .v = room->v,
