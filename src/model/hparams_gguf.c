@@ -26,22 +26,35 @@ static LM_MUST_USE loam_status read_i64_or(const lm_gguf *gguf, const lm_hparams
     return lm_gguf_i64_or(gguf, full_key(h, name, key), fallback, out, err);
 }
 
+/* An array of numbers, signed or not; of none where the file has one number for all layers, or says nothing. */
+static LM_MUST_USE loam_status read_list(const lm_gguf *gguf, const lm_hparams *h, const char *name,
+                                         lm_gguf_array *out, loam_error *err) {
+    char key[KEY_BYTES];
+    const lm_gguf_value *value = lm_gguf_find(gguf, full_key(h, name, key));
+    *out = (lm_gguf_array){0};
+    if (!value || value->type != LM_GGUF_ARRAY) return LOAM_OK;
+    bool is_signed = value->array.type == LM_GGUF_I32;
+    return lm_gguf_array_or_empty(gguf, key, is_signed ? LM_GGUF_I32 : LM_GGUF_U32, out, err);
+}
+
+static LM_MUST_USE loam_status not_alike(const lm_gguf *gguf, const lm_hparams *h, const char *name,
+                                         const char *where, loam_error *err) {
+    char key[KEY_BYTES];
+    return lm_error_set(err, LOAM_UNSUPPORTED, "%s: '%s' is not the same in all %s",
+                        lm_gguf_path(gguf), full_key(h, name, key), where);
+}
+
 /* A number, or an array of one for each layer, which must be alike. */
 static LM_MUST_USE loam_status read_alike_or(const lm_gguf *gguf, const lm_hparams *h,
                                              const char *name, int64_t fallback, int64_t *out,
                                              loam_error *err) {
-    char key[KEY_BYTES];
-    const lm_gguf_value *value = lm_gguf_find(gguf, full_key(h, name, key));
-    if (!value || value->type != LM_GGUF_ARRAY)
-        return read_i64_or(gguf, h, name, fallback, out, err);
     lm_gguf_array list;
-    bool is_signed = value->array.type == LM_GGUF_I32;
-    LM_TRY(lm_gguf_array_or_empty(gguf, key, is_signed ? LM_GGUF_I32 : LM_GGUF_U32, &list, err));
+    LM_TRY(read_list(gguf, h, name, &list, err));
+    if (list.n == 0) return read_i64_or(gguf, h, name, fallback, out, err);
     for (size_t i = 0; i < list.n; i++)
         if (lm_gguf_array_i32(&list, i) != lm_gguf_array_i32(&list, 0))
-            return lm_error_set(err, LOAM_UNSUPPORTED, "%s: '%s' is not the same in all layers",
-                                lm_gguf_path(gguf), key);
-    *out = list.n > 0 ? lm_gguf_array_i32(&list, 0) : fallback;
+            return not_alike(gguf, h, name, "layers", err);
+    *out = lm_gguf_array_i32(&list, 0);
     return LOAM_OK;
 }
 
@@ -65,23 +78,18 @@ static LM_MUST_USE loam_status read_architecture(const lm_gguf *gguf, lm_hparams
 
 /* Heads of keys; layers that are said to have none are the family's recurrent ones. */
 static LM_MUST_USE loam_status read_kv_heads(const lm_gguf *gguf, lm_hparams *h, loam_error *err) {
-    char key[KEY_BYTES];
+    const char *name = "attention.head_count_kv";
     const lm_arch *arch = lm_arch_find(h->architecture);
-    const lm_gguf_value *value = lm_gguf_find(gguf, full_key(h, "attention.head_count_kv", key));
-    if (arch && arch->local_heads) return LOAM_OK; /* see read_local_heads */
-    bool recurrent = arch && lm_arch_recurrent_type(arch);
-    if (!recurrent || !value || value->type != LM_GGUF_ARRAY)
-        return read_alike_or(gguf, h, "attention.head_count_kv", h->n_heads, &h->n_kv_heads, err);
     lm_gguf_array list;
-    bool is_signed = value->array.type == LM_GGUF_I32;
-    LM_TRY(lm_gguf_array_or_empty(gguf, key, is_signed ? LM_GGUF_I32 : LM_GGUF_U32, &list, err));
+    if (arch && arch->local_heads) return LOAM_OK; /* see read_local_heads */
+    LM_TRY(read_list(gguf, h, name, &list, err));
+    if (list.n == 0 || !arch || !lm_arch_recurrent_type(arch))
+        return read_alike_or(gguf, h, name, h->n_heads, &h->n_kv_heads, err);
     for (int64_t i = 0; i < (int64_t)list.n && i < LM_MAX_LAYERS; i++) {
         int32_t n = lm_gguf_array_i32(&list, (size_t)i);
         if (n == 0) lm_layer_add(&h->recurrent, i);
         if (n != 0 && h->n_kv_heads != 0 && h->n_kv_heads != n)
-            return lm_error_set(err, LOAM_UNSUPPORTED,
-                                "%s: '%s' is not the same in all layers that attend",
-                                lm_gguf_path(gguf), key);
+            return not_alike(gguf, h, name, "layers that attend", err);
         if (n != 0) h->n_kv_heads = n;
     }
     return LOAM_OK;
@@ -89,18 +97,14 @@ static LM_MUST_USE loam_status read_kv_heads(const lm_gguf *gguf, lm_hparams *h,
 
 /* Of layers that are one block those that have a width are the MLPs. */
 static LM_MUST_USE loam_status read_lone_mlps(const lm_gguf *gguf, lm_hparams *h, loam_error *err) {
-    char key[KEY_BYTES];
+    const char *name = "feed_forward_length";
     lm_gguf_array list;
-    full_key(h, "feed_forward_length", key);
-    const lm_gguf_value *value = lm_gguf_find(gguf, key);
-    bool is_signed = value && value->type == LM_GGUF_ARRAY && value->array.type == LM_GGUF_I32;
-    LM_TRY(lm_gguf_array_or_empty(gguf, key, is_signed ? LM_GGUF_I32 : LM_GGUF_U32, &list, err));
+    LM_TRY(read_list(gguf, h, name, &list, err));
     for (int64_t i = 0; i < (int64_t)list.n && i < LM_MAX_LAYERS; i++) {
         int32_t n = lm_gguf_array_i32(&list, (size_t)i);
         if (n == 0) continue;
         if (h->ffn_dim != 0 && h->ffn_dim != n)
-            return lm_error_set(err, LOAM_UNSUPPORTED, "%s: '%s' is not the same in all MLPs",
-                                lm_gguf_path(gguf), key);
+            return not_alike(gguf, h, name, "MLPs", err);
         h->ffn_dim = n;
         lm_layer_add(&h->mlp_only, i);
         lm_layer_drop(&h->recurrent, i);
@@ -215,13 +219,10 @@ static bool has_layer_tensor(const lm_gguf *gguf, lm_param_id id, int64_t layer)
 /* Heads of keys in one layer: a number, or one for each. */
 static LM_MUST_USE loam_status read_kv_heads_at(const lm_gguf *gguf, const lm_hparams *h,
                                                 int64_t layer, int64_t *out, loam_error *err) {
-    char key[KEY_BYTES];
-    const lm_gguf_value *value = lm_gguf_find(gguf, full_key(h, "attention.head_count_kv", key));
-    if (!value || value->type != LM_GGUF_ARRAY)
-        return read_i64_or(gguf, h, "attention.head_count_kv", h->n_heads, out, err);
     lm_gguf_array list;
-    bool is_signed = value->array.type == LM_GGUF_I32;
-    LM_TRY(lm_gguf_array_or_empty(gguf, key, is_signed ? LM_GGUF_I32 : LM_GGUF_U32, &list, err));
+    LM_TRY(read_list(gguf, h, "attention.head_count_kv", &list, err));
+    if (list.n == 0)
+        return read_i64_or(gguf, h, "attention.head_count_kv", h->n_heads, out, err);
     *out = layer < (int64_t)list.n ? lm_gguf_array_i32(&list, (size_t)layer) : 0;
     return LOAM_OK;
 }
