@@ -20,6 +20,8 @@ typedef enum param_dim {
     DIM_VOCAB,
     DIM_CONTEXT,
     DIM_DIM,
+    DIM_EMBED, /* the width of the embeddings of tokens, */
+    DIM_ADDED, /* and of what is added to them */
     DIM_Q,
     DIM_KV,
     DIM_HEADS,
@@ -92,9 +94,9 @@ const lm_arch *lm_arch_kin(const lm_arch *arch, bool bidirectional, bool alibi) 
     return NULL;
 }
 
-const lm_arch *lm_arch_hybrid(const lm_arch *arch) {
+const lm_arch *lm_arch_having(const lm_arch *arch, uint64_t features) {
     for (size_t i = 0; i < LM_COUNT_OF(archs); i++)
-        if (lm_arch_recurrent_type(&archs[i]) && strcmp(archs[i].hf_type, arch->hf_type) == 0)
+        if ((archs[i].features & features) && strcmp(archs[i].hf_type, arch->hf_type) == 0)
             return &archs[i];
     return NULL;
 }
@@ -289,6 +291,8 @@ bool lm_param_in(const lm_arch_config *config, lm_param_id id) {
     bool mlp_norm = id == LM_PARAM_MLP_NORM || id == LM_PARAM_MLP_NORM_BIAS;
     if (mlp_norm && config->hparams.shared_norm) return false;
     if (id == LM_PARAM_STATE_NORM && config->hparams.states_unnormed) return false;
+    if (id == LM_PARAM_EMBED_IN_BIAS && config->hparams.map_unbiased) return false;
+    if (id == LM_PARAM_EMBED_OUT && lm_arch_has(config, LM_FEATURE_NO_HEAD)) return false;
     if (is_plain_attention(id) && lm_arch_has(config, LM_FEATURE_LATENT)) return false;
     if (is_recurrent(id))
         return lm_layers_before(&config->hparams.recurrent, config->hparams.n_layers) > 0;
@@ -315,11 +319,16 @@ bool lm_act_find(const char *name, lm_function *out) {
         const char *name;
         lm_function function;
     } acts[] = {
-        {"silu", LM_FN_SILU},           {"swish", LM_FN_SILU},
-        {"gelu", LM_FN_GELU},           {"gelu_new", LM_FN_GELU_TANH},
-        {"gelu_fast", LM_FN_GELU_TANH}, {"gelu_pytorch_tanh", LM_FN_GELU_TANH},
-        {"relu", LM_FN_RELU},           {"relu2", LM_FN_RELU_SQUARED},
+        {"silu", LM_FN_SILU},
+        {"swish", LM_FN_SILU},
+        {"gelu", LM_FN_GELU},
+        {"gelu_new", LM_FN_GELU_TANH},
+        {"gelu_fast", LM_FN_GELU_TANH},
+        {"gelu_pytorch_tanh", LM_FN_GELU_TANH},
+        {"relu", LM_FN_RELU},
+        {"relu2", LM_FN_RELU_SQUARED},
         {"swiglu_clamped", LM_FN_SWIGLU_CLAMPED},
+        {"tanh", LM_FN_TANH},
         {"xielu", LM_N_FUNCTIONS}, /* an op of its own: LM_FEATURE_XIELU */
     };
     for (size_t i = 0; i < LM_COUNT_OF(acts); i++) {
@@ -328,6 +337,10 @@ bool lm_act_find(const char *name, lm_function *out) {
         return true;
     }
     return false;
+}
+
+const char *lm_arch_pooler_act(const lm_arch *arch) {
+    return arch->pooler_act ? arch->pooler_act : "tanh";
 }
 
 lm_attrs lm_arch_attention(const lm_arch_config *config, int64_t layer) {
@@ -354,6 +367,8 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim, int64_t lay
     case DIM_VOCAB: return hp->vocab_size;
     case DIM_CONTEXT: return hp->context_len + hp->position_offset;
     case DIM_DIM: return hp->dim;
+    case DIM_EMBED: return lm_embed_dim(hp);
+    case DIM_ADDED: return config->arch->maps_tokens ? hp->dim : lm_embed_dim(hp);
     case DIM_Q: return hp->n_heads * head_dim;
     case DIM_KV: return n_kv_heads * head_dim;
     case DIM_HEADS: return hp->n_heads;

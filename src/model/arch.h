@@ -72,7 +72,9 @@ typedef enum lm_feature {
     LM_FEATURE_DOWN_BIAS = LM_BIT(37),     /* on the MLP's matrix down */
     LM_FEATURE_XIELU = LM_BIT(38),         /* the activation has numbers: metadata in GGUF */
     LM_FEATURE_LAYER_SCALE =
-        LM_BIT(39),                     /* the stream is multiplied by a number behind each layer */
+        LM_BIT(39), /* the stream is multiplied by a number behind each layer */
+    LM_FEATURE_EMBED_MAP =
+        LM_BIT(46), /* embeddings are of another width: a matrix leads to the stream, one back */
     LM_FEATURE_SHORT_CONV = LM_BIT(48), /* recurrent layers are gated convolutions: LFM2 */
     LM_FEATURE_DELTA = LM_BIT(49),      /* they are gated delta rules: Qwen3-Next */
     LM_FEATURE_SSM = LM_BIT(50),        /* they are state spaces: Mamba 2 */
@@ -109,6 +111,10 @@ typedef enum lm_dialect {
     LM_DIALECT_GRANITE_MOE,
     LM_DIALECT_ERNIE_MOE,
     LM_DIALECT_BERT,
+    LM_DIALECT_ROBERTA,      /* BERT with another head that scores */
+    LM_DIALECT_ROBERTA_NORM, /* RoBERTa with norms before */
+    LM_DIALECT_ROBERTA_XL,
+    LM_DIALECT_REMBERT,
     LM_DIALECT_NOMIC_BERT,
     LM_DIALECT_DEEPSEEK,
     LM_DIALECT_DISTILBERT,
@@ -159,6 +165,8 @@ typedef struct lm_arch {
     uint64_t features;     /* what its models always have; a file's tensors may add to it */
     uint64_t optional;     /* what only files of this architecture may add */
     lm_dialect dialect;
+    const char *
+        hf_prefix; /* the first word of names in folders of encoders with a head; NULL: as the dialect has it */
     const char *act;       /* activation where the file does not say; NULL: "silu" */
     bool gguf_interleaved; /* GGUF files have q and k in the order of LM_ROPE_INTERLEAVED */
     bool hf_interleaved;   /* Hugging Face folders do */
@@ -168,6 +176,8 @@ typedef struct lm_arch {
     bool side_by_side; /* all layers are recurrent, and attend too */
     bool rope_if_said; /* so, but where config.json's position_embedding_type is "rope" */
     bool bidirectional;    /* an encoder: rows see those behind them too */
+    bool maps_tokens;      /* embeddings of another width are those of tokens only, not positions */
+    const char *pooler_act; /* of what is in front of the matrix that scores; NULL: "tanh" */
     int position_shift; /* the first position's row in the table, of config.json's that count rows from there */
     bool position_offset;  /* folders have the first position's vector behind the padding token's number */
     bool expert_normalize; /* weights of the chosen experts add up to 1 where the file does not say */
@@ -221,8 +231,8 @@ const lm_arch *lm_arch_of_folder(const char *model_type);
 /* The architecture of the same model_type that is bidirectional or has ALiBi where these say so; NULL: there is none. */
 const lm_arch *lm_arch_kin(const lm_arch *arch, bool bidirectional, bool alibi);
 
-/* The architecture of the same model_type that has recurrent layers; NULL: there is none. */
-const lm_arch *lm_arch_hybrid(const lm_arch *arch);
+/* The architecture of the same model_type that has one of these features; NULL: there is none. */
+const lm_arch *lm_arch_having(const lm_arch *arch, uint64_t features);
 
 /* What config.json's layer_types calls the family's recurrent layers; NULL: it has none. */
 const char *lm_arch_recurrent_type(const lm_arch *arch);
@@ -288,6 +298,8 @@ int64_t lm_arch_n_params(
 
 /* The function of an activation's name in a config ("silu", "gelu_new"); false: unknown. */
 bool lm_act_find(const char *name, lm_function *out);
+
+const char *lm_arch_pooler_act(const lm_arch *arch); /* in front of the matrix that scores */
 
 /* How rows of a layer attend: the attributes of attention that are the model's, n_heads to soft_cap. */
 lm_attrs lm_arch_attention(const lm_arch_config *config, int64_t layer);

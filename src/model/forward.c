@@ -456,14 +456,29 @@ static lm_tensor *lookup(const builder *b, lm_param_id table, lm_tensor *ids) {
     return lm_graph_op(b->graph, LM_OP_EMBED, &(lm_op_args){.in = {param(b, table), ids}});
 }
 
+/* From the embeddings' width to the stream's, where they differ. */
+static lm_tensor *widened(const builder *b, lm_tensor *x) {
+    if (!lm_param_in(b->config, LM_PARAM_EMBED_IN)) return x;
+    return linear(b, factor(b, x), LM_PARAM_EMBED_IN, LM_PARAM_EMBED_IN_BIAS);
+}
+
 static lm_tensor *embed(const builder *b) {
+    bool first = b->config->arch->maps_tokens;
     lm_tensor *x = lookup(b, LM_PARAM_TOKEN_EMBED, b->in->tokens);
+    if (first) x = widened(b, x);
     if (lm_arch_has(b->config, LM_FEATURE_TYPE_EMBED))
         x = add(b, x, lookup(b, LM_PARAM_TYPE_EMBED, b->in->types));
     if (lm_arch_has(b->config, LM_FEATURE_POSITION_EMBED))
         x = add(b, x, lookup(b, LM_PARAM_POSITION_EMBED, b->in->positions));
-    return settled(b, scaled(b, x, b->hp->embedding_scale), LM_PARAM_EMBED_NORM,
-                   LM_PARAM_EMBED_NORM_BIAS);
+    x = settled(b, scaled(b, x, b->hp->embedding_scale), LM_PARAM_EMBED_NORM,
+                LM_PARAM_EMBED_NORM_BIAS);
+    return first ? x : widened(b, x);
+}
+
+/* What the matrix of logits reads. */
+static lm_tensor *narrowed(const builder *b, lm_tensor *x) {
+    if (!lm_param_in(b->config, LM_PARAM_EMBED_OUT)) return x;
+    return linear(b, x, LM_PARAM_EMBED_OUT, LM_PARAM_COUNT);
 }
 
 /* What heads read. */
@@ -482,8 +497,8 @@ static lm_tensor *output_head(const builder *b) {
 static lm_tensor *logits(const builder *b, lm_tensor *x) {
     if (lm_arch_has(b->config, LM_FEATURE_NO_HEAD))
         return lm_graph_fail(b->graph, LOAM_UNSUPPORTED, "this model writes no text");
-    lm_tensor *y = lm_graph_op(b->graph, LM_OP_LINEAR, 
-                               &(lm_op_args){.in = {x, output_head(b),
+    lm_tensor *y = lm_graph_op(b->graph, LM_OP_LINEAR,
+                               &(lm_op_args){.in = {narrowed(b, x), output_head(b),
                                                     param_or_none(b, LM_PARAM_OUTPUT_HEAD_BIAS)}});
     y = scaled(b, y, b->hp->logit_scale);
     return b->hp->logit_soft_cap > 0 ? mapped(b, y, LM_FN_SOFT_CAP, b->hp->logit_soft_cap) : y;
@@ -492,8 +507,12 @@ static lm_tensor *logits(const builder *b, lm_tensor *x) {
 static lm_tensor *scores(const builder *b, lm_tensor *x) {
     if (!lm_arch_has(b->config, LM_FEATURE_CLASSIFIER))
         return lm_graph_fail(b->graph, LOAM_UNSUPPORTED, "this model scores no texts");
+    lm_function act;
+    const char *name = lm_arch_pooler_act(b->config->arch);
+    if (!lm_act_find(name, &act))
+        return lm_graph_fail(b->graph, LOAM_UNSUPPORTED, "activation '%s'", name);
     if (lm_arch_has(b->config, LM_FEATURE_POOLER))
-        x = mapped(b, linear(b, x, LM_PARAM_POOLER, LM_PARAM_POOLER_BIAS), LM_FN_TANH, 0);
+        x = mapped(b, linear(b, x, LM_PARAM_POOLER, LM_PARAM_POOLER_BIAS), act, 0);
     return linear(b, x, LM_PARAM_CLASSIFIER, LM_PARAM_CLASSIFIER_BIAS);
 }
 
@@ -522,6 +541,9 @@ lm_tensor *lm_arch_loss(lm_graph *graph, const lm_arch_config *config,
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no queries that grow");
     if (lm_arch_has(config, LM_FEATURE_HEAD_BIAS))
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no biases on logits");
+    if (lm_arch_has(config, LM_FEATURE_EMBED_MAP))
+        return lm_graph_fail(graph, LOAM_UNSUPPORTED,
+                             "training has no embeddings of another width");
     if (lm_arch_has(config, LM_FEATURE_LATENT))
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no latent attention");
     if (lm_layers_before(&b.hp->recurrent, b.hp->n_layers) > 0)

@@ -153,6 +153,7 @@ static LM_MUST_USE loam_status check_local_heads(const lm_hparams *h, const char
 loam_status lm_hparams_check(const lm_hparams *h, const char *path, loam_error *err) {
     LM_TRY(check_range(path, "number of layers", h->n_layers, LM_MAX_LAYERS, err));
     LM_TRY(check_range(path, "width", h->dim, 1 << 20, err));
+    LM_TRY(check_range(path, "width of embeddings", lm_embed_dim(h), 1 << 20, err));
     LM_TRY(check_range(path, "number of heads", h->n_heads, 4096, err));
     LM_TRY(check_range(path, "number of key-value heads", h->n_kv_heads, h->n_heads, err));
     LM_TRY(check_range(path, "head width", h->head_dim, 1 << 14, err));

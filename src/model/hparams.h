@@ -97,6 +97,8 @@ typedef struct lm_hparams {
     int64_t ffn_dim;
     char hidden_act[LM_HIDDEN_ACT_BYTES]; /* activation of the feed-forward part, "silu" */
     int64_t vocab_size;
+    int64_t embed_dim;   /* width of embeddings; 0: dim */
+    bool map_unbiased;   /* the matrix that leads from there to the stream has no bias */
     int64_t context_len; /* longest sequence the model is made for */
     double rms_norm_eps;
     double rope_theta;
@@ -158,6 +160,10 @@ typedef struct lm_hparams {
     int64_t n_labels;        /* scores that the classifier gives; 0: there is none */
     bool unit_head;          /* rows of the head are divided by their lengths (Baichuan 2) */
 } lm_hparams;
+
+static inline int64_t lm_embed_dim(const lm_hparams *hparams) {
+    return hparams->embed_dim != 0 ? hparams->embed_dim : hparams->dim;
+}
 
 /* Whether a layer's rows take something from those before them; and whether by attention. */
 static inline bool lm_layer_mixes(const lm_hparams *hparams, int64_t layer) {

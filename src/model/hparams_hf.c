@@ -131,6 +131,12 @@ static int64_t widths(int64_t n, int64_t width) {
     return lm_checked_mul_i64(n, width, &all) ? all : 0;
 }
 
+static LM_MUST_USE loam_status read_embed_dim(const reader *r, lm_hparams *h) {
+    bool may_differ = r->arch && (r->arch->optional & LM_FEATURE_EMBED_MAP);
+    const char *keys = "embedding_size|input_embedding_size|word_embed_proj_dim";
+    return may_differ ? read_i64(r, keys, h->dim, &h->embed_dim) : LOAM_OK;
+}
+
 static LM_MUST_USE loam_status read_sizes(const reader *r, lm_hparams *h) {
     const json_t *listed = json_object_get(r->config, "layers_block_type");
     h->n_layers = (int64_t)json_array_size(listed);
@@ -151,6 +157,7 @@ static LM_MUST_USE loam_status read_sizes(const reader *r, lm_hparams *h) {
     if (r->arch && r->arch->ffn_halved) h->ffn_dim /= 2;
     LM_TRY(adjust_ffn(r, h));
     LM_TRY(need_i64(r, "vocab_size|padded_vocab_size", &h->vocab_size));
+    LM_TRY(read_embed_dim(r, h));
     if (has_default)
         LM_TRY(read_i64(r, "model_max_length|max_position_embeddings|n_positions|n_ctx|seq_length|max_seq_len", 2048, &h->context_len));
     else
@@ -578,12 +585,16 @@ static LM_MUST_USE loam_status read_rope(const reader *r, lm_hparams *h) {
  * Nomic says how long it could be made to be, and how long it was trained to be. */
 static LM_MUST_USE loam_status read_positions(const reader *r, lm_hparams *h) {
     int64_t pad, trained;
+    bool turned; /* RoFormer's values, of no published one */
     lm_str kind;
     LM_TRY(lm_json_str_or(r->config, r->path, "position_embedding_type", LM_STR("absolute"), &kind,
                           r->err));
     if (!lm_str_is(kind, "absolute") && !lm_str_is(kind, "rope") && !lm_str_is(kind, "alibi"))
         return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'position_embedding_type' is '%.*s'",
                             r->path, (int)kind.len, kind.ptr);
+    LM_TRY(read_bool(r, "rotary_value", false, &turned));
+    if (turned)
+        return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'rotary_value' is true", r->path);
     h->bidirectional = r->arch && r->arch->bidirectional;
     h->position_offset = r->arch ? r->arch->position_shift : 0;
     LM_TRY(read_i64(r, "max_trained_positions", h->context_len, &trained));
@@ -694,19 +705,6 @@ static LM_MUST_USE loam_status read_experts(const reader *r, lm_hparams *h) {
     return LOAM_OK;
 }
 
-/* OPT 350M norms the stream behind, and looks tokens up in a narrower table. */
-static LM_MUST_USE loam_status check_opt(const reader *r, const lm_hparams *h) {
-    bool before;
-    int64_t width;
-    LM_TRY(read_bool(r, "do_layer_norm_before", true, &before));
-    LM_TRY(read_i64(r, "word_embed_proj_dim", h->dim, &width));
-    if (before && width == h->dim) return LOAM_OK;
-    return lm_error_set(
-        r->err, LOAM_UNSUPPORTED,
-        "%s: 'do_layer_norm_before' is false, or 'word_embed_proj_dim' %lld is not the width",
-        r->path, (long long)width);
-}
-
 static LM_MUST_USE loam_status read_flags(const reader *r, lm_hparams *h) {
     bool parallel, parallel_attn;
     bool tied = r->arch && r->arch->tied;
@@ -749,13 +747,22 @@ static LM_MUST_USE loam_status add_defaults(const lm_arch *arch, json_t *config,
 
 /* Of two that differ in it the one with recurrent layers, where there is any. */
 static void prefer_hybrid(reader *r) {
-    const lm_arch *hybrid = lm_arch_hybrid(r->arch);
+    const lm_arch *hybrid = lm_arch_having(r->arch, LM_FEATURE_RECURRENT);
     const json_t *types = json_object_get(r->config, "layer_types");
     if (!hybrid || hybrid == r->arch) return;
     const reader as_hybrid = {r->config, r->path, hybrid, r->err};
     for (size_t i = 0; i < json_array_size(types); i++)
         if (is_recurrent_type(&as_hybrid, json_string_value(json_array_get(types, i))))
             r->arch = hybrid;
+}
+
+/* OPT 350M norms the stream behind. */
+static LM_MUST_USE loam_status prefer_norms_behind(reader *r) {
+    const lm_arch *other = lm_arch_having(r->arch, LM_FEATURE_RESIDUAL_NORM);
+    bool before;
+    LM_TRY(read_bool(r, "do_layer_norm_before", true, &before));
+    if (other && !before) r->arch = other;
+    return LOAM_OK;
 }
 
 /* Of two architectures that some names stand for the one whose rows see both sides, or that has ALiBi, where the config says so. */
@@ -779,6 +786,7 @@ static LM_MUST_USE loam_status choose_arch(reader *r, lm_hparams *h) {
                             h->architecture,
                             alibi ? "position_embedding_type" : "use_bidirectional_attention");
     prefer_hybrid(r);
+    LM_TRY(prefer_norms_behind(r));
     if (r->arch != lm_arch_find(h->architecture))
         snprintf(h->architecture, sizeof h->architecture, "%s", r->arch->name);
     return LOAM_OK;
@@ -811,7 +819,6 @@ static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_
     LM_TRY(read_alibi(&r, &h));
     if (r.arch) lm_arch_settle_layers(r.arch, &h);
     LM_TRY(read_latent(&r, &h));
-    LM_TRY(check_opt(&r, &h));
     LM_TRY(read_flags(&r, &h));
     LM_TRY(read_experts(&r, &h));
     LM_TRY(lm_hparams_check(&h, path, err));

@@ -60,6 +60,10 @@ loam_status lm_hparams_check_gguf(const lm_arch_config *config, loam_error *err)
     if (!known || act != usual) return unsaid("an activation", err);
     if ((float)config->hparams.expert_jitter != (float)config->arch->expert_jitter)
         return unsaid("a jitter of experts", err);
+    if (lm_arch_has(config, LM_FEATURE_CLASSIFIER) &&
+        strcmp(lm_arch_pooler_act(config->arch), lm_arch_pooler_act(read_as)) != 0)
+        return unsaid("an activation in front of scores", err);
+    if (lm_arch_has(config, LM_FEATURE_EMBED_MAP)) return unsaid("embeddings of a width", err);
     if (config->arch->unit_heads && config->hparams.unit_heads == (config->hparams.n_experts == 128))
         return unsaid("whether queries and keys are normed", err);
     if (config->hparams.n_experts > 0 && lm_hparams_expert_period(&config->hparams) == 0)

@@ -88,6 +88,9 @@ void lm_model_weights_describe(const lm_model_file *file, const lm_arch *arch,
     if (arch->optional & LM_FEATURE_MLP_NORM) /* an MLP without a norm of its own is beside attention */
         config.hparams.serial_residual = (features & LM_FEATURE_MLP_NORM) != 0;
     config.hparams.shared_norm = shares_norm(file, &config);
+    lm_param_source bias;
+    config.hparams.map_unbiased =
+        !lm_param_source_find(file, &config, LM_PARAM_EMBED_IN_BIAS, 0, &bias);
     config.hparams.n_token_types = rows_in_file(file, &config, LM_PARAM_TYPE_EMBED);
     config.hparams.n_labels = rows_in_file(file, &config, LM_PARAM_CLASSIFIER);
     *out = config;
@@ -105,10 +108,21 @@ static bool is_table(lm_param_id id) {
 }
 
 /* Heads of a model that is used without: for masked words, for the next sentence, for what became of a text's first token. */
-static bool is_unused_head(const char *name) {
-    static const char *const begins[] = {"cls.predictions.", "cls.seq_relationship.", "lm_head.",
-                                         "pooler.",          "mpnet.pooler.",    "bert.pooler.",          "roberta.pooler.",
-                                         "vocab_",           "head.",                "decoder."};
+static bool is_unused_head(const char *name, const lm_arch *arch) {
+    static const char *const begins[] = {"cls.predictions.",
+                                         "cls.seq_relationship.",
+                                         "lm_head.",
+                                         "pooler.",
+                                         "mpnet.pooler.",
+                                         "bert.pooler.",
+                                         "vocab_",
+                                         "head.",
+                                         "decoder.",
+                                         "generator_predictions.",
+                                         "generator_lm_head",
+                                         "discriminator_predictions."};
+    size_t n_prefix = arch->hf_prefix ? strlen(arch->hf_prefix) : 0;
+    if (n_prefix > 0 && strncmp(name, arch->hf_prefix, n_prefix) == 0) name += n_prefix;
     for (size_t i = 0; i < LM_COUNT_OF(begins); i++)
         if (strncmp(name, begins[i], strlen(begins[i])) == 0) return true;
     return false;
@@ -134,9 +148,11 @@ static bool is_up_again(lm_str name) {
 
 /* Tensors that files carry and graphs do not read: what can be computed, masks, and the parts of a model that sees. */
 static bool is_ignorable(const char *name, const lm_arch_config *config) {
-    static const char *const ends[] = {".rotary_emb.inv_freq", ".attn.bias",    ".attn.masked_bias",
-                                       ".attention.bias",      ".masked_bias",  "embed_out.weight",
-                                       "lm_head.weight",       "output.weight", ".position_ids"};
+    static const char *const ends[] = {".rotary_emb.inv_freq", ".attn.bias",
+                                       ".attn.masked_bias",    ".attention.bias",
+                                       ".masked_bias",         "embed_out.weight",
+                                       "lm_head.weight",       "output.weight",
+                                       ".position_ids",        "encoder.embed_positions.weight"};
     static const char *const begins[] = {
         "rope_freqs.",  "rope_factors_",      "vision_",       "dense_2.",
         "dense_3.",     "model.mtp_layers.",  "mtp.",          "model.vision_",
@@ -152,7 +168,7 @@ static bool is_ignorable(const char *name, const lm_arch_config *config) {
     }
     for (size_t i = 0; i < LM_COUNT_OF(begins); i++)
         if (strncmp(name, begins[i], strlen(begins[i])) == 0) return true;
-    return lm_arch_has(config, LM_FEATURE_NO_HEAD) && is_unused_head(name);
+    return lm_arch_has(config, LM_FEATURE_NO_HEAD) && is_unused_head(name, config->arch);
 }
 
 /* What loading goes by. */

@@ -114,14 +114,18 @@ static const struct prefix {
 };
 
 /* The tensor of this name, or of the name as other folders have it. */
-static const lm_stored_tensor *find_named(const lm_model_file *file, const char *pattern,
-                                          int64_t layer, int64_t expert) {
+static const lm_stored_tensor *find_named(const lm_model_file *file, const lm_arch *arch,
+                                          const char *pattern, int64_t layer, int64_t expert) {
     char of_layer[LM_PARAM_NAME_BYTES], name[LM_PARAM_NAME_BYTES], longer[LM_PARAM_NAME_BYTES + 32];
     lm_param_name_fill(pattern, layer, of_layer);
     lm_param_name_expert(of_layer, expert, name);
     const lm_stored_tensor *found = lm_model_file_find(file, name);
     const char *rest = strchr(name, '.');
     bool renamed = rest && lm_naming_of(file) == LM_NAMING_HF;
+    if (!found && renamed && arch->hf_prefix) {
+        snprintf(longer, sizeof longer, "%s%s", arch->hf_prefix, rest + 1);
+        found = lm_model_file_find(file, longer);
+    }
     for (size_t i = 0; !found && renamed && i < LM_COUNT_OF(prefixes); i++) {
         snprintf(longer, sizeof longer, "%s%s", prefixes[i].text,
                  prefixes[i].instead ? rest + 1 : name);
@@ -130,10 +134,24 @@ static const lm_stored_tensor *find_named(const lm_model_file *file, const char 
     return found;
 }
 
+/* Dialects that are another one but for some names, which are listed before its own. */
+static bool understands(lm_dialect dialect, int other) {
+    static const struct {
+        lm_dialect dialect, base;
+    } bases[] = {{LM_DIALECT_ROBERTA, LM_DIALECT_BERT},
+                 {LM_DIALECT_ROBERTA_NORM, LM_DIALECT_ROBERTA},
+                 {LM_DIALECT_ROBERTA_XL, LM_DIALECT_ROBERTA},
+                 {LM_DIALECT_REMBERT, LM_DIALECT_BERT}};
+    if ((int)dialect == other) return true;
+    for (size_t i = 0; i < LM_COUNT_OF(bases); i++)
+        if (bases[i].dialect == dialect) return understands(bases[i].base, other);
+    return false;
+}
+
 static bool speaks(const lm_model_file *file, const lm_arch_config *config, lm_naming naming,
                    int dialect) {
     return naming == lm_naming_of(file) &&
-           (dialect == ANY || dialect == (int)config->arch->dialect);
+           (dialect == ANY || understands(config->arch->dialect, dialect));
 }
 
 /* Its rows in a tensor that holds several: of kernels channels. Biases of experts that lie by turns are counted by element. */
@@ -182,7 +200,7 @@ static bool find_part(const lm_model_file *file, const lm_arch_config *config, c
     if (!speaks(file, config, f->naming, f->dialect)) return false;
     for (int part = 0; f->ids[part]; part++) {
         if (f->ids[part] != id) continue;
-        lm_param_source source = {.tensor = find_named(file, f->name, layer, 0)};
+        lm_param_source source = {.tensor = find_named(file, config->arch, f->name, layer, 0)};
         if (!source.tensor) return false;
         fill_part(config, f, part, layer, &source);
         bool turned = config->arch->hf_transposed && f->naming == LM_NAMING_HF;
@@ -202,10 +220,10 @@ static const lm_stored_tensor *find_whole(const lm_model_file *file, const lm_ar
     for (size_t i = 0; i < LM_COUNT_OF(spellings); i++) {
         const spelling *s = &spellings[i];
         if (s->id != id || !speaks(file, config, s->naming, s->dialect)) continue;
-        const lm_stored_tensor *tensor = find_named(file, s->name, layer, expert);
+        const lm_stored_tensor *tensor = find_named(file, config->arch, s->name, layer, expert);
         if (tensor) return tensor;
     }
-    return find_named(file, lm_param_pattern(id, lm_naming_of(file)), layer, expert);
+    return find_named(file, config->arch, lm_param_pattern(id, lm_naming_of(file)), layer, expert);
 }
 
 bool lm_param_source_find(const lm_model_file *file, const lm_arch_config *config, lm_param_id id,
@@ -228,7 +246,7 @@ const lm_stored_tensor *lm_param_source_expert(const lm_model_file *file,
 /* --- Writing. */
 
 static bool is_theirs(const spelling *s, const lm_arch *arch, lm_param_id id, lm_naming naming) {
-    return s->id == id && s->naming == naming && s->dialect == (int)arch->dialect;
+    return s->id == id && s->naming == naming && understands(arch->dialect, s->dialect);
 }
 
 /* Whether the norm in front of the MLP, which is attention's as well, has this name. */
@@ -267,7 +285,7 @@ static int part_of(const fusion *f, lm_param_id id) {
 static const fusion *fusion_of(const lm_arch_config *config, lm_param_id id, lm_naming naming) {
     for (size_t i = 0; i < LM_COUNT_OF(fusions); i++) {
         const fusion *f = &fusions[i];
-        bool theirs = f->naming == naming && f->dialect == (int)config->arch->dialect &&
+        bool theirs = f->naming == naming && understands(config->arch->dialect, f->dialect) &&
                       (f->feature == LM_FEATURE_ALWAYS || lm_arch_has(config, f->feature));
         if (theirs && part_of(f, id) >= 0) return f;
     }
@@ -275,11 +293,19 @@ static const fusion *fusion_of(const lm_arch_config *config, lm_param_id id, lm_
 }
 
 /* A folder of an encoder without a head behind it lacks the first part of every name, which says whose it is in larger models. */
-static const char *without_prefix(const lm_arch_config *config, lm_naming naming,
-                                  const char *name) {
-    bool bare = (config->arch->features & LM_FEATURE_NO_HEAD) &&
-                !lm_arch_has(config, LM_FEATURE_CLASSIFIER);
-    return bare && naming == LM_NAMING_HF ? strchr(name, '.') + 1 : name;
+static void write_prefix(const lm_arch_config *config, lm_naming naming, const char *name,
+                         char out[LM_PARAM_NAME_BYTES]) {
+    const char *rest = strchr(name, '.') + 1, *prefix = config->arch->hf_prefix;
+    bool folder = naming == LM_NAMING_HF,
+         bare = (config->arch->features & LM_FEATURE_NO_HEAD) &&
+                !lm_arch_has(config, LM_FEATURE_CLASSIFIER),
+         of_body = strncmp(name, "classifier.", 11) != 0;
+    if (folder && bare)
+        snprintf(out, LM_PARAM_NAME_BYTES, "%s", rest);
+    else if (folder && prefix && of_body)
+        snprintf(out, LM_PARAM_NAME_BYTES, "%s%s", prefix, rest);
+    else
+        snprintf(out, LM_PARAM_NAME_BYTES, "%s", name);
 }
 
 bool lm_param_tensor_of(const lm_arch_config *config, lm_param_id id, int64_t layer,
@@ -287,8 +313,9 @@ bool lm_param_tensor_of(const lm_arch_config *config, lm_param_id id, int64_t la
     const fusion *f = fusion_of(config, id, naming);
     if (f && f->ids[0] != id) return false;
     *out = (lm_param_tensor){0};
-    const char *pattern = f ? f->name : spell(config, id, naming, &out->one_row);
-    lm_param_name_fill(without_prefix(config, naming, pattern), layer, out->name);
+    char pattern[LM_PARAM_NAME_BYTES];
+    write_prefix(config, naming, f ? f->name : spell(config, id, naming, &out->one_row), pattern);
+    lm_param_name_fill(pattern, layer, out->name);
     if (!f) {
         int64_t rows = rows_of(config, LM_PART_WHOLE, id, layer);
         out->n_parts = 1;

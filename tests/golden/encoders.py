@@ -126,8 +126,19 @@ CASES.update({
 EUROBERT = dict(families.SIZES, head_dim=8, tie_word_embeddings=False, classifier_pooling="mean")
 CASES["embeddinggemma-dense"] = CASES["embeddinggemma"]
 CASES["eurobert"] = case("eurobert", "mean", AutoModel, EUROBERT)
+CASES.update({
+    "electra": case("electra", "mean", AutoModel, dict(BERT, embedding_size=16), gguf=False),
+    "electra-reranker": case("electra", "rank", AutoModelForSequenceClassification, dict(BERT, embedding_size=32, num_labels=1), gguf=False),
+    "data2vec": case("data2vec-text", "mean", AutoModel, ROBERTA, gguf=False),
+    "ernie": case("ernie", "cls", AutoModel, BERT, gguf=False),
+    "rembert": case("rembert", "mean", AutoModel, dict(BERT, input_embedding_size=16, output_embedding_size=24), gguf=False),
+    "roformer": case("roformer", "mean", AutoModel, dict(BERT, embedding_size=16), gguf=False),
+    "roberta-prelayernorm": case("roberta-prelayernorm", "mean", AutoModel, ROBERTA, gguf=False),
+    "xlm-roberta-xl": case("xlm-roberta-xl", "mean", AutoModel, ROBERTA, gguf=False),
+})
 CLASSES = {"eurobert": "EuroBert", "bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert",
-           "distilbert": "DistilBert", "nomic_bert": "NomicBert", "qwen3": "Qwen3", "modernbert": "ModernBert", "gemma3_text": "Gemma3Text", "mpnet": "MPNet"}
+           "electra": "Electra", "data2vec-text": "Data2VecText", "ernie": "Ernie", "rembert": "RemBert", "roformer": "RoFormer",
+           "roberta-prelayernorm": "RobertaPreLayerNorm", "xlm-roberta-xl": "XLMRobertaXL", "distilbert": "DistilBert", "nomic_bert": "NomicBert", "qwen3": "Qwen3", "modernbert": "ModernBert", "gemma3_text": "Gemma3Text", "mpnet": "MPNet"}
 
 
 def text(index):
@@ -151,6 +162,8 @@ def build(spec, seed):
     else:
         model = spec["cls"].from_config(reference_config(spec), attn_implementation="eager").eval()
     for name, p in model.named_parameters():
+        if not p.requires_grad:  # sines of positions
+            continue
         norm = "norm" in name.lower()
         spread = 0.1 if norm or name.endswith("bias") else (0.1 if spec["kind"] == "answer" else 1.0) if "embed" in name else 0.3
         p.data = (torch.randn_like(p) * spread + (1.0 if norm and name.endswith("weight") else 0.0)).half().float()

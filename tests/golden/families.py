@@ -563,13 +563,14 @@ CASES = {
                            mamba_norm_before_gate=False, **dict(MAMBA, mamba_n_groups=2)),
     "gemma4": case("gemma4_text", "Gemma4ForCausalLM", **GEMMA4),
 }
+CASES["opt-350m"] = dict(CASES["opt"], config=dict(CASES["opt"]["config"], do_layer_norm_before=False, word_embed_proj_dim=16))
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none. Bamba's file does not answer as its folder does; why has not been found out.
 # Published with experts in MXFP4, an older GGUF file.
 NO_FOLDER = {"gpt_oss", "deepseek_v2-first"}
 NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "phi-qk_norm", "ministral", "falcon-rw", "baichuan2-13b",
            "gptj", "helium", "internlm", "mistral4", "vaultgemma", "mimo", "qwen3_moe-sparse",
-           "llama4-chunks", "cwm", "flex_olmo", "hyperclovax", "gpt_neo", "opt", "persimmon", "nanochat", "phi3_v", "smolvlm", "internvl", "paddleocr_vl",
+           "llama4-chunks", "cwm", "flex_olmo", "hyperclovax", "gpt_neo", "opt", "opt-350m", "persimmon", "nanochat", "phi3_v", "smolvlm", "internvl", "paddleocr_vl",
            "iquestcoder", "sarvam_moe", "sarvam_mla", "bamba"}
 
 CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms,
