@@ -126,7 +126,9 @@ static void print_types(const json_t *types) {
 static void print_hparams(const lm_hparams *h) {
     printf("layers        %lld, width %lld, feed-forward %lld (%s)\n", (long long)h->n_layers,
            (long long)h->dim, (long long)h->ffn_dim, h->hidden_act);
-    if (h->kv_latent_dim > 0)
+    if (lm_cached_layers(h) == 0)
+        printf("attention     none\n");
+    else if (h->kv_latent_dim > 0)
         printf("attention     %lld heads of %lld, keys and values of all in %lld numbers\n",
                (long long)h->n_heads, (long long)(h->nope_dim + h->rope_dim),
                (long long)h->head_dim);

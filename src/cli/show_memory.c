@@ -84,7 +84,8 @@ int64_t lm_show_context_in(const json_t *memory, int64_t n_bytes) {
             fixed = number_of(memory, "total_bytes") - cache,
             each = number_of(memory, "token_cache_bytes") * number_of(memory, "batch"),
             most = number_of(memory, "model_context");
-    if (fixed >= n_bytes || each <= 0) return 0;
+    if (fixed >= n_bytes) return 0;
+    if (each <= 0) return most; /* no layer attends */
     int64_t n = (n_bytes - fixed) / each;
     n -= n % LM_KV_BLOCK_TOKENS; /* of whole blocks */
     return n < most ? n : most;

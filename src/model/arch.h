@@ -173,7 +173,8 @@ typedef struct lm_arch {
     bool fixed_act;        /* the activation is `act` whatever the file says */
     bool yarn_exact;       /* yarn's ramp is not rounded to whole pairs (GGUF does not say) */
     bool no_rope;
-    bool side_by_side; /* all layers are recurrent, and attend too */
+    bool no_attention; /* all layers are recurrent, and there are no others */
+    bool side_by_side; /* so, but they attend too */
     bool rope_if_said; /* so, but where config.json's position_embedding_type is "rope" */
     bool bidirectional;    /* an encoder: rows see those behind them too */
     bool maps_tokens;      /* embeddings of another width are those of tokens only, not positions */

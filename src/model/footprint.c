@@ -89,6 +89,7 @@ static loam_status measure_session(const lm_model *model, const lm_measure *meas
     size_t block_bytes = lm_kv_block_bytes(&kv);
     out->cache_bytes = block_bytes * (size_t)limits->n_blocks;
     out->token_cache_bytes = block_bytes / LM_KV_BLOCK_TOKENS;
+    out->n_tokens = limits->n_blocks * LM_KV_BLOCK_TOKENS;
     out->state_bytes = lm_state_seq_bytes(hp) * (size_t)limits->max_seqs;
     out->step_bytes = measure->n_bytes - before - out->cache_bytes - out->state_bytes;
     out->process_bytes = resident_bytes();
@@ -109,7 +110,6 @@ loam_status lm_footprint_measure(const char *path, lm_device *device,
         status = measure_session(model, &measure, options, &found, err);
     }
     if (status == LOAM_OK) {
-        found.n_tokens = (int64_t)(found.cache_bytes / found.token_cache_bytes);
         found.n_tokens = tokens_at_hand(model, options, found.n_tokens);
         found.stored_bytes = unpacked_bytes(model, found.n_tokens);
     }
@@ -129,7 +129,7 @@ size_t lm_footprint_total(const lm_footprint *f) {
 static lm_mix_model describe(const lm_arch_config *config) {
     const lm_hparams *hp = &config->hparams;
     return (lm_mix_model){.n_layers = hp->n_layers,
-                          .heads_per_kv = hp->n_heads / hp->n_kv_heads,
+                          .heads_per_kv = hp->n_kv_heads > 0 ? hp->n_heads / hp->n_kv_heads : 1,
                           .tied_head = !lm_param_in(config, LM_PARAM_OUTPUT_HEAD)};
 }
 

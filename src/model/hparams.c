@@ -103,9 +103,10 @@ int64_t lm_hparams_expert_period(const lm_hparams *h) {
 
 static LM_MUST_USE loam_status check_recurrent(const lm_hparams *h, const char *path,
                                                loam_error *err) {
-    if (lm_cached_layers(h) == 0)
-        return lm_error_set(err, LOAM_UNSUPPORTED, "%s: no layer attends", path);
-    if (lm_layers_before(&h->recurrent, h->n_layers) == 0) return LOAM_OK;
+    if (lm_layers_before(&h->recurrent, h->n_layers) == 0) {
+        if (lm_cached_layers(h) > 0) return LOAM_OK;
+        return lm_error_set(err, LOAM_UNSUPPORTED, "%s: no layer attends or keeps a state", path);
+    }
     LM_TRY(check_range(path, "number of a convolution's taps less 1", h->conv_taps - 1,
                        LM_MAX_CONV_TAPS - 1, err));
     if (h->state_heads == 0) return LOAM_OK;
@@ -150,15 +151,32 @@ static LM_MUST_USE loam_status check_local_heads(const lm_hparams *h, const char
         (long long)h->n_heads, (long long)h->local_head_dim, (long long)h->local_kv_heads);
 }
 
-loam_status lm_hparams_check(const lm_hparams *h, const char *path, loam_error *err) {
-    LM_TRY(check_range(path, "number of layers", h->n_layers, LM_MAX_LAYERS, err));
-    LM_TRY(check_range(path, "width", h->dim, 1 << 20, err));
-    LM_TRY(check_range(path, "width of embeddings", lm_embed_dim(h), 1 << 20, err));
+/* Of models that have any. */
+static LM_MUST_USE loam_status check_heads(const lm_hparams *h, const char *path, loam_error *err) {
+    if (lm_cached_layers(h) == 0) return LOAM_OK;
     LM_TRY(check_range(path, "number of heads", h->n_heads, 4096, err));
     LM_TRY(check_range(path, "number of key-value heads", h->n_kv_heads, h->n_heads, err));
     LM_TRY(check_range(path, "head width", h->head_dim, 1 << 14, err));
     LM_TRY(check_range(path, "rotary width", h->rope_dim, h->head_dim, err));
-    LM_TRY(check_range(path, "feed-forward width", h->ffn_dim, 1 << 24, err));
+    if (h->n_heads % h->n_kv_heads != 0)
+        return lm_error_set(err, LOAM_INVALID, "%s: %lld heads cannot share %lld key-value heads",
+                            path, (long long)h->n_heads, (long long)h->n_kv_heads);
+    if (h->rope_dim % 2 != 0)
+        return lm_error_set(err, LOAM_INVALID, "%s: rotary width %lld is odd", path,
+                            (long long)h->rope_dim);
+    return check_local_heads(h, path, err);
+}
+
+static bool has_mlps(const lm_hparams *h) {
+    return !h->lone_blocks || lm_layers_before(&h->mlp_only, h->n_layers) > 0;
+}
+
+loam_status lm_hparams_check(const lm_hparams *h, const char *path, loam_error *err) {
+    LM_TRY(check_range(path, "number of layers", h->n_layers, LM_MAX_LAYERS, err));
+    LM_TRY(check_range(path, "width", h->dim, 1 << 20, err));
+    LM_TRY(check_range(path, "width of embeddings", lm_embed_dim(h), 1 << 20, err));
+    LM_TRY(check_heads(h, path, err));
+    if (has_mlps(h)) LM_TRY(check_range(path, "feed-forward width", h->ffn_dim, 1 << 24, err));
     LM_TRY(check_range(path, "vocabulary size", h->vocab_size, 1 << 24, err));
     LM_TRY(check_range(path, "context length", h->context_len, (int64_t)1 << 32, err));
     LM_TRY(check_positive(path, "rms norm epsilon", h->rms_norm_eps, err));
@@ -168,13 +186,5 @@ loam_status lm_hparams_check(const lm_hparams *h, const char *path, loam_error *
     LM_TRY(check_experts(h, path, err));
     if (h->n_guess_layers != 0)
         LM_TRY(check_range(path, "number of guessing layers", h->n_guess_layers, 64, err));
-    LM_TRY(check_recurrent(h, path, err));
-    if (h->n_heads % h->n_kv_heads != 0)
-        return lm_error_set(err, LOAM_INVALID, "%s: %lld heads cannot share %lld key-value heads",
-                            path, (long long)h->n_heads, (long long)h->n_kv_heads);
-    LM_TRY(check_local_heads(h, path, err));
-    if (h->rope_dim % 2 != 0)
-        return lm_error_set(err, LOAM_INVALID, "%s: rotary width %lld is odd", path,
-                            (long long)h->rope_dim);
-    return LOAM_OK;
+    return check_recurrent(h, path, err);
 }

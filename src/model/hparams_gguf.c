@@ -125,7 +125,7 @@ static LM_MUST_USE loam_status read_sizes(const lm_gguf *gguf, lm_hparams *h, lo
     LM_TRY(read_i64_or(gguf, h, "rope.dimension_count", h->head_dim, &h->rope_dim, err));
     const lm_arch *arch = lm_arch_find(h->architecture);
     h->lone_blocks = arch && arch->lone_blocks;
-    if (h->lone_blocks)
+    if (h->lone_blocks && !arch->no_attention)
         LM_TRY(read_lone_mlps(gguf, h, err));
     else
         LM_TRY(read_alike_or(gguf, h, "feed_forward_length", 0, &h->ffn_dim, err));
@@ -201,7 +201,8 @@ static LM_MUST_USE loam_status read_recurrent(const lm_gguf *gguf, const lm_arch
                             lm_gguf_path(gguf), (long long)h->state_heads, (long long)n_values);
     h->state_value_dim = n_values / h->state_heads;
     h->side_by_side = arch->side_by_side;
-    for (int64_t i = 0; h->side_by_side && i < h->n_layers && i < LM_MAX_LAYERS; i++)
+    bool all = arch->side_by_side || arch->no_attention;
+    for (int64_t i = 0; all && i < h->n_layers && i < LM_MAX_LAYERS; i++)
         lm_layer_add(&h->recurrent, i);
     h->states_unnormed =
         h->side_by_side && !lm_stored_tensors_find(lm_gguf_tensors(gguf), "blk.0.ssm_norm.weight");

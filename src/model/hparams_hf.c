@@ -137,25 +137,35 @@ static LM_MUST_USE loam_status read_embed_dim(const reader *r, lm_hparams *h) {
     return may_differ ? read_i64(r, keys, h->dim, &h->embed_dim) : LOAM_OK;
 }
 
-static LM_MUST_USE loam_status read_sizes(const reader *r, lm_hparams *h) {
-    const json_t *listed = json_object_get(r->config, "layers_block_type");
-    h->n_layers = (int64_t)json_array_size(listed);
-    if (!json_is_array(listed))
-        LM_TRY(need_i64(r, "num_hidden_layers|n_layer|num_layers|n_layers", &h->n_layers));
-    LM_TRY(need_i64(r, "hidden_size|n_embd|n_embed|d_model|dim", &h->dim));
+/* GPT-2 and Falcon do not say what is usual. */
+static bool leaves_out_sizes(const reader *r) {
+    return r->arch && (r->arch->features & LM_FEATURE_LAYER_NORM);
+}
+
+/* Of attention and MLPs. */
+static LM_MUST_USE loam_status read_widths(const reader *r, lm_hparams *h) {
+    if (r->arch && r->arch->no_attention) return LOAM_OK;
     LM_TRY(need_i64(r, "num_attention_heads|n_head|n_heads|num_heads", &h->n_heads));
     LM_TRY(read_kv_heads(r, h));
     int64_t head_dim = h->n_heads > 0 ? h->dim / h->n_heads : 0;
     LM_TRY(read_i64(r, "head_dim|kv_channels", head_dim, &h->head_dim));
-    /* GPT-2 and Falcon do not say what is usual. */
-    bool has_default = r->arch && (r->arch->features & LM_FEATURE_LAYER_NORM);
-    if (has_default)
+    if (leaves_out_sizes(r))
         LM_TRY(read_i64(r, "intermediate_size|n_inner|ffn_hidden_size|hidden_dim|ffn_dim",
                         widths(4, h->dim), &h->ffn_dim));
     else
         LM_TRY(need_i64(r, "intermediate_size_mlp|block_ff_dim|intermediate_size|ffn_hidden_size|moe_intermediate_size", &h->ffn_dim));
     if (r->arch && r->arch->ffn_halved) h->ffn_dim /= 2;
-    LM_TRY(adjust_ffn(r, h));
+    return adjust_ffn(r, h);
+}
+
+static LM_MUST_USE loam_status read_sizes(const reader *r, lm_hparams *h) {
+    const json_t *listed = json_object_get(r->config, "layers_block_type");
+    bool has_default = leaves_out_sizes(r);
+    h->n_layers = (int64_t)json_array_size(listed);
+    if (!json_is_array(listed))
+        LM_TRY(need_i64(r, "num_hidden_layers|n_layer|num_layers|n_layers", &h->n_layers));
+    LM_TRY(need_i64(r, "hidden_size|n_embd|n_embed|d_model|dim", &h->dim));
+    LM_TRY(read_widths(r, h));
     LM_TRY(need_i64(r, "vocab_size|padded_vocab_size", &h->vocab_size));
     LM_TRY(read_embed_dim(r, h));
     if (has_default)
@@ -272,14 +282,14 @@ static LM_MUST_USE loam_status read_recurrent_layers(const reader *r, lm_hparams
     if (!attend) attend = json_object_get(r->config, "attn_layer_indices"); /* Bamba's */
     h->side_by_side = r->arch && r->arch->side_by_side;
     const char *recurrent = recurrent_type(r);
+    bool all = h->side_by_side || (r->arch && r->arch->no_attention);
     int64_t period;
     LM_TRY(read_i64(r, "full_attention_interval", 0, &period));
     for (int64_t i = 0; recurrent && i < h->n_layers && i < LM_MAX_LAYERS; i++) {
         const char *type = json_string_value(json_array_get(types, (size_t)i));
         bool attends = json_is_array(attend) ? lists_layer(attend, i)
                                              : period < 1 || (i + 1) % period == 0;
-        if (h->side_by_side || (type ? is_recurrent_type(r, type) : !attends))
-            lm_layer_add(&h->recurrent, i);
+        if (all || (type ? is_recurrent_type(r, type) : !attends)) lm_layer_add(&h->recurrent, i);
     }
     return LOAM_OK;
 }
@@ -360,23 +370,32 @@ static LM_MUST_USE loam_status read_side_by_side(const reader *r, lm_hparams *h)
     return read_product_factors(r, &h->factors);
 }
 
+/* Where no layer attends, heads are those of states. */
+static LM_MUST_USE loam_status read_state_sizes(const reader *r, lm_hparams *h) {
+    bool alone = r->arch && r->arch->no_attention;
+    int64_t expand, n_values;
+    LM_TRY(read_i64(r, alone ? "num_heads" : "linear_num_value_heads|mamba_n_heads|mamba_num_heads",
+                    0, &h->state_heads));
+    LM_TRY(read_i64(r, "linear_num_key_heads|mamba_n_groups|n_groups", 0, &h->state_key_heads));
+    LM_TRY(read_i64(r, "mamba_expand|expand", 0, &expand));
+    LM_TRY(read_i64(r, "mamba_d_ssm", widths(expand, h->dim), &n_values));
+    if (h->state_heads > 0) h->state_value_dim = n_values / h->state_heads;
+    LM_TRY(read_i64(r, alone ? "head_dim" : "linear_value_head_dim|mamba_head_dim",
+                    h->state_value_dim, &h->state_value_dim));
+    return read_i64(r, "linear_key_head_dim|mamba_d_state|ssm_state_size|state_size", 0,
+                    &h->state_key_dim);
+}
+
 static LM_MUST_USE loam_status read_recurrent(const reader *r, lm_hparams *h) {
     bool bias;
     h->lone_blocks = r->arch && r->arch->lone_blocks;
-    LM_TRY(h->lone_blocks ? read_lone_blocks(r, h) : read_recurrent_layers(r, h));
+    bool listed = h->lone_blocks && !r->arch->no_attention;
+    LM_TRY(listed ? read_lone_blocks(r, h) : read_recurrent_layers(r, h));
     LM_TRY(check_steps(r));
     if (h->side_by_side) LM_TRY(read_side_by_side(r, h));
-    int64_t expand, n_values;
     LM_TRY(read_i64(r, "conv_L_cache|linear_conv_kernel_dim|mamba_d_conv|conv_kernel", 0,
                     &h->conv_taps));
-    LM_TRY(read_i64(r, "linear_num_value_heads|mamba_n_heads|mamba_num_heads", 0, &h->state_heads));
-    LM_TRY(read_i64(r, "linear_num_key_heads|mamba_n_groups|n_groups", 0, &h->state_key_heads));
-    LM_TRY(read_i64(r, "mamba_expand", 0, &expand));
-    LM_TRY(read_i64(r, "mamba_d_ssm", widths(expand, h->dim), &n_values));
-    if (h->state_heads > 0) h->state_value_dim = n_values / h->state_heads;
-    LM_TRY(read_i64(r, "linear_value_head_dim|mamba_head_dim", h->state_value_dim,
-                    &h->state_value_dim));
-    LM_TRY(read_i64(r, "linear_key_head_dim|mamba_d_state|ssm_state_size", 0, &h->state_key_dim));
+    LM_TRY(read_state_sizes(r, h));
     if (r->arch && (r->arch->features & LM_FEATURE_STATES) && h->state_heads < 1)
         return lm_error_set(r->err, LOAM_INVALID, "%s: no number of heads of states", r->path);
     LM_TRY(read_bool(r, "conv_bias", false, &bias));

@@ -102,7 +102,7 @@ static loam_status check_pairs(const lm_kv_options *o, loam_error *err) {
 
 loam_status lm_kv_cache_new(lm_device *device, const lm_kv_options *options, lm_kv_cache **out,
                             loam_error *err) {
-    LM_ASSERT(options->n_layers > 0 && options->n_kv_heads > 0 && options->head_dim > 0);
+    LM_ASSERT(options->n_layers == 0 || (options->n_kv_heads > 0 && options->head_dim > 0));
     LM_TRY(lm_kv_dtype_check(options->dtype, err));
     LM_TRY(check_pairs(options, err));
     if (options->n_blocks < 1 || options->n_blocks > INT32_MAX / LM_KV_BLOCK_TOKENS)

@@ -6,8 +6,8 @@
  * A block number means the same tokens in every layer and in each of its parts (keys, values, and their scales where they are
  * integers), whose order in memory is the ops' (compute/ops/paged_cache.h). Blocks are given out when tokens are appended and come
  * back when their last owner lets go. A shared block is immutable: its owner gets a copy before appending to it. This
- * file keeps the books and owns the memory; graphs read and write it (kv_write, attention_paged). One thread at a
- * time. Nothing is allocated after birth.
+ * file keeps the books and owns the memory; graphs read and write it (kv_write, attention_paged). Where no layer attends there
+ * are the books alone: how long sequences are, and blocks that take no memory. One thread at a time. Nothing is allocated after birth.
  */
 #ifndef LM_MODEL_KV_CACHE_H
 #define LM_MODEL_KV_CACHE_H

@@ -126,8 +126,8 @@ static int64_t default_blocks(const lm_model *model, const lm_session_options *s
     size_t memory = lm_device_memory_bytes(lm_model_device(model));
     size_t states = lm_state_seq_bytes(h) * (size_t)session->max_seqs;
     size_t for_cache = memory / 4 > states ? memory / 4 - states : 0;
-    int64_t affordable = (int64_t)(for_cache / block_bytes);
     int64_t wanted = per_seq * session->max_seqs;
+    int64_t affordable = block_bytes > 0 ? (int64_t)(for_cache / block_bytes) : wanted;
     return wanted < affordable ? wanted : affordable > per_seq ? affordable : per_seq;
 }
 

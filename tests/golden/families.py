@@ -44,6 +44,12 @@ def case(hf_type, hf_class, reference=None, publish=None, **config):
     return dict(config=config, reference=reference, publish=publish)
 
 
+def alone(hf_type, hf_class, **config):
+    """A model in which no layer attends."""
+    return dict(config=dict(GPT_SIZES, model_type=hf_type, architectures=[hf_class], hidden_size=32, num_hidden_layers=3, expand=2,
+                            conv_kernel=4, layer_norm_epsilon=1e-5, **config), reference=None, publish=None)
+
+
 def seeing(hf_type, hf_class, text_type, vision, **text):
     """A model that sees images, too, of which only the text part is used."""
     text = dict(SIZES, model_type=text_type, **text)
@@ -564,6 +570,7 @@ CASES = {
     "gemma4": case("gemma4_text", "Gemma4ForCausalLM", **GEMMA4),
 }
 CASES["opt-350m"] = dict(CASES["opt"], config=dict(CASES["opt"]["config"], do_layer_norm_before=False, word_embed_proj_dim=16))
+CASES["mamba2"] = alone("mamba2", "Mamba2ForCausalLM", num_heads=4, head_dim=16, state_size=8, n_groups=2)
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none. Bamba's file does not answer as its folder does; why has not been found out.
 # Published with experts in MXFP4, an older GGUF file.

@@ -349,6 +349,8 @@ static void test_recurrent_layers(void **state) {
     assert_int_equal(lm_state_values(&h), 64);
     assert_ok(read_config("{" SIZES ",\"linear_num_key_heads\":3}", &h, &err)); /* not its own */
     assert_int_equal(lm_layers_before(&h.recurrent, 2), 0);
+    assert_ok(read_config(DELTA DELTA_HEADS ",\"full_attention_interval\":9}", &h, &err));
+    assert_int_equal(lm_cached_layers(&h), 0);
 }
 
 #define LONE                                                                                       \
@@ -376,10 +378,10 @@ static void test_lone_blocks(void **state) {
                   "layer 3 is of type ''");
     check_refused(LONE ",\"hybrid_override_pattern\":\"M-*X\"}", LOAM_UNSUPPORTED,
                   "layer 3 is of type 'X'");
-    check_refused(LONE ",\"hybrid_override_pattern\":\"M-M-\"}", LOAM_UNSUPPORTED,
-                  "no layer attends");
+    assert_ok(read_config(LONE ",\"hybrid_override_pattern\":\"M-M-\"}", &h, &err));
+    assert_int_equal(lm_cached_layers(&h), 0);
     check_refused(LONE ",\"hybrid_override_pattern\":\"----\"}", LOAM_UNSUPPORTED,
-                  "no layer attends");
+                  "no layer attends or keeps a state");
     check_refused(LONE ",\"hybrid_override_pattern\":\"ME*E\",\"moe_latent_size\":8}",
                   LOAM_UNSUPPORTED, "moe_latent_size");
 }
@@ -413,8 +415,6 @@ static void test_recurrent_layers_out_of_reason(void **state) {
     check_refused(DELTA "}", LOAM_INVALID, "heads of states");
     check_refused(DELTA DELTA_HEADS ",\"linear_conv_kernel_dim\":1}", LOAM_INVALID, "taps");
     check_refused(DELTA DELTA_HEADS ",\"linear_conv_kernel_dim\":17}", LOAM_INVALID, "taps");
-    check_refused(DELTA DELTA_HEADS ",\"full_attention_interval\":9}", LOAM_UNSUPPORTED,
-                  "no layer attends");
     check_refused(DELTA DELTA_HEADS ",\"time_step_limit\":[0.001,null]}", LOAM_UNSUPPORTED,
                   "time_step_limit");
     check_refused(DELTA ",\"linear_num_key_heads\":3,\"linear_num_value_heads\":4,"

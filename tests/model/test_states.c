@@ -4,8 +4,8 @@
 #include "model/footprint.h"
 #include "model/hf_folder.h"
 
-static const char *const families[] = {"lfm2",       "qwen3_next",     "qwen3_5",  "granite4-h",
-                                       "nemotron_h", "nemotron_h-moe", "falcon_h1"};
+static const char *const families[] = {"lfm2",       "qwen3_next",     "qwen3_5",   "granite4-h",
+                                       "nemotron_h", "nemotron_h-moe", "falcon_h1", "mamba2"};
 
 static const lm_session_options roomy = {.max_rows = 64, .max_outs = 64, .max_seqs = 4};
 
@@ -131,6 +131,31 @@ static void test_memory(void **state) {
     lm_free(path);
 }
 
+/* Where no layer attends a token takes no memory, and a sequence ends where its context does all the same. */
+static void test_no_keys_and_values(void **state) {
+    enum { SEQS = 2, CONTEXT = 70, BLOCKS = 2 };
+    char *path = lm_path_join(LM_FAMILIES_DIR, "mamba2");
+    golden_model g = golden_open(path, 1);
+    lm_session_options options = {
+        .max_outs = GOLDEN_TOKENS, .max_seqs = SEQS, .max_context = CONTEXT, .kv_dtype = LM_I16};
+    lm_session *session = golden_session(&g, options);
+    lm_footprint footprint;
+    assert_ok(lm_footprint_measure(path, g.device, &options, &footprint, &err));
+    assert_int_equal(footprint.cache_bytes, 0);
+    assert_int_equal(footprint.token_cache_bytes, 0);
+    assert_int_equal(footprint.state_bytes,
+                     lm_state_seq_bytes(&lm_model_config(g.model)->hparams) * SEQS);
+    assert_int_equal(lm_session_n_blocks(session), SEQS * BLOCKS);
+    int32_t seq = new_seq(session);
+    append(session, seq, 0, GOLDEN_TOKENS, -1, NULL);
+    assert_ok(lm_session_seq_reserve(session, seq, CONTEXT - GOLDEN_TOKENS, &err));
+    assert_status(LOAM_LIMIT,
+                  lm_session_seq_reserve(session, seq, CONTEXT - GOLDEN_TOKENS + 1, &err));
+    lm_session_free(session);
+    golden_close(&g);
+    lm_free(path);
+}
+
 static void test_training_is_refused(void **state) {
     for (size_t f = 0; f < LM_COUNT_OF(families); f++) {
         golden_model g = open_family(families[f], 1);
@@ -167,6 +192,7 @@ int main(void) {
         cmocka_unit_test(test_slots_begin_anew_and_are_copied),
         cmocka_unit_test(test_steps_allocate_nothing),
         cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_no_keys_and_values),
         cmocka_unit_test(test_training_is_refused),
         cmocka_unit_test(test_infinity_in_a_config),
     };
