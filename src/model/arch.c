@@ -306,6 +306,9 @@ bool lm_param_at(const lm_arch_config *config, lm_param_id id, int64_t layer) {
     if (id == LM_PARAM_ATTN_NORM && layer == 0 && config->arch && config->arch->first_unnormed)
         return false;
     if (lm_param_is_attention(id) && !lm_layer_attends(&config->hparams, layer)) return false;
+    if (id == LM_PARAM_OUT_BIAS && config->arch && config->arch->last_biased &&
+        layer != config->hparams.n_layers - 1)
+        return false;
     if (id == LM_PARAM_V && lm_layer_in(&config->hparams.keys_are_values, layer)) return false;
     if (is_recurrent(id)) return lm_layer_in(&config->hparams.recurrent, layer);
     if (id == LM_PARAM_ATTN_NORM && !lm_layer_mixes(&config->hparams, layer)) return false;

@@ -140,6 +140,11 @@ typedef enum lm_dialect {
     LM_DIALECT_LFM2,
     LM_DIALECT_GPT_NEO,
     LM_DIALECT_OPT,
+    LM_DIALECT_XGLM,    /* OPT by a norm's other name */
+    LM_DIALECT_CODEGEN, /* GPT-J with q, k and v in one */
+    LM_DIALECT_NEOX_JAPANESE,
+    LM_DIALECT_GPT1,
+    LM_DIALECT_CTRL,
     LM_DIALECT_PERSIMMON,
     LM_DIALECT_HYPERCLOVAX,
     LM_DIALECT_AFMOE,
@@ -154,6 +159,13 @@ typedef enum lm_dialect {
     LM_DIALECT_BAMBA,
 } lm_dialect;
 
+/* Positions that are added as sines and cosines, not learned: arXiv:1706.03762. */
+typedef enum lm_sines {
+    LM_SINES_NONE,
+    LM_SINES,        /* frequency i of n is 10000^(-i / n) */
+    LM_SINES_TO_END, /* 10000^(-i / (n - 1)) */
+} lm_sines;
+
 /* A row of archs.def. Zero is what most have. */
 typedef struct lm_arch {
     const char *name;      /* general.architecture in GGUF */
@@ -166,7 +178,7 @@ typedef struct lm_arch {
     uint64_t optional;     /* what only files of this architecture may add */
     lm_dialect dialect;
     const char *
-        hf_prefix; /* the first word of names in folders of encoders with a head; NULL: as the dialect has it */
+        hf_prefix; /* what folders have in front of names instead of the dialect's first word; NULL: that */
     const char *act;       /* activation where the file does not say; NULL: "silu" */
     bool gguf_interleaved; /* GGUF files have q and k in the order of LM_ROPE_INTERLEAVED */
     bool hf_interleaved;   /* Hugging Face folders do */
@@ -177,6 +189,8 @@ typedef struct lm_arch {
     bool side_by_side; /* so, but they attend too */
     bool rope_if_said; /* so, but where config.json's position_embedding_type is "rope" */
     bool bidirectional;    /* an encoder: rows see those behind them too */
+    lm_sines sines;
+    bool last_biased;      /* attention's output has a bias in the last layer only */
     bool maps_tokens;      /* embeddings of another width are those of tokens only, not positions */
     const char *pooler_act; /* of what is in front of the matrix that scores; NULL: "tanh" */
     int position_shift; /* the first position's row in the table, of config.json's that count rows from there */
@@ -332,6 +346,7 @@ typedef struct lm_forward_inputs {
     float rope_scale;     /* from lm_rope_table */
     lm_tensor *local_inv_freq; /* the same for windowed layers; NULL: as for the others */
     lm_tensor *query_factors; /* [positions, 1] f32: what queries of each are multiplied by; NULL: 1 */
+    lm_tensor *sines;         /* [positions, dim] f32: what is added to tokens; NULL: nothing */
     bool bf16_products;   /* round what enters a matrix product to bf16: mixed-precision training */
     lm_tensor *types;     /* [rows] i32: segments of tokens; read by models with LM_FEATURE_TYPE_EMBED */
     lm_tensor *out_rows;  /* [outs] i32: rows whose logits are wanted; NULL: all rows */

@@ -466,12 +466,16 @@ static lm_tensor *embed(const builder *b) {
     bool first = b->config->arch->maps_tokens;
     lm_tensor *x = lookup(b, LM_PARAM_TOKEN_EMBED, b->in->tokens);
     if (first) x = widened(b, x);
+    x = scaled(b, x, b->hp->embedding_scale);
     if (lm_arch_has(b->config, LM_FEATURE_TYPE_EMBED))
         x = add(b, x, lookup(b, LM_PARAM_TYPE_EMBED, b->in->types));
     if (lm_arch_has(b->config, LM_FEATURE_POSITION_EMBED))
         x = add(b, x, lookup(b, LM_PARAM_POSITION_EMBED, b->in->positions));
-    x = settled(b, scaled(b, x, b->hp->embedding_scale), LM_PARAM_EMBED_NORM,
-                LM_PARAM_EMBED_NORM_BIAS);
+    if (b->in->sines)
+        x = add(b, x,
+                lm_graph_op(b->graph, LM_OP_EMBED,
+                            &(lm_op_args){.in = {b->in->sines, b->in->positions}}));
+    x = settled(b, x, LM_PARAM_EMBED_NORM, LM_PARAM_EMBED_NORM_BIAS);
     return first ? x : widened(b, x);
 }
 
@@ -541,6 +545,8 @@ lm_tensor *lm_arch_loss(lm_graph *graph, const lm_arch_config *config,
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no queries that grow");
     if (lm_arch_has(config, LM_FEATURE_HEAD_BIAS))
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no biases on logits");
+    if (config->arch->sines)
+        return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no positions that are sines");
     if (lm_arch_has(config, LM_FEATURE_EMBED_MAP))
         return lm_graph_fail(graph, LOAM_UNSUPPORTED,
                              "training has no embeddings of another width");

@@ -145,13 +145,15 @@ static bool leaves_out_sizes(const reader *r) {
 /* Of attention and MLPs. */
 static LM_MUST_USE loam_status read_widths(const reader *r, lm_hparams *h) {
     if (r->arch && r->arch->no_attention) return LOAM_OK;
-    LM_TRY(need_i64(r, "num_attention_heads|n_head|n_heads|num_heads", &h->n_heads));
+    LM_TRY(need_i64(r, "num_attention_heads|n_head|n_heads|num_heads|attention_heads", &h->n_heads));
     LM_TRY(read_kv_heads(r, h));
     int64_t head_dim = h->n_heads > 0 ? h->dim / h->n_heads : 0;
     LM_TRY(read_i64(r, "head_dim|kv_channels", head_dim, &h->head_dim));
+    int64_t multiple;
+    LM_TRY(read_i64(r, "intermediate_multiple_size", 4, &multiple));
     if (leaves_out_sizes(r))
-        LM_TRY(read_i64(r, "intermediate_size|n_inner|ffn_hidden_size|hidden_dim|ffn_dim",
-                        widths(4, h->dim), &h->ffn_dim));
+        LM_TRY(read_i64(r, "intermediate_size|n_inner|ffn_hidden_size|hidden_dim|ffn_dim|dff",
+                        widths(multiple, h->dim), &h->ffn_dim));
     else
         LM_TRY(need_i64(r, "intermediate_size_mlp|block_ff_dim|intermediate_size|ffn_hidden_size|moe_intermediate_size", &h->ffn_dim));
     if (r->arch && r->arch->ffn_halved) h->ffn_dim /= 2;
@@ -650,6 +652,7 @@ static LM_MUST_USE loam_status read_numbers(const reader *r, lm_hparams *h) {
     LM_TRY(read_f64(r, "clip_qkv", 0, &h->qkv_clip));
     bool scaled; /* AFMoE says it */
     LM_TRY(read_bool(r, "mup_enabled", r->arch && r->arch->embed_scale_sqrt_dim, &scaled));
+    LM_TRY(read_bool(r, "scale_embedding", scaled, &scaled)); /* XGLM, too */
     double embedding = scaled ? sqrt((double)h->dim) : 0;
     LM_TRY(read_f64(r, "embedding_multiplier|scale_emb|embedding_multiplier_scale", embedding, &h->embedding_scale));
     LM_TRY(read_f64(r, "residual_multiplier", 0, &h->residual_scale));

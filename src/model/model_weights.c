@@ -148,11 +148,11 @@ static bool is_up_again(lm_str name) {
 
 /* Tensors that files carry and graphs do not read: what can be computed, masks, and the parts of a model that sees. */
 static bool is_ignorable(const char *name, const lm_arch_config *config) {
-    static const char *const ends[] = {".rotary_emb.inv_freq", ".attn.bias",
-                                       ".attn.masked_bias",    ".attention.bias",
-                                       ".masked_bias",         "embed_out.weight",
-                                       "lm_head.weight",       "output.weight",
-                                       ".position_ids",        "encoder.embed_positions.weight"};
+    static const char *const ends[] = {
+        ".rotary_emb.inv_freq", ".attn.bias",    ".attn.masked_bias",
+        ".attention.bias",      ".masked_bias",  "embed_out.weight",
+        "lm_head.weight",       "output.weight", "output_projection.weight",
+        ".position_ids",        ".causal_mask",  "encoder.embed_positions.weight"};
     static const char *const begins[] = {
         "rope_freqs.",  "rope_factors_",      "vision_",       "dense_2.",
         "dense_3.",     "model.mtp_layers.",  "mtp.",          "model.vision_",
@@ -163,7 +163,7 @@ static bool is_ignorable(const char *name, const lm_arch_config *config) {
     bool tied = !(config->features & LM_FEATURE_UNTIED_HEAD);
     if (lm_arch_has(config, LM_FEATURE_LATENT) && is_up_again(text)) return true;
     for (size_t i = 0; i < LM_COUNT_OF(ends); i++) {
-        bool head = i >= 5 && i <= 7;
+        bool head = i >= 5 && i <= 8;
         if ((tied || !head) && lm_str_ends(text, lm_str_of(ends[i]))) return true;
     }
     for (size_t i = 0; i < LM_COUNT_OF(begins); i++)

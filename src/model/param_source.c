@@ -138,10 +138,11 @@ static const lm_stored_tensor *find_named(const lm_model_file *file, const lm_ar
 static bool understands(lm_dialect dialect, int other) {
     static const struct {
         lm_dialect dialect, base;
-    } bases[] = {{LM_DIALECT_ROBERTA, LM_DIALECT_BERT},
-                 {LM_DIALECT_ROBERTA_NORM, LM_DIALECT_ROBERTA},
-                 {LM_DIALECT_ROBERTA_XL, LM_DIALECT_ROBERTA},
-                 {LM_DIALECT_REMBERT, LM_DIALECT_BERT}};
+    } bases[] = {
+        {LM_DIALECT_ROBERTA, LM_DIALECT_BERT},       {LM_DIALECT_ROBERTA_NORM, LM_DIALECT_ROBERTA},
+        {LM_DIALECT_ROBERTA_XL, LM_DIALECT_ROBERTA}, {LM_DIALECT_REMBERT, LM_DIALECT_BERT},
+        {LM_DIALECT_XGLM, LM_DIALECT_OPT},           {LM_DIALECT_CODEGEN, LM_DIALECT_GPTJ},
+        {LM_DIALECT_NEOX_JAPANESE, LM_DIALECT_NEOX}, {LM_DIALECT_GPT1, LM_DIALECT_GPT2}};
     if ((int)dialect == other) return true;
     for (size_t i = 0; i < LM_COUNT_OF(bases); i++)
         if (bases[i].dialect == dialect) return understands(bases[i].base, other);
@@ -170,6 +171,7 @@ static int64_t groups_of(const lm_arch_config *config, lm_part_order order, lm_p
     case LM_PART_GROUPS: return lm_kv_heads_at(&config->hparams, layer);
     case LM_PART_HEADS: return config->hparams.n_heads;
     case LM_PART_KEY_HEADS: return config->hparams.state_key_heads;
+    case LM_PART_QUARTERS: return 4;
     case LM_PART_EXPERTS: return config->hparams.n_experts;
     case LM_PART_TURNS: return rows_of(config, order, id, layer);
     default: return 1;

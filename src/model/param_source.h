@@ -13,12 +13,13 @@
 enum { LM_MAX_PARTS = 5 };
 
 typedef enum lm_part_order {
-    LM_PART_WHOLE,   /* the tensor is the parameter */
-    LM_PART_PARTS,   /* its rows lie together, from first_row on */
-    LM_PART_GROUPS,  /* they lie in n_groups runs of run_rows, run_step apart, from first_row on */
-    LM_PART_HEADS,   /* the same, one run a query head */
+    LM_PART_WHOLE,  /* the tensor is the parameter */
+    LM_PART_PARTS,  /* its rows lie together, from first_row on */
+    LM_PART_GROUPS, /* they lie in n_groups runs of run_rows, run_step apart, from first_row on */
+    LM_PART_HEADS,  /* the same, one run a query head */
     LM_PART_KEY_HEADS, /* the same, one run a key head of recurrent layers */
-    LM_PART_EXPERTS, /* the same, one run an expert, in a tensor of three dimensions */
+    LM_PART_QUARTERS,  /* the same, one run a quarter of the heads */
+    LM_PART_EXPERTS,   /* the same, one run an expert, in a tensor of three dimensions */
     LM_PART_TURNS, /* their rows lie by turns, one of each: n_groups runs of 1; of biases elements */
     LM_PART_APART, /* of experts: each has a tensor of its own, this is the first one's */
 } lm_part_order;

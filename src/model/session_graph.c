@@ -183,6 +183,28 @@ static lm_tensor *query_factors(const build *b) {
     return table;
 }
 
+/* NULL where positions are not added so. Rows are those of in->positions. */
+static lm_tensor *sines(const build *b) {
+    lm_sines kind = lm_model_config(b->model)->arch->sines;
+    const int64_t shape[] = {b->limits->max_context + b->hp->position_offset, b->hp->dim};
+    int64_t n = b->hp->dim / 2;
+    if (kind == LM_SINES_NONE) return NULL;
+    float *values = lm_calloc((size_t)(shape[0] * shape[1]), sizeof *values);
+    if (!values) return lm_graph_fail(b->sg->graph, LOAM_NO_MEMORY, "no memory for positions");
+    for (int64_t i = 0; i < n; i++) {
+        double share = (double)i / (double)(kind == LM_SINES_TO_END && n > 1 ? n - 1 : n);
+        float frequency = (float)pow(10000, -share);
+        for (int64_t at = 0; at < shape[0]; at++) {
+            double angle = (double)((float)at * frequency);
+            values[at * shape[1] + i] = (float)sin(angle);
+            values[at * shape[1] + n + i] = (float)cos(angle);
+        }
+    }
+    lm_tensor *table = lm_graph_constant(b->sg->graph, "sines", LM_F32, 2, shape, values);
+    lm_free(values);
+    return table;
+}
+
 /* inv_freq: room for half of either rope_dim. */
 static loam_status build_graph(const build *b, float *inv_freq, loam_error *err) {
     lm_session_graph *sg = b->sg;
@@ -205,6 +227,7 @@ static loam_status build_graph(const build *b, float *inv_freq, loam_error *err)
         .rope_scale = rope_scale,
         .local_inv_freq = local,
         .query_factors = query_factors(b),
+        .sines = sines(b),
         .types = sg->types,
         .out_rows = sg->out_rows,
         .head = b->limits->head,

@@ -569,15 +569,33 @@ CASES = {
                            mamba_norm_before_gate=False, **dict(MAMBA, mamba_n_groups=2)),
     "gemma4": case("gemma4_text", "Gemma4ForCausalLM", **GEMMA4),
 }
+GPT = dict(GPT_SIZES, n_embd=32, n_layer=2, n_head=4, n_positions=128)
+
+
+def plain(hf_type, hf_class, **config):
+    return dict(config=dict(config, model_type=hf_type, architectures=[hf_class]), reference=None, publish=None)
+
+
 CASES["opt-350m"] = dict(CASES["opt"], config=dict(CASES["opt"]["config"], do_layer_norm_before=False, word_embed_proj_dim=16))
 CASES["mamba2"] = alone("mamba2", "Mamba2ForCausalLM", num_heads=4, head_dim=16, state_size=8, n_groups=2)
+CASES.update({
+    "xglm": plain("xglm", "XGLMForCausalLM", vocab_size=N_VOCAB, d_model=32, ffn_dim=40, num_layers=2, attention_heads=4,
+                  max_position_embeddings=128),
+    "biogpt": plain("biogpt", "BioGptForCausalLM", vocab_size=N_VOCAB, hidden_size=32, intermediate_size=40, num_hidden_layers=2,
+                    num_attention_heads=4, max_position_embeddings=128),
+    "ctrl": plain("ctrl", "CTRLLMHeadModel", dff=40, **GPT),
+    "openai-gpt": plain("openai-gpt", "OpenAIGPTLMHeadModel", **GPT),
+    "codegen": plain("codegen", "CodeGenForCausalLM", rotary_dim=4, n_ctx=128, **GPT),
+    "gpt_neox_japanese": plain("gpt_neox_japanese", "GPTNeoXJapaneseForCausalLM", vocab_size=N_VOCAB, hidden_size=32,
+                               num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=128),
+})
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none. Bamba's file does not answer as its folder does; why has not been found out.
 # Published with experts in MXFP4, an older GGUF file.
 NO_FOLDER = {"gpt_oss", "deepseek_v2-first"}
 NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "phi-qk_norm", "ministral", "falcon-rw", "baichuan2-13b",
            "gptj", "helium", "internlm", "mistral4", "vaultgemma", "mimo", "qwen3_moe-sparse",
-           "llama4-chunks", "cwm", "flex_olmo", "hyperclovax", "gpt_neo", "opt", "opt-350m", "persimmon", "nanochat", "phi3_v", "smolvlm", "internvl", "paddleocr_vl",
+           "llama4-chunks", "cwm", "flex_olmo", "hyperclovax", "gpt_neo", "opt", "opt-350m", "xglm", "biogpt", "ctrl", "openai-gpt", "codegen", "gpt_neox_japanese", "persimmon", "nanochat", "phi3_v", "smolvlm", "internvl", "paddleocr_vl",
            "iquestcoder", "sarvam_moe", "sarvam_mla", "bamba"}
 
 CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms,
