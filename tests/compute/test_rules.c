@@ -132,6 +132,9 @@ static const op_call wrong_calls[] = {
     {LM_OP_RECUR,
      {F(2, 4), F(2, 4), F(2, 8), C(LM_F32, 2, 2, 4, 5), I1(2), I1(2), F(2, 2), F1(2), F(2, 2)},
      {HEADS, .value_dim = 4}},
+    {LM_OP_SCAN, {F(2, 3), F(2, 3), F(2, 4), S3(2, 4, 3), I1(2), I1(2), F(2, 4), F(3, 4), F1(4)}},
+    {LM_OP_SCAN, {F(2, 3), F(2, 3), F(2, 4), S3(2, 3, 4), I1(2), I1(2), F(2, 4), F(4, 3), F1(4)}},
+    {LM_OP_SCAN, {F(2, 3), F(2, 3), F(2, 4), S3(2, 3, 4), I1(2), I1(2), F(2, 1), F(3, 4), F1(4)}},
     {LM_OP_LAYER_NORM, {F(2, 3), F1(3), F1(4)}},
     {LM_OP_SWIGLU_BACKWARD, {F(2, 3), F(2, 3), F(3, 3)}},
     {LM_OP_KV_WRITE, {F(2, 4), F(2, 4), C(LM_F32, 2, 1, 5, 16), C(LM_F32, 2, 1, 16, 5), I1(2)}},
@@ -139,7 +142,8 @@ static const op_call wrong_calls[] = {
     {LM_OP_KV_WRITE, {F(2, 4), F(2, 4), S(32, 4), C(LM_F32, 2, 1, 16, 4), I1(2)}},
     {LM_OP_KV_WRITE, {F(2, 4), F(2, 4), C(LM_F32, 2, 1, 4, 16), C(LM_F32, 2, 1, 16, 4), I1(3)}},
     {LM_OP_KV_WRITE, {F(2, 4), F(2, 4), C(LM_I8, 2, 1, 4, 16), C(LM_I8, 2, 1, 16, 4), I1(2)}},
-    {LM_OP_KV_WRITE, {F(2, 4), {0}, C(LM_F32, 2, 1, 4, 16), C(LM_F32, 2, 1, 16, 4), I1(2)}}, /* no values */
+    {LM_OP_KV_WRITE,
+     {F(2, 4), {0}, C(LM_F32, 2, 1, 4, 16), C(LM_F32, 2, 1, 16, 4), I1(2)}}, /* no values */
     {LM_OP_KV_WRITE, {F(2, 4), F(2, 4), C(LM_F32, 2, 1, 4, 16), {0}, I1(2)}},
     {LM_OP_KV_WRITE, {F(2, 4), {0}, C(LM_F32, 2, 1, 4, 16)}},
     {LM_OP_KV_WRITE, {F(2, 4)}},
@@ -152,7 +156,9 @@ static const op_call wrong_calls[] = {
     {LM_OP_ATTENTION_PAGED, /* more than a key has */
      {F(2, 8), C(LM_F32, 2, 1, 4, 64), {0}, I1(2), I1(2), I(1, 2)},
      {HEADS, .value_dim = 5}},
-    {LM_OP_ATTENTION_PAGED, {F(2, 8), C(LM_F32, 2, 1, 4, 64), {0}, I1(2), I1(2)}, {HEADS, .value_dim = 2}},
+    {LM_OP_ATTENTION_PAGED,
+     {F(2, 8), C(LM_F32, 2, 1, 4, 64), {0}, I1(2), I1(2)},
+     {HEADS, .value_dim = 2}},
     {LM_OP_ATTENTION_PAGED, /* 32 tokens in a block */
      {F(2, 8), C(LM_F32, 2, 1, 4, 32), C(LM_F32, 2, 1, 32, 4), I1(2), I1(2), I(1, 2)},
      {HEADS}},
@@ -169,10 +175,10 @@ static const op_call wrong_calls[] = {
      {F(2, 8), C(LM_I8, 2, 1, 4, 64), C(LM_I8, 2, 1, 64, 4), I1(2), I1(2), I(1, 2)},
      {HEADS}},
 #define PAGED F(2, 8), C(LM_F32, 2, 1, 4, 64), C(LM_F32, 2, 1, 64, 4), I1(2), I1(2), I(1, 2)
-    {LM_OP_ATTENTION_PAGED, {PAGED, {0}, {0}, {0}, I1(3)}, {HEADS}},         /* where other rows are */
-    {LM_OP_ATTENTION_PAGED, {PAGED, {0}, {0}, {0}, {0}, F(3, 9)}, {HEADS}},  /* of other heads */
+    {LM_OP_ATTENTION_PAGED, {PAGED, {0}, {0}, {0}, I1(3)}, {HEADS}}, /* where other rows are */
+    {LM_OP_ATTENTION_PAGED, {PAGED, {0}, {0}, {0}, {0}, F(3, 9)}, {HEADS}},   /* of other heads */
     {LM_OP_ATTENTION_PAGED, {PAGED, {0}, {0}, {0}, I1(2), F(2, 8)}, {HEADS}}, /* without a middle */
-    {LM_OP_ATTENTION, {F(4, 8), F(4, 4), F(4, 4)}, {HEADS}}, /* seq_len 0 */
+    {LM_OP_ATTENTION, {F(4, 8), F(4, 4), F(4, 4)}, {HEADS}},                  /* seq_len 0 */
     {LM_OP_ATTENTION,
      {F(4, 8), F(4, 4), F(4, 4)},
      {.n_heads = 3, .n_kv_heads = 2, .head_dim = 4, .seq_len = 2}},
@@ -255,8 +261,10 @@ static const op_call right_calls[] = {
     {LM_OP_JOIN, {F(4, 8), F(4, 4)}, {HEADS}},
     {LM_OP_CAUSAL_CONV, {F(4, 8), F(3, 8), F1(8), S3(2, 2, 8), I1(4), I1(4)}},
     {LM_OP_RECUR,
-     {F(4, 4), F(4, 4), F(4, 8), C(LM_F32, 2, 2, 4, 4), I1(4), I1(4), F(4, 2), F1(2), F(4, 2), F1(2)},
+     {F(4, 4), F(4, 4), F(4, 8), C(LM_F32, 2, 2, 4, 4), I1(4), I1(4), F(4, 2), F1(2), F(4, 2),
+      F1(2)},
      {HEADS, .value_dim = 4}},
+    {LM_OP_SCAN, {F(4, 3), F(4, 3), F(4, 8), S3(2, 3, 8), I1(4), I1(4), F(4, 8), F(3, 8), F1(8)}},
     {LM_OP_MIX, {F(4, 8), F(4, 2)}},
     {LM_OP_SWIGLU_BACKWARD, {F(4, 8), F(4, 8), F(4, 8)}},
     {LM_OP_KV_WRITE, {F(4, 8), F(4, 8), C(LM_F32, 2, 2, 4, 16), C(LM_F32, 2, 2, 16, 4), I1(4)}},

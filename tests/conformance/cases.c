@@ -198,6 +198,12 @@ static const op_case cases[] = {
     {"recur delta", LM_OP_RECUR, {RECUR(19, 2, 16, 6, 64)}, {RECUR_ATTRS(2, 16, 6, 64), .delta = true}},
     {"recur delta tiled", LM_OP_RECUR, {RECUR(7, 2, 8, 4, 150), VECTOR(4)}, {RECUR_ATTRS(2, 8, 4, 150), .delta = true, .tiled = true}},
     {"recur short", LM_OP_RECUR, {RECUR(3, 1, 1, 1, 1)}, {RECUR_ATTRS(1, 1, 1, 1)}},
+#define SCAN(rows, n, c)                                                                                               \
+    ROWS(LM_F32, rows, n), ROWS(LM_F32, rows, n), ROWS(LM_F32, rows, c), STATE3(3, n, c), TURNS(rows),                  \
+        INVERSES(rows, c), MATRIX(LM_F32, n, c), VECTOR(c)
+    {"scan", LM_OP_SCAN, {SCAN(19, 16, 85)}},
+    {"scan wide", LM_OP_SCAN, {SCAN(6, 3, 128)}},
+    {"scan short", LM_OP_SCAN, {SCAN(3, 1, 1)}},
     {"join", LM_OP_JOIN, {ROWS(LM_F32, 7, 3 * 37), ROWS(LM_F32, 7, 3 * 5)}, {.n_heads = 3}, .rows = true},
     {"mix", LM_OP_MIX, {ROWS(LM_F32, 7, 3 * 37), ROWS(LM_F32, 7, 3)}, .rows = true},
 

@@ -1,4 +1,4 @@
-/* What ops that keep a state for each sequence share: CAUSAL_CONV, RECUR.
+/* What ops that keep a state for each sequence share: CAUSAL_CONV, RECUR, SCAN.
  *
  * A state is a slot of a STATE tensor. Rows of one sequence come in order, others' between them or not; each row goes on from
  * what the row before it left in the slot, be it of this step or of one before. So a row's result depends on its
