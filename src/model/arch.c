@@ -51,6 +51,9 @@ typedef enum param_dim {
     DIM_STATE_VALUES, /* or what a short convolution has */
     DIM_STATE_NORM,   /* one head's values, or all */
     DIM_STATE_HEADS,
+    DIM_STATE_SOURCE, /* what keys, queries and steps are made from */
+    DIM_STATE_STEPS,
+    DIM_SCAN, /* numbers of a channel */
 } param_dim;
 
 typedef struct param_row {
@@ -103,7 +106,7 @@ const lm_arch *lm_arch_having(const lm_arch *arch, uint64_t features) {
 
 const char *lm_arch_recurrent_type(const lm_arch *arch) {
     if (arch->features & LM_FEATURE_DELTA) return "linear_attention";
-    if (arch->features & LM_FEATURE_SSM) return "mamba";
+    if (arch->features & LM_FEATURE_SPACES) return "mamba";
     return arch->features & LM_FEATURE_SHORT_CONV ? "conv" : NULL;
 }
 
@@ -147,6 +150,9 @@ loam_status lm_arch_config_check(const lm_arch_config *config, loam_error *err) 
     if (config->arch->weighs_input && hp->n_experts > 0 && hp->n_experts_used != 1)
         return lm_error_set(err, LOAM_UNSUPPORTED, "%lld experts that weigh what they read",
                             (long long)hp->n_experts_used);
+    if (lm_arch_has(config, LM_FEATURE_SCAN) && hp->step_latent_dim < 1)
+        return lm_error_set(err, LOAM_INVALID, "steps of states are made from %lld numbers",
+                            (long long)hp->step_latent_dim);
     if (hp->context_len > INT32_MAX)
         return lm_error_set(err, LOAM_UNSUPPORTED, "a context of %lld tokens is not supported",
                             (long long)hp->context_len);
@@ -211,7 +217,11 @@ bool lm_param_less_one(const lm_arch *arch, lm_param_id id) {
 }
 
 bool lm_param_is_kernel(lm_param_id id) {
-    return id >= LM_PARAM_CONV && id <= LM_PARAM_CONV_V;
+    return (id >= LM_PARAM_CONV && id <= LM_PARAM_CONV_V) || id == LM_PARAM_SCAN_RATE;
+}
+
+bool lm_param_is_rate(lm_param_id id) {
+    return id == LM_PARAM_STATE_RATE || id == LM_PARAM_SCAN_RATE;
 }
 
 bool lm_param_is_norm(lm_param_id id) {
@@ -246,7 +256,7 @@ bool lm_param_is_attention(lm_param_id id) {
 
 /* Of layers that do not. */
 static bool is_recurrent(lm_param_id id) {
-    return (params[id].feature & LM_FEATURE_RECURRENT) != 0;
+    return (params[id].feature & (LM_FEATURE_RECURRENT | LM_FEATURE_SCAN_NORM)) != 0;
 }
 
 /* Of a layer's MLP where it is dense. */
@@ -402,6 +412,9 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim, int64_t lay
     case DIM_STATE_NORM:
         return lm_arch_has(config, LM_FEATURE_DELTA) ? hp->state_value_dim : lm_state_values(hp);
     case DIM_STATE_HEADS: return hp->state_heads;
+    case DIM_STATE_SOURCE: return hp->step_latent_dim ? lm_state_values(hp) : hp->dim;
+    case DIM_STATE_STEPS: return hp->step_latent_dim ? hp->step_latent_dim : hp->state_heads;
+    case DIM_SCAN: return hp->state_key_dim;
     }
     return 0;
 }

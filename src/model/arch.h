@@ -78,9 +78,13 @@ typedef enum lm_feature {
     LM_FEATURE_SHORT_CONV = LM_BIT(48), /* recurrent layers are gated convolutions: LFM2 */
     LM_FEATURE_DELTA = LM_BIT(49),      /* they are gated delta rules: Qwen3-Next */
     LM_FEATURE_SSM = LM_BIT(50),        /* they are state spaces: Mamba 2 */
+    LM_FEATURE_SCAN = LM_BIT(54),       /* they are selective state spaces: Mamba 1 */
+    LM_FEATURE_SCAN_NORM = LM_BIT(55),  /* what those read is normed by weights */
     LM_FEATURE_ATTN_GATE = LM_BIT(51),  /* what heads attend to is weighted by a sigmoid */
-    /* Of recurrent layers those with keys, queries and values; and all. The file's numbers say which are. */
-    LM_FEATURE_STATES = LM_FEATURE_DELTA | LM_FEATURE_SSM,
+    /* Of recurrent layers those that convolve values, and keys and queries too; and all. The file's numbers say which are. */
+    LM_FEATURE_HEAD_STATES = LM_FEATURE_DELTA | LM_FEATURE_SSM,
+    LM_FEATURE_SPACES = LM_FEATURE_SSM | LM_FEATURE_SCAN,
+    LM_FEATURE_STATES = LM_FEATURE_HEAD_STATES | LM_FEATURE_SCAN,
     LM_FEATURE_RECURRENT = LM_FEATURE_SHORT_CONV | LM_FEATURE_STATES,
     /* What a decoder has without it being said. */
     LM_FEATURES_PRE_NORM = LM_FEATURE_ATTN_NORM | LM_FEATURE_MLP_NORM | LM_FEATURE_OUTPUT_NORM,
@@ -157,6 +161,8 @@ typedef enum lm_dialect {
     LM_DIALECT_QWEN35,
     LM_DIALECT_NEMOTRON_H,
     LM_DIALECT_BAMBA,
+    LM_DIALECT_MAMBA,
+    LM_DIALECT_JAMBA,
 } lm_dialect;
 
 /* Positions that are added as sines and cosines, not learned: arXiv:1706.03762. */
@@ -294,7 +300,9 @@ bool lm_param_is_attention(lm_param_id id);
 /* Of a layer's MLP, dense or of experts, and the norm before it. */
 bool lm_param_is_mlp(lm_param_id id);           /* of layers that attend */
 bool lm_param_is_by_state_head(lm_param_id id); /* heads of state, in the order that files have them in */
-bool lm_param_is_kernel(lm_param_id id); /* of a convolution: f32 [taps, channels], which files have the other way round */
+/* f32 [taps, or what there is of a channel, channels], which files have the other way round. */
+bool lm_param_is_kernel(lm_param_id id);
+bool lm_param_is_rate(lm_param_id id); /* what states decay by: folders have logarithms */
 bool lm_param_less_one(const lm_arch *arch, lm_param_id id); /* by hf_norm_minus_one */
 bool lm_param_is_norm(lm_param_id id); /* the weight of a norm: 1 where nothing is learned */
 /* What a state decays by in a step, of its logarithm as folders have it, and a logarithm of which that is made. */
@@ -331,10 +339,10 @@ int64_t lm_arch_head_width(const lm_arch_config *config, lm_head head);
 
 /* What a recurrent layer keeps of a sequence. */
 typedef enum lm_state_part {
-    LM_STATE_ROWS,    /* [max_seqs, conv_taps - 1, channels] what a convolution read of the rows before: of values, or the only one; */
-    LM_STATE_KEYS,    /* of keys, */
-    LM_STATE_QUERIES, /* and of queries: neither of short convolutions */
-    LM_STATE_MATRIX,  /* [max_seqs, heads, key width, value width]; nor this */
+    LM_STATE_ROWS, /* [max_seqs, conv_taps - 1, channels] what a convolution read of the rows before: of values, or the only one; */
+    LM_STATE_KEYS, /* of keys, */
+    LM_STATE_QUERIES, /* and of queries: only of heads with matrices */
+    LM_STATE_MATRIX, /* [max_seqs, heads, key width, value width], of Mamba 1 [max_seqs, numbers, channels]; not of short convolutions */
     LM_STATE_N_PARTS,
 } lm_state_part;
 

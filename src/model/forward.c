@@ -338,8 +338,37 @@ static lm_tensor *delta_rule(const builder *b, lm_tensor *x) {
     return linear(b, y, LM_PARAM_STATE_OUT, LM_PARAM_COUNT);
 }
 
+/* What a selective state space reads of channels: normed where the model does that, by a weight or without. */
+static lm_tensor *selected(const builder *b, lm_tensor *x, lm_param_id weight, lm_param_id norm) {
+    int64_t shape[2];
+    lm_tensor *y = linear(b, x, weight, LM_PARAM_COUNT);
+    if (!(b->hp->scan_norm_eps > 0)) return y;
+    lm_param_shape(b->config, norm, b->layer, shape);
+    lm_tensor *w = param_or_none(b, norm);
+    return lm_graph_op(b->graph, LM_OP_RMS_NORM,
+                       &(lm_op_args){.in = {y, w ? w : ones(b, shape[0])},
+                                     .attrs.eps = (float)b->hp->scan_norm_eps});
+}
+
+/* A selective state space, arXiv:2312.00752, as Mamba 1 has it. */
+static lm_tensor *selective_space(const builder *b, lm_tensor *x) {
+    lm_tensor *values = state_values(b, x);
+    lm_tensor *step = selected(b, values, LM_PARAM_STATE_STEP, LM_PARAM_SCAN_STEP_NORM);
+    step =
+        mapped(b, linear(b, step, LM_PARAM_STEP_UP, LM_PARAM_STATE_STEP_BIAS), LM_FN_SOFTPLUS, 0);
+    lm_op_args args = {.in = {selected(b, values, LM_PARAM_STATE_K, LM_PARAM_SCAN_K_NORM),
+                              selected(b, values, LM_PARAM_STATE_Q, LM_PARAM_SCAN_Q_NORM), values,
+                              NULL, NULL, NULL, step, param(b, LM_PARAM_SCAN_RATE),
+                              param(b, LM_PARAM_STATE_SKIP)}};
+    lm_tensor *y = keep_state(b, LM_STATE_MATRIX, LM_OP_SCAN, &args);
+    lm_tensor *gate = linear(b, x, LM_PARAM_STATE_GATE, LM_PARAM_COUNT);
+    y = lm_graph_op(b->graph, LM_OP_SWIGLU, &(lm_op_args){.in = {gate, y}});
+    return linear(b, y, LM_PARAM_STATE_OUT, LM_PARAM_COUNT);
+}
+
 static lm_tensor *recurrent_rows(const builder *b, lm_tensor *x) {
     if (lm_arch_has(b->config, LM_FEATURE_DELTA)) return delta_rule(b, x);
+    if (lm_arch_has(b->config, LM_FEATURE_SCAN)) return selective_space(b, x);
     return lm_arch_has(b->config, LM_FEATURE_SSM) ? state_space(b, x) : short_conv(b, x);
 }
 

@@ -63,6 +63,7 @@ static LM_MUST_USE loam_status check_options(const lm_hparams *h, const char *pa
         {"jitter of experts", h->expert_jitter},
         {"stretch of queries", (double)h->query_stretch},
         {"local rope theta", h->local_rope_theta},
+        {"epsilon of a state space's norms", h->scan_norm_eps},
         {"scale of experts' weights", h->expert_weight_scale},
     };
     for (size_t i = 0; i < LM_COUNT_OF(options); i++)
@@ -110,10 +111,12 @@ static LM_MUST_USE loam_status check_recurrent(const lm_hparams *h, const char *
     LM_TRY(check_range(path, "number of a convolution's taps less 1", h->conv_taps - 1,
                        LM_MAX_CONV_TAPS - 1, err));
     if (h->state_heads == 0) return LOAM_OK;
-    LM_TRY(check_range(path, "number of states' heads", h->state_heads, 4096, err));
+    LM_TRY(check_range(path, "number of states' heads", h->state_heads, 1 << 16, err));
     LM_TRY(check_range(path, "number of states' key heads", h->state_key_heads, h->state_heads, err));
     LM_TRY(check_range(path, "width of states' keys", h->state_key_dim, LM_MAX_HEAD_DIM, err));
     LM_TRY(check_range(path, "width of states' values", h->state_value_dim, 1 << 14, err));
+    LM_TRY(check_range(path, "number of what steps are made from and 1", h->step_latent_dim + 1,
+                       1 << 16, err));
     if (h->state_heads % h->state_key_heads != 0)
         return lm_error_set(err, LOAM_INVALID, "%s: %lld heads of states cannot share %lld keys",
                             path, (long long)h->state_heads, (long long)h->state_key_heads);

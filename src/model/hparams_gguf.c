@@ -185,14 +185,23 @@ static LM_MUST_USE loam_status read_sections(const lm_gguf *gguf, lm_hparams *h,
     return LOAM_OK;
 }
 
-static LM_MUST_USE loam_status read_recurrent(const lm_gguf *gguf, const lm_arch *arch,
+/* Mamba 1's. Of Falcon Mamba's norms without weights files say that there are some, and not that their epsilon is another. */
+static LM_MUST_USE loam_status read_selective(const lm_gguf *gguf, const lm_arch *arch,
                                               lm_hparams *h, loam_error *err) {
+    char key[KEY_BYTES];
+    bool normed;
+    LM_TRY(read_i64(gguf, h, "ssm.time_step_rank", &h->step_latent_dim, err));
+    LM_TRY(read_i64(gguf, h, "ssm.inner_size", &h->state_heads, err));
+    LM_TRY(lm_gguf_bool_or(gguf, full_key(h, "ssm.dt_b_c_rms", key), false, &normed, err));
+    h->state_key_heads = h->state_value_dim = 1;
+    bool weighted = arch->features & LM_FEATURE_SCAN_NORM;
+    h->scan_norm_eps = weighted ? h->rms_norm_eps : normed ? 1e-6 : 0;
+    return LOAM_OK;
+}
+
+static LM_MUST_USE loam_status read_state_sizes(const lm_gguf *gguf, lm_hparams *h,
+                                                loam_error *err) {
     int64_t n_values;
-    LM_TRY(read_i64_or(gguf, h, "shortconv.l_cache", 0, &h->conv_taps, err));
-    if (!(arch->features & LM_FEATURE_STATES)) return LOAM_OK;
-    if (arch->features & LM_FEATURE_DELTA) LM_TRY(read_recurrent_layers(gguf, h, err));
-    LM_TRY(read_i64(gguf, h, "ssm.conv_kernel", &h->conv_taps, err));
-    LM_TRY(read_i64(gguf, h, "ssm.state_size", &h->state_key_dim, err));
     LM_TRY(read_i64(gguf, h, "ssm.group_count", &h->state_key_heads, err));
     LM_TRY(read_i64(gguf, h, "ssm.time_step_rank", &h->state_heads, err));
     LM_TRY(read_i64(gguf, h, "ssm.inner_size", &n_values, err));
@@ -200,6 +209,18 @@ static LM_MUST_USE loam_status read_recurrent(const lm_gguf *gguf, const lm_arch
         return lm_error_set(err, LOAM_INVALID, "%s: %lld heads of states have %lld values",
                             lm_gguf_path(gguf), (long long)h->state_heads, (long long)n_values);
     h->state_value_dim = n_values / h->state_heads;
+    return LOAM_OK;
+}
+
+static LM_MUST_USE loam_status read_recurrent(const lm_gguf *gguf, const lm_arch *arch,
+                                              lm_hparams *h, loam_error *err) {
+    LM_TRY(read_i64_or(gguf, h, "shortconv.l_cache", 0, &h->conv_taps, err));
+    if (!(arch->features & LM_FEATURE_STATES)) return LOAM_OK;
+    if (arch->features & LM_FEATURE_DELTA) LM_TRY(read_recurrent_layers(gguf, h, err));
+    LM_TRY(read_i64(gguf, h, "ssm.conv_kernel", &h->conv_taps, err));
+    LM_TRY(read_i64(gguf, h, "ssm.state_size", &h->state_key_dim, err));
+    bool selective = arch->features & LM_FEATURE_SCAN;
+    LM_TRY(selective ? read_selective(gguf, arch, h, err) : read_state_sizes(gguf, h, err));
     h->side_by_side = arch->side_by_side;
     bool all = arch->side_by_side || arch->no_attention;
     for (int64_t i = 0; all && i < h->n_layers && i < LM_MAX_LAYERS; i++)
@@ -340,6 +361,7 @@ static LM_MUST_USE loam_status read_experts(const lm_gguf *gguf, const lm_arch *
     char key[KEY_BYTES];
     int64_t n_shared, gate;
     LM_TRY(read_i64_or(gguf, h, "expert_count", 0, &h->n_experts, err));
+    if (h->n_experts == 1 && arch->one_expert_is_none) h->n_experts = 0;
     if (h->n_experts == 0) return LOAM_OK;
     LM_TRY(read_i64(gguf, h, "expert_used_count", &h->n_experts_used, err));
     LM_TRY(read_i64_or(gguf, h, "expert_feed_forward_length", h->ffn_dim, &h->expert_ffn_dim, err));

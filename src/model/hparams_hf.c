@@ -285,12 +285,13 @@ static LM_MUST_USE loam_status read_recurrent_layers(const reader *r, lm_hparams
     h->side_by_side = r->arch && r->arch->side_by_side;
     const char *recurrent = recurrent_type(r);
     bool all = h->side_by_side || (r->arch && r->arch->no_attention);
-    int64_t period;
-    LM_TRY(read_i64(r, "full_attention_interval", 0, &period));
+    int64_t period, first;
+    LM_TRY(read_i64(r, "full_attention_interval|attn_layer_period", 0, &period));
+    LM_TRY(read_i64(r, "attn_layer_offset", period - 1, &first));
     for (int64_t i = 0; recurrent && i < h->n_layers && i < LM_MAX_LAYERS; i++) {
         const char *type = json_string_value(json_array_get(types, (size_t)i));
-        bool attends = json_is_array(attend) ? lists_layer(attend, i)
-                                             : period < 1 || (i + 1) % period == 0;
+        bool attends =
+            json_is_array(attend) ? lists_layer(attend, i) : period < 1 || i % period == first;
         if (all || (type ? is_recurrent_type(r, type) : !attends)) lm_layer_add(&h->recurrent, i);
     }
     return LOAM_OK;
@@ -388,6 +389,23 @@ static LM_MUST_USE loam_status read_state_sizes(const reader *r, lm_hparams *h) 
                     &h->state_key_dim);
 }
 
+/* Mamba 1's. Configs may leave how many numbers steps are made from to the rule, or say so: "auto". */
+static LM_MUST_USE loam_status read_selective(const reader *r, lm_hparams *h) {
+    char key[KEY_BYTES];
+    int64_t expand;
+    LM_TRY(read_i64(r, "mamba_expand|expand", 2, &expand));
+    bool alone = r->arch->no_attention;
+    LM_TRY(read_i64(r, alone ? "intermediate_size|d_inner" : "mamba_d_inner",
+                    widths(expand, h->dim), &h->state_heads));
+    h->state_key_heads = h->state_value_dim = 1;
+    LM_TRY(read_i64(r, "mamba_d_state|state_size", 16, &h->state_key_dim));
+    h->step_latent_dim = (h->dim + 15) / 16;
+    const json_t *said = json_object_get(r->config, key_of(r, "mamba_dt_rank|time_step_rank", key));
+    if (!json_is_string(said)) LM_TRY(read_i64(r, key, h->step_latent_dim, &h->step_latent_dim));
+    double eps = r->arch->features & LM_FEATURE_SCAN_NORM ? h->rms_norm_eps : 0;
+    return read_f64(r, "mixer_rms_eps", eps, &h->scan_norm_eps);
+}
+
 static LM_MUST_USE loam_status read_recurrent(const reader *r, lm_hparams *h) {
     bool bias;
     h->lone_blocks = r->arch && r->arch->lone_blocks;
@@ -397,7 +415,8 @@ static LM_MUST_USE loam_status read_recurrent(const reader *r, lm_hparams *h) {
     if (h->side_by_side) LM_TRY(read_side_by_side(r, h));
     LM_TRY(read_i64(r, "conv_L_cache|linear_conv_kernel_dim|mamba_d_conv|conv_kernel", 0,
                     &h->conv_taps));
-    LM_TRY(read_state_sizes(r, h));
+    bool selective = r->arch && (r->arch->features & LM_FEATURE_SCAN);
+    LM_TRY(selective ? read_selective(r, h) : read_state_sizes(r, h));
     if (r->arch && (r->arch->features & LM_FEATURE_STATES) && h->state_heads < 1)
         return lm_error_set(r->err, LOAM_INVALID, "%s: no number of heads of states", r->path);
     LM_TRY(read_bool(r, "conv_bias", false, &bias));
@@ -669,13 +688,16 @@ static LM_MUST_USE loam_status read_numbers(const reader *r, lm_hparams *h) {
 static LM_MUST_USE loam_status read_dense_layers(const reader *r, lm_hparams *h) {
     const json_t *kinds = json_object_get(r->config, "mlp_layer_types"),
                  *without = json_object_get(r->config, "mlp_only_layers");
-    int64_t leading, period;
+    int64_t leading, period, offset;
     LM_TRY(read_i64(r, "first_k_dense_replace|moe_layer_start_index|num_dense_layers", 0,
                     &leading));
-    LM_TRY(read_i64(r, "decoder_sparse_step|moe_layer_interval|interleave_moe_layer_step", 1, &period));
+    LM_TRY(read_i64(
+        r, "decoder_sparse_step|moe_layer_interval|interleave_moe_layer_step|expert_layer_period",
+        1, &period));
+    LM_TRY(read_i64(r, "expert_layer_offset", period - 1, &offset));
     for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
         const char *kind = json_string_value(json_array_get(kinds, (size_t)i));
-        bool dense = i < leading || lists_layer(without, i) || (period > 1 && (i + 1) % period != 0);
+        bool dense = i < leading || lists_layer(without, i) || (period > 1 && i % period != offset);
         if (kind ? strcmp(kind, "dense") == 0 : dense) lm_layer_add(&h->dense_layers, i);
     }
     return LOAM_OK;

@@ -505,10 +505,10 @@ static loam_status add_one(lm_model_weights *w, lm_weight *weight, loam_error *e
 
 /* Folders have the logarithms of what states decay by. */
 static loam_status make_rates(lm_model_weights *w, lm_weight *weight, loam_error *err) {
-    float *rates = lm_arena_alloc(&w->arena, (size_t)weight->shape[0] * sizeof *rates);
-    if (!rates) return lm_error_no_memory(err, (size_t)weight->shape[0] * sizeof *rates);
-    for (int64_t i = 0; i < weight->shape[0]; i++)
-        rates[i] = lm_rate_of_log(((const float *)weight->data)[i]);
+    int64_t n = n_elems_of(weight);
+    float *rates = lm_arena_alloc(&w->arena, (size_t)n * sizeof *rates);
+    if (!rates) return lm_error_no_memory(err, (size_t)n * sizeof *rates);
+    for (int64_t i = 0; i < n; i++) rates[i] = lm_rate_of_log(((const float *)weight->data)[i]);
     weight->data = rates;
     return LOAM_OK;
 }
@@ -535,7 +535,7 @@ static loam_status finish_weight(const loader *l, lm_param_id id, lm_weight *wei
     if (is_vector) LM_TRY(copy_vector(l->w, weight, err));
     bool folder = lm_naming_of(l->file) == LM_NAMING_HF;
     if (folder && lm_param_less_one(l->config->arch, id)) return add_one(l->w, weight, err);
-    if (folder && id == LM_PARAM_STATE_RATE) return make_rates(l->w, weight, err);
+    if (folder && lm_param_is_rate(id)) return make_rates(l->w, weight, err);
     if (l->options->check_finite && !is_vector && !by_row) let_go(l->w, weight, weight->data);
     return LOAM_OK;
 }

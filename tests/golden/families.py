@@ -589,6 +589,12 @@ CASES.update({
     "gpt_neox_japanese": plain("gpt_neox_japanese", "GPTNeoXJapaneseForCausalLM", vocab_size=N_VOCAB, hidden_size=32,
                                num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=128),
 })
+CASES["mamba"] = alone("mamba", "MambaForCausalLM", state_size=8, time_step_rank=6)
+CASES["falcon_mamba"] = alone("falcon_mamba", "FalconMambaForCausalLM", state_size=8, tie_word_embeddings=False)
+CASES["jamba"] = case("jamba", "JambaForCausalLM", num_hidden_layers=4, attn_layer_period=3, attn_layer_offset=1, expert_layer_period=2,
+                      expert_layer_offset=1, num_experts=4, num_experts_per_tok=2, mamba_d_state=8, mamba_dt_rank=6, publish="as saved")
+CASES["jamba-dense"] = case("jamba", "JambaForCausalLM", attn_layer_period=2, attn_layer_offset=0, num_experts=1, num_experts_per_tok=1,
+                            mamba_d_state=8)
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none. Bamba's file does not answer as its folder does; why has not been found out.
 # Published with experts in MXFP4, an older GGUF file.

@@ -31,9 +31,11 @@ def write_config(folder, config):
 
 
 def as_stored(state, exact=()):
-    """Matrices as f16, vectors and those whose names begin with one of `exact` as f32."""
-    return {k: (v.half() if v.dim() > 1 and not k.startswith(tuple(exact)) else v.float()).contiguous()
-            for k, v in state.items() if v.is_floating_point()}
+    """Matrices as f16, vectors and those whose names begin with one of `exact` as f32; so is what the converter makes powers of,
+    which it does in the type that it finds."""
+    def is_exact(name, w):
+        return w.dim() < 2 or name.endswith("A_log") or name.startswith(tuple(exact))
+    return {k: (v.float() if is_exact(k, v) else v.half()).contiguous() for k, v in state.items() if v.is_floating_point()}
 
 
 def write_numbers(folder):

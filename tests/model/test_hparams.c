@@ -386,6 +386,45 @@ static void test_lone_blocks(void **state) {
                   LOAM_UNSUPPORTED, "moe_latent_size");
 }
 
+#define SELECTIVE \
+    "{\"model_type\":\"mamba\",\"num_hidden_layers\":3,\"hidden_size\":40,\"vocab_size\":48"
+
+static void test_selective_layers(void **state) {
+    lm_hparams h;
+    assert_ok(read_config(SELECTIVE ",\"time_step_rank\":\"auto\"}", &h, &err));
+    assert_int_equal(h.step_latent_dim, 3); /* a sixteenth, rounded up */
+    assert_int_equal(h.state_heads, 80);
+    assert_int_equal(h.state_key_dim, 16);
+    assert_int_equal(lm_state_values(&h), 80);
+    assert_int_equal(lm_layers_before(&h.recurrent, 3), 3);
+    assert_int_equal(lm_cached_layers(&h), 0);
+    assert_true(h.scan_norm_eps == 0);
+    assert_ok(read_config(SELECTIVE ",\"time_step_rank\":5,\"intermediate_size\":64}", &h, &err));
+    assert_int_equal(h.step_latent_dim, 5);
+    assert_int_equal(h.state_heads, 64);
+    check_refused(SELECTIVE ",\"time_step_rank\":-2}", LOAM_INVALID, "steps are made from");
+    check_refused(SELECTIVE ",\"expand\":-2}", LOAM_INVALID, "heads");
+    check_refused(SELECTIVE ",\"mixer_rms_eps\":-1.0}", LOAM_INVALID, "norms");
+}
+
+#define JAMBA                                                                                 \
+    "{\"model_type\":\"jamba\",\"num_hidden_layers\":6,\"hidden_size\":40,\"vocab_size\":48," \
+    "\"num_attention_heads\":4,\"intermediate_size\":40,\"max_position_embeddings\":128,"     \
+    "\"num_experts\":4,\"num_experts_per_tok\":2"
+
+static void test_layers_by_period_and_offset(void **state) {
+    lm_hparams h;
+    assert_ok(read_config(JAMBA ",\"attn_layer_period\":3,\"attn_layer_offset\":1,"
+                                "\"expert_layer_offset\":0}",
+                          &h, &err));
+    for (int i = 0; i < h.n_layers; i++) {
+        assert_int_equal(lm_layer_attends(&h, i), i % 3 == 1);
+        assert_int_equal(lm_layer_in(&h.dense_layers, i), i % 2 == 1);
+    }
+    assert_int_equal(h.step_latent_dim, 3);
+    assert_true(h.scan_norm_eps == h.rms_norm_eps);
+}
+
 #define GEMMA4                                                                                     \
     "{\"model_type\":\"gemma4_text\",\"num_hidden_layers\":6,\"hidden_size\":32,\"vocab_size\":"   \
     "48,"                                                                                          \
@@ -444,6 +483,8 @@ int main(void) {
         cmocka_unit_test(test_lone_blocks),
         cmocka_unit_test(test_heads_by_layer),
         cmocka_unit_test(test_recurrent_layers_out_of_reason),
+        cmocka_unit_test(test_selective_layers),
+        cmocka_unit_test(test_layers_by_period_and_offset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

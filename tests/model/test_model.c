@@ -55,7 +55,7 @@ static void test_refusals_say_why(void **state) {
          {"model.layers.1.", "no place"}},
         {"\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true", LOAM_OK, {""}},
         {"\"model_type\": \"llama\"", "\"model_type\": \"mistral\"", LOAM_OK, {""}},
-        {"\"model_type\": \"llama\"", "\"model_type\": \"mamba\"", LOAM_UNSUPPORTED, {"mamba"}},
+        {"\"model_type\": \"llama\"", "\"model_type\": \"rwkv\"", LOAM_UNSUPPORTED, {"rwkv"}},
         {"\"hidden_act\": \"silu\"", "\"hidden_act\": \"mish\"", LOAM_UNSUPPORTED, {"mish"}},
         {"\"rope_theta\": 10000.0", "\"rope_theta\": 0.5", LOAM_INVALID, {"rope_theta"}},
         {"\"num_attention_heads\": 4", "\"num_attention_heads\": 3", LOAM_INVALID, {"3"}},
