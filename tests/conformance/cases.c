@@ -146,6 +146,7 @@ static const op_case cases[] = {
     {.dtype = LM_I32, .n_dims = 2, .extent = LM_EXTENT_ROWS, .shape = {rows, k}, .fill = FILL_BELOW, .limit = below}
     {"route", LM_OP_ROUTE, {ROWS(LM_F32, 7, 19)}, {.n_used = 3, .normalize = true}, .rows = true},
     {"route biased", LM_OP_ROUTE, {ROWS(LM_F32, 7, 19), VECTOR(19)}, {.n_used = 19, .scale = 2.5f}, .rows = true},
+    {"route factors", LM_OP_ROUTE, {ROWS(LM_F32, 7, 19), {0}, VECTOR(19)}, {.n_used = 3, .normalize = true}, .rows = true},
     {"route groups",
      LM_OP_ROUTE,
      {ROWS(LM_F32, 9, 32), VECTOR(32)},
@@ -204,6 +205,7 @@ static const op_case cases[] = {
     {"scan", LM_OP_SCAN, {SCAN(19, 16, 85)}},
     {"scan wide", LM_OP_SCAN, {SCAN(6, 3, 128)}},
     {"scan short", LM_OP_SCAN, {SCAN(3, 1, 1)}},
+    {"columns", LM_OP_COLUMNS, {ROWS(LM_F32, 7, 37)}, {.first = 5, .n_columns = 11}, .rows = true},
     {"join", LM_OP_JOIN, {ROWS(LM_F32, 7, 3 * 37), ROWS(LM_F32, 7, 3 * 5)}, {.n_heads = 3}, .rows = true},
     {"mix", LM_OP_MIX, {ROWS(LM_F32, 7, 3 * 37), ROWS(LM_F32, 7, 3)}, .rows = true},
 

@@ -1,6 +1,7 @@
 /* ROUTE: which experts a row goes to, and with which weights        arXiv:1701.06538, arXiv:2412.19437
  * logits   [R, E] f32                                                                in
  * bias     [E] f32, optional: added to scores where experts are chosen, not to weights    in
+ * factors  [E] f32, optional: of the weights of chosen experts, behind all else; not with jitter    in
  * ids      [R, k] i32, the chosen in the order of their scores, the lower number first of equal ones    out 0
  * weights  [R, k] f32                                                                out 1
  * attrs    n_used k; sigmoid: scores are sigmoids of logits, else their softmax; normalize: weights are divided by their
@@ -13,12 +14,20 @@
  */
 #include "compute/ops/route.h"
 
+/* A number for each expert, or none. */
+static bool is_of_experts(const lm_tensor *x, const lm_tensor *logits) {
+    return !x || (lm_is(x, LM_F32, 1) && x->shape[0] == logits->shape[1]);
+}
+
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
-    const lm_tensor *logits = node->in[0], *bias = node->in[1];
+    const lm_tensor *logits = node->in[0];
     const lm_attrs *a = &node->attrs;
     if (!lm_is(logits, LM_F32, 2) || logits->shape[1] > LM_MAX_EXPERTS ||
-        (bias && (!lm_is(bias, LM_F32, 1) || bias->shape[0] != logits->shape[1])))
-        return lm_op_refuse(node, err, "logits [R, E <= 1024] f32 and, if any, bias [E] f32");
+        !is_of_experts(node->in[1], logits) || !is_of_experts(node->in[2], logits))
+        return lm_op_refuse(node, err,
+                            "logits [R, E <= 1024] f32 and, if any, bias and factors [E] f32");
+    if (node->in[2] && a->jitter > 0.0f)
+        return lm_op_refuse(node, err, "no factors of experts that are chosen with jitter");
     int64_t n_groups = a->n_groups > 0 ? a->n_groups : 1,
             n_open = a->n_groups_used > 0 ? a->n_groups_used : n_groups;
     if (logits->shape[1] % n_groups || n_open > n_groups || a->n_used < 1 ||
@@ -131,7 +140,10 @@ void lm_route_choose(const lm_node *node, int64_t row, const float *scores) {
     }
     float factor =
         (a->normalize ? 1.0f / (sum + 1e-20f) : 1.0f) * (a->scale == 0.0f ? 1.0f : a->scale);
-    for (int64_t i = 0; i < a->n_used; i++) weights[i] *= factor;
+    for (int64_t i = 0; i < a->n_used; i++) {
+        weights[i] *= factor;
+        if (node->in[2]) weights[i] *= lm_f32(node->in[2])[ids[i]];
+    }
 }
 
 static void reference(const lm_kernel_args *args) {
@@ -159,7 +171,7 @@ extern const lm_op lm_op_route;
 const lm_op lm_op_route = {
     .name = "route",
     .min_inputs = 1,
-    .max_inputs = 2,
+    .max_inputs = 3,
     .n_outputs = 2,
     .shape = shape,
     .reference = reference,
