@@ -59,7 +59,7 @@ static void weigh(model_bench *b) {
     lm_dtype most = LM_F32;
     b->step_bytes = 0;
     for (int id = 0; id < LM_PARAM_COUNT; id++) {
-        if (id == LM_PARAM_TOKEN_EMBED ||
+        if (lm_param_is_by_token((lm_param_id)id) ||
             (id != LM_PARAM_OUTPUT_HEAD && !lm_param_in(config, (lm_param_id)id)))
             continue;
         int64_t n_layers = lm_param_has_layer((lm_param_id)id) ? config->hparams.n_layers : 1;

@@ -54,6 +54,9 @@ typedef enum param_dim {
     DIM_STATE_SOURCE, /* what keys, queries and steps are made from */
     DIM_STATE_STEPS,
     DIM_SCAN, /* numbers of a channel */
+    DIM_LAYER_INPUT,
+    DIM_LAYER_INPUTS, /* of all layers */
+    DIM_LAYER_VOCAB,
 } param_dim;
 
 typedef struct param_row {
@@ -236,6 +239,27 @@ bool lm_param_is_experts(lm_param_id id) {
     return id == LM_PARAM_GATE_EXPS || id == LM_PARAM_UP_EXPS || id == LM_PARAM_DOWN_EXPS;
 }
 
+bool lm_param_is_cached(lm_param_id id) {
+    switch (id) {
+    case LM_PARAM_K:
+    case LM_PARAM_V:
+    case LM_PARAM_K_BIAS:
+    case LM_PARAM_V_BIAS:
+    case LM_PARAM_K_NORM:
+    case LM_PARAM_K_NORM_BIAS: return true;
+    default: return false;
+    }
+}
+
+bool lm_param_is_table(lm_param_id id) {
+    return lm_param_is_by_token(id) || id == LM_PARAM_POSITION_EMBED ||
+           id == LM_PARAM_TYPE_EMBED || id == LM_PARAM_DISTANCE_BIAS;
+}
+
+bool lm_param_is_by_token(lm_param_id id) {
+    return id == LM_PARAM_TOKEN_EMBED || id == LM_PARAM_LAYER_EMBED;
+}
+
 bool lm_arch_turns_experts(const lm_arch *arch, lm_param_id id) {
     return arch->hf_transposed_experts || (arch->hf_flat_experts && id == LM_PARAM_DOWN_EXPS);
 }
@@ -320,6 +344,7 @@ bool lm_param_at(const lm_arch_config *config, lm_param_id id, int64_t layer) {
         layer != config->hparams.n_layers - 1)
         return false;
     if (id == LM_PARAM_V && lm_layer_in(&config->hparams.keys_are_values, layer)) return false;
+    if (lm_param_is_cached(id) && !lm_layer_keeps(&config->hparams, layer)) return false;
     if (is_recurrent(id)) return lm_layer_in(&config->hparams.recurrent, layer);
     if (id == LM_PARAM_ATTN_NORM && !lm_layer_mixes(&config->hparams, layer)) return false;
     if (lm_param_is_mlp(id) && !lm_layer_has_mlp(&config->hparams, layer)) return false;
@@ -393,7 +418,10 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim, int64_t lay
     case DIM_SHARED_FFN: return hp->shared_ffn_dim;
     case DIM_Q_NORM: return head_dim * (whole ? hp->n_heads : 1);
     case DIM_K_NORM: return head_dim * (whole ? n_kv_heads : 1);
-    case DIM_FFN: return hp->ffn_dim;
+    case DIM_LAYER_INPUT: return hp->layer_input_dim;
+    case DIM_LAYER_INPUTS: return hp->n_layers * hp->layer_input_dim;
+    case DIM_LAYER_VOCAB: return hp->layer_vocab_size;
+    case DIM_FFN: return lm_ffn_dim_at(hp, layer);
     case DIM_TYPES: return hp->n_token_types;
     case DIM_LABELS: return hp->n_labels;
     case DIM_ATTENDED: return hp->n_heads * (hp->kv_latent_dim ? hp->value_dim : head_dim);

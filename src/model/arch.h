@@ -73,6 +73,8 @@ typedef enum lm_feature {
     LM_FEATURE_XIELU = LM_BIT(38),         /* the activation has numbers: metadata in GGUF */
     LM_FEATURE_LAYER_SCALE =
         LM_BIT(39), /* the stream is multiplied by a number behind each layer */
+    LM_FEATURE_LAYER_INPUT = LM_BIT(40),    /* each layer takes in of a token besides the stream */
+    LM_FEATURE_EXPERTS_BESIDE = LM_BIT(41), /* experts and shared ones have norms of their own */
     LM_FEATURE_EMBED_MAP =
         LM_BIT(46), /* embeddings are of another width: a matrix leads to the stream, one back */
     LM_FEATURE_SHORT_CONV = LM_BIT(48), /* recurrent layers are gated convolutions: LFM2 */
@@ -163,6 +165,7 @@ typedef enum lm_dialect {
     LM_DIALECT_BAMBA,
     LM_DIALECT_MAMBA,
     LM_DIALECT_JAMBA,
+    LM_DIALECT_GEMMA4,
 } lm_dialect;
 
 /* Positions that are added as sines and cosines, not learned: arXiv:1706.03762. */
@@ -285,6 +288,9 @@ bool lm_param_in(const lm_arch_config *config, lm_param_id id); /* whether such 
 /* The same for one layer: leading layers of a mixture of experts may be dense. */
 bool lm_param_at(const lm_arch_config *config, lm_param_id id, int64_t layer);
 bool lm_param_is_experts(lm_param_id id);
+bool lm_param_is_cached(lm_param_id id); /* makes keys or values */
+bool lm_param_is_table(lm_param_id id);  /* looked up by row, not multiplied with */
+bool lm_param_is_by_token(lm_param_id id); /* by token, in a table of them all */
 bool lm_arch_turns_experts(const lm_arch *arch,
                            lm_param_id id); /* whether folders have these as [n_in, n_out] */
 /* How many matrices it is, one under the other: of experts, [n_experts * n, k], or of heads; 0: it is one, or a vector. */
@@ -364,7 +370,8 @@ typedef struct lm_forward_inputs {
     lm_tensor *(*param)(void *ctx, lm_graph *graph, lm_param_id id, int64_t layer);
     /* Attention of one layer (lm_arch_attention): q [rows, n_heads * head_dim], k and v [rows, n_kv_heads * head_dim],
      * q and k after rope. Returns [rows, n_heads * head_dim]. Of latent attention v is NULL: values are the first
-     * kv_latent_dim elements of keys, and so many are a head's in what is returned. */
+     * kv_latent_dim elements of keys, and so many are a head's in what is returned. k and v NULL: those of the last layer before of
+     * its kind, with a window or without. */
     lm_tensor *(*attend)(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q, lm_tensor *k,
                          lm_tensor *v);
     /* An op that keeps a state for each sequence (ops/sequence_state.h): this part of the layer's, which is to be added to its inputs with

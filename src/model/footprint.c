@@ -55,7 +55,7 @@ static size_t unpacked_bytes(const lm_model *model, int64_t n_tokens) {
             if (!weight || weight->layout != LM_LAYOUT_ROWS || is_second_time(model, id, weight))
                 continue;
             size_t all = stored_bytes(weight);
-            n += id == LM_PARAM_TOKEN_EMBED ? scattered_bytes(all, n_tokens) : all;
+            n += lm_param_is_by_token(id) ? scattered_bytes(all, n_tokens) : all;
         }
     }
     return n;
@@ -163,7 +163,7 @@ loam_status lm_footprint_as_mix(const char *path, lm_device *device, const lm_mi
             if (!is) continue;
             lm_weight weight = *is;
             weight.dtype = dtype_in(mix, &mm, id, layer, is);
-            add_weight(device, &weight, id == LM_PARAM_TOKEN_EMBED, &found);
+            add_weight(device, &weight, lm_param_is_by_token(id), &found);
         }
     }
     lm_model_free(model);

@@ -12,6 +12,7 @@ typedef struct builder {
     const lm_arch_config *config;
     const lm_forward_inputs *in;
     int64_t layer;
+    lm_tensor *layer_inputs; /* [rows, n_layers * layer_input_dim]; NULL: there are none */
 } builder;
 
 static lm_tensor *param(const builder *b, lm_param_id id) {
@@ -193,14 +194,20 @@ static lm_tensor *gated(const builder *b, lm_tensor *x, lm_tensor *y) {
                        &(lm_op_args){.in = {gate, y}, .attrs.function = LM_FN_SIGMOID});
 }
 
-static lm_tensor *attention(const builder *b, lm_tensor *x) {
-    lm_tensor *q = linear(b, x, LM_PARAM_Q, LM_PARAM_Q_BIAS);
-    lm_tensor *k = linear(b, x, LM_PARAM_K, LM_PARAM_K_BIAS);
+/* k: the keys before norm and rope, which may be the values as well. */
+static lm_tensor *values(const builder *b, lm_tensor *x, lm_tensor *k) {
     bool shared = lm_layer_in(&b->hp->keys_are_values, b->layer);
     lm_tensor *v = clipped(b, shared ? k : linear(b, x, LM_PARAM_V, LM_PARAM_V_BIAS));
-    if (b->config->arch->unit_values) v = unit(b, v);
+    return b->config->arch->unit_values ? unit(b, v) : v;
+}
+
+static lm_tensor *attention(const builder *b, lm_tensor *x) {
+    bool keeps = lm_layer_keeps(b->hp, b->layer);
+    lm_tensor *q = linear(b, x, LM_PARAM_Q, LM_PARAM_Q_BIAS);
+    lm_tensor *k = keeps ? linear(b, x, LM_PARAM_K, LM_PARAM_K_BIAS) : NULL;
+    lm_tensor *v = keeps ? values(b, x, k) : NULL;
     q = grown(b, placed(b, q, LM_PARAM_Q_NORM, b->hp->n_heads));
-    k = placed(b, k, LM_PARAM_K_NORM, lm_kv_heads_at(b->hp, b->layer));
+    if (keeps) k = placed(b, k, LM_PARAM_K_NORM, lm_kv_heads_at(b->hp, b->layer));
     lm_tensor *y = gated(b, x, b->in->attend(b->in->ctx, b->graph, b->layer, q, k, v));
     return linear(b, factor(b, y), LM_PARAM_OUT, LM_PARAM_OUT_BIAS);
 }
@@ -425,8 +432,26 @@ static lm_tensor *shared_expert(const builder *b, lm_tensor *x) {
     return mixed(b, y, weight);
 }
 
-/* A mixture of experts: arXiv:1701.06538. */
-static lm_tensor *mixture(const builder *b, lm_tensor *x) {
+/* y, what the chosen ones say, and what the shared ones do. */
+static lm_tensor *with_shared(const builder *b, lm_tensor *y, lm_tensor *x) {
+    lm_tensor *shared = shared_expert(b, x);
+    if (lm_arch_has(b->config, LM_FEATURE_EXPERTS_BESIDE)) {
+        y = norm(b, y, LM_PARAM_POST_EXPERTS_NORM, LM_PARAM_COUNT, LM_F32);
+        shared = norm(b, shared, LM_PARAM_POST_SHARED_NORM, LM_PARAM_COUNT, LM_F32);
+    }
+    return add(b, y, shared);
+}
+
+/* The scores by which experts are chosen. */
+static lm_tensor *expert_logits(const builder *b, lm_tensor *stream, lm_tensor *x) {
+    if (lm_param_in(b->config, LM_PARAM_ROUTER_NORM))
+        x = scaled(b, norm(b, stream, LM_PARAM_ROUTER_NORM, LM_PARAM_COUNT, LM_F32),
+                   1 / sqrt((double)b->hp->dim));
+    return linear(b, x, LM_PARAM_ROUTER, LM_PARAM_ROUTER_BIAS);
+}
+
+/* A mixture of experts: arXiv:1701.06538. x: what the MLP reads of the stream. */
+static lm_tensor *mixture(const builder *b, lm_tensor *stream, lm_tensor *x) {
     const lm_hparams *hp = b->hp;
     lm_attrs attrs = {.n_used = hp->n_experts_used,
                       .n_groups = hp->n_expert_groups,
@@ -435,13 +460,16 @@ static lm_tensor *mixture(const builder *b, lm_tensor *x) {
                       .normalize = hp->expert_normalize,
                       .jitter = (float)hp->expert_jitter,
                       .scale = (float)hp->expert_weight_scale};
-    lm_tensor *logits = linear(b, x, LM_PARAM_ROUTER, LM_PARAM_ROUTER_BIAS);
-    lm_tensor *ids = lm_graph_op(
-        b->graph, LM_OP_ROUTE,
-        &(lm_op_args){.in = {logits, param_or_none(b, LM_PARAM_CHOICE_BIAS)}, .attrs = attrs});
+    lm_tensor *ids = lm_graph_op(b->graph, LM_OP_ROUTE,
+                                 &(lm_op_args){.in = {expert_logits(b, stream, x),
+                                                      param_or_none(b, LM_PARAM_CHOICE_BIAS),
+                                                      param_or_none(b, LM_PARAM_EXPERTS_FACTOR)},
+                                               .attrs = attrs});
     lm_tensor *weights = ids ? lm_graph_out(ids, 1) : NULL, *read = x;
+    if (lm_arch_has(b->config, LM_FEATURE_EXPERTS_BESIDE))
+        read = norm(b, stream, LM_PARAM_EXPERTS_NORM, LM_PARAM_COUNT, factor_dtype(b));
     bool before = b->config->arch->weighs_input;
-    if (before) read = mixed(b, x, weights);
+    if (before) read = mixed(b, read, weights);
     lm_tensor *gate = lm_param_in(b->config, LM_PARAM_GATE_EXPS)
                           ? chosen(b, read, LM_PARAM_GATE_EXPS, ids, LM_PARAM_GATE_EXPS_BIAS)
                           : NULL;
@@ -449,11 +477,27 @@ static lm_tensor *mixture(const builder *b, lm_tensor *x) {
     lm_tensor *y = chosen(b, activated(b, gate, up), LM_PARAM_DOWN_EXPS, ids,
                           LM_PARAM_DOWN_EXPS_BIAS);
     if (!before) y = mixed(b, y, weights);
-    return hp->shared_ffn_dim > 0 ? add(b, y, shared_expert(b, x)) : y;
+    return hp->shared_ffn_dim > 0 ? with_shared(b, y, x) : y;
 }
 
-static lm_tensor *feed_forward(const builder *b, lm_tensor *x) {
-    return lm_arch_layer_has_experts(b->config, b->layer) ? mixture(b, x) : mlp(b, x);
+/* x: what is read of the stream. */
+static lm_tensor *feed_forward(const builder *b, lm_tensor *stream, lm_tensor *x) {
+    return lm_arch_layer_has_experts(b->config, b->layer) ? mixture(b, stream, x) : mlp(b, x);
+}
+
+static lm_tensor *columns(const builder *b, lm_tensor *x, int64_t first, int64_t n) {
+    return lm_graph_op(
+        b->graph, LM_OP_COLUMNS,
+        &(lm_op_args){.in = {x}, .attrs = {.first = first, .n_columns = n}});
+}
+
+/* What the layer takes in of the rows' tokens, as much of it as the stream lets through. */
+static lm_tensor *layer_input(const builder *b, lm_tensor *x) {
+    int64_t n = b->hp->layer_input_dim;
+    lm_tensor *gate = linear(b, factor(b, x), LM_PARAM_LAYER_INPUT_GATE, LM_PARAM_COUNT);
+    lm_tensor *y = activated(b, gate, columns(b, b->layer_inputs, b->layer * n, n));
+    return norm(b, linear(b, y, LM_PARAM_LAYER_INPUT_OUT, LM_PARAM_COUNT),
+                LM_PARAM_POST_LAYER_INPUT_NORM, LM_PARAM_COUNT, LM_F32);
 }
 
 /* A layer that is one block alone. */
@@ -461,7 +505,7 @@ static lm_tensor *lone_block(const builder *b, lm_tensor *x) {
     bool mixes = lm_layer_mixes(b->hp, b->layer);
     lm_tensor *entry = mixes ? read_residual(b, x, LM_PARAM_ATTN_NORM, LM_PARAM_ATTN_NORM_BIAS)
                              : read_residual(b, x, LM_PARAM_MLP_NORM, LM_PARAM_MLP_NORM_BIAS);
-    return add(b, x, mixes ? mixed_rows(b, entry) : feed_forward(b, entry));
+    return add(b, x, mixes ? mixed_rows(b, entry) : feed_forward(b, x, entry));
 }
 
 /* One layer. */
@@ -475,7 +519,8 @@ static lm_tensor *block(const builder *b, lm_tensor *x) {
     if (!parallel || (norms(b, LM_PARAM_MLP_NORM) && !b->hp->shared_norm))
         entry = read_residual(b, parallel ? residual : x, LM_PARAM_MLP_NORM,
                               LM_PARAM_MLP_NORM_BIAS);
-    x = add(b, x, to_residual(b, feed_forward(b, entry), LM_PARAM_POST_MLP_NORM));
+    x = add(b, x, to_residual(b, feed_forward(b, x, entry), LM_PARAM_POST_MLP_NORM));
+    if (b->layer_inputs) x = add(b, x, layer_input(b, x));
     x = settled(b, x, LM_PARAM_LAYER_OUT_NORM, LM_PARAM_LAYER_OUT_NORM_BIAS);
     lm_tensor *scale = param_or_none(b, LM_PARAM_LAYER_SCALE);
     return scale ? times(b, x, scale) : x;
@@ -514,9 +559,22 @@ static lm_tensor *narrowed(const builder *b, lm_tensor *x) {
     return linear(b, x, LM_PARAM_EMBED_OUT, LM_PARAM_COUNT);
 }
 
+/* What layers take in of the rows' tokens: a part from a table of its own, another from the embedding x. */
+static lm_tensor *layer_inputs(const builder *b, lm_tensor *x) {
+    lm_tensor *y = linear(b, factor(b, x), LM_PARAM_LAYER_EMBED_PROJ, LM_PARAM_COUNT);
+    y = scaled(b, y, 1 / sqrt((double)b->hp->dim));
+    y = lm_graph_op(b->graph, LM_OP_RMS_NORM,
+                    &(lm_op_args){.in = {y, param(b, LM_PARAM_LAYER_EMBED_NORM)},
+                                  .attrs.eps = (float)b->hp->rms_norm_eps});
+    lm_tensor *own = scaled(b, lookup(b, LM_PARAM_LAYER_EMBED, b->in->tokens),
+                            sqrt((double)b->hp->layer_input_dim));
+    return scaled(b, add(b, y, own), M_SQRT1_2);
+}
+
 /* What heads read. */
 static lm_tensor *body(builder *b) {
     lm_tensor *x = embed(b);
+    if (b->hp->layer_input_dim > 0) b->layer_inputs = layer_inputs(b, x);
     for (b->layer = 0; b->layer < b->hp->n_layers; b->layer++) x = block(b, x);
     if (b->in->out_rows)
         x = lm_graph_op(b->graph, LM_OP_GATHER_ROWS, &(lm_op_args){.in = {x, b->in->out_rows}});
@@ -583,6 +641,10 @@ lm_tensor *lm_arch_loss(lm_graph *graph, const lm_arch_config *config,
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no latent attention");
     if (lm_layers_before(&b.hp->recurrent, b.hp->n_layers) > 0)
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no recurrent layers");
+    if (b.hp->n_shared_kv_layers > 0)
+        return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no layers that share keys");
+    if (b.hp->layer_input_dim > 0)
+        return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no inputs of layers");
     lm_tensor *x = body(&b), *head = output_head(&b);
     return lm_graph_op(graph, LM_OP_LINEAR_CROSS_ENTROPY,
                        &(lm_op_args){.in = {x, head, targets, head ? head->grad : NULL}});

@@ -174,8 +174,39 @@ static bool has_mlps(const lm_hparams *h) {
     return !h->lone_blocks || lm_layers_before(&h->mlp_only, h->n_layers) > 0;
 }
 
+static bool has_layer_like(const lm_hparams *h, int64_t layer, int64_t n_first) {
+    for (int64_t i = 0; i < n_first; i++)
+        if (lm_layer_in(&h->windowed, i) == lm_layer_in(&h->windowed, layer)) return true;
+    return false;
+}
+
+static LM_MUST_USE loam_status check_shared_kv(const lm_hparams *h, const char *path,
+                                               loam_error *err) {
+    int64_t n_own = h->n_layers - h->n_shared_kv_layers;
+    if (h->n_shared_kv_layers == 0) return LOAM_OK;
+    LM_TRY(check_range(path, "number of layers with others' keys", h->n_shared_kv_layers,
+                       h->n_layers - 1, err));
+    LM_TRY(check_range(path, "feed-forward width of layers with others' keys",
+                       h->shared_kv_ffn_dim, 1 << 24, err));
+    for (int64_t i = n_own; i < h->n_layers; i++)
+        if (!has_layer_like(h, i, n_own))
+            return lm_error_set(err, LOAM_INVALID,
+                                "%s: no layer of its kind has keys for layer %lld", path,
+                                (long long)i);
+    return LOAM_OK;
+}
+
+static LM_MUST_USE loam_status check_layer_inputs(const lm_hparams *h, const char *path,
+                                                  loam_error *err) {
+    if (h->layer_input_dim == 0) return LOAM_OK;
+    LM_TRY(check_range(path, "width of layers' inputs", h->layer_input_dim, 1 << 14, err));
+    return check_range(path, "number of tokens with inputs of layers less those without",
+                       h->layer_vocab_size - h->vocab_size + 1, 1 << 24, err);
+}
+
 loam_status lm_hparams_check(const lm_hparams *h, const char *path, loam_error *err) {
     LM_TRY(check_range(path, "number of layers", h->n_layers, LM_MAX_LAYERS, err));
+    LM_TRY(check_shared_kv(h, path, err));
     LM_TRY(check_range(path, "width", h->dim, 1 << 20, err));
     LM_TRY(check_range(path, "width of embeddings", lm_embed_dim(h), 1 << 20, err));
     LM_TRY(check_heads(h, path, err));
@@ -189,5 +220,6 @@ loam_status lm_hparams_check(const lm_hparams *h, const char *path, loam_error *
     LM_TRY(check_experts(h, path, err));
     if (h->n_guess_layers != 0)
         LM_TRY(check_range(path, "number of guessing layers", h->n_guess_layers, 64, err));
+    LM_TRY(check_layer_inputs(h, path, err));
     return check_recurrent(h, path, err);
 }

@@ -131,6 +131,11 @@ typedef struct lm_hparams {
         local_head_dim; /* of windowed layers, which then turn whole heads; 0: n_kv_heads, head_dim and rope_dim */
     lm_layer_set
         keys_are_values; /* layers without a matrix of values: they are keys before norm and rope */
+    int64_t n_shared_kv_layers; /* so many last layers attend to keys and values of the last one before them of their kind, with a
+                                    window or without; 0: all have their own */
+    int64_t shared_kv_ffn_dim;  /* width of those layers' MLPs */
+    int64_t layer_input_dim; /* of what each layer takes in of a row's token besides the stream; 0: nothing */
+    int64_t layer_vocab_size; /* tokens that there is such an input of */
     bool shared_norm;        /* attention and MLP, side by side, read the same normed rows */
     bool serial_residual;    /* a member of a family of parallel residuals that is not parallel */
     /* Mixtures of experts; n_experts 0: the MLP of every layer is dense. */
@@ -183,6 +188,15 @@ static inline bool lm_layer_has_mlp(const lm_hparams *hparams, int64_t layer) {
     return !hparams->lone_blocks || !lm_layer_mixes(hparams, layer);
 }
 
+/* Whether a layer that attends has keys and values of its own. */
+static inline bool lm_layer_keeps(const lm_hparams *hparams, int64_t layer) {
+    return layer < hparams->n_layers - hparams->n_shared_kv_layers;
+}
+
+static inline int64_t lm_ffn_dim_at(const lm_hparams *hparams, int64_t layer) {
+    return lm_layer_keeps(hparams, layer) ? hparams->ffn_dim : hparams->shared_kv_ffn_dim;
+}
+
 /* What the heads of a layer are like. */
 static inline bool lm_layer_is_local(const lm_hparams *hparams, int64_t layer) {
     return hparams->local_head_dim > 0 && lm_layer_in(&hparams->windowed, layer);
@@ -200,7 +214,8 @@ static inline int64_t lm_local_rope_dim(const lm_hparams *hparams) {
     return hparams->local_head_dim > 0 ? hparams->local_head_dim : hparams->rope_dim;
 }
 
-/* Which of the cached layers a layer that attends is: an encoder needs the keys and values of one layer at a time, so they take turns. */
+/* Which of the cached layers a layer that attends, and has keys of its own, is: an encoder needs the keys and values of one layer at a
+ * time, so they take turns. */
 static inline int64_t lm_cached_layer(const lm_hparams *hparams, int64_t layer) {
     if (hparams->bidirectional) return 0;
     if (hparams->side_by_side) return layer;
@@ -210,7 +225,8 @@ static inline int64_t lm_cached_layer(const lm_hparams *hparams, int64_t layer) 
 
 /* Layers whose keys and values are kept. */
 static inline int64_t lm_cached_layers(const lm_hparams *hparams) {
-    return hparams->bidirectional ? 1 : lm_cached_layer(hparams, hparams->n_layers);
+    int64_t n = hparams->n_layers - hparams->n_shared_kv_layers;
+    return hparams->bidirectional ? 1 : lm_cached_layer(hparams, n);
 }
 
 /* Widths of a recurrent layer's keys, as of its queries, and of its values; of a short convolution these are its channels. */

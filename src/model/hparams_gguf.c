@@ -112,6 +112,28 @@ static LM_MUST_USE loam_status read_lone_mlps(const lm_gguf *gguf, lm_hparams *h
     return LOAM_OK;
 }
 
+/* A width for all layers, or one for each, of which those that have others' keys may have their own. */
+static LM_MUST_USE loam_status read_ffn(const lm_gguf *gguf, lm_hparams *h, loam_error *err) {
+    const char *name = "feed_forward_length";
+    lm_gguf_array list;
+    LM_TRY(read_i64_or(gguf, h, "attention.shared_kv_layers", 0, &h->n_shared_kv_layers, err));
+    LM_TRY(read_list(gguf, h, name, &list, err));
+    if (h->n_shared_kv_layers == 0 || list.n == 0) {
+        LM_TRY(read_alike_or(gguf, h, name, 0, &h->ffn_dim, err));
+        h->shared_kv_ffn_dim = h->ffn_dim;
+        return LOAM_OK;
+    }
+    bool sane = h->n_shared_kv_layers > 0 && h->n_layers > 0 && h->n_layers <= LM_MAX_LAYERS;
+    int64_t n_own = sane ? h->n_layers - h->n_shared_kv_layers : 0;
+    for (size_t i = 0; i < list.n; i++) {
+        int64_t *of_kind = (int64_t)i < n_own ? &h->ffn_dim : &h->shared_kv_ffn_dim;
+        int32_t n = lm_gguf_array_i32(&list, i);
+        if (*of_kind != 0 && *of_kind != n) return not_alike(gguf, h, name, "such layers", err);
+        *of_kind = n;
+    }
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status read_sizes(const lm_gguf *gguf, lm_hparams *h, loam_error *err) {
     lm_gguf_array tokens;
     LM_TRY(read_i64(gguf, h, "block_count", &h->n_layers, err));
@@ -128,11 +150,13 @@ static LM_MUST_USE loam_status read_sizes(const lm_gguf *gguf, lm_hparams *h, lo
     if (h->lone_blocks && !arch->no_attention)
         LM_TRY(read_lone_mlps(gguf, h, err));
     else
-        LM_TRY(read_alike_or(gguf, h, "feed_forward_length", 0, &h->ffn_dim, err));
+        LM_TRY(read_ffn(gguf, h, err));
     if (arch && arch->ffn_halved) h->ffn_dim /= 2;
     LM_TRY(read_i64(gguf, h, "context_length", &h->context_len, err));
     LM_TRY(lm_gguf_array_or_empty(gguf, "tokenizer.ggml.tokens", LM_GGUF_STRING, &tokens, err));
     LM_TRY(read_i64_or(gguf, h, "vocab_size", (int64_t)tokens.n, &h->vocab_size, err));
+    LM_TRY(read_i64_or(gguf, h, "embedding_length_per_layer_input", 0, &h->layer_input_dim, err));
+    h->layer_vocab_size = h->vocab_size;
     LM_TRY(read_f64_or(gguf, h, "attention.layer_norm_epsilon", 1e-6, &h->rms_norm_eps, err));
     return read_f64_or(gguf, h, "attention.layer_norm_rms_epsilon", h->rms_norm_eps,
                        &h->rms_norm_eps, err);
@@ -249,20 +273,11 @@ static LM_MUST_USE loam_status read_kv_heads_at(const lm_gguf *gguf, const lm_hp
     return LOAM_OK;
 }
 
-/* Gemma 4's of layers with a window and without; the smaller members and those of experts have more besides. */
+/* Gemma 4's of layers with a window and without. */
 static LM_MUST_USE loam_status read_local_heads(const lm_gguf *gguf, const lm_arch *arch,
                                                 lm_hparams *h, loam_error *err) {
-    static const char *const unknown[] = {"attention.shared_kv_layers", "expert_count",
-                                          "embedding_length_per_layer_input"};
     int64_t n;
     if (!arch->local_heads) return LOAM_OK;
-    for (size_t i = 0; i < LM_COUNT_OF(unknown); i++) {
-        LM_TRY(read_i64_or(gguf, h, unknown[i], 0, &n, err));
-        if (n == 0) continue;
-        lm_error_set(err, LOAM_UNSUPPORTED, "%s: '%s' is %lld", lm_gguf_path(gguf), unknown[i],
-                     (long long)n);
-        return lm_error_hint(err, LOAM_UNSUPPORTED, "of Gemma 4 the dense 31B is supported");
-    }
     LM_TRY(read_i64(gguf, h, "attention.key_length_swa", &h->local_head_dim, err));
     for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
         int64_t *of_kind = lm_layer_in(&h->windowed, i) ? &h->local_kv_heads : &h->n_kv_heads;
@@ -370,6 +385,7 @@ static LM_MUST_USE loam_status read_experts(const lm_gguf *gguf, const lm_arch *
     h->expert_jitter = arch->expert_jitter;
     h->unit_heads = arch->unit_heads && h->n_experts != 128; /* Llama 4 Maverick */
     if (n_shared > 0 && n_shared < 1024) h->shared_ffn_dim = n_shared * h->expert_ffn_dim;
+    if (arch->features & LM_FEATURE_EXPERTS_BESIDE) h->shared_ffn_dim = h->ffn_dim;
     LM_TRY(read_i64_or(gguf, h, "expert_shared_feed_forward_length", h->shared_ffn_dim,
                        &h->shared_ffn_dim, err));
     LM_TRY(read_dense_layers(gguf, h, err));

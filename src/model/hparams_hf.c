@@ -206,21 +206,14 @@ static LM_MUST_USE loam_status read_keys_as_values(const reader *r, lm_hparams *
     return LOAM_OK;
 }
 
-/* What the smaller members and those of experts have besides. */
-static LM_MUST_USE loam_status check_local_heads(const reader *r) {
-    int64_t width, n_shared;
-    bool experts;
-    if (!r->arch || !r->arch->local_heads) return LOAM_OK;
-    LM_TRY(read_i64(r, "hidden_size_per_layer_input", 0, &width));
-    LM_TRY(read_i64(r, "num_kv_shared_layers", 0, &n_shared));
-    LM_TRY(read_bool(r, "enable_moe_block", false, &experts));
-    const char *key = width != 0      ? "hidden_size_per_layer_input"
-                      : n_shared != 0 ? "num_kv_shared_layers"
-                      : experts       ? "enable_moe_block"
-                                      : NULL;
-    if (!key) return LOAM_OK;
-    lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: '%s' is set", r->path, key);
-    return lm_error_hint(r->err, LOAM_UNSUPPORTED, "of Gemma 4 the dense 31B is supported");
+/* What Gemma's smaller members have besides. */
+static LM_MUST_USE loam_status read_shared_kv(const reader *r, lm_hparams *h) {
+    bool wide;
+    LM_TRY(read_i64(r, "num_kv_shared_layers", 0, &h->n_shared_kv_layers));
+    LM_TRY(read_bool(r, "use_double_wide_mlp", false, &wide));
+    h->shared_kv_ffn_dim = widths(wide ? 2 : 1, h->ffn_dim);
+    LM_TRY(read_i64(r, "hidden_size_per_layer_input", 0, &h->layer_input_dim));
+    return read_i64(r, "vocab_size_per_layer_input", h->vocab_size, &h->layer_vocab_size);
 }
 
 /* Multi-head latent attention: DeepSeek-V2 and those after it. */
@@ -450,6 +443,8 @@ static LM_MUST_USE loam_status read_windowed(const reader *r, lm_hparams *h) {
                          : r->arch && lm_arch_windows(r->arch, period, i);
         if (windowed) lm_layer_add(&h->windowed, i);
     }
+    if (r->arch && r->arch->local_heads && h->n_layers >= 1 && h->n_layers <= LM_MAX_LAYERS)
+        lm_layer_drop(&h->windowed, h->n_layers - 1); /* whatever is said of it */
     return LOAM_OK;
 }
 
@@ -723,14 +718,17 @@ static LM_MUST_USE loam_status read_experts(const reader *r, lm_hparams *h) {
     LM_TRY(read_i64(r, "num_local_experts|num_experts|n_routed_experts|moe_num_experts", 0,
                     &h->n_experts));
     if (h->n_experts == 1 && r->arch && r->arch->one_expert_is_none) h->n_experts = 0;
-    if (has_dense_mlps_alone(h)) h->n_experts = 0;
+    bool beside = r->arch && (r->arch->features & LM_FEATURE_EXPERTS_BESIDE), mixes;
+    LM_TRY(read_bool(r, "enable_moe_block", !beside, &mixes));
+    if (has_dense_mlps_alone(h) || !mixes) h->n_experts = 0;
     if (h->n_experts == 0) return LOAM_OK;
     LM_TRY(check_latent_experts(r));
-    LM_TRY(read_alike(r, "num_experts_per_tok|moe_k|moe_topk|moe_top_k", 0, &h->n_experts_used));
+    LM_TRY(read_alike(r, "num_experts_per_tok|moe_k|moe_topk|moe_top_k|top_k_experts", 0, &h->n_experts_used));
     LM_TRY(read_alike(r, "moe_intermediate_size|intermediate_size", h->ffn_dim, &h->expert_ffn_dim));
     LM_TRY(read_alike(r, "n_shared_experts|moe_num_shared_experts|num_shared_experts|num_shared_expert",
                       r->arch ? r->arch->n_shared_experts : 0, &n_shared));
     if (n_shared > 0 && n_shared < 1024) h->shared_ffn_dim = n_shared * h->expert_ffn_dim;
+    if (beside) h->shared_ffn_dim = h->ffn_dim;
     LM_TRY(read_i64(r, "shared_intermediate_size|shared_expert_intermediate_size|moe_shared_expert_intermediate_size", h->shared_ffn_dim, &h->shared_ffn_dim));
     LM_TRY(read_dense_layers(r, h));
     if (r->arch && r->arch->expert_jitter > 0)
@@ -849,9 +847,9 @@ static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_
                      lm_str_of(act), h.hidden_act, sizeof h.hidden_act));
     if (r.arch && r.arch->fixed_act) snprintf(h.hidden_act, sizeof h.hidden_act, "%s", act);
     h.rope_layout = r.arch && r.arch->hf_interleaved ? LM_ROPE_INTERLEAVED : LM_ROPE_HALF_SPLIT;
-    LM_TRY(check_local_heads(&r));
     LM_TRY(read_sizes(&r, &h));
     LM_TRY(read_local_heads(&r, &h));
+    LM_TRY(read_shared_kv(&r, &h));
     LM_TRY(read_positions(&r, &h));
     LM_TRY(read_rope(&r, &h));
     LM_TRY(read_window(&r, &h));

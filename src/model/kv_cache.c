@@ -37,7 +37,8 @@ lm_kv_options lm_kv_options_of(const lm_hparams *hp, lm_dtype dtype) {
                        .keys_only = hp->kv_latent_dim > 0,
                        .dtype = dtype};
     for (int64_t i = 0; i < hp->n_layers; i++)
-        if (lm_layer_is_local(hp, i)) lm_layer_add(&o.local, lm_cached_layer(hp, i));
+        if (lm_layer_keeps(hp, i) && lm_layer_is_local(hp, i))
+            lm_layer_add(&o.local, lm_cached_layer(hp, i));
     return o;
 }
 

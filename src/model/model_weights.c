@@ -78,6 +78,7 @@ void lm_model_weights_describe(const lm_model_file *file, const lm_arch *arch,
     if (hp->shared_ffn_dim > 0) features |= LM_FEATURE_SHARED_EXPERT;
     if (hp->kv_latent_dim > 0) features |= LM_FEATURE_LATENT;
     if (hp->q_latent_dim > 0) features |= LM_FEATURE_Q_LATENT;
+    if (hp->layer_input_dim > 0) features |= LM_FEATURE_LAYER_INPUT;
     for (int id = 0; id < LM_PARAM_COUNT; id++) {
         if ((lm_param_feature(id) & (OPTIONAL_FEATURES | arch->optional)) &&
             is_there(file, &config, id))
@@ -99,12 +100,6 @@ void lm_model_weights_describe(const lm_model_file *file, const lm_arch *arch,
 /* Read as f32, whatever the file has, of several dimensions too. */
 static bool is_wide(lm_param_id id) {
     return lm_param_is_bias(id) || lm_param_is_kernel(id);
-}
-
-/* Looked up by row, not multiplied with. */
-static bool is_table(lm_param_id id) {
-    return id == LM_PARAM_TOKEN_EMBED || id == LM_PARAM_POSITION_EMBED ||
-           id == LM_PARAM_TYPE_EMBED || id == LM_PARAM_DISTANCE_BIAS;
 }
 
 /* Heads of a model that is used without: for masked words, for the next sentence, for what became of a text's first token. */
@@ -540,6 +535,18 @@ static loam_status finish_weight(const loader *l, lm_param_id id, lm_weight *wei
     return LOAM_OK;
 }
 
+/* Folders may have keys and values of layers that attend to others', and nobody reads them. */
+static loam_status pass_over_unused(const loader *l, loam_error *err) {
+    lm_param_source source;
+    for (int64_t layer = 0; layer < l->w->n_layers; layer++)
+        for (int id = 0; id < LM_PARAM_COUNT; id++)
+            if (!lm_layer_keeps(&l->config->hparams, layer) && lm_param_is_cached(id) &&
+                lm_param_source_find(l->file, l->config, id, layer, &source) &&
+                !lm_map_set(l->known, lm_str_of(source.tensor->name), 1))
+                return lm_error_no_memory(err, 0);
+    return LOAM_OK;
+}
+
 static loam_status find_params(const loader *l, loam_error *err) {
     for (int id = 0; id < LM_PARAM_COUNT; id++) {
         if (!lm_param_in(l->config, id)) continue;
@@ -550,6 +557,7 @@ static loam_status find_params(const loader *l, loam_error *err) {
             LM_TRY(finish_weight(l, id, slot(l->w, id, layer), err));
         }
     }
+    LM_TRY(pass_over_unused(l, err));
     return refuse_strangers(l, err);
 }
 
@@ -575,7 +583,7 @@ static void list_packable(const lm_model_weights *w, lm_weight **list, size_t *o
     for (int64_t i = 0; i < LM_PARAM_COUNT * w->n_layers; i++) {
         lm_weight *weight = &w->weights[i];
         lm_param_id id = (lm_param_id)(i / w->n_layers);
-        if (weight->name && weight->n_dims > 1 && !is_table(id) && !is_wide(id) &&
+        if (weight->name && weight->n_dims > 1 && !lm_param_is_table(id) && !is_wide(id) &&
             lm_device_packed_bytes(w->device, weight) > 0)
             list[n++] = weight;
     }
@@ -697,8 +705,11 @@ static loam_status load_all(lm_model_weights *w, const lm_model_file *file,
                 !lm_arch_has(config, LM_FEATURE_NO_HEAD);
     if (tied) *slot(w, LM_PARAM_OUTPUT_HEAD, 0) = *slot(w, LM_PARAM_TOKEN_EMBED, 0);
     if (!options->no_pack) LM_TRY(pack_all(w, file, &options->pack_places, err));
-    const lm_weight *embed = slot(w, LM_PARAM_TOKEN_EMBED, 0);
-    lm_file_map_expect_scattered(embed->data, bytes_of(embed));
+    for (int id = 0; id < LM_PARAM_COUNT; id++) {
+        const lm_weight *table = slot(w, (lm_param_id)id, 0);
+        if (lm_param_is_by_token((lm_param_id)id) && table->data)
+            lm_file_map_expect_scattered(table->data, bytes_of(table));
+    }
     LM_TRY(place_all(w, tied, err));
     if (!options->no_pack) lm_model_file_forget(file);
     drop_copies(w);
@@ -744,7 +755,7 @@ loam_status lm_model_weights_make(lm_model_weights *w, lm_param_id id, int64_t l
 /* Vectors are copies that stay. */
 bool lm_model_weights_drop(lm_model_weights *w, lm_param_id id, int64_t layer) {
     lm_weight *weight = slot(w, id, lm_param_has_layer(id) ? layer : 0);
-    bool stays = weight->n_dims == 1 || is_wide(id) || is_table(id);
+    bool stays = weight->n_dims == 1 || is_wide(id) || lm_param_is_table(id);
     if (!w->on_demand || !weight->data || stays) return false;
     let_go(w, weight, weight->data);
     return weight->data == NULL;

@@ -15,6 +15,7 @@ typedef struct build {
     lm_state_cache *states;
     const lm_session_options *limits;
     lm_session_graph *sg;
+    lm_tensor *written[2][LM_KV_N_PARTS]; /* caches of the last layers without and with a window that wrote to theirs */
 } build;
 
 static lm_tensor *param(void *ctx, lm_graph *graph, lm_param_id id, int64_t layer) {
@@ -35,16 +36,22 @@ static lm_tensor *cache_state(const build *b, lm_graph *graph, int64_t layer, lm
                           shape, data, NULL);
 }
 
-static lm_tensor *attend(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q, lm_tensor *k,
-                         lm_tensor *v) {
-    const build *b = ctx;
-    lm_tensor *parts[LM_KV_N_PARTS];
+/* Writes to the layer's; parts: it, as it is then. */
+static void write_cache(const build *b, lm_graph *graph, int64_t layer, lm_tensor *k, lm_tensor *v,
+                        lm_tensor **parts) {
     for (int i = 0; i < LM_KV_N_PARTS; i++) parts[i] = cache_state(b, graph, layer, (lm_kv_part)i);
     lm_op_args write = {.in = {k, v, parts[LM_KV_KEYS], parts[LM_KV_VALUES], b->sg->slots,
                                parts[LM_KV_KEY_SCALES], parts[LM_KV_VALUE_SCALES]}};
     lm_tensor *written = lm_graph_op(graph, LM_OP_KV_WRITE, &write);
     for (int i = 0, n = 0; i < LM_KV_N_PARTS; i++)
         if (parts[i]) parts[i] = lm_graph_out(written, n++);
+}
+
+static lm_tensor *attend(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q, lm_tensor *k,
+                         lm_tensor *v) {
+    build *b = ctx;
+    lm_tensor **parts = b->written[lm_layer_in(&b->hp->windowed, layer)];
+    if (k) write_cache(b, graph, layer, k, v, parts);
     const lm_weight *sinks = lm_model_param(b->model, LM_PARAM_SINKS, layer);
     lm_op_args args = {.in = {q, parts[LM_KV_KEYS], parts[LM_KV_VALUES], b->sg->seen,
                               b->sg->row_seq, b->sg->table, parts[LM_KV_KEY_SCALES],
@@ -206,7 +213,7 @@ static lm_tensor *sines(const build *b) {
 }
 
 /* inv_freq: room for half of either rope_dim. */
-static loam_status build_graph(const build *b, float *inv_freq, loam_error *err) {
+static loam_status build_graph(build *b, float *inv_freq, loam_error *err) {
     lm_session_graph *sg = b->sg;
     const lm_arch_config *config = lm_model_config(b->model);
     LM_TRY(lm_graph_new(&sg->graph, err));
@@ -234,7 +241,7 @@ static loam_status build_graph(const build *b, float *inv_freq, loam_error *err)
         .param = param,
         .attend = attend,
         .keep_state = keep_state,
-        .ctx = (void *)b,
+        .ctx = b,
     };
     sg->logits = lm_arch_forward(sg->graph, config, &inputs);
     LM_TRY(lm_graph_status(sg->graph, err));

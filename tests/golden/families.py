@@ -247,10 +247,28 @@ MAMBA = dict(mamba_n_heads=4, mamba_d_head=16, mamba_expand=2, mamba_d_state=8, 
 MAMBA_ALONE = dict(head_dim=8, mamba_num_heads=4, mamba_head_dim=16, ssm_state_size=8, n_groups=2, conv_kernel=4, use_conv_bias=True,
                    layer_norm_epsilon=1e-5)
 GEMMA4 = dict(head_dim=8, global_head_dim=16, num_global_key_value_heads=1, attention_k_eq_v=True, sliding_window=20, num_hidden_layers=6,
-              hidden_size_per_layer_input=0, num_kv_shared_layers=0, final_logit_softcapping=3.0, layer_types=["sliding_attention",
+              hidden_size_per_layer_input=0, num_kv_shared_layers=0, final_logit_softcapping=30.0, layer_types=["sliding_attention",
               "sliding_attention", "full_attention"] * 2, rope_parameters=dict(
                   full_attention=dict(rope_type="proportional", partial_rotary_factor=0.25, rope_theta=100000.0),
                   sliding_attention=dict(rope_type="default", rope_theta=1000.0)))
+
+def unused_keys(state, config):
+    """With keys and values of layers that attend to others', as folders are published."""
+    for i in range(config["num_hidden_layers"] - config["num_kv_shared_layers"], config["num_hidden_layers"]):
+        dim = config["head_dim" if config["layer_types"][i] == "sliding_attention" else "global_head_dim"]
+        for name in ("k_proj", "v_proj"):
+            state[f"model.layers.{i}.self_attn.{name}.weight"] = torch.ones(config["num_key_value_heads"] * dim, config["hidden_size"])
+        state[f"model.layers.{i}.self_attn.k_norm.weight"] = torch.ones(dim)
+    return state
+
+
+GEMMA_SINCE_3N = ("gemma3n", "gemma4")  # whose norms have their weights as they are
+GEMMA4_SMALL = dict(GEMMA4, attention_k_eq_v=False, num_global_key_value_heads=None, hidden_size_per_layer_input=8, num_kv_shared_layers=3,
+                    vocab_size_per_layer_input=N_VOCAB)
+GEMMA4_VISION = dict(model_type="gemma4_vision", hidden_size=16, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2,
+                     num_key_value_heads=2, head_dim=8, patch_size=4, position_embedding_size=16)
+GEMMA4_UNIFIED_VISION = dict(model_type="gemma4_unified_vision", patch_size=4, pooling_kernel_size=1, mm_embed_dim=16, mm_posemb_size=16,
+                             output_proj_dims=16)
 
 CASES = {
     "llama": case("llama", "LlamaForCausalLM", head_dim=16, tie_word_embeddings=False),
@@ -595,6 +613,15 @@ CASES["jamba"] = case("jamba", "JambaForCausalLM", num_hidden_layers=4, attn_lay
                       expert_layer_offset=1, num_experts=4, num_experts_per_tok=2, mamba_d_state=8, mamba_dt_rank=6, publish="as saved")
 CASES["jamba-dense"] = case("jamba", "JambaForCausalLM", attn_layer_period=2, attn_layer_offset=0, num_experts=1, num_experts_per_tok=1,
                             mamba_d_state=8)
+CASES.update({
+    "gemma4-experts": case("gemma4_text", "Gemma4ForCausalLM", enable_moe_block=True, num_experts=4, top_k_experts=2, moe_intermediate_size=20,
+                           **GEMMA4),
+    "gemma4-small": case("gemma4_text", "Gemma4ForCausalLM", publish=unused_keys, use_double_wide_mlp=True, **GEMMA4_SMALL),
+    "gemma4-vision": seeing("gemma4", "Gemma4ForConditionalGeneration", "gemma4_text", GEMMA4_VISION, tie_word_embeddings=True,
+                            moe_intermediate_size=None, **GEMMA4_SMALL),
+    "gemma4_unified": seeing("gemma4_unified", "Gemma4UnifiedForConditionalGeneration", "gemma4_unified_text", GEMMA4_UNIFIED_VISION,
+                             tie_word_embeddings=True, moe_intermediate_size=None, **{k: v for k, v in GEMMA4.items() if k != "hidden_size_per_layer_input"}),
+})
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none. Bamba's file does not answer as its folder does; why has not been found out.
 # Published with experts in MXFP4, an older GGUF file.
@@ -617,16 +644,23 @@ def build(spec, seed):
     config = dict(spec["config"], **(spec["reference"] or {}))
     torch.manual_seed(seed)
     auto = AutoModelForImageTextToText if "text_config" in config else AutoModelForCausalLM
+    kind = spec["config"]["model_type"]
     model = auto.from_config(AutoConfig.for_model(**config), attn_implementation=spec.get("attention", "eager")).eval()
     for name, p in model.named_parameters():
         name = name.replace("norm_attn_norm.", "")  # DBRX's, of more than norms
         spread = 0.1 if "norm" in name or "ln_" in name or name.endswith("bias") else 1.0 if "emb" in name else 0.3
         around = 1.0 if ("norm" in name or "ln_" in name) and name.endswith("weight") else 0.0
-        if spec["config"]["model_type"].startswith(("gemma", "qwen3_next", "qwen3_5")) and around and "linear_attn" not in name:
+        less_one = kind.startswith(("gemma", "qwen3_next", "qwen3_5")) and not kind.startswith(GEMMA_SINCE_3N)
+        if less_one and around and "linear_attn" not in name:
             around = 0.0
+        if name.endswith(("router.scale", "per_expert_scale")):
+            around = 1.0
         if name.endswith("e_score_correction_bias"):
             spread = 0.3
         p.data = (torch.randn_like(p) * spread + around).half().float()
+    for name, p in model.named_buffers():
+        if name.endswith("layer_scalar"):
+            p.data = (torch.randn_like(p) * 0.3 + 1.0).half().float()
     if config.get("tie_word_embeddings", getattr(model.config, "tie_word_embeddings", False)):
         model.tie_weights()
     return model

@@ -5,6 +5,7 @@
 #include "model/arch.h"
 #include "model/gguf_writer.h"
 #include "model/hparams.h"
+#include "model/kv_cache.h"
 
 #define SIZES                                                                                      \
     "\"model_type\":\"llama\",\"num_hidden_layers\":2,\"hidden_size\":64,\"num_attention_heads\":" \
@@ -443,11 +444,49 @@ static void test_heads_by_layer(void **state) {
         assert_int_equal(lm_layer_in(&h.keys_are_values, i), full);
     }
     assert_int_equal(h.turning_pairs, 2);
-    check_refused(GEMMA4 "}", LOAM_UNSUPPORTED, "hidden_size_per_layer_input");
-    check_refused(GEMMA4 ",\"hidden_size_per_layer_input\":0,\"num_kv_shared_layers\":2}",
-                  LOAM_UNSUPPORTED, "num_kv_shared_layers");
-    check_refused(GEMMA4 ",\"hidden_size_per_layer_input\":0,\"enable_moe_block\":true}",
-                  LOAM_UNSUPPORTED, "enable_moe_block");
+    assert_int_equal(h.n_experts, 0);
+    assert_int_equal(lm_cached_layers(&h), 6);
+}
+
+#define SMALL GEMMA4 ",\"hidden_size_per_layer_input\":8,\"vocab_size_per_layer_input\":"
+
+static void test_layers_that_share_keys(void **state) {
+    lm_hparams h;
+    assert_ok(read_config(GEMMA4 ",\"layer_types\":[\"full_attention\"],\"num_kv_shared_layers\":4,"
+                                 "\"use_double_wide_mlp\":true}",
+                          &h, &err));
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(lm_layer_keeps(&h, i), i < 2);
+        assert_int_equal(lm_ffn_dim_at(&h, i), i < 2 ? 40 : 80);
+    }
+    assert_int_equal(lm_cached_layers(&h), 2);
+    lm_kv_options kv = lm_kv_options_of(&h, LM_F32);
+    assert_int_equal(kv.n_layers, 2);
+    assert_false(lm_layer_in(&kv.local, 0));
+    assert_true(lm_layer_in(&kv.local, 1));
+    check_refused(GEMMA4 ",\"num_kv_shared_layers\":4}", LOAM_INVALID, "for layer 5");
+    check_refused(GEMMA4 ",\"num_kv_shared_layers\":6}", LOAM_INVALID, "others' keys 6");
+    check_refused(GEMMA4 ",\"num_kv_shared_layers\":-1}", LOAM_INVALID, "others' keys -1");
+}
+
+static void test_inputs_of_layers(void **state) {
+    lm_hparams h;
+    assert_ok(read_config(SMALL "60}", &h, &err));
+    assert_int_equal(h.layer_input_dim, 8);
+    assert_int_equal(h.layer_vocab_size, 60);
+    check_refused(SMALL "40}", LOAM_INVALID, "inputs of layers");
+    check_refused(GEMMA4 ",\"hidden_size_per_layer_input\":-8}", LOAM_INVALID, "-8");
+}
+
+static void test_experts_beside_an_mlp(void **state) {
+    lm_hparams h;
+    assert_ok(read_config(SMALL "48,\"enable_moe_block\":true,\"num_experts\":4,"
+                                "\"top_k_experts\":2,\"moe_intermediate_size\":20}",
+                          &h, &err));
+    assert_int_equal(h.n_experts_used, 2);
+    assert_int_equal(h.expert_ffn_dim, 20);
+    assert_int_equal(h.shared_ffn_dim, 40);
+    assert_true(h.expert_normalize);
 }
 
 static void test_recurrent_layers_out_of_reason(void **state) {
@@ -482,6 +521,9 @@ int main(void) {
         cmocka_unit_test(test_recurrent_layers),
         cmocka_unit_test(test_lone_blocks),
         cmocka_unit_test(test_heads_by_layer),
+        cmocka_unit_test(test_layers_that_share_keys),
+        cmocka_unit_test(test_inputs_of_layers),
+        cmocka_unit_test(test_experts_beside_an_mlp),
         cmocka_unit_test(test_recurrent_layers_out_of_reason),
         cmocka_unit_test(test_selective_layers),
         cmocka_unit_test(test_layers_by_period_and_offset),
