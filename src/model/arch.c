@@ -335,10 +335,17 @@ bool lm_param_in(const lm_arch_config *config, lm_param_id id) {
     return !is_dense_mlp(id) || has_dense_layer(&config->hparams);
 }
 
+bool lm_arch_lacks_norm(const lm_arch_config *config, lm_param_id id, int64_t layer) {
+    if (!config->arch) return false;
+    if (id == LM_PARAM_ATTN_NORM && layer == 0 && config->arch->first_unnormed) return true;
+    bool before = id == LM_PARAM_ATTN_NORM || id == LM_PARAM_MLP_NORM,
+         behind = id == LM_PARAM_POST_ATTN_NORM || id == LM_PARAM_POST_MLP_NORM;
+    if (!config->arch->norms_by_kind) return false;
+    return lm_layer_in(&config->hparams.recurrent, layer) ? behind : before;
+}
+
 bool lm_param_at(const lm_arch_config *config, lm_param_id id, int64_t layer) {
-    if (!lm_param_in(config, id)) return false;
-    if (id == LM_PARAM_ATTN_NORM && layer == 0 && config->arch && config->arch->first_unnormed)
-        return false;
+    if (!lm_param_in(config, id) || lm_arch_lacks_norm(config, id, layer)) return false;
     if (lm_param_is_attention(id) && !lm_layer_attends(&config->hparams, layer)) return false;
     if (id == LM_PARAM_OUT_BIAS && config->arch && config->arch->last_biased &&
         layer != config->hparams.n_layers - 1)

@@ -166,6 +166,7 @@ typedef enum lm_dialect {
     LM_DIALECT_MAMBA,
     LM_DIALECT_JAMBA,
     LM_DIALECT_GEMMA4,
+    LM_DIALECT_OLMO_HYBRID,
 } lm_dialect;
 
 /* Positions that are added as sines and cosines, not learned: arXiv:1706.03762. */
@@ -197,6 +198,8 @@ typedef struct lm_arch {
     bool no_attention; /* all layers are recurrent, and there are no others */
     bool side_by_side; /* so, but they attend too */
     bool rope_if_said; /* so, but where config.json's position_embedding_type is "rope" */
+    bool
+        norms_by_kind; /* recurrent layers are normed before their blocks only, the others behind them only */
     bool bidirectional;    /* an encoder: rows see those behind them too */
     lm_sines sines;
     bool last_biased;      /* attention's output has a bias in the last layer only */
@@ -242,6 +245,7 @@ typedef struct lm_arch {
     double attention_scale; /* where the file does not say; 0: 1 / sqrt(head_dim) */
     double local_rope_theta; /* of windowed layers where the file does not say; 0: all have the same */
     double norm_eps;         /* of norms where the file does not say; 0: 1e-6, of layer norms 1e-5 */
+    double state_norm_eps;   /* of what states answer; 0: as of all norms */
     double rope_fraction;    /* of a head that rotates where the file does not say; 0: all */
 } lm_arch;
 
@@ -287,6 +291,8 @@ bool lm_arch_has(const lm_arch_config *config, lm_feature feature); /* by its ro
 bool lm_param_in(const lm_arch_config *config, lm_param_id id); /* whether such a model has it */
 /* The same for one layer: leading layers of a mixture of experts may be dense. */
 bool lm_param_at(const lm_arch_config *config, lm_param_id id, int64_t layer);
+/* Whether a layer lacks a norm that the model has in others. */
+bool lm_arch_lacks_norm(const lm_arch_config *config, lm_param_id id, int64_t layer);
 bool lm_param_is_experts(lm_param_id id);
 bool lm_param_is_cached(lm_param_id id); /* makes keys or values */
 bool lm_param_is_table(lm_param_id id);  /* looked up by row, not multiplied with */

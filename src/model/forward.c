@@ -73,9 +73,8 @@ static lm_tensor *norm(const builder *b, lm_tensor *x, lm_param_id weight, lm_pa
 
 /* Whether there is a norm, with parameters or without. */
 static bool norms(const builder *b, lm_param_id weight) {
-    if (weight == LM_PARAM_ATTN_NORM && b->layer == 0 && b->config->arch->first_unnormed)
-        return false;
-    return lm_arch_has(b->config, lm_param_feature(weight));
+    return lm_arch_has(b->config, lm_param_feature(weight)) &&
+           !(lm_param_has_layer(weight) && lm_arch_lacks_norm(b->config, weight, b->layer));
 }
 
 /* What a block reads: normed where the model norms before. */
@@ -336,8 +335,10 @@ static lm_tensor *delta_rule(const builder *b, lm_tensor *x) {
               *q = unit_heads(b, state_queries(b, x), 1 / sqrtf((float)hp->state_key_dim));
     lm_tensor *beta =
         mapped(b, linear(b, x, LM_PARAM_STATE_BETA, LM_PARAM_COUNT), LM_FN_SIGMOID, 0);
+    beta = scaled(b, beta, hp->state_beta_scale);
     lm_tensor *y = recur(b, q, k, state_values(b, x), state_steps(b, x), beta);
-    lm_attrs eps = {.eps = (float)hp->rms_norm_eps};
+    double own_eps = b->config->arch->state_norm_eps;
+    lm_attrs eps = {.eps = (float)(own_eps > 0 ? own_eps : hp->rms_norm_eps)};
     y = lm_graph_op(b->graph, LM_OP_RMS_NORM,
                     &(lm_op_args){.in = {y, param(b, LM_PARAM_STATE_NORM)}, .attrs = eps});
     lm_tensor *gate = linear(b, x, LM_PARAM_STATE_GATE, LM_PARAM_COUNT);

@@ -156,6 +156,7 @@ typedef struct lm_hparams {
      * numbers, from which steps are made, come from channels; 0: heads of matrices, which come from the residual. */
     int64_t step_latent_dim;
     double scan_norm_eps; /* of norms of keys, queries and those numbers; 0: there are none */
+    double state_beta_scale; /* of how much of a row delta rules take up; 0: 1 */
     bool side_by_side;    /* recurrent layers attend as well, both of the same rows */
     bool states_unnormed; /* what states answer is not normed */
     lm_product_factors factors;

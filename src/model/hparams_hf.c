@@ -412,6 +412,9 @@ static LM_MUST_USE loam_status read_recurrent(const reader *r, lm_hparams *h) {
     LM_TRY(selective ? read_selective(r, h) : read_state_sizes(r, h));
     if (r->arch && (r->arch->features & LM_FEATURE_STATES) && h->state_heads < 1)
         return lm_error_set(r->err, LOAM_INVALID, "%s: no number of heads of states", r->path);
+    bool doubled;
+    LM_TRY(read_bool(r, "linear_allow_neg_eigval", false, &doubled));
+    h->state_beta_scale = doubled ? 2 : 0;
     LM_TRY(read_bool(r, "conv_bias", false, &bias));
     if (bias && recurrent_type(r))
         return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'conv_bias' is true", r->path);
@@ -472,12 +475,19 @@ static LM_MUST_USE loam_status read_temperature(const reader *r, lm_hparams *h) 
     return read_f64(r, "attn_scale", 0.1, &h->query_growth);
 }
 
-static LM_MUST_USE loam_status read_no_rope(const reader *r, lm_hparams *h) {
-    const json_t *layers = json_object_get(r->config, "no_rope_layers"); /* 1: with rope */
+/* By the row, or the config: OLMo Hybrid's have a theta of null. */
+static bool lacks_rope(const reader *r) {
+    const json_t *parameters = json_object_get(r->config, "rope_parameters");
     const char *positions =
         json_string_value(json_object_get(r->config, "position_embedding_type"));
-    bool none = r->arch && (r->arch->no_rope || (r->arch->rope_if_said &&
-                                                 (!positions || strcmp(positions, "rope") != 0)));
+    if (json_is_null(json_object_get(parameters, "rope_theta"))) return true;
+    if (!r->arch || !r->arch->rope_if_said) return r->arch && r->arch->no_rope;
+    return !positions || strcmp(positions, "rope") != 0;
+}
+
+static LM_MUST_USE loam_status read_no_rope(const reader *r, lm_hparams *h) {
+    const json_t *layers = json_object_get(r->config, "no_rope_layers"); /* 1: with rope */
+    bool none = lacks_rope(r);
     int64_t period;
     LM_TRY(read_i64(r, "no_rope_layer_interval", r->arch ? r->arch->no_rope_period : 0, &period));
     for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {

@@ -622,6 +622,26 @@ CASES.update({
     "gemma4_unified": seeing("gemma4_unified", "Gemma4UnifiedForConditionalGeneration", "gemma4_unified_text", GEMMA4_UNIFIED_VISION,
                              tie_word_embeddings=True, moe_intermediate_size=None, **{k: v for k, v in GEMMA4.items() if k != "hidden_size_per_layer_input"}),
 })
+
+
+def olmo_hybrid(state, config):
+    """As published: convolutions apart, and norms in front of blocks by names of their own."""
+    out, widths = {}, [config["linear_num_key_heads"] * config["linear_key_head_dim"]] * 2
+    for name, w in state.items():
+        if name.endswith("linear_attn.conv1d.weight"):
+            parts = w.split(widths + [w.shape[0] - sum(widths)])
+            out.update({name.replace("conv1d", f"{x}_conv1d"): part for x, part in zip("qkv", parts)})
+            continue
+        if ".layers." in name and config["layer_types"][int(name.split(".")[2])] == "linear_attention":
+            name = name.replace("input_layernorm", "attention_layer_norm").replace("post_attention_layernorm", "feedforward_layer_norm")
+        out[name] = w
+    return out
+
+
+CASES["olmo_hybrid"] = case("olmo_hybrid", "OlmoHybridForCausalLM", rope_parameters=dict(rope_type="default", rope_theta=None),
+                            publish=olmo_hybrid, **dict(DELTA, head_dim=8, linear_num_value_heads=2, linear_value_head_dim=12))
+CASES["olmo_hybrid-rope"] = case("olmo_hybrid", "OlmoHybridForCausalLM", linear_allow_neg_eigval=False, publish=olmo_hybrid, **dict(
+    DELTA, head_dim=8, linear_num_value_heads=2, linear_value_head_dim=12, rope_parameters=dict(rope_type="default", rope_theta=10000.0)))
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none. Bamba's file does not answer as its folder does; why has not been found out.
 # Published with experts in MXFP4, an older GGUF file.
@@ -629,7 +649,7 @@ NO_FOLDER = {"gpt_oss", "deepseek_v2-first"}
 NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "phi-qk_norm", "ministral", "falcon-rw", "baichuan2-13b",
            "gptj", "helium", "internlm", "mistral4", "vaultgemma", "mimo", "qwen3_moe-sparse",
            "llama4-chunks", "cwm", "flex_olmo", "hyperclovax", "gpt_neo", "opt", "opt-350m", "xglm", "biogpt", "ctrl", "openai-gpt", "codegen", "gpt_neox_japanese", "persimmon", "nanochat", "phi3_v", "smolvlm", "internvl", "paddleocr_vl",
-           "iquestcoder", "sarvam_moe", "sarvam_mla", "bamba"}
+           "iquestcoder", "sarvam_moe", "sarvam_mla", "bamba", "olmo_hybrid", "olmo_hybrid-rope"}
 
 CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms,
               "qwen3_next": without_guesses, "qwen3_5": without_guesses, "qwen3_5_moe": without_guesses,

@@ -352,6 +352,11 @@ static void test_recurrent_layers(void **state) {
     assert_int_equal(lm_layers_before(&h.recurrent, 2), 0);
     assert_ok(read_config(DELTA DELTA_HEADS ",\"full_attention_interval\":9}", &h, &err));
     assert_int_equal(lm_cached_layers(&h), 0);
+    assert_true(h.state_beta_scale == 0 && !lm_layer_in(&h.no_rope, 3));
+    assert_ok(read_config(DELTA DELTA_HEADS ",\"linear_allow_neg_eigval\":true,"
+                                            "\"rope_parameters\":{\"rope_theta\":null}}",
+                          &h, &err));
+    assert_true(h.state_beta_scale == 2 && lm_layer_in(&h.no_rope, 3));
 }
 
 #define LONE                                                                                       \
