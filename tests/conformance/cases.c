@@ -199,6 +199,10 @@ static const op_case cases[] = {
     {"recur delta", LM_OP_RECUR, {RECUR(19, 2, 16, 6, 64)}, {RECUR_ATTRS(2, 16, 6, 64), .delta = true}},
     {"recur delta tiled", LM_OP_RECUR, {RECUR(7, 2, 8, 4, 150), VECTOR(4)}, {RECUR_ATTRS(2, 8, 4, 150), .delta = true, .tiled = true}},
     {"recur short", LM_OP_RECUR, {RECUR(3, 1, 1, 1, 1)}, {RECUR_ATTRS(1, 1, 1, 1)}},
+#define RECUR_BY_KEY(rows, h, dk, dv)                                                                                  \
+    ROWS(LM_F32, rows, (h) * (dk)), ROWS(LM_F32, rows, (h) * (dk)), ROWS(LM_F32, rows, (h) * (dv)),                     \
+        STATE4(3, h, dk, dv), TURNS(rows), INVERSES(rows, (h) * (dk)), VECTOR(h), INVERSES(rows, h)
+    {"recur delta by key", LM_OP_RECUR, {RECUR_BY_KEY(19, 3, 21, 75)}, {RECUR_ATTRS(3, 21, 3, 75), .delta = true}},
 #define SCAN(rows, n, c)                                                                                               \
     ROWS(LM_F32, rows, n), ROWS(LM_F32, rows, n), ROWS(LM_F32, rows, c), STATE3(3, n, c), TURNS(rows),                  \
         INVERSES(rows, c), MATRIX(LM_F32, n, c), VECTOR(c)

@@ -44,8 +44,15 @@ static inline int64_t lm_recur_key(const lm_node *node, int64_t r, int64_t head)
     return (r * a->n_kv_heads + of) * a->head_dim;
 }
 
-static inline float lm_recur_decay(const lm_node *node, int64_t r, int64_t head) {
-    float step = lm_f32(node->in[6])[r * node->attrs.n_heads + head];
+/* Whether each element of keys, a row of the state, has a step of its own. */
+static inline bool lm_recur_by_key(const lm_node *node) {
+    return node->in[6]->shape[1] != node->attrs.n_heads;
+}
+
+/* Of element i of keys where each has its own, else i is 0. */
+static inline float lm_recur_decay(const lm_node *node, int64_t r, int64_t head, int64_t i) {
+    int64_t n_steps = node->in[6]->shape[1], of_head = n_steps / node->attrs.n_heads;
+    float step = lm_f32(node->in[6])[r * n_steps + head * of_head + i];
     return lm_exp(lm_f32(node->in[7])[head] * step);
 }
 
