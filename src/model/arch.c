@@ -53,6 +53,9 @@ typedef enum param_dim {
     DIM_STATE_HEADS,
     DIM_STATE_SOURCE, /* what keys, queries and steps are made from */
     DIM_STATE_STEPS,
+    DIM_STEPS_UP,
+    DIM_STATE_GATE, /* what gates are made from */
+    DIM_STEP_LATENT,
     DIM_SCAN, /* numbers of a channel */
     DIM_LAYER_INPUT,
     DIM_LAYER_INPUTS, /* of all layers */
@@ -153,7 +156,7 @@ loam_status lm_arch_config_check(const lm_arch_config *config, loam_error *err) 
     if (config->arch->weighs_input && hp->n_experts > 0 && hp->n_experts_used != 1)
         return lm_error_set(err, LOAM_UNSUPPORTED, "%lld experts that weigh what they read",
                             (long long)hp->n_experts_used);
-    if (lm_arch_has(config, LM_FEATURE_SCAN) && hp->step_latent_dim < 1)
+    if (lm_arch_has(config, LM_FEATURE_STEPS_UP) && hp->step_latent_dim < 1)
         return lm_error_set(err, LOAM_INVALID, "steps of states are made from %lld numbers",
                             (long long)hp->step_latent_dim);
     if (hp->context_len > INT32_MAX)
@@ -280,7 +283,7 @@ bool lm_param_is_attention(lm_param_id id) {
 
 /* Of layers that do not. */
 static bool is_recurrent(lm_param_id id) {
-    return (params[id].feature & (LM_FEATURE_RECURRENT | LM_FEATURE_SCAN_NORM)) != 0;
+    return (params[id].feature & LM_FEATURE_RECURRENT) != 0;
 }
 
 /* Of a layer's MLP where it is dense. */
@@ -447,7 +450,12 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim, int64_t lay
     case DIM_STATE_NORM:
         return lm_arch_has(config, LM_FEATURE_DELTA) ? hp->state_value_dim : lm_state_values(hp);
     case DIM_STATE_HEADS: return hp->state_heads;
-    case DIM_STATE_SOURCE: return hp->step_latent_dim ? lm_state_values(hp) : hp->dim;
+    case DIM_STATE_SOURCE: return hp->channel_states ? lm_state_values(hp) : hp->dim;
+    case DIM_STEPS_UP:
+        return lm_arch_has(config, LM_FEATURE_KEY_STEPS) ? lm_state_keys(hp) : hp->state_heads;
+    case DIM_STATE_GATE:
+        return lm_arch_has(config, LM_FEATURE_KEY_STEPS) ? hp->step_latent_dim : hp->dim;
+    case DIM_STEP_LATENT: return hp->step_latent_dim;
     case DIM_STATE_STEPS: return hp->step_latent_dim ? hp->step_latent_dim : hp->state_heads;
     case DIM_SCAN: return hp->state_key_dim;
     }

@@ -82,12 +82,14 @@ typedef enum lm_feature {
     LM_FEATURE_SSM = LM_BIT(50),        /* they are state spaces: Mamba 2 */
     LM_FEATURE_SCAN = LM_BIT(54),       /* they are selective state spaces: Mamba 1 */
     LM_FEATURE_SCAN_NORM = LM_BIT(55),  /* what those read is normed by weights */
+    LM_FEATURE_KEY_STEPS = LM_BIT(56),  /* elements of keys have steps of their own, and gates are sigmoids of few numbers: Kimi Linear */
     LM_FEATURE_ATTN_GATE = LM_BIT(51),  /* what heads attend to is weighted by a sigmoid */
     /* Of recurrent layers those that convolve values, and keys and queries too; and all. The file's numbers say which are. */
     LM_FEATURE_HEAD_STATES = LM_FEATURE_DELTA | LM_FEATURE_SSM,
     LM_FEATURE_SPACES = LM_FEATURE_SSM | LM_FEATURE_SCAN,
+    LM_FEATURE_STEPS_UP = LM_FEATURE_SCAN | LM_FEATURE_KEY_STEPS, /* steps are made from fewer numbers */
     LM_FEATURE_STATES = LM_FEATURE_HEAD_STATES | LM_FEATURE_SCAN,
-    LM_FEATURE_RECURRENT = LM_FEATURE_SHORT_CONV | LM_FEATURE_STATES,
+    LM_FEATURE_RECURRENT = LM_FEATURE_SHORT_CONV | LM_FEATURE_STATES | LM_FEATURE_SCAN_NORM | LM_FEATURE_KEY_STEPS,
     /* What a decoder has without it being said. */
     LM_FEATURES_PRE_NORM = LM_FEATURE_ATTN_NORM | LM_FEATURE_MLP_NORM | LM_FEATURE_OUTPUT_NORM,
     LM_FEATURES_LLAMA = LM_FEATURES_PRE_NORM | LM_FEATURE_GATE,
@@ -167,6 +169,7 @@ typedef enum lm_dialect {
     LM_DIALECT_JAMBA,
     LM_DIALECT_GEMMA4,
     LM_DIALECT_OLMO_HYBRID,
+    LM_DIALECT_KIMI,
 } lm_dialect;
 
 /* Positions that are added as sines and cosines, not learned: arXiv:1706.03762. */

@@ -230,12 +230,15 @@ static lm_tensor *latent_attention(const builder *b, lm_tensor *x) {
         from = norm(b, linear(b, x, LM_PARAM_Q_DOWN, LM_PARAM_COUNT), LM_PARAM_Q_LATENT_NORM,
                     LM_PARAM_COUNT, LM_F32);
     lm_tensor *q = by_head(b, linear(b, from, LM_PARAM_Q_NOPE, LM_PARAM_COUNT), LM_PARAM_K_UP);
+    bool turns = b->in->inv_freq != NULL;
     lm_tensor *q_rope = linear(b, from, LM_PARAM_Q_ROPE, LM_PARAM_COUNT);
-    q = grown(b, joined(b, q, turn(b, q_rope, n_heads, rope_dim), n_heads));
+    if (turns) q_rope = turn(b, q_rope, n_heads, rope_dim);
+    q = grown(b, joined(b, q, q_rope, n_heads));
     lm_tensor *k = norm(b, linear(b, x, LM_PARAM_KV_DOWN, LM_PARAM_COUNT), LM_PARAM_KV_LATENT_NORM,
                         LM_PARAM_COUNT, LM_F32);
     lm_tensor *k_rope = linear(b, x, LM_PARAM_K_ROPE, LM_PARAM_COUNT);
-    k = joined(b, k, turn(b, k_rope, 1, rope_dim), 1);
+    if (turns) k_rope = turn(b, k_rope, 1, rope_dim);
+    k = joined(b, k, k_rope, 1);
     lm_tensor *y = b->in->attend(b->in->ctx, b->graph, b->layer, q, k, NULL);
     return linear(b, by_head(b, y, LM_PARAM_V_UP), LM_PARAM_OUT, LM_PARAM_OUT_BIAS);
 }
@@ -297,8 +300,22 @@ static lm_tensor *state_values(const builder *b, lm_tensor *x) {
 }
 
 static lm_tensor *state_steps(const builder *b, lm_tensor *x) {
-    return mapped(b, linear(b, x, LM_PARAM_STATE_STEP, LM_PARAM_STATE_STEP_BIAS), LM_FN_SOFTPLUS,
-                  0);
+    lm_param_id weight = LM_PARAM_STATE_STEP;
+    if (lm_arch_has(b->config, LM_FEATURE_KEY_STEPS)) {
+        x = linear(b, x, weight, LM_PARAM_COUNT);
+        weight = LM_PARAM_STEP_UP;
+    }
+    return mapped(b, linear(b, x, weight, LM_PARAM_STATE_STEP_BIAS), LM_FN_SOFTPLUS, 0);
+}
+
+/* What heads of states answer, normed, through their gate. */
+static lm_tensor *state_gated(const builder *b, lm_tensor *x, lm_tensor *y) {
+    bool few = lm_arch_has(b->config, LM_FEATURE_KEY_STEPS);
+    if (few) x = linear(b, x, LM_PARAM_STATE_GATE_DOWN, LM_PARAM_COUNT);
+    lm_tensor *gate = linear(b, x, LM_PARAM_STATE_GATE, LM_PARAM_COUNT);
+    if (!few) return lm_graph_op(b->graph, LM_OP_SWIGLU, &(lm_op_args){.in = {gate, y}});
+    return lm_graph_op(b->graph, LM_OP_MAP,
+                       &(lm_op_args){.in = {gate, y}, .attrs.function = LM_FN_SIGMOID});
 }
 
 static lm_tensor *recur(const builder *b, lm_tensor *q, lm_tensor *k, lm_tensor *v, lm_tensor *step,
@@ -341,9 +358,7 @@ static lm_tensor *delta_rule(const builder *b, lm_tensor *x) {
     lm_attrs eps = {.eps = (float)(own_eps > 0 ? own_eps : hp->rms_norm_eps)};
     y = lm_graph_op(b->graph, LM_OP_RMS_NORM,
                     &(lm_op_args){.in = {y, param(b, LM_PARAM_STATE_NORM)}, .attrs = eps});
-    lm_tensor *gate = linear(b, x, LM_PARAM_STATE_GATE, LM_PARAM_COUNT);
-    y = lm_graph_op(b->graph, LM_OP_SWIGLU, &(lm_op_args){.in = {gate, y}});
-    return linear(b, y, LM_PARAM_STATE_OUT, LM_PARAM_COUNT);
+    return linear(b, state_gated(b, x, y), LM_PARAM_STATE_OUT, LM_PARAM_COUNT);
 }
 
 /* What a selective state space reads of channels: normed where the model does that, by a weight or without. */

@@ -152,10 +152,11 @@ typedef struct lm_hparams {
      * of state_key_dim rows and state_value_dim columns (ops/recur.c), and state_key_heads of keys and queries serve them. */
     lm_layer_set recurrent;
     int64_t conv_taps, state_heads, state_key_heads, state_key_dim, state_value_dim;
-    /* Of Mamba 1 each channel is a head, with state_key_dim numbers that have rates of their own (ops/scan.c). Keys, queries and so many
-     * numbers, from which steps are made, come from channels; 0: heads of matrices, which come from the residual. */
-    int64_t step_latent_dim;
-    double scan_norm_eps; /* of norms of keys, queries and those numbers; 0: there are none */
+    /* Mamba 1: each channel is a head, with state_key_dim numbers that have rates of their own (ops/scan.c), and what keys, queries and
+     * steps are made from; else these come from the residual. */
+    bool channel_states;
+    int64_t step_latent_dim; /* steps are made from so many numbers; 0: by one product */
+    double scan_norm_eps; /* of norms of its keys, queries and those numbers; 0: there are none */
     double state_beta_scale; /* of how much of a row delta rules take up; 0: 1 */
     bool side_by_side;    /* recurrent layers attend as well, both of the same rows */
     bool states_unnormed; /* what states answer is not normed */

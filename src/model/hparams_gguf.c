@@ -217,6 +217,7 @@ static LM_MUST_USE loam_status read_selective(const lm_gguf *gguf, const lm_arch
     LM_TRY(read_i64(gguf, h, "ssm.time_step_rank", &h->step_latent_dim, err));
     LM_TRY(read_i64(gguf, h, "ssm.inner_size", &h->state_heads, err));
     LM_TRY(lm_gguf_bool_or(gguf, full_key(h, "ssm.dt_b_c_rms", key), false, &normed, err));
+    h->channel_states = true;
     h->state_key_heads = h->state_value_dim = 1;
     bool weighted = arch->features & LM_FEATURE_SCAN_NORM;
     h->scan_norm_eps = weighted ? h->rms_norm_eps : normed ? 1e-6 : 0;
@@ -236,15 +237,29 @@ static LM_MUST_USE loam_status read_state_sizes(const lm_gguf *gguf, lm_hparams 
     return LOAM_OK;
 }
 
+static LM_MUST_USE loam_status read_key_steps(const lm_gguf *gguf, lm_hparams *h, loam_error *err) {
+    LM_TRY(read_i64(gguf, h, "kda.head_dim", &h->state_key_dim, err));
+    h->state_heads = h->state_key_heads = h->n_heads;
+    h->state_value_dim = h->step_latent_dim = h->state_key_dim;
+    return LOAM_OK;
+}
+
+/* Kimi's recurrent layers are those without heads of keys (read_kv_heads). */
+static LM_MUST_USE loam_status read_states(const lm_gguf *gguf, const lm_arch *arch, lm_hparams *h,
+                                           loam_error *err) {
+    if (arch->features & LM_FEATURE_KEY_STEPS) return read_key_steps(gguf, h, err);
+    if (arch->features & LM_FEATURE_DELTA) LM_TRY(read_recurrent_layers(gguf, h, err));
+    LM_TRY(read_i64(gguf, h, "ssm.state_size", &h->state_key_dim, err));
+    bool selective = arch->features & LM_FEATURE_SCAN;
+    return selective ? read_selective(gguf, arch, h, err) : read_state_sizes(gguf, h, err);
+}
+
 static LM_MUST_USE loam_status read_recurrent(const lm_gguf *gguf, const lm_arch *arch,
                                               lm_hparams *h, loam_error *err) {
     LM_TRY(read_i64_or(gguf, h, "shortconv.l_cache", 0, &h->conv_taps, err));
     if (!(arch->features & LM_FEATURE_STATES)) return LOAM_OK;
-    if (arch->features & LM_FEATURE_DELTA) LM_TRY(read_recurrent_layers(gguf, h, err));
     LM_TRY(read_i64(gguf, h, "ssm.conv_kernel", &h->conv_taps, err));
-    LM_TRY(read_i64(gguf, h, "ssm.state_size", &h->state_key_dim, err));
-    bool selective = arch->features & LM_FEATURE_SCAN;
-    LM_TRY(selective ? read_selective(gguf, arch, h, err) : read_state_sizes(gguf, h, err));
+    LM_TRY(read_states(gguf, arch, h, err));
     h->side_by_side = arch->side_by_side;
     bool all = arch->side_by_side || arch->no_attention;
     for (int64_t i = 0; all && i < h->n_layers && i < LM_MAX_LAYERS; i++)

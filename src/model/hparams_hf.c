@@ -173,7 +173,7 @@ static LM_MUST_USE loam_status read_sizes(const reader *r, lm_hparams *h) {
     if (has_default)
         LM_TRY(read_i64(r, "model_max_length|max_position_embeddings|n_positions|n_ctx|seq_length|max_seq_len", 2048, &h->context_len));
     else
-        LM_TRY(need_i64(r, "max_position_embeddings|seq_length", &h->context_len));
+        LM_TRY(need_i64(r, "max_position_embeddings|seq_length|model_max_length", &h->context_len));
     LM_TRY(read_trained_context(r, h));
     double eps = r->arch && r->arch->norm_eps > 0 ? r->arch->norm_eps : has_default ? 1e-5 : 1e-6;
     return read_f64(r, "rms_norm_eps|layer_norm_eps|layer_norm_epsilon|layernorm_epsilon|norm_epsilon|norm_eps", eps,
@@ -275,6 +275,9 @@ static LM_MUST_USE loam_status read_recurrent_layers(const reader *r, lm_hparams
     const json_t *types = json_object_get(r->config, "layer_types"),
                  *attend = json_object_get(r->config, "full_attn_idxs");
     if (!attend) attend = json_object_get(r->config, "attn_layer_indices"); /* Bamba's */
+    const json_t *counted = json_object_get(json_object_get(r->config, "linear_attn_config"),
+                                            "full_attn_layers"); /* Kimi's, from 1 on */
+    if (!attend) attend = counted;
     h->side_by_side = r->arch && r->arch->side_by_side;
     const char *recurrent = recurrent_type(r);
     bool all = h->side_by_side || (r->arch && r->arch->no_attention);
@@ -283,8 +286,8 @@ static LM_MUST_USE loam_status read_recurrent_layers(const reader *r, lm_hparams
     LM_TRY(read_i64(r, "attn_layer_offset", period - 1, &first));
     for (int64_t i = 0; recurrent && i < h->n_layers && i < LM_MAX_LAYERS; i++) {
         const char *type = json_string_value(json_array_get(types, (size_t)i));
-        bool attends =
-            json_is_array(attend) ? lists_layer(attend, i) : period < 1 || i % period == first;
+        bool attends = json_is_array(attend) ? lists_layer(attend, i + (attend == counted))
+                                             : period < 1 || i % period == first;
         if (all || (type ? is_recurrent_type(r, type) : !attends)) lm_layer_add(&h->recurrent, i);
     }
     return LOAM_OK;
@@ -390,6 +393,7 @@ static LM_MUST_USE loam_status read_selective(const reader *r, lm_hparams *h) {
     bool alone = r->arch->no_attention;
     LM_TRY(read_i64(r, alone ? "intermediate_size|d_inner" : "mamba_d_inner",
                     widths(expand, h->dim), &h->state_heads));
+    h->channel_states = true;
     h->state_key_heads = h->state_value_dim = 1;
     LM_TRY(read_i64(r, "mamba_d_state|state_size", 16, &h->state_key_dim));
     h->step_latent_dim = (h->dim + 15) / 16;
@@ -397,6 +401,27 @@ static LM_MUST_USE loam_status read_selective(const reader *r, lm_hparams *h) {
     if (!json_is_string(said)) LM_TRY(read_i64(r, key, h->step_latent_dim, &h->step_latent_dim));
     double eps = r->arch->features & LM_FEATURE_SCAN_NORM ? h->rms_norm_eps : 0;
     return read_f64(r, "mixer_rms_eps", eps, &h->scan_norm_eps);
+}
+
+/* Kimi Linear's: as published in an object of their own, or as transformers writes them. */
+static LM_MUST_USE loam_status read_key_steps(const reader *r, lm_hparams *h) {
+    const json_t *own = json_object_get(r->config, "linear_attn_config");
+    const reader inner = {json_is_object(own) ? own : NULL, r->path, r->arch, r->err};
+    LM_TRY(read_i64(&inner, "short_conv_kernel_size", h->conv_taps, &h->conv_taps));
+    LM_TRY(read_i64(&inner, "num_heads", 0, &h->state_heads));
+    LM_TRY(read_i64(r, "linear_num_heads", h->state_heads, &h->state_heads));
+    LM_TRY(read_i64(&inner, "head_dim", 0, &h->state_key_dim));
+    LM_TRY(read_i64(r, "linear_head_dim", h->state_key_dim, &h->state_key_dim));
+    h->state_key_heads = h->state_heads;
+    h->state_value_dim = h->step_latent_dim = h->state_key_dim;
+    return LOAM_OK;
+}
+
+/* What a layer of the family keeps of a sequence. */
+static LM_MUST_USE loam_status read_states(const reader *r, lm_hparams *h) {
+    uint64_t features = r->arch ? r->arch->features : 0;
+    if (features & LM_FEATURE_SCAN) return read_selective(r, h);
+    return features & LM_FEATURE_KEY_STEPS ? read_key_steps(r, h) : read_state_sizes(r, h);
 }
 
 static LM_MUST_USE loam_status read_recurrent(const reader *r, lm_hparams *h) {
@@ -408,8 +433,7 @@ static LM_MUST_USE loam_status read_recurrent(const reader *r, lm_hparams *h) {
     if (h->side_by_side) LM_TRY(read_side_by_side(r, h));
     LM_TRY(read_i64(r, "conv_L_cache|linear_conv_kernel_dim|mamba_d_conv|conv_kernel", 0,
                     &h->conv_taps));
-    bool selective = r->arch && (r->arch->features & LM_FEATURE_SCAN);
-    LM_TRY(selective ? read_selective(r, h) : read_state_sizes(r, h));
+    LM_TRY(read_states(r, h));
     if (r->arch && (r->arch->features & LM_FEATURE_STATES) && h->state_heads < 1)
         return lm_error_set(r->err, LOAM_INVALID, "%s: no number of heads of states", r->path);
     bool doubled;
@@ -733,7 +757,9 @@ static LM_MUST_USE loam_status read_experts(const reader *r, lm_hparams *h) {
     if (has_dense_mlps_alone(h) || !mixes) h->n_experts = 0;
     if (h->n_experts == 0) return LOAM_OK;
     LM_TRY(check_latent_experts(r));
-    LM_TRY(read_alike(r, "num_experts_per_tok|moe_k|moe_topk|moe_top_k|top_k_experts", 0, &h->n_experts_used));
+    LM_TRY(read_alike(
+        r, "num_experts_per_tok|moe_k|moe_topk|moe_top_k|top_k_experts|num_experts_per_token", 0,
+        &h->n_experts_used));
     LM_TRY(read_alike(r, "moe_intermediate_size|intermediate_size", h->ffn_dim, &h->expert_ffn_dim));
     LM_TRY(read_alike(r, "n_shared_experts|moe_num_shared_experts|num_shared_experts|num_shared_expert",
                       r->arch ? r->arch->n_shared_experts : 0, &n_shared));
@@ -743,12 +769,13 @@ static LM_MUST_USE loam_status read_experts(const reader *r, lm_hparams *h) {
     LM_TRY(read_dense_layers(r, h));
     if (r->arch && r->arch->expert_jitter > 0)
         LM_TRY(read_f64(r, "router_jitter_noise", r->arch->expert_jitter, &h->expert_jitter));
-    LM_TRY(read_i64(r, "n_group", 0, &h->n_expert_groups));
+    LM_TRY(read_i64(r, "n_group|num_expert_group", 0, &h->n_expert_groups));
     LM_TRY(read_i64(r, "topk_group", 0, &h->n_expert_groups_used));
     LM_TRY(lm_json_str_or(r->config, r->path, "topk_method", LM_STR(""), &method, r->err));
     if (lm_str_is(method, "greedy")) h->n_expert_groups = h->n_expert_groups_used = 0;
     LM_TRY(read_f64(r, "routed_scaling_factor|route_scale|router_scaling_factor", 0,
                     &h->expert_weight_scale));
+    LM_TRY(read_bool(r, "moe_renormalize", normalize, &normalize)); /* Kimi Linear's */
     LM_TRY(read_bool(r, "norm_topk_prob", normalize, &h->expert_normalize));
     LM_TRY(lm_json_str_or(r->config, r->path, "scoring_func", LM_STR("softmax"), &score, r->err));
     LM_TRY(lm_json_str_or(r->config, r->path, "score_function", score, &score, r->err));

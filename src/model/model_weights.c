@@ -396,9 +396,11 @@ static loam_status find_experts(const loader *l, lm_param_id id, int64_t layer, 
 }
 
 /* A vector as a matrix, of one row or of one for each head, or a matrix of one row as a vector, or of a convolution of channels alone,
- * [channels, 1, taps]: the same numbers. */
+ * [channels, 1, taps], or with dimensions of 1 around: the same numbers. */
 static bool is_other_shape(const lm_stored_tensor *tensor, int n_dims, int64_t n_elems) {
-    bool flat = tensor->n_dims <= 2 || (tensor->n_dims == 3 && tensor->shape[1] == 1);
+    int n_wide = 0;
+    for (int i = 0; i < tensor->n_dims; i++) n_wide += tensor->shape[i] != 1;
+    bool flat = tensor->n_dims <= 2 || n_wide <= n_dims;
     return tensor->n_dims != n_dims && flat && lm_stored_tensor_n_elems(tensor) == n_elems;
 }
 
@@ -435,7 +437,7 @@ static loam_status find_weight(const loader *l, lm_param_id id, int64_t layer, l
     if (lm_param_is_experts(id)) return find_experts(l, id, layer, err);
     if (lm_param_n_matrices(l->config, id) > 0) return find_heads(l, id, layer, err);
     char name[LM_PARAM_NAME_BYTES];
-    int64_t shape[2], stored[3];
+    int64_t shape[2], stored[LM_STORED_MAX_DIMS];
     lm_arrangement wanted = {0};
     lm_param_source *source = &wanted.source;
     lm_weight *weight = slot(l->w, id, layer);

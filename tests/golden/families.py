@@ -642,6 +642,25 @@ CASES["olmo_hybrid"] = case("olmo_hybrid", "OlmoHybridForCausalLM", rope_paramet
                             publish=olmo_hybrid, **dict(DELTA, head_dim=8, linear_num_value_heads=2, linear_value_head_dim=12))
 CASES["olmo_hybrid-rope"] = case("olmo_hybrid", "OlmoHybridForCausalLM", linear_allow_neg_eigval=False, publish=olmo_hybrid, **dict(
     DELTA, head_dim=8, linear_num_value_heads=2, linear_value_head_dim=12, rope_parameters=dict(rope_type="default", rope_theta=10000.0)))
+
+
+def kimi(state, config):
+    """As published: convolutions apart, gates beside what they belong to, and a tensor for each expert."""
+    out = {}
+    for name, w in experts_apart("mlp", ("w1", "w3", "w2"))(state, config).items():
+        if name.endswith("conv1d.weight"):
+            out.update({name.replace("conv1d", f"{x}_conv1d"): part for x, part in zip("qkv", w.chunk(3))})
+            continue
+        sparse = ".mlp." in name and int(name.split(".")[2]) >= config["first_k_dense_replace"]
+        out[name.replace("forget_gate.", "").replace(".mlp.", ".block_sparse_moe." if sparse else ".mlp.")] = w
+    return out
+
+
+CASES["kimi_linear"] = case("kimi_linear", "KimiLinearForCausalLM", publish=kimi, num_hidden_layers=3, num_key_value_heads=4, kv_lora_rank=20,
+                            q_lora_rank=None, qk_nope_head_dim=10, qk_rope_head_dim=6, v_head_dim=14, num_experts=8, num_experts_per_token=3,
+                            num_shared_experts=1, moe_intermediate_size=12, first_k_dense_replace=1, routed_scaling_factor=2.5,
+                            num_expert_group=1, topk_group=1, moe_renormalize=True, linear_attn_config=dict(
+                                head_dim=8, num_heads=4, short_conv_kernel_size=4, kda_layers=[1, 3], full_attn_layers=[2]))
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none. Bamba's file does not answer as its folder does; why has not been found out.
 # Published with experts in MXFP4, an older GGUF file.
@@ -699,8 +718,10 @@ def alibi(model):
 def row_by_row(model):
     """Delta rules row by row, as transformers decodes: in chunks, as it reads prompts, they lose digits."""
     module = sys.modules[type(model).__module__]
-    if hasattr(module, "torch_recurrent_gated_delta_rule"):
-        module.torch_chunk_gated_delta_rule = module.torch_recurrent_gated_delta_rule
+    for chunks, rows in (("torch_chunk_gated_delta_rule", "torch_recurrent_gated_delta_rule"),
+                         ("chunk_kimi_delta_attention", "recurrent_kimi_delta_attention")):
+        if hasattr(module, rows):
+            setattr(module, chunks, getattr(module, rows))
 
 
 def logits_of(model, **inputs):

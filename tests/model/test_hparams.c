@@ -392,6 +392,34 @@ static void test_lone_blocks(void **state) {
                   LOAM_UNSUPPORTED, "moe_latent_size");
 }
 
+#define KIMI                                                                                     \
+    "{\"model_type\":\"kimi_linear\",\"num_hidden_layers\":4,\"hidden_size\":32,\"vocab_size\":" \
+    "48,"                                                                                        \
+    "\"num_attention_heads\":4,\"intermediate_size\":40,\"model_max_length\":128,"               \
+    "\"kv_lora_rank\":20,\"qk_nope_head_dim\":10,\"qk_rope_head_dim\":6,\"v_head_dim\":14"
+
+/* As published, or as transformers writes it. */
+static void test_steps_of_keys(void **state) {
+    static const char *const both[] = {
+        KIMI ",\"linear_attn_config\":{\"head_dim\":8,\"num_heads\":3,\"short_conv_kernel_size\":4,"
+             "\"kda_layers\":[1,2,4],\"full_attn_layers\":[3]}}",
+        KIMI
+        ",\"linear_head_dim\":8,\"linear_num_heads\":3,\"linear_conv_kernel_dim\":4,\"layer_"
+        "types\":"
+        "[\"linear_attention\",\"linear_attention\",\"full_attention\",\"linear_attention\"]}"};
+    for (size_t n = 0; n < LM_COUNT_OF(both); n++) {
+        lm_hparams h;
+        assert_ok(read_config(both[n], &h, &err));
+        for (int i = 0; i < 4; i++) assert_int_equal(lm_layer_attends(&h, i), i == 2);
+        assert_int_equal(h.conv_taps, 4);
+        assert_int_equal(lm_state_keys(&h), 24);
+        assert_int_equal(lm_state_values(&h), 24);
+        assert_int_equal(h.step_latent_dim, 8);
+        assert_int_equal(h.context_len, 128);
+        assert_true(lm_layer_in(&h.no_rope, 2) && !h.channel_states);
+    }
+}
+
 #define SELECTIVE \
     "{\"model_type\":\"mamba\",\"num_hidden_layers\":3,\"hidden_size\":40,\"vocab_size\":48"
 
@@ -531,6 +559,7 @@ int main(void) {
         cmocka_unit_test(test_experts_beside_an_mlp),
         cmocka_unit_test(test_recurrent_layers_out_of_reason),
         cmocka_unit_test(test_selective_layers),
+        cmocka_unit_test(test_steps_of_keys),
         cmocka_unit_test(test_layers_by_period_and_offset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
