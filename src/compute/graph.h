@@ -65,6 +65,7 @@ typedef struct lm_attrs {
     float jitter;         /* route: a choice's rivals are those that are less than so far behind it; 0: all are */
     bool delta, tiled;                       /* recur */
     int64_t first, n_columns;                /* columns */
+    bool first_beyond;                       /* embed: ids beyond the table read its first row */
     bool silu;                               /* causal_conv: what it gives goes through LM_FN_SILU */
     bool interleaved;     /* rotary pairs (2i, 2i+1) instead of (i, i + head_dim / 2) */
     bool inverse;         /* rotate back: the backward of rope */

@@ -35,6 +35,7 @@ static const op_case cases[] = {
     {"cast q4_0 f32", LM_OP_CAST, {ROWS(LM_Q4_0, 5, 96)}, {.dtype = LM_F32}, .rows = true},
 
     {"embed f32", LM_OP_EMBED, {MATRIX(LM_F32, 19, 33), COLUMN_I32(FILL_BELOW, 9, 19)}, .rows = true},
+    {"embed beyond", LM_OP_EMBED, {MATRIX(LM_F32, 19, 33), COLUMN_I32(FILL_BELOW, 9, 40)}, {.first_beyond = true}, .rows = true},
     {"embed bf16", LM_OP_EMBED, {MATRIX(LM_BF16, 19, 33), COLUMN_I32(FILL_BELOW, 9, 19)}, .rows = true},
     {"embed f16", LM_OP_EMBED, {MATRIX(LM_F16, 19, 33), COLUMN_I32(FILL_BELOW, 9, 19)}, .rows = true},
     {"embed q8_0", LM_OP_EMBED, {MATRIX(LM_Q8_0, 19, 64), COLUMN_I32(FILL_BELOW, 9, 19)}, .rows = true},
@@ -210,6 +211,12 @@ static const op_case cases[] = {
     {"scan wide", LM_OP_SCAN, {SCAN(6, 3, 128)}},
     {"scan short", LM_OP_SCAN, {SCAN(3, 1, 1)}},
     {"columns", LM_OP_COLUMNS, {ROWS(LM_F32, 7, 37)}, {.first = 5, .n_columns = 11}, .rows = true},
+    {"columns weighted", LM_OP_COLUMNS, {ROWS(LM_F32, 7, 37), VECTOR(11)}, {.first = 26, .n_columns = 11}, .rows = true},
+    {"blend", LM_OP_BLEND, {ROWS(LM_F32, 7, 3 * 37), ROWS(LM_F32, 7, 2 * 37), ROWS(LM_F32, 7, 3 * 2)}, {.n_groups = 3}, .rows = true},
+    {"blend all alike", LM_OP_BLEND, {ROWS(LM_F32, 7, 3 * 37), ROWS(LM_F32, 7, 37), VECTOR(3)}, {.n_groups = 3}, .rows = true},
+    {"match", LM_OP_MATCH, {ROWS(LM_F32, 7, 3 * 37), ROWS(LM_F32, 7, 37)}, {.eps = 1e-5f}, .rows = true},
+    {"match short", LM_OP_MATCH, {ROWS(LM_F32, 7, 37), ROWS(LM_F32, 7, 37)}, {.eps = 1e5f}, .rows = true},
+    {"cutoff", LM_OP_CUTOFF, {ROWS(LM_F32, 7, 67)}, {.scale = 0.7f}, .rows = true},
     {"join", LM_OP_JOIN, {ROWS(LM_F32, 7, 3 * 37), ROWS(LM_F32, 7, 3 * 5)}, {.n_heads = 3}, .rows = true},
     {"mix", LM_OP_MIX, {ROWS(LM_F32, 7, 3 * 37), ROWS(LM_F32, 7, 3)}, .rows = true},
 

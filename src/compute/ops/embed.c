@@ -2,6 +2,7 @@
  * table  [V, D] any float type, row order         in
  * ids    [R] i32, each in [0, V)                   in; the caller has checked them
  * y      [R, D] f32                                out
+ * attrs  first_beyond: ids from V on stand for 0
  */
 #include "compute/ops/rules.h"
 
@@ -22,8 +23,10 @@ static void reference(const lm_kernel_args *args) {
     int64_t dim = table->shape[1];
     lm_range rows = lm_share(args, lm_rows_now(args, args->node->in[1]));
     for (int64_t r = rows.begin; r < rows.end; r++) {
-        LM_ASSERT(ids[r] >= 0 && ids[r] < table->shape[0]);
-        lm_load(table, ids[r] * dim, y + r * dim, dim);
+        bool beyond = args->node->attrs.first_beyond && ids[r] >= table->shape[0];
+        int64_t id = beyond ? 0 : ids[r];
+        LM_ASSERT(id >= 0 && id < table->shape[0]);
+        lm_load(table, id * dim, y + r * dim, dim);
     }
 }
 

@@ -26,21 +26,6 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
     return LOAM_OK;
 }
 
-static float mean_of(const float *x, int64_t n) {
-    float lanes[LM_LANES] = {0};
-    for (int64_t i = 0; i < n; i++) lanes[i % LM_LANES] += x[i];
-    return lm_lanes_fold(lanes) / (float)n;
-}
-
-static float squares_of(const float *x, float mean, int64_t n) {
-    float lanes[LM_LANES] = {0};
-    for (int64_t i = 0; i < n; i++) {
-        float d = x[i] - mean;
-        lanes[i % LM_LANES] = fmaf(d, d, lanes[i % LM_LANES]);
-    }
-    return lm_lanes_fold(lanes);
-}
-
 static void reference(const lm_kernel_args *args) {
     const lm_node *node = args->node;
     int64_t dim = node->in[0]->shape[1] / lm_n_groups(node);
@@ -48,8 +33,8 @@ static void reference(const lm_kernel_args *args) {
     for (int64_t r = rows.begin; r < rows.end; r++) {
         const float *x = lm_f32(node->in[0]) + r * dim, *w = lm_group_of(node, 1, r, dim),
                     *b = lm_group_of(node, 2, r, dim);
-        float mean = mean_of(x, dim);
-        float inverse = 1.0f / sqrtf(squares_of(x, mean, dim) / (float)dim + node->attrs.eps);
+        float mean = lm_mean(x, dim);
+        float inverse = 1.0f / sqrtf(lm_squares_about(x, mean, dim) / (float)dim + node->attrs.eps);
         for (int64_t i = 0; i < dim; i++) {
             float y = (x[i] - mean) * inverse;
             if (w || b) y = fmaf(y, w ? w[i] : 1.0f, b ? b[i] : 0.0f);

@@ -78,6 +78,23 @@ static inline void lm_load(const lm_tensor *tensor, int64_t at, float *dst, int6
     lm_dtype_get(tensor->dtype)->unpack(lm_at(tensor, at), dst, n);
 }
 
+/* In the order of LAYER_NORM: lanes, then their fold. */
+static inline float lm_mean(const float *x, int64_t n) {
+    float lanes[LM_LANES] = {0};
+    for (int64_t i = 0; i < n; i++) lanes[i % LM_LANES] += x[i];
+    return lm_lanes_fold(lanes) / (float)n;
+}
+
+/* The sum of (x - mean)^2, likewise. */
+static inline float lm_squares_about(const float *x, float mean, int64_t n) {
+    float lanes[LM_LANES] = {0};
+    for (int64_t i = 0; i < n; i++) {
+        float d = x[i] - mean;
+        lanes[i % LM_LANES] = fmaf(d, d, lanes[i % LM_LANES]);
+    }
+    return lm_lanes_fold(lanes);
+}
+
 /* Parts of a row that a norm normalizes alone, where they are counted. */
 static inline int64_t lm_n_groups(const lm_node *norm) {
     return norm->attrs.n_heads ? norm->attrs.n_heads : 1;
