@@ -60,6 +60,10 @@ typedef enum param_dim {
     DIM_LAYER_INPUT,
     DIM_LAYER_INPUTS, /* of all layers */
     DIM_LAYER_VOCAB,
+    DIM_STREAMS,
+    DIM_STREAM_PAIRS,
+    DIM_OTHER_STREAMS, /* all but the first, one behind the other */
+    DIM_LAUREL,
 } param_dim;
 
 typedef struct param_row {
@@ -267,8 +271,17 @@ bool lm_arch_turns_experts(const lm_arch *arch, lm_param_id id) {
     return arch->hf_transposed_experts || (arch->hf_flat_experts && id == LM_PARAM_DOWN_EXPS);
 }
 
+static bool is_of_streams(lm_param_id id) {
+    return id == LM_PARAM_ALTUP_IN || id == LM_PARAM_ALTUP_OUT;
+}
+
+bool lm_param_is_apart(lm_param_id id) {
+    return lm_param_is_experts(id) || is_of_streams(id);
+}
+
 int64_t lm_param_n_matrices(const lm_arch_config *config, lm_param_id id) {
     if (lm_param_is_experts(id)) return config->hparams.n_experts;
+    if (is_of_streams(id)) return config->hparams.n_streams - 1;
     return id == LM_PARAM_K_UP || id == LM_PARAM_V_UP ? config->hparams.n_heads : 0;
 }
 
@@ -431,6 +444,10 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim, int64_t lay
     case DIM_LAYER_INPUT: return hp->layer_input_dim;
     case DIM_LAYER_INPUTS: return hp->n_layers * hp->layer_input_dim;
     case DIM_LAYER_VOCAB: return hp->layer_vocab_size;
+    case DIM_STREAMS: return hp->n_streams;
+    case DIM_STREAM_PAIRS: return hp->n_streams * hp->n_streams;
+    case DIM_OTHER_STREAMS: return (hp->n_streams - 1) * hp->dim;
+    case DIM_LAUREL: return hp->laurel_rank;
     case DIM_FFN: return lm_ffn_dim_at(hp, layer);
     case DIM_TYPES: return hp->n_token_types;
     case DIM_LABELS: return hp->n_labels;

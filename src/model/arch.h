@@ -75,6 +75,8 @@ typedef enum lm_feature {
         LM_BIT(39), /* the stream is multiplied by a number behind each layer */
     LM_FEATURE_LAYER_INPUT = LM_BIT(40),    /* each layer takes in of a token besides the stream */
     LM_FEATURE_EXPERTS_BESIDE = LM_BIT(41), /* experts and shared ones have norms of their own */
+    LM_FEATURE_ALTUP = LM_BIT(42),          /* there are several streams: lm_hparams.n_streams */
+    LM_FEATURE_LAUREL = LM_BIT(43),         /* a narrow product is added to attention */
     LM_FEATURE_EMBED_MAP =
         LM_BIT(46), /* embeddings are of another width: a matrix leads to the stream, one back */
     LM_FEATURE_SHORT_CONV = LM_BIT(48), /* recurrent layers are gated convolutions: LFM2 */
@@ -297,6 +299,7 @@ bool lm_param_at(const lm_arch_config *config, lm_param_id id, int64_t layer);
 /* Whether a layer lacks a norm that the model has in others. */
 bool lm_arch_lacks_norm(const lm_arch_config *config, lm_param_id id, int64_t layer);
 bool lm_param_is_experts(lm_param_id id);
+bool lm_param_is_apart(lm_param_id id); /* matrices of which folders have each in a tensor of its own */
 bool lm_param_is_cached(lm_param_id id); /* makes keys or values */
 bool lm_param_is_table(lm_param_id id);  /* looked up by row, not multiplied with */
 bool lm_param_is_by_token(lm_param_id id); /* by token, in a table of them all */

@@ -48,15 +48,20 @@ static lm_tensor *scaled(const builder *b, lm_tensor *x, double scale) {
     return scale > 0 && scale != 1 ? mapped(b, x, LM_FN_SCALE, scale) : x;
 }
 
-/* The weight of a norm that learns nothing. */
-static lm_tensor *ones(const builder *b, int64_t n) {
+/* n numbers, all alike but the first. */
+static lm_tensor *numbers(const builder *b, float first, float others, int64_t n) {
     const int64_t shape[] = {n};
     float *values = lm_alloc((size_t)n * sizeof *values);
-    if (!values) return lm_graph_fail(b->graph, LOAM_NO_MEMORY, "no memory for a norm's weight");
-    for (int64_t i = 0; i < n; i++) values[i] = 1.0f;
-    lm_tensor *w = lm_graph_constant(b->graph, "ones", LM_F32, 1, shape, values);
+    if (!values) return lm_graph_fail(b->graph, LOAM_NO_MEMORY, "no memory for constants");
+    for (int64_t i = 0; i < n; i++) values[i] = i == 0 ? first : others;
+    lm_tensor *w = lm_graph_constant(b->graph, "numbers", LM_F32, 1, shape, values);
     lm_free(values);
     return w;
+}
+
+/* The weight of a norm that learns nothing. */
+static lm_tensor *ones(const builder *b, int64_t n) {
+    return numbers(b, 1, 1, n);
 }
 
 /* bias: LM_PARAM_COUNT for a norm that never has one. */
@@ -425,6 +430,10 @@ static lm_tensor *mlp(const builder *b, lm_tensor *x) {
     lm_tensor *gate = lm_arch_has(b->config, LM_FEATURE_GATE)
                           ? linear(b, x, LM_PARAM_GATE, LM_PARAM_GATE_BIAS)
                           : NULL;
+    if (lm_layer_in(&b->hp->cut_gates, b->layer))
+        gate = lm_graph_op(
+            b->graph, LM_OP_CUTOFF,
+            &(lm_op_args){.in = {gate}, .attrs.scale = (float)b->hp->gate_cutoff});
     lm_tensor *up = linear(b, x, LM_PARAM_UP, LM_PARAM_UP_BIAS);
     return linear(b, activated(b, gate, up), LM_PARAM_DOWN, LM_PARAM_DOWN_BIAS);
 }
@@ -501,17 +510,19 @@ static lm_tensor *feed_forward(const builder *b, lm_tensor *stream, lm_tensor *x
     return lm_arch_layer_has_experts(b->config, b->layer) ? mixture(b, stream, x) : mlp(b, x);
 }
 
-static lm_tensor *columns(const builder *b, lm_tensor *x, int64_t first, int64_t n) {
+/* weights: NULL for 1. */
+static lm_tensor *columns(const builder *b, lm_tensor *x, int64_t first, int64_t n,
+                          lm_tensor *weights) {
     return lm_graph_op(
         b->graph, LM_OP_COLUMNS,
-        &(lm_op_args){.in = {x}, .attrs = {.first = first, .n_columns = n}});
+        &(lm_op_args){.in = {x, weights}, .attrs = {.first = first, .n_columns = n}});
 }
 
 /* What the layer takes in of the rows' tokens, as much of it as the stream lets through. */
 static lm_tensor *layer_input(const builder *b, lm_tensor *x) {
     int64_t n = b->hp->layer_input_dim;
     lm_tensor *gate = linear(b, factor(b, x), LM_PARAM_LAYER_INPUT_GATE, LM_PARAM_COUNT);
-    lm_tensor *y = activated(b, gate, columns(b, b->layer_inputs, b->layer * n, n));
+    lm_tensor *y = activated(b, gate, columns(b, b->layer_inputs, b->layer * n, n, NULL));
     return norm(b, linear(b, y, LM_PARAM_LAYER_INPUT_OUT, LM_PARAM_COUNT),
                 LM_PARAM_POST_LAYER_INPUT_NORM, LM_PARAM_COUNT, LM_F32);
 }
@@ -524,26 +535,73 @@ static lm_tensor *lone_block(const builder *b, lm_tensor *x) {
     return add(b, x, mixes ? mixed_rows(b, entry) : feed_forward(b, x, entry));
 }
 
-/* One layer. */
-static lm_tensor *block(const builder *b, lm_tensor *x) {
-    if (b->hp->lone_blocks) return lone_block(b, x);
+/* What a learned residual adds to attention, of what attention reads. */
+static lm_tensor *laurel(const builder *b, lm_tensor *x) {
+    lm_tensor *y = linear(b, linear(b, x, LM_PARAM_LAUREL_DOWN, LM_PARAM_COUNT), LM_PARAM_LAUREL_UP,
+                          LM_PARAM_COUNT);
+    return add(b, x, norm(b, y, LM_PARAM_POST_LAUREL_NORM, LM_PARAM_COUNT, LM_F32));
+}
+
+/* Attention and MLP, and what is around them. */
+static lm_tensor *blocks(const builder *b, lm_tensor *x) {
     bool parallel = lm_arch_has(b->config, LM_FEATURE_PARALLEL) && !b->hp->serial_residual;
     lm_tensor *entry = read_residual(b, x, LM_PARAM_ATTN_NORM, LM_PARAM_ATTN_NORM_BIAS);
     lm_tensor *y = to_residual(b, mixed_rows(b, entry), LM_PARAM_POST_ATTN_NORM);
     lm_tensor *residual = x;
     x = settled(b, add(b, x, y), LM_PARAM_ATTN_OUT_NORM, LM_PARAM_ATTN_OUT_NORM_BIAS);
+    if (lm_arch_has(b->config, LM_FEATURE_LAUREL))
+        x = scaled(b, add(b, x, laurel(b, entry)), M_SQRT1_2);
     if (!parallel || (norms(b, LM_PARAM_MLP_NORM) && !b->hp->shared_norm))
         entry = read_residual(b, parallel ? residual : x, LM_PARAM_MLP_NORM,
                               LM_PARAM_MLP_NORM_BIAS);
     x = add(b, x, to_residual(b, feed_forward(b, x, entry), LM_PARAM_POST_MLP_NORM));
+    return settled(b, x, LM_PARAM_LAYER_OUT_NORM, LM_PARAM_LAYER_OUT_NORM_BIAS);
+}
+
+/* The n parts of each row of x with those of z, weighted by coefs. */
+static lm_tensor *blend(const builder *b, lm_tensor *x, lm_tensor *z, lm_tensor *coefs, int64_t n) {
+    return lm_graph_op(b->graph, LM_OP_BLEND,
+                       &(lm_op_args){.in = {x, z, coefs}, .attrs.n_groups = n});
+}
+
+/* By what x says streams are weighted; bias: NULL for 0. */
+static lm_tensor *stream_coefs(const builder *b, lm_tensor *x, lm_param_id weight,
+                               lm_tensor *bias) {
+    x = norm(b, x, LM_PARAM_ALTUP_ROUTER_NORM, LM_PARAM_COUNT, LM_F32);
+    x = linear(b, scaled(b, x, 1 / (double)b->hp->dim), LM_PARAM_ALTUP_ROUTER, LM_PARAM_COUNT);
+    return lm_graph_op(
+        b->graph, LM_OP_LINEAR,
+        &(lm_op_args){.in = {mapped(b, x, LM_FN_TANH, 0), param(b, weight), bias}});
+}
+
+/* One layer of several streams: all are guessed from all, the first is computed, and by how far it was guessed wrong all are
+ * corrected. Inputs of layers go to the others. */
+static lm_tensor *streams_block(const builder *b, lm_tensor *streams) {
+    int64_t dim = b->hp->dim, n = b->hp->n_streams;
+    lm_tensor *coefs = stream_coefs(b, columns(b, streams, 0, dim, NULL), LM_PARAM_ALTUP_GUESS, NULL);
+    lm_tensor *guesses = blend(b, streams, streams, coefs, n),
+              *guess = columns(b, guesses, 0, dim, NULL), *y = blocks(b, guess);
+    lm_tensor *wrong = blend(b, y, guess, numbers(b, -1, -1, 1), 1);
+    coefs = stream_coefs(b, y, LM_PARAM_ALTUP_CORRECT, ones(b, n));
+    streams = blend(b, guesses, wrong, coefs, n);
+    y = layer_input(b, columns(b, streams, 0, dim, param(b, LM_PARAM_ALTUP_SCALE)));
+    return blend(b, streams, y, numbers(b, 0, 1, n), n);
+}
+
+/* One layer. */
+static lm_tensor *block(const builder *b, lm_tensor *x) {
+    if (b->hp->lone_blocks) return lone_block(b, x);
+    if (b->hp->n_streams > 0) return streams_block(b, x);
+    x = blocks(b, x);
     if (b->layer_inputs) x = add(b, x, layer_input(b, x));
-    x = settled(b, x, LM_PARAM_LAYER_OUT_NORM, LM_PARAM_LAYER_OUT_NORM_BIAS);
     lm_tensor *scale = param_or_none(b, LM_PARAM_LAYER_SCALE);
     return scale ? times(b, x, scale) : x;
 }
 
 static lm_tensor *lookup(const builder *b, lm_param_id table, lm_tensor *ids) {
-    return lm_graph_op(b->graph, LM_OP_EMBED, &(lm_op_args){.in = {param(b, table), ids}});
+    return lm_graph_op(b->graph, LM_OP_EMBED,
+                       &(lm_op_args){.in = {param(b, table), ids},
+                                     .attrs.first_beyond = table == LM_PARAM_LAYER_EMBED});
 }
 
 /* From the embeddings' width to the stream's, where they differ. */
@@ -587,13 +645,38 @@ static lm_tensor *layer_inputs(const builder *b, lm_tensor *x) {
     return scaled(b, add(b, y, own), M_SQRT1_2);
 }
 
+/* Products with a matrix for each stream but the first, as long as the first is. */
+static lm_tensor *matched(const builder *b, lm_tensor *x, lm_param_id weight, lm_tensor *first) {
+    const float least = 1e-5f;
+    return lm_graph_op(b->graph, LM_OP_MATCH,
+                       &(lm_op_args){.in = {by_head(b, x, weight), first}, .attrs.eps = least});
+}
+
+/* One stream as several. */
+static lm_tensor *parted(const builder *b, lm_tensor *x) {
+    lm_tensor *copies = x;
+    for (int64_t i = 2; i < b->hp->n_streams; i++) copies = joined(b, copies, x, 1);
+    return joined(b, x, matched(b, copies, LM_PARAM_ALTUP_IN, x), 1);
+}
+
+/* The mean of several streams. */
+static lm_tensor *merged(const builder *b, lm_tensor *streams) {
+    int64_t dim = b->hp->dim, n_others = b->hp->n_streams - 1;
+    lm_tensor *first = columns(b, streams, 0, dim, NULL);
+    lm_tensor *others =
+        matched(b, columns(b, streams, dim, n_others * dim, NULL), LM_PARAM_ALTUP_OUT, first);
+    return scaled(b, blend(b, first, others, ones(b, n_others), 1), 1 / (double)(n_others + 1));
+}
+
 /* What heads read. */
 static lm_tensor *body(builder *b) {
     lm_tensor *x = embed(b);
     if (b->hp->layer_input_dim > 0) b->layer_inputs = layer_inputs(b, x);
+    if (b->hp->n_streams > 0) x = parted(b, x);
     for (b->layer = 0; b->layer < b->hp->n_layers; b->layer++) x = block(b, x);
     if (b->in->out_rows)
         x = lm_graph_op(b->graph, LM_OP_GATHER_ROWS, &(lm_op_args){.in = {x, b->in->out_rows}});
+    if (b->hp->n_streams > 0) x = merged(b, x);
     return read_residual(b, x, LM_PARAM_OUTPUT_NORM, LM_PARAM_OUTPUT_NORM_BIAS);
 }
 

@@ -200,8 +200,17 @@ static LM_MUST_USE loam_status check_layer_inputs(const lm_hparams *h, const cha
                                                   loam_error *err) {
     if (h->layer_input_dim == 0) return LOAM_OK;
     LM_TRY(check_range(path, "width of layers' inputs", h->layer_input_dim, 1 << 14, err));
-    return check_range(path, "number of tokens with inputs of layers less those without",
-                       h->layer_vocab_size - h->vocab_size + 1, 1 << 24, err);
+    return check_range(path, "number of tokens with inputs of layers", h->layer_vocab_size, 1 << 24,
+                       err);
+}
+
+static LM_MUST_USE loam_status check_streams(const lm_hparams *h, const char *path,
+                                             loam_error *err) {
+    if (!isfinite(h->gate_cutoff))
+        return lm_error_set(err, LOAM_INVALID, "%s: gates are cut off at %g", path, h->gate_cutoff);
+    if (h->n_streams == 0) return LOAM_OK;
+    LM_TRY(check_range(path, "number of streams less 1", h->n_streams - 1, 15, err));
+    return check_range(path, "width of layers' inputs", h->layer_input_dim, 1 << 14, err);
 }
 
 loam_status lm_hparams_check(const lm_hparams *h, const char *path, loam_error *err) {
@@ -221,5 +230,6 @@ loam_status lm_hparams_check(const lm_hparams *h, const char *path, loam_error *
     if (h->n_guess_layers != 0)
         LM_TRY(check_range(path, "number of guessing layers", h->n_guess_layers, 64, err));
     LM_TRY(check_layer_inputs(h, path, err));
+    LM_TRY(check_streams(h, path, err));
     return check_recurrent(h, path, err);
 }

@@ -135,7 +135,11 @@ typedef struct lm_hparams {
                                     window or without; 0: all have their own */
     int64_t shared_kv_ffn_dim;  /* width of those layers' MLPs */
     int64_t layer_input_dim; /* of what each layer takes in of a row's token besides the stream; 0: nothing */
-    int64_t layer_vocab_size; /* tokens that there is such an input of */
+    int64_t layer_vocab_size; /* tokens that there is such an input of; those beyond have the first one's */
+    int64_t n_streams; /* of which layers compute the first, and guess and correct all: AltUp, arXiv:2301.13310; 0: there is one */
+    int64_t laurel_rank; /* of what is added to attention: LAuReL, arXiv:2411.07501 */
+    lm_layer_set cut_gates; /* layers whose MLP's gates are 0 up to gate_cutoff standard deviations above their mean */
+    double gate_cutoff;
     bool shared_norm;        /* attention and MLP, side by side, read the same normed rows */
     bool serial_residual;    /* a member of a family of parallel residuals that is not parallel */
     /* Mixtures of experts; n_experts 0: the MLP of every layer is dense. */

@@ -307,12 +307,38 @@ static LM_MUST_USE loam_status read_local_heads(const lm_gguf *gguf, const lm_ar
     return LOAM_OK;
 }
 
+/* Gemma 3n's; layers whose gates are not cut are said to cut them at minus infinity. */
+static LM_MUST_USE loam_status read_streams(const lm_gguf *gguf, const lm_arch *arch,
+                                            lm_hparams *h, loam_error *err) {
+    char key[KEY_BYTES];
+    lm_gguf_array list;
+    int64_t active;
+    if (!(arch->features & LM_FEATURE_ALTUP)) return LOAM_OK;
+    LM_TRY(read_i64(gguf, h, "altup.num_inputs", &h->n_streams, err));
+    LM_TRY(read_i64_or(gguf, h, "altup.active_idx", 0, &active, err));
+    if (h->n_streams < 2 || active != 0)
+        return lm_error_set(err, LOAM_UNSUPPORTED, "%s: stream %lld of %lld is computed",
+                            lm_gguf_path(gguf), (long long)active, (long long)h->n_streams);
+    LM_TRY(lm_gguf_array_or_empty(gguf, full_key(h, "activation_sparsity_scale", key), LM_GGUF_F32,
+                                  &list, err));
+    for (size_t i = 0; i < list.n && i < LM_MAX_LAYERS; i++) {
+        double cutoff = lm_gguf_array_f32(&list, i);
+        if (cutoff == -INFINITY) continue;
+        if (h->gate_cutoff != 0 && cutoff != h->gate_cutoff)
+            return not_alike(gguf, h, "activation_sparsity_scale", "layers that cut gates", err);
+        h->gate_cutoff = cutoff;
+        lm_layer_add(&h->cut_gates, (int64_t)i);
+    }
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status read_layers(const lm_gguf *gguf, const lm_arch *arch, lm_hparams *h,
                                            loam_error *err) {
     LM_TRY(read_i64_or(gguf, h, "attention.sliding_window", arch->chunk, &h->window, err));
     h->chunked_windows = arch->chunk > 0;
     if (h->window > 0) LM_TRY(read_windowed(gguf, arch, h, err));
     LM_TRY(read_local_heads(gguf, arch, h, err));
+    LM_TRY(read_streams(gguf, arch, h, err));
     LM_TRY(read_f64_or(gguf, h, "rope.freq_base_swa", arch->local_rope_theta, &h->local_rope_theta,
                        err));
     bool trained; /* with rope: those that some are without for say it so */

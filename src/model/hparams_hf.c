@@ -55,6 +55,12 @@ static LM_MUST_USE loam_status read_alike(const reader *r, const char *keys, int
     return LOAM_OK;
 }
 
+static LM_MUST_USE loam_status need_alike(const reader *r, const char *keys, int64_t *out) {
+    char key[KEY_BYTES];
+    bool listed = json_is_array(json_object_get(r->config, key_of(r, keys, key)));
+    return listed ? read_alike(r, keys, 0, out) : need_i64(r, keys, out);
+}
+
 static LM_MUST_USE loam_status read_f64(const reader *r, const char *keys, double fallback,
                                         double *out) {
     char key[KEY_BYTES];
@@ -155,7 +161,7 @@ static LM_MUST_USE loam_status read_widths(const reader *r, lm_hparams *h) {
         LM_TRY(read_i64(r, "intermediate_size|n_inner|ffn_hidden_size|hidden_dim|ffn_dim|dff",
                         widths(multiple, h->dim), &h->ffn_dim));
     else
-        LM_TRY(need_i64(r, "intermediate_size_mlp|block_ff_dim|intermediate_size|ffn_hidden_size|moe_intermediate_size", &h->ffn_dim));
+        LM_TRY(need_alike(r, "intermediate_size_mlp|block_ff_dim|intermediate_size|ffn_hidden_size|moe_intermediate_size", &h->ffn_dim));
     if (r->arch && r->arch->ffn_halved) h->ffn_dim /= 2;
     return adjust_ffn(r, h);
 }
@@ -214,6 +220,54 @@ static LM_MUST_USE loam_status read_shared_kv(const reader *r, lm_hparams *h) {
     h->shared_kv_ffn_dim = widths(wide ? 2 : 1, h->ffn_dim);
     LM_TRY(read_i64(r, "hidden_size_per_layer_input", 0, &h->layer_input_dim));
     return read_i64(r, "vocab_size_per_layer_input", h->vocab_size, &h->layer_vocab_size);
+}
+
+/* So many standard deviations from the mean are at the end of this share of a normal distribution. */
+static double normal_quantile(double share) {
+    double low = -40, high = 40;
+    for (int i = 0; i < 100; i++) {
+        double z = (low + high) / 2;
+        *(erfc(-z * M_SQRT1_2) / 2 < share ? &low : &high) = z;
+    }
+    return (low + high) / 2;
+}
+
+/* The share of each layer's gates that are 0. */
+static LM_MUST_USE loam_status read_cut_gates(const reader *r, lm_hparams *h) {
+    enum { N_USUAL = 10 }; /* of first layers */
+    const json_t *list = json_object_get(r->config, "activation_sparsity_pattern");
+    double usual = h->n_layers > N_USUAL ? 0.95 : 0, all = 0;
+    for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
+        double share = json_is_array(list) ? json_number_value(json_array_get(list, (size_t)i))
+                       : i < N_USUAL       ? usual
+                                           : 0;
+        if (share == 0) continue;
+        if (!(share > 0 && share < 1) || (all != 0 && share != all))
+            return lm_error_set(r->err, LOAM_UNSUPPORTED,
+                                "%s: 'activation_sparsity_pattern' has %g, not one share of all",
+                                r->path, share);
+        all = share;
+        lm_layer_add(&h->cut_gates, i);
+    }
+    h->gate_cutoff = all > 0 ? normal_quantile(all) : 0;
+    return LOAM_OK;
+}
+
+/* Gemma 3n's. */
+static LM_MUST_USE loam_status read_streams(const reader *r, lm_hparams *h) {
+    int64_t active;
+    bool scaled;
+    if (!r->arch || !(r->arch->features & LM_FEATURE_ALTUP)) return LOAM_OK;
+    LM_TRY(read_i64(r, "altup_num_inputs", 4, &h->n_streams));
+    LM_TRY(read_i64(r, "altup_active_idx", 0, &active));
+    LM_TRY(read_bool(r, "altup_correct_scale", true, &scaled));
+    if (h->n_streams < 2 || active != 0 || !scaled)
+        return lm_error_set(r->err, LOAM_UNSUPPORTED,
+                            "%s: 'altup_num_inputs' is %lld, 'altup_active_idx' %lld, "
+                            "'altup_correct_scale' %s",
+                            r->path, (long long)h->n_streams, (long long)active,
+                            scaled ? "true" : "false");
+    return read_cut_gates(r, h);
 }
 
 /* Multi-head latent attention: DeepSeek-V2 and those after it. */
@@ -887,6 +941,7 @@ static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_
     LM_TRY(read_sizes(&r, &h));
     LM_TRY(read_local_heads(&r, &h));
     LM_TRY(read_shared_kv(&r, &h));
+    LM_TRY(read_streams(&r, &h));
     LM_TRY(read_positions(&r, &h));
     LM_TRY(read_rope(&r, &h));
     LM_TRY(read_window(&r, &h));

@@ -92,6 +92,7 @@ void lm_model_weights_describe(const lm_model_file *file, const lm_arch *arch,
     lm_param_source bias;
     config.hparams.map_unbiased =
         !lm_param_source_find(file, &config, LM_PARAM_EMBED_IN_BIAS, 0, &bias);
+    config.hparams.laurel_rank = rows_in_file(file, &config, LM_PARAM_LAUREL_DOWN);
     config.hparams.n_token_types = rows_in_file(file, &config, LM_PARAM_TYPE_EMBED);
     config.hparams.n_labels = rows_in_file(file, &config, LM_PARAM_CLASSIFIER);
     *out = config;
@@ -360,10 +361,10 @@ static loam_status find_heads(const loader *l, lm_param_id id, int64_t layer, lo
     return place_rows(l, &wanted, weight, err);
 }
 
-/* Matrices of experts: one tensor of three dimensions, part of one, or a tensor for each. */
+/* Matrices of experts and the like: one tensor of three dimensions, part of one, or a tensor for each. */
 static loam_status find_experts(const loader *l, lm_param_id id, int64_t layer, loam_error *err) {
     char name[LM_PARAM_NAME_BYTES];
-    int64_t flat[2], n = l->config->hparams.n_experts;
+    int64_t flat[2], n = lm_param_n_matrices(l->config, id);
     lm_param_source source;
     lm_weight *weight = slot(l->w, id, layer);
     lm_param_shape(l->config, id, layer, flat);
@@ -434,7 +435,7 @@ static bool has_norms_apart(const loader *l, lm_param_id id) {
 }
 
 static loam_status find_weight(const loader *l, lm_param_id id, int64_t layer, loam_error *err) {
-    if (lm_param_is_experts(id)) return find_experts(l, id, layer, err);
+    if (lm_param_is_apart(id)) return find_experts(l, id, layer, err);
     if (lm_param_n_matrices(l->config, id) > 0) return find_heads(l, id, layer, err);
     char name[LM_PARAM_NAME_BYTES];
     int64_t shape[2], stored[LM_STORED_MAX_DIMS];

@@ -233,7 +233,7 @@ bool lm_param_source_find(const lm_model_file *file, const lm_arch_config *confi
     for (size_t i = 0; i < LM_COUNT_OF(fusions); i++)
         if (find_part(file, config, &fusions[i], id, layer, out)) return true;
     *out = (lm_param_source){.tensor = find_whole(file, config, id, layer, 0)};
-    if (out->tensor && lm_param_is_experts(id) && out->tensor->n_dims == 2 &&
+    if (out->tensor && lm_param_is_apart(id) && out->tensor->n_dims == 2 &&
         !config->arch->hf_flat_experts)
         out->order = LM_PART_APART;
     return out->tensor != NULL;

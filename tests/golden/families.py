@@ -255,7 +255,8 @@ GEMMA4 = dict(head_dim=8, global_head_dim=16, num_global_key_value_heads=1, atte
 def unused_keys(state, config):
     """With keys and values of layers that attend to others', as folders are published."""
     for i in range(config["num_hidden_layers"] - config["num_kv_shared_layers"], config["num_hidden_layers"]):
-        dim = config["head_dim" if config["layer_types"][i] == "sliding_attention" else "global_head_dim"]
+        windowed = config["layer_types"][i] == "sliding_attention"
+        dim = config["head_dim"] if windowed else config.get("global_head_dim", config["head_dim"])
         for name in ("k_proj", "v_proj"):
             state[f"model.layers.{i}.self_attn.{name}.weight"] = torch.ones(config["num_key_value_heads"] * dim, config["hidden_size"])
         state[f"model.layers.{i}.self_attn.k_norm.weight"] = torch.ones(dim)
@@ -265,6 +266,11 @@ def unused_keys(state, config):
 GEMMA_SINCE_3N = ("gemma3n", "gemma4")  # whose norms have their weights as they are
 GEMMA4_SMALL = dict(GEMMA4, attention_k_eq_v=False, num_global_key_value_heads=None, hidden_size_per_layer_input=8, num_kv_shared_layers=3,
                     vocab_size_per_layer_input=N_VOCAB)
+GEMMA3N = dict(head_dim=8, sliding_window=20, num_hidden_layers=6, hidden_size_per_layer_input=8, num_kv_shared_layers=3, laurel_rank=12,
+               vocab_size_per_layer_input=N_VOCAB, activation_sparsity_pattern=[0.8] * 4 + [0.0] * 2, altup_num_inputs=4, altup_active_idx=0,
+               layer_types=["sliding_attention", "sliding_attention", "full_attention"] * 2, rope_parameters=dict(
+                   full_attention=dict(rope_type="default", rope_theta=100000.0),
+                   sliding_attention=dict(rope_type="default", rope_theta=1000.0)))
 GEMMA4_VISION = dict(model_type="gemma4_vision", hidden_size=16, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2,
                      num_key_value_heads=2, head_dim=8, patch_size=4, position_embedding_size=16)
 GEMMA4_UNIFIED_VISION = dict(model_type="gemma4_unified_vision", patch_size=4, pooling_kernel_size=1, mm_embed_dim=16, mm_posemb_size=16,
@@ -661,6 +667,10 @@ CASES["kimi_linear"] = case("kimi_linear", "KimiLinearForCausalLM", publish=kimi
                             num_shared_experts=1, moe_intermediate_size=12, first_k_dense_replace=1, routed_scaling_factor=2.5,
                             num_expert_group=1, topk_group=1, moe_renormalize=True, linear_attn_config=dict(
                                 head_dim=8, num_heads=4, short_conv_kernel_size=4, kda_layers=[1, 3], full_attn_layers=[2]))
+CASES["gemma3n"] = case("gemma3n_text", "Gemma3nForCausalLM", publish=unused_keys, **GEMMA3N)
+CASES["gemma3n-beyond"] = case("gemma3n_text", "Gemma3nForCausalLM", **dict(
+    GEMMA3N, num_hidden_layers=2, num_kv_shared_layers=0, layer_types=["sliding_attention", "full_attention"], altup_num_inputs=3,
+    vocab_size_per_layer_input=N_VOCAB - 8, activation_sparsity_pattern=[0.0, 0.0]))
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none. Bamba's file does not answer as its folder does; why has not been found out.
 # Published with experts in MXFP4, an older GGUF file.
@@ -668,7 +678,7 @@ NO_FOLDER = {"gpt_oss", "deepseek_v2-first"}
 NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "phi-qk_norm", "ministral", "falcon-rw", "baichuan2-13b",
            "gptj", "helium", "internlm", "mistral4", "vaultgemma", "mimo", "qwen3_moe-sparse",
            "llama4-chunks", "cwm", "flex_olmo", "hyperclovax", "gpt_neo", "opt", "opt-350m", "xglm", "biogpt", "ctrl", "openai-gpt", "codegen", "gpt_neox_japanese", "persimmon", "nanochat", "phi3_v", "smolvlm", "internvl", "paddleocr_vl",
-           "iquestcoder", "sarvam_moe", "sarvam_mla", "bamba", "olmo_hybrid", "olmo_hybrid-rope"}
+           "iquestcoder", "sarvam_moe", "sarvam_mla", "bamba", "olmo_hybrid", "olmo_hybrid-rope", "gemma3n-beyond"}
 
 CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms,
               "qwen3_next": without_guesses, "qwen3_5": without_guesses, "qwen3_5_moe": without_guesses,
@@ -692,8 +702,10 @@ def build(spec, seed):
         less_one = kind.startswith(("gemma", "qwen3_next", "qwen3_5")) and not kind.startswith(GEMMA_SINCE_3N)
         if less_one and around and "linear_attn" not in name:
             around = 0.0
-        if name.endswith(("router.scale", "per_expert_scale")):
+        if name.endswith(("router.scale", "per_expert_scale", "correct_output_scale")):
             around = 1.0
+        if "_coefs" in name:
+            spread = 0.1  # of sums over all streams in every layer
         if name.endswith("e_score_correction_bias"):
             spread = 0.3
         p.data = (torch.randn_like(p) * spread + around).half().float()

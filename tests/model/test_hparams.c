@@ -507,8 +507,39 @@ static void test_inputs_of_layers(void **state) {
     assert_ok(read_config(SMALL "60}", &h, &err));
     assert_int_equal(h.layer_input_dim, 8);
     assert_int_equal(h.layer_vocab_size, 60);
-    check_refused(SMALL "40}", LOAM_INVALID, "inputs of layers");
+    check_refused(SMALL "0}", LOAM_INVALID, "inputs of layers");
     check_refused(GEMMA4 ",\"hidden_size_per_layer_input\":-8}", LOAM_INVALID, "-8");
+}
+
+static void test_streams(void **state) {
+    lm_hparams h;
+    assert_ok(read_config("{\"model_type\":\"gemma3n_text\",\"altup_num_inputs\":3}", &h, &err));
+    assert_int_equal(h.n_streams, 3);
+    assert_int_equal(h.n_shared_kv_layers, 15);
+    assert_int_equal(h.layer_vocab_size, 262144);
+    for (int i = 0; i < h.n_layers; i++) {
+        assert_int_equal(lm_layer_in(&h.cut_gates, i), i < 10);
+        assert_int_equal(lm_layer_in(&h.windowed, i), i % 5 != 4);
+    }
+    assert_float_equal(h.gate_cutoff, 1.6448536269514722, 1e-12);
+    assert_float_equal(h.rope_theta, 1e6, 0);
+    assert_float_equal(h.local_rope_theta, 1e4, 0);
+#define GEMMA3N "{\"model_type\":\"gemma3n_text\",\"num_hidden_layers\":5,\"num_kv_shared_layers\":0,"
+    assert_ok(read_config(GEMMA3N "\"activation_sparsity_pattern\":[0,0.5,0,0,0],"
+                                  "\"intermediate_size\":[64,64,64,64,64]}",
+                          &h, &err));
+    assert_true(lm_layer_in(&h.cut_gates, 1) && !lm_layer_in(&h.cut_gates, 0));
+    assert_float_equal(h.gate_cutoff, 0, 1e-12);
+    assert_int_equal(h.ffn_dim, 64);
+    check_refused(GEMMA3N "\"activation_sparsity_pattern\":[0,0.5,0.6,0,0]}", LOAM_UNSUPPORTED,
+                  "activation_sparsity_pattern");
+    check_refused(GEMMA3N "\"activation_sparsity_pattern\":[1,0,0,0,0]}", LOAM_UNSUPPORTED,
+                  "activation_sparsity_pattern");
+    check_refused(GEMMA3N "\"intermediate_size\":[64,64,32,64,64]}", LOAM_UNSUPPORTED,
+                  "intermediate_size");
+    check_refused(GEMMA3N "\"altup_active_idx\":1}", LOAM_UNSUPPORTED, "altup_active_idx");
+    check_refused(GEMMA3N "\"altup_num_inputs\":17}", LOAM_INVALID, "streams");
+    check_refused(GEMMA3N "\"hidden_size_per_layer_input\":0}", LOAM_INVALID, "layers' inputs");
 }
 
 static void test_experts_beside_an_mlp(void **state) {
@@ -556,6 +587,7 @@ int main(void) {
         cmocka_unit_test(test_heads_by_layer),
         cmocka_unit_test(test_layers_that_share_keys),
         cmocka_unit_test(test_inputs_of_layers),
+        cmocka_unit_test(test_streams),
         cmocka_unit_test(test_experts_beside_an_mlp),
         cmocka_unit_test(test_recurrent_layers_out_of_reason),
         cmocka_unit_test(test_selective_layers),
