@@ -341,6 +341,8 @@ bool lm_param_in(const lm_arch_config *config, lm_param_id id) {
     bool mlp_norm = id == LM_PARAM_MLP_NORM || id == LM_PARAM_MLP_NORM_BIAS;
     if (mlp_norm && config->hparams.shared_norm) return false;
     if (id == LM_PARAM_STATE_NORM && config->hparams.states_unnormed) return false;
+    if (id == LM_PARAM_POOLER_NORM && !(config->arch && config->arch->pooler_normed)) return false;
+    if (id == LM_PARAM_POOLER_BIAS && config->hparams.pooler_unbiased) return false;
     if (id == LM_PARAM_EMBED_IN_BIAS && config->hparams.map_unbiased) return false;
     if (id == LM_PARAM_EMBED_OUT && lm_arch_has(config, LM_FEATURE_NO_HEAD)) return false;
     if (is_plain_attention(id) && lm_arch_has(config, LM_FEATURE_LATENT)) return false;

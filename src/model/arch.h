@@ -79,6 +79,8 @@ typedef enum lm_feature {
     LM_FEATURE_LAUREL = LM_BIT(43),         /* a narrow product is added to attention */
     LM_FEATURE_EMBED_MAP =
         LM_BIT(46), /* embeddings are of another width: a matrix leads to the stream, one back */
+    LM_FEATURE_RENORM =
+        LM_BIT(47), /* what attention read is added and normed once more behind RESIDUAL_NORM's */
     LM_FEATURE_SHORT_CONV = LM_BIT(48), /* recurrent layers are gated convolutions: LFM2 */
     LM_FEATURE_DELTA = LM_BIT(49),      /* they are gated delta rules: Qwen3-Next */
     LM_FEATURE_SSM = LM_BIT(50),        /* they are state spaces: Mamba 2 */
@@ -137,6 +139,7 @@ typedef enum lm_dialect {
     LM_DIALECT_BLOOM,
     LM_DIALECT_MPT,
     LM_DIALECT_MODERN_BERT,
+    LM_DIALECT_MODERN_DECODER,
     LM_DIALECT_MPNET,
     LM_DIALECT_QWEN3_VL_MOE,
     LM_DIALECT_GPTJ,
@@ -209,6 +212,8 @@ typedef struct lm_arch {
     lm_sines sines;
     bool last_biased;      /* attention's output has a bias in the last layer only */
     bool maps_tokens;      /* embeddings of another width are those of tokens only, not positions */
+    bool
+        pooler_normed; /* what is in front of the matrix that scores, or that gives logits, is normed */
     const char *pooler_act; /* of what is in front of the matrix that scores; NULL: "tanh" */
     int position_shift; /* the first position's row in the table, of config.json's that count rows from there */
     bool position_offset;  /* folders have the first position's vector behind the padding token's number */
@@ -241,6 +246,7 @@ typedef struct lm_arch {
     bool local_heads;       /* heads of windowed layers are of numbers of their own */
     bool unit_values;       /* values of each head are divided by their root mean square */
     bool rope_backwards;    /* heads turn the other way */
+    bool heads_normed_together; /* layer norms of queries and keys are of all heads as one */
     bool norm_behind_rope;  /* queries and keys are turned before their norms */
     bool rope_in_windows;   /* where some layers have a window, the others do without rope */
     bool scaled_outside;    /* the rope scaling is that of layers without a window only */

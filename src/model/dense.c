@@ -34,36 +34,45 @@ static loam_status unpack(const lm_stored_tensor *tensor, float **out, loam_erro
 static void free_layer(lm_dense_layer *l) {
     lm_free(l->w);
     lm_free(l->bias);
+    lm_free(l->norm);
 }
 
 static bool is_matrix(const lm_stored_tensor *w, int64_t n_in) {
     return w->n_dims == 2 && w->shape[1] == n_in && w->shape[0] >= 1 && w->shape[0] <= MAX_WIDTH;
 }
 
-/* Of a matrix and, if any, a bias. */
-static loam_status append(const lm_stored_tensor *w, const lm_stored_tensor *bias, bool is_tanh,
-                          int64_t n_in, lm_dense **inout, loam_error *err) {
+static bool is_vector(const lm_stored_tensor *t, const lm_stored_tensor *w) {
+    return !t || (t->n_dims == 1 && t->shape[0] == w->shape[0]);
+}
+
+static loam_status unpack_parts(const lm_dense_parts *parts, lm_dense_layer *out, loam_error *err) {
+    LM_TRY(unpack(parts->w, &out->w, err));
+    if (parts->bias) LM_TRY(unpack(parts->bias, &out->bias, err));
+    return parts->norm ? unpack(parts->norm, &out->norm, err) : LOAM_OK;
+}
+
+loam_status lm_dense_append(const lm_dense_parts *parts, int64_t n_in, lm_dense **inout,
+                            loam_error *err) {
+    const lm_stored_tensor *w = parts->w;
     lm_dense *dense = *inout ? *inout : lm_calloc(1, sizeof *dense);
     if (!dense) return lm_error_no_memory(err, sizeof *dense);
     *inout = dense;
     if (dense->n == MAX_LAYERS)
         return lm_error_set(err, LOAM_LIMIT, "more than %d dense modules", MAX_LAYERS);
-    lm_dense_layer l = {.n_in = lm_dense_width(dense, n_in), .is_tanh = is_tanh};
-    if (!w || !is_matrix(w, l.n_in) ||
-        (bias && (bias->n_dims != 1 || bias->shape[0] != w->shape[0])))
+    lm_dense_layer l = {.n_in = lm_dense_width(dense, n_in), .act = parts->act, .eps = parts->eps};
+    if (!w || !is_matrix(w, l.n_in) || !is_vector(parts->bias, w) || !is_vector(parts->norm, w))
         return lm_error_set(err, LOAM_INVALID,
                             "a dense module has no matrix that reads %lld numbers, or a bias that "
                             "is none of it",
                             (long long)l.n_in);
     l.n_out = w->shape[0];
-    loam_status status = unpack(w, &l.w, err);
-    if (status == LOAM_OK && bias) status = unpack(bias, &l.bias, err);
+    loam_status status = unpack_parts(parts, &l, err);
     if (status != LOAM_OK) free_layer(&l);
     if (status == LOAM_OK) dense->layers[dense->n++] = l;
     return status;
 }
 
-static loam_status read_act(const char *dir, const char *name, bool *out_tanh, loam_error *err) {
+static loam_status read_act(const char *dir, const char *name, lm_dense_act *out, loam_error *err) {
     json_t *config = NULL;
     lm_str act;
     LM_TRY(lm_hf_folder_read_json(dir, name, &config, err));
@@ -75,18 +84,19 @@ static loam_status read_act(const char *dir, const char *name, bool *out_tanh, l
         status = lm_error_set(err, LOAM_UNSUPPORTED, "%s: activation '%.*s'", name, (int)act.len,
                               act.ptr);
     json_decref(config);
-    *out_tanh = is_tanh;
+    *out = is_tanh ? LM_DENSE_TANH : LM_DENSE_LINEAR;
     return status;
 }
 
-static loam_status read_weights(const char *path, bool is_tanh, int64_t n_in, lm_dense **inout,
+static loam_status read_weights(const char *path, lm_dense_act act, int64_t n_in, lm_dense **inout,
                                 loam_error *err) {
     lm_safetensors *file;
     LM_TRY(lm_safetensors_open(path, &file, err));
     const lm_stored_tensors *tensors = lm_safetensors_tensors(file);
-    loam_status status =
-        append(lm_stored_tensors_find(tensors, "linear.weight"),
-               lm_stored_tensors_find(tensors, "linear.bias"), is_tanh, n_in, inout, err);
+    const lm_dense_parts parts = {.w = lm_stored_tensors_find(tensors, "linear.weight"),
+                                  .bias = lm_stored_tensors_find(tensors, "linear.bias"),
+                                  .act = act};
+    loam_status status = lm_dense_append(&parts, n_in, inout, err);
     if (status != LOAM_OK) lm_error_prefix(err, status, "%s", path);
     lm_safetensors_close(file);
     return status;
@@ -96,10 +106,10 @@ loam_status lm_dense_read_module(const char *dir, lm_str module, int64_t n_in, l
                                  loam_error *err) {
     char *config = lm_asprintf("%.*s/config.json", (int)module.len, module.ptr),
          *weights = lm_asprintf("%s/%.*s/model.safetensors", dir, (int)module.len, module.ptr);
-    bool is_tanh = false;
-    loam_status status = config && weights ? read_act(dir, config, &is_tanh, err)
-                                           : lm_error_no_memory(err, module.len);
-    if (status == LOAM_OK) status = read_weights(weights, is_tanh, n_in, inout, err);
+    lm_dense_act act = LM_DENSE_LINEAR;
+    loam_status status =
+        config && weights ? read_act(dir, config, &act, err) : lm_error_no_memory(err, module.len);
+    if (status == LOAM_OK) status = read_weights(weights, act, n_in, inout, err);
     lm_free(config);
     lm_free(weights);
     return status;
@@ -110,7 +120,7 @@ loam_status lm_dense_read_tensors(const lm_stored_tensors *tensors, int64_t n_in
     static const char *const names[] = {"dense_2.weight", "dense_3.weight"};
     for (size_t i = 0; i < LM_COUNT_OF(names); i++) {
         const lm_stored_tensor *w = lm_stored_tensors_find(tensors, names[i]);
-        if (w) LM_TRY(append(w, NULL, false, n_in, inout, err));
+        if (w) LM_TRY(lm_dense_append(&(lm_dense_parts){.w = w}, n_in, inout, err));
     }
     return LOAM_OK;
 }
@@ -151,8 +161,8 @@ static loam_status write_weights(const lm_dense_layer *l, const char *path, loam
 }
 
 loam_status lm_dense_write_module(const lm_dense_layer *l, const char *dir, loam_error *err) {
-    const char *act =
-        l->is_tanh ? "torch.nn.modules.activation.Tanh" : "torch.nn.modules.linear.Identity";
+    const char *act = l->act == LM_DENSE_TANH ? "torch.nn.modules.activation.Tanh"
+                                              : "torch.nn.modules.linear.Identity";
     char *config = lm_path_join(dir, "config.json"),
          *weights = lm_path_join(dir, "model.safetensors"),
          *text =
@@ -200,11 +210,29 @@ static float dot(const float *a, const float *b, int64_t n) {
     return (float)sum;
 }
 
-static void run_layer(const lm_dense_layer *l, const float *x, float *y) {
-    for (int64_t o = 0; o < l->n_out; o++) {
-        float sum = dot(l->w + o * l->n_in, x, l->n_in) + (l->bias ? l->bias[o] : 0.0f);
-        y[o] = l->is_tanh ? (float)tanh((double)sum) : sum;
+static float activated(lm_dense_act act, float x) {
+    switch (act) {
+    case LM_DENSE_LINEAR: return x;
+    case LM_DENSE_TANH: return (float)tanh((double)x);
+    case LM_DENSE_GELU: return (float)(0.5 * (double)x * (1 + erf((double)x / sqrt(2))));
     }
+    return x;
+}
+
+static void normalize(const lm_dense_layer *l, float *y) {
+    double mean = 0, squares = 0;
+    for (int64_t i = 0; i < l->n_out; i++) mean += (double)y[i] / (double)l->n_out;
+    for (int64_t i = 0; i < l->n_out; i++) squares += ((double)y[i] - mean) * ((double)y[i] - mean);
+    double scale = 1 / sqrt(squares / (double)l->n_out + l->eps);
+    for (int64_t i = 0; i < l->n_out; i++)
+        y[i] = (float)(((double)y[i] - mean) * scale * (double)l->norm[i]);
+}
+
+static void run_layer(const lm_dense_layer *l, const float *x, float *y) {
+    for (int64_t o = 0; o < l->n_out; o++)
+        y[o] =
+            activated(l->act, dot(l->w + o * l->n_in, x, l->n_in) + (l->bias ? l->bias[o] : 0.0f));
+    if (l->norm) normalize(l, y);
 }
 
 void lm_dense_apply(const lm_dense *dense, float *inout, float *room) {

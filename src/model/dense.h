@@ -1,5 +1,5 @@
-/* Dense layers behind the pooling of a sentence-transformers model: each makes a vector of a vector, by a matrix, maybe a bias and a
- * tanh. A folder has them in the folders of its modules, a GGUF file as tensors dense_2 and dense_3 (without biases and tanh). Sums are in double in the order
+/* Dense layers behind the pooling of a sentence-transformers model: each makes a vector of a vector, by a matrix, maybe a bias, an
+ * activation and a layer norm. A folder has them in the folders of its modules, a GGUF file as tensors dense_2 and dense_3 (without biases and tanh). Sums are in double in the order
  * of lanes, so that bits are the same everywhere. Immutable once read: any thread.
  */
 #ifndef LM_MODEL_DENSE_H
@@ -10,6 +10,18 @@
 
 typedef struct lm_dense lm_dense; /* a list of layers; NULL: none */
 
+typedef enum lm_dense_act { LM_DENSE_LINEAR, LM_DENSE_TANH, LM_DENSE_GELU } lm_dense_act;
+
+/* What one is made of. */
+typedef struct lm_dense_parts {
+    const lm_stored_tensor *w, *bias, *norm; /* NULL: no bias, no norm */
+    lm_dense_act act;
+    double eps; /* of the norm */
+} lm_dense_parts;
+
+/* Appends a layer that reads n_in numbers, or those of n_in that are before it. Copies what it is made of. */
+loam_status lm_dense_append(const lm_dense_parts *parts, int64_t n_in, lm_dense **inout,
+                            loam_error *err) LM_MUST_USE;
 /* Appends the layer of the module in the folder `module` of dir, which reads n_in numbers, or those of n_in that are before it. */
 loam_status lm_dense_read_module(const char *dir, lm_str module, int64_t n_in, lm_dense **inout,
                                  loam_error *err) LM_MUST_USE;
@@ -21,8 +33,9 @@ void lm_dense_free(lm_dense *dense);
 /* One of them. */
 typedef struct lm_dense_layer {
     int64_t n_in, n_out;
-    float *w, *bias; /* [n_out, n_in]; [n_out] or NULL */
-    bool is_tanh;
+    float *w, *bias, *norm; /* [n_out, n_in]; [n_out] or NULL */
+    lm_dense_act act;
+    double eps;
 } lm_dense_layer;
 int lm_dense_count(const lm_dense *dense);
 const lm_dense_layer *lm_dense_at(const lm_dense *dense, int index);

@@ -16,6 +16,8 @@ struct lm_embedder {
     lm_session *session;
     lm_step_row *rows;     /* [max_rows] */
     float *room;           /* for dense layers */
+    float *
+        sum; /* [n_head] of the text whose rows are pooled, where a score is made of that; or NULL */
     int64_t *n_rows;       /* [max_seqs] of the step's texts */
     int64_t width, n_head; /* of what a text gives; of a row's */
     int32_t yes, no;       /* tokens, of a model that ranks by its answer */
@@ -25,7 +27,7 @@ struct lm_embedder {
 
 static lm_head head_of(const lm_pooling *pooling) {
     if (pooling->by_answer || pooling->kind == LM_POOLING_NONE) return LM_HEAD_LOGITS;
-    return pooling->ranks ? LM_HEAD_SCORES : LM_HEAD_STATE;
+    return pooling->ranks && !pooling->scorer ? LM_HEAD_SCORES : LM_HEAD_STATE;
 }
 
 static int64_t or_default(int64_t value, int64_t fallback) {
@@ -80,6 +82,16 @@ static loam_status find_answers(lm_embedder *e, loam_error *err) {
     return lm_error_set(err, LOAM_INVALID, "the vocabulary has no tokens 'yes' and 'no'");
 }
 
+static loam_status alloc_room(lm_embedder *e, loam_error *err) {
+    const lm_dense *scorer = e->pooling->scorer;
+    int64_t room = lm_dense_room(scorer ? scorer : e->pooling->dense);
+    if (room > 0) e->room = lm_calloc((size_t)room, sizeof *e->room);
+    if (scorer) e->sum = lm_calloc((size_t)e->n_head, sizeof *e->sum);
+    if ((room > 0 && !e->room) || (scorer && !e->sum))
+        return lm_error_no_memory(err, (size_t)(room + e->n_head) * sizeof *e->room);
+    return LOAM_OK;
+}
+
 static loam_status build(lm_embedder *e, const lm_session_options *options, loam_error *err) {
     if (e->pooling->kind == LM_POOLING_NONE) {
         lm_error_set(err, LOAM_UNSUPPORTED,
@@ -91,9 +103,7 @@ static loam_status build(lm_embedder *e, const lm_session_options *options, loam
     LM_TRY(lm_session_new(e->model, &o, &e->session, err));
     e->n_head = lm_arch_head_width(lm_model_config(e->model), o.head);
     e->width = e->pooling->ranks ? 1 : lm_dense_width(e->pooling->dense, e->n_head);
-    int64_t room = lm_dense_room(e->pooling->dense);
-    if (room > 0 && !(e->room = lm_calloc((size_t)room, sizeof *e->room)))
-        return lm_error_no_memory(err, (size_t)room * sizeof *e->room);
+    LM_TRY(alloc_room(e, err));
     e->rows = lm_calloc((size_t)o.max_rows, sizeof *e->rows);
     e->n_rows = lm_calloc((size_t)o.max_seqs, sizeof *e->n_rows);
     if (!e->rows || !e->n_rows)
@@ -120,6 +130,7 @@ void lm_embedder_free(lm_embedder *embedder) {
     if (!embedder) return;
     lm_session_free(embedder->session);
     lm_free(embedder->room);
+    lm_free(embedder->sum);
     lm_free(embedder->rows);
     lm_free(embedder->n_rows);
     lm_free(embedder);
@@ -196,15 +207,20 @@ static void pool(lm_embedder *e, lm_embed_text *text, int64_t n, int64_t *inout_
         text->flops += lm_session_row_flops(e->session, seen, wanted);
         if (!wanted) continue;
         const float *head = lm_session_logits(e->session, (*inout_row)++);
-        if (e->pooling->ranks)
+        if (e->pooling->ranks && !e->sum)
             text->out[0] = score_of(e, head);
         else
-            lm_pooling_add(e->pooling, head, e->n_head, at, text->n_tokens, text->out);
+            lm_pooling_add(e->pooling, head, e->n_head, at, text->n_tokens,
+                           e->sum ? e->sum : text->out);
     }
     text->n_done += n;
     if (text->n_done < text->n_tokens) return;
     lm_dense_apply(e->pooling->dense, text->out, e->room);
-    text->flops += lm_dense_flops(e->pooling->dense);
+    text->flops += lm_dense_flops(e->pooling->dense) + lm_dense_flops(e->pooling->scorer);
+    if (e->sum) {
+        lm_dense_apply(e->pooling->scorer, e->sum, e->room);
+        text->out[0] = sigmoid(e->sum[0]);
+    }
     lm_embedder_drop(e, text);
 }
 

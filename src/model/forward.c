@@ -143,12 +143,13 @@ static lm_tensor *turn(const builder *b, lm_tensor *x, int64_t n_heads, int64_t 
                       .attrs = attrs});
 }
 
-/* The norm of queries or keys: a layer norm is always of each head alone. */
+/* The norm of queries or keys: a layer norm is of each head alone, but of few models. */
 static lm_tensor *head_norm(const builder *b, lm_tensor *x, lm_param_id weight, int64_t n_heads) {
     bool layer_norm = lm_arch_has(b->config, LM_FEATURE_LAYER_NORM);
     lm_param_id bias = weight == LM_PARAM_Q_NORM ? LM_PARAM_Q_NORM_BIAS : LM_PARAM_K_NORM_BIAS;
     lm_tensor *shift = layer_norm ? param_or_none(b, bias) : NULL;
-    lm_attrs attrs = {.eps = (float)b->hp->rms_norm_eps, .n_heads = layer_norm ? n_heads : 0};
+    bool apart = layer_norm && !b->config->arch->heads_normed_together;
+    lm_attrs attrs = {.eps = (float)b->hp->rms_norm_eps, .n_heads = apart ? n_heads : 0};
     return lm_graph_op(b->graph, layer_norm ? LM_OP_LAYER_NORM : LM_OP_RMS_NORM,
                        &(lm_op_args){.in = {x, param(b, weight), shift}, .attrs = attrs});
 }
@@ -551,6 +552,8 @@ static lm_tensor *blocks(const builder *b, lm_tensor *x) {
     x = settled(b, add(b, x, y), LM_PARAM_ATTN_OUT_NORM, LM_PARAM_ATTN_OUT_NORM_BIAS);
     if (lm_arch_has(b->config, LM_FEATURE_LAUREL))
         x = scaled(b, add(b, x, laurel(b, entry)), M_SQRT1_2);
+    if (lm_arch_has(b->config, LM_FEATURE_RENORM))
+        x = settled(b, add(b, x, residual), LM_PARAM_RENORM, LM_PARAM_RENORM_BIAS);
     if (!parallel || (norms(b, LM_PARAM_MLP_NORM) && !b->hp->shared_norm))
         entry = read_residual(b, parallel ? residual : x, LM_PARAM_MLP_NORM,
                               LM_PARAM_MLP_NORM_BIAS);
@@ -684,11 +687,23 @@ static lm_tensor *output_head(const builder *b) {
     return b->in->param(b->in->ctx, b->graph, LM_PARAM_OUTPUT_HEAD, 0);
 }
 
+/* What is in front of the matrix that scores or gives logits. */
+static lm_tensor *pooled(const builder *b, lm_tensor *x) {
+    lm_function act;
+    const char *name = lm_arch_pooler_act(b->config->arch);
+    if (!lm_arch_has(b->config, LM_FEATURE_POOLER)) return x;
+    if (!lm_act_find(name, &act))
+        return lm_graph_fail(b->graph, LOAM_UNSUPPORTED, "activation '%s'", name);
+    x = mapped(b, linear(b, x, LM_PARAM_POOLER, LM_PARAM_POOLER_BIAS), act, 0);
+    if (!lm_param_in(b->config, LM_PARAM_POOLER_NORM)) return x;
+    return norm(b, x, LM_PARAM_POOLER_NORM, LM_PARAM_COUNT, LM_F32);
+}
+
 static lm_tensor *logits(const builder *b, lm_tensor *x) {
     if (lm_arch_has(b->config, LM_FEATURE_NO_HEAD))
         return lm_graph_fail(b->graph, LOAM_UNSUPPORTED, "this model writes no text");
     lm_tensor *y = lm_graph_op(b->graph, LM_OP_LINEAR,
-                               &(lm_op_args){.in = {narrowed(b, x), output_head(b),
+                               &(lm_op_args){.in = {narrowed(b, pooled(b, x)), output_head(b),
                                                     param_or_none(b, LM_PARAM_OUTPUT_HEAD_BIAS)}});
     y = scaled(b, y, b->hp->logit_scale);
     return b->hp->logit_soft_cap > 0 ? mapped(b, y, LM_FN_SOFT_CAP, b->hp->logit_soft_cap) : y;
@@ -697,13 +712,7 @@ static lm_tensor *logits(const builder *b, lm_tensor *x) {
 static lm_tensor *scores(const builder *b, lm_tensor *x) {
     if (!lm_arch_has(b->config, LM_FEATURE_CLASSIFIER))
         return lm_graph_fail(b->graph, LOAM_UNSUPPORTED, "this model scores no texts");
-    lm_function act;
-    const char *name = lm_arch_pooler_act(b->config->arch);
-    if (!lm_act_find(name, &act))
-        return lm_graph_fail(b->graph, LOAM_UNSUPPORTED, "activation '%s'", name);
-    if (lm_arch_has(b->config, LM_FEATURE_POOLER))
-        x = mapped(b, linear(b, x, LM_PARAM_POOLER, LM_PARAM_POOLER_BIAS), act, 0);
-    return linear(b, x, LM_PARAM_CLASSIFIER, LM_PARAM_CLASSIFIER_BIAS);
+    return linear(b, pooled(b, x), LM_PARAM_CLASSIFIER, LM_PARAM_CLASSIFIER_BIAS);
 }
 
 lm_tensor *lm_arch_forward(lm_graph *graph, const lm_arch_config *config,
@@ -733,6 +742,8 @@ lm_tensor *lm_arch_loss(lm_graph *graph, const lm_arch_config *config,
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no biases on logits");
     if (config->arch->sines)
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no positions that are sines");
+    if (lm_arch_has(config, LM_FEATURE_POOLER))
+        return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has nothing in front of logits");
     if (lm_arch_has(config, LM_FEATURE_EMBED_MAP))
         return lm_graph_fail(graph, LOAM_UNSUPPORTED,
                              "training has no embeddings of another width");

@@ -173,6 +173,8 @@ typedef struct lm_hparams {
     int64_t position_offset; /* of learned positions: the first one's row in their table */
     int64_t n_token_types;   /* kinds of segments that have a vector; 0: none */
     int64_t n_labels;        /* scores that the classifier gives; 0: there is none */
+    bool scores_mean;        /* which reads the mean of all rows, not the first or last one */
+    bool pooler_unbiased;    /* the matrix in front of it has no bias */
     bool unit_head;          /* rows of the head are divided by their lengths (Baichuan 2) */
 } lm_hparams;
 

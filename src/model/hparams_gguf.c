@@ -359,6 +359,16 @@ double lm_hparams_gguf_scale(const char *architecture, const lm_hparams *h) {
     return largest ? 1 / sqrt((double)h->dim / (double)h->n_heads) : 0;
 }
 
+/* Jina's of code has gate and up the other way round than its family's others, which llama.cpp does not heed. */
+static LM_MUST_USE loam_status check_jina(const lm_gguf *gguf, const lm_arch *arch,
+                                          loam_error *err) {
+    if (!(arch->optional & LM_FEATURE_RENORM) || !has_layer_tensor(gguf, LM_PARAM_RENORM, 0))
+        return LOAM_OK;
+    lm_error_set(err, LOAM_UNSUPPORTED, "%s: two norms behind attention", lm_gguf_path(gguf));
+    return lm_error_hint(err, LOAM_UNSUPPORTED,
+                         "such files do not say which half of ffn_up is the gate; use the folder");
+}
+
 static LM_MUST_USE loam_status read_numbers(const lm_gguf *gguf, const lm_arch *arch, lm_hparams *h,
                                             loam_error *err) {
     double embedding = arch->embed_scale_sqrt_dim ? sqrt((double)h->dim) : 0;
@@ -379,6 +389,11 @@ static LM_MUST_USE loam_status read_numbers(const lm_gguf *gguf, const lm_arch *
     LM_TRY(read_f64_or(gguf, h, "residual_scale", 0, &h->residual_scale, err));
     LM_TRY(read_f64_or(gguf, h, "logit_scale", 0, &h->logit_scale, err));
     if (arch->logit_divisor && h->logit_scale > 0) h->logit_scale = 1 / h->logit_scale;
+    if (arch->pooler_normed) { /* the first files of rerankers do not say it */
+        int64_t pooling;
+        LM_TRY(read_i64_or(gguf, h, "classifier.pooling_type", 1, &pooling, err));
+        h->scores_mean = pooling == 1;
+    }
     bool parallel;
     char key[KEY_BYTES];
     LM_TRY(lm_gguf_bool_or(gguf, full_key(h, "use_parallel_residual", key), true, &parallel, err));
@@ -549,6 +564,7 @@ loam_status lm_hparams_from_gguf(const lm_gguf *gguf, lm_hparams *out, loam_erro
     LM_TRY(read_layers(gguf, arch, &h, err));
     LM_TRY(read_recurrent(gguf, arch, &h, err));
     LM_TRY(read_numbers(gguf, arch, &h, err));
+    LM_TRY(check_jina(gguf, arch, err));
     LM_TRY(read_experts(gguf, arch, &h, err));
     fill_numbers(&h);
     LM_TRY(read_f64_or(gguf, &h, "rope.freq_base", 10000, &h.rope_theta, err));

@@ -535,6 +535,9 @@ static LM_MUST_USE loam_status read_window(const reader *r, lm_hparams *h) {
     bool unsaid = h->chunked_windows && !json_object_get(r->config, "attention_chunk_size");
     LM_TRY(read_i64(r, "sliding_window|local_attention|attention_chunk_size|window_size",
                     unsaid ? r->arch->chunk : 0, &h->window));
+    char key[KEY_BYTES]; /* ModernBERT's is of both sides, of its decoders too */
+    bool both = strcmp(key_of(r, "sliding_window|local_attention", key), "local_attention") == 0;
+    if (both && !(r->arch && r->arch->bidirectional)) h->window /= 2;
     LM_TRY(read_bool(r, "use_sliding_window", true, &use_window));
     if (!use_window) h->window = 0;
     LM_TRY(check_layer_types(r));
@@ -730,6 +733,20 @@ static LM_MUST_USE loam_status read_positions(const reader *r, lm_hparams *h) {
     h->position_offset = pad + 1;
     h->context_len -= h->position_offset;
     return LOAM_OK;
+}
+
+/* ModernBERT's heads that score. */
+static LM_MUST_USE loam_status read_pooler(const reader *r, lm_hparams *h) {
+    lm_str act, rows;
+    if (!r->arch || !r->arch->pooler_normed) return LOAM_OK;
+    const char *usual = lm_arch_pooler_act(r->arch);
+    LM_TRY(lm_json_str_or(r->config, r->path, "classifier_activation", lm_str_of(usual), &act,
+                          r->err));
+    LM_TRY(lm_json_str_or(r->config, r->path, "classifier_pooling", LM_STR("cls"), &rows, r->err));
+    h->scores_mean = lm_str_is(rows, "mean");
+    if (lm_str_is(act, usual)) return LOAM_OK;
+    return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'classifier_activation' is '%.*s'", r->path,
+                        (int)act.len, act.ptr);
 }
 
 /* --- Factors and caps. */
@@ -943,6 +960,7 @@ static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_
     LM_TRY(read_shared_kv(&r, &h));
     LM_TRY(read_streams(&r, &h));
     LM_TRY(read_positions(&r, &h));
+    LM_TRY(read_pooler(&r, &h));
     LM_TRY(read_rope(&r, &h));
     LM_TRY(read_window(&r, &h));
     LM_TRY(read_keys_as_values(&r, &h));

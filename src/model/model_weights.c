@@ -84,14 +84,14 @@ void lm_model_weights_describe(const lm_model_file *file, const lm_arch *arch,
             is_there(file, &config, id))
             features |= lm_param_feature(id);
     }
-    if (!(features & LM_FEATURE_CLASSIFIER)) features &= ~(uint64_t)LM_FEATURE_POOLER;
+    if (!(features & LM_FEATURE_CLASSIFIER))
+        features &= ~(uint64_t)LM_FEATURE_POOLER | arch->features;
     config.features = features;
     if (arch->optional & LM_FEATURE_MLP_NORM) /* an MLP without a norm of its own is beside attention */
         config.hparams.serial_residual = (features & LM_FEATURE_MLP_NORM) != 0;
     config.hparams.shared_norm = shares_norm(file, &config);
-    lm_param_source bias;
-    config.hparams.map_unbiased =
-        !lm_param_source_find(file, &config, LM_PARAM_EMBED_IN_BIAS, 0, &bias);
+    config.hparams.map_unbiased = rows_in_file(file, &config, LM_PARAM_EMBED_IN_BIAS) == 0;
+    config.hparams.pooler_unbiased = rows_in_file(file, &config, LM_PARAM_POOLER_BIAS) == 0;
     config.hparams.laurel_rank = rows_in_file(file, &config, LM_PARAM_LAUREL_DOWN);
     config.hparams.n_token_types = rows_in_file(file, &config, LM_PARAM_TYPE_EMBED);
     config.hparams.n_labels = rows_in_file(file, &config, LM_PARAM_CLASSIFIER);
@@ -144,11 +144,12 @@ static bool is_up_again(lm_str name) {
 
 /* Tensors that files carry and graphs do not read: what can be computed, masks, and the parts of a model that sees. */
 static bool is_ignorable(const char *name, const lm_arch_config *config) {
-    static const char *const ends[] = {
-        ".rotary_emb.inv_freq", ".attn.bias",    ".attn.masked_bias",
-        ".attention.bias",      ".masked_bias",  "embed_out.weight",
-        "lm_head.weight",       "output.weight", "output_projection.weight",
-        ".position_ids",        ".causal_mask",  "encoder.embed_positions.weight"};
+    static const char *const ends[] = {".rotary_emb.inv_freq", ".attn.bias",
+                                       ".attn.masked_bias",    ".attention.bias",
+                                       ".masked_bias",         ".position_ids",
+                                       ".causal_mask",         "encoder.embed_positions.weight"};
+    static const char *const heads[] = {"embed_out.weight", "lm_head.weight", "output.weight",
+                                        "output_projection.weight", "decoder.weight"};
     static const char *const begins[] = {
         "rope_freqs.",  "rope_factors_",      "vision_",       "dense_2.",
         "dense_3.",     "model.mtp_layers.",  "mtp.",          "model.vision_",
@@ -158,10 +159,10 @@ static bool is_ignorable(const char *name, const lm_arch_config *config) {
     if (is_guessing(name, &config->hparams)) return true;
     bool tied = !(config->features & LM_FEATURE_UNTIED_HEAD);
     if (lm_arch_has(config, LM_FEATURE_LATENT) && is_up_again(text)) return true;
-    for (size_t i = 0; i < LM_COUNT_OF(ends); i++) {
-        bool head = i >= 5 && i <= 8;
-        if ((tied || !head) && lm_str_ends(text, lm_str_of(ends[i]))) return true;
-    }
+    for (size_t i = 0; i < LM_COUNT_OF(ends); i++)
+        if (lm_str_ends(text, lm_str_of(ends[i]))) return true;
+    for (size_t i = 0; tied && i < LM_COUNT_OF(heads); i++)
+        if (lm_str_ends(text, lm_str_of(heads[i]))) return true;
     for (size_t i = 0; i < LM_COUNT_OF(begins); i++)
         if (strncmp(name, begins[i], strlen(begins[i])) == 0) return true;
     return lm_arch_has(config, LM_FEATURE_NO_HEAD) && is_unused_head(name, config->arch);

@@ -138,11 +138,15 @@ static const lm_stored_tensor *find_named(const lm_model_file *file, const lm_ar
 static bool understands(lm_dialect dialect, int other) {
     static const struct {
         lm_dialect dialect, base;
-    } bases[] = {
-        {LM_DIALECT_ROBERTA, LM_DIALECT_BERT},       {LM_DIALECT_ROBERTA_NORM, LM_DIALECT_ROBERTA},
-        {LM_DIALECT_ROBERTA_XL, LM_DIALECT_ROBERTA}, {LM_DIALECT_REMBERT, LM_DIALECT_BERT},
-        {LM_DIALECT_XGLM, LM_DIALECT_OPT},           {LM_DIALECT_CODEGEN, LM_DIALECT_GPTJ},
-        {LM_DIALECT_NEOX_JAPANESE, LM_DIALECT_NEOX}, {LM_DIALECT_GPT1, LM_DIALECT_GPT2}};
+    } bases[] = {{LM_DIALECT_ROBERTA, LM_DIALECT_BERT},
+                 {LM_DIALECT_ROBERTA_NORM, LM_DIALECT_ROBERTA},
+                 {LM_DIALECT_ROBERTA_XL, LM_DIALECT_ROBERTA},
+                 {LM_DIALECT_REMBERT, LM_DIALECT_BERT},
+                 {LM_DIALECT_MODERN_DECODER, LM_DIALECT_MODERN_BERT},
+                 {LM_DIALECT_XGLM, LM_DIALECT_OPT},
+                 {LM_DIALECT_CODEGEN, LM_DIALECT_GPTJ},
+                 {LM_DIALECT_NEOX_JAPANESE, LM_DIALECT_NEOX},
+                 {LM_DIALECT_GPT1, LM_DIALECT_GPT2}};
     if ((int)dialect == other) return true;
     for (size_t i = 0; i < LM_COUNT_OF(bases); i++)
         if (bases[i].dialect == dialect) return understands(bases[i].base, other);

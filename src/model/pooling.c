@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "model/hf_folder.h"
+#include "model/param_source.h"
 
 enum { README_MAX_BYTES = 1 << 20 };
 
@@ -142,7 +143,7 @@ static loam_status read_folder(const char *dir, const char *name, const lm_arch_
 
 /* --- GGUF files, and both. */
 
-enum { GGUF_NONE = 0, GGUF_RANK = 4 };
+enum { GGUF_NONE = 0, GGUF_MEAN = 1, GGUF_CLS = 2, GGUF_RANK = 4 };
 
 static loam_status read_gguf(const lm_gguf *gguf, const lm_arch_config *config, lm_pooling *out,
                              loam_error *err) {
@@ -169,6 +170,29 @@ static loam_status check_classifier(const lm_arch_config *config, loam_error *er
     return lm_error_hint(err, LOAM_UNSUPPORTED, "loam runs those that rerank: of one score");
 }
 
+static const lm_stored_tensor *tensor_of(const lm_model_file *file, const lm_arch_config *config,
+                                         lm_param_id id) {
+    lm_param_source source;
+    bool found = lm_param_in(config, id) && lm_param_source_find(file, config, id, 0, &source);
+    return found ? source.tensor : NULL;
+}
+
+/* A classifier that reads the mean of all rows is applied to that. */
+static loam_status read_scorer(const lm_model_file *file, const lm_arch_config *config,
+                               lm_dense **inout, loam_error *err) {
+    int64_t dim = config->hparams.dim;
+    bool gelu = strcmp(lm_arch_pooler_act(config->arch), "gelu") == 0;
+    const lm_dense_parts pooler = {.w = tensor_of(file, config, LM_PARAM_POOLER),
+                                   .bias = tensor_of(file, config, LM_PARAM_POOLER_BIAS),
+                                   .norm = tensor_of(file, config, LM_PARAM_POOLER_NORM),
+                                   .act = gelu ? LM_DENSE_GELU : LM_DENSE_TANH,
+                                   .eps = config->hparams.rms_norm_eps},
+                         scores = {.w = tensor_of(file, config, LM_PARAM_CLASSIFIER),
+                                   .bias = tensor_of(file, config, LM_PARAM_CLASSIFIER_BIAS)};
+    if (lm_arch_has(config, LM_FEATURE_POOLER)) LM_TRY(lm_dense_append(&pooler, dim, inout, err));
+    return lm_dense_append(&scores, dim, inout, err);
+}
+
 static loam_status read_any(const char *path, const char *name, const lm_model_file *file,
                             const lm_arch_config *config, lm_pooling *inout, loam_error *err) {
     const lm_gguf *gguf = lm_model_file_gguf(file);
@@ -176,7 +200,12 @@ static loam_status read_any(const char *path, const char *name, const lm_model_f
     int64_t dim = config->hparams.dim;
     if (lm_arch_has(config, LM_FEATURE_CLASSIFIER)) {
         LM_TRY(check_classifier(config, err));
-        *inout = (lm_pooling){.kind = encoder ? LM_POOLING_CLS : LM_POOLING_LAST, .ranks = true};
+        bool mean = encoder && config->hparams.scores_mean;
+        *inout = (lm_pooling){.kind = mean      ? LM_POOLING_MEAN
+                                      : encoder ? LM_POOLING_CLS
+                                                : LM_POOLING_LAST,
+                              .ranks = true};
+        if (mean) LM_TRY(read_scorer(file, config, &inout->scorer, err));
     } else if (gguf) {
         LM_TRY(read_gguf(gguf, config, inout, err));
         LM_TRY(lm_dense_read_tensors(lm_gguf_tensors(gguf), dim, &inout->dense, err));
@@ -205,6 +234,7 @@ loam_status lm_pooling_read(const char *path, const char *name, const lm_model_f
 
 void lm_pooling_deinit(lm_pooling *pooling) {
     lm_dense_free(pooling->dense);
+    lm_dense_free(pooling->scorer);
     *pooling = (lm_pooling){0};
 }
 
@@ -222,7 +252,7 @@ static bool is_sayable(const lm_dense *dense, const lm_arch_config *config) {
     int n = lm_dense_count(dense);
     bool plain = n == 0 || (n <= 2 && strcmp(config->arch->name, "gemma-embedding") == 0);
     for (int i = 0; i < n; i++)
-        plain &= !lm_dense_at(dense, i)->bias && !lm_dense_at(dense, i)->is_tanh;
+        plain &= !lm_dense_at(dense, i)->bias && lm_dense_at(dense, i)->act == LM_DENSE_LINEAR;
     return plain;
 }
 
@@ -250,6 +280,9 @@ void lm_pooling_write_gguf(const lm_pooling *pooling, const lm_arch_config *conf
     if (pooling->kind == LM_POOLING_NONE) return;
     snprintf(key, sizeof key, "%s.pooling_type", config->arch->name);
     lm_gguf_writer_add_u32(writer, key, (uint32_t)gguf_type_of(pooling));
+    snprintf(key, sizeof key, "%s.classifier.pooling_type", config->arch->name);
+    if (pooling->ranks && config->arch->pooler_normed)
+        lm_gguf_writer_add_u32(writer, key, pooling->scorer ? GGUF_MEAN : GGUF_CLS);
     snprintf(key, sizeof key, "%s.pooling_normalize", config->arch->name);
     if (!pooling->ranks && !pooling->normalize) lm_gguf_writer_add_bool(writer, key, false);
     if (pooling->by_answer) write_answers(config, writer);

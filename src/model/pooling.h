@@ -26,6 +26,8 @@ typedef struct lm_pooling {
     bool normalize; /* vectors have length 1 */
     bool ranks;     /* texts get one score from 0 to 1, no vector */
     bool by_answer; /* how much likelier "yes" is than "no" as the next token */
+    lm_dense *
+        scorer; /* what makes the score of the mean of all rows; NULL: the graph does, of one row */
     int64_t
         max_tokens; /* of a text, where the folder says fewer than the model's context; 0: it does not */
     lm_dense *

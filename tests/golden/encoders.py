@@ -76,22 +76,53 @@ class Jina(torch.nn.Module):
                                     token_type_embeddings=torch.nn.Embedding(2, width), LayerNorm=norm()))
         self.encoder = tree(dict(layer=torch.nn.ModuleList(layer() for _ in range(c["num_hidden_layers"]))))
 
+    def projected(self, part, name, x):
+        return part[name](x)
+
     def attend(self, part, x):
         n, width = x.shape
-        q, k, v = (part["self"][name](x).view(n, self.heads, -1).transpose(0, 1) for name in ("query", "key", "value"))
+        q, k, v = (self.projected(part["self"], name, x).view(n, self.heads, -1).transpose(0, 1) for name in ("query", "key", "value"))
         at, slopes = torch.arange(n), torch.tensor([2.0 ** (-8.0 * (i + 1) / self.heads) for i in range(self.heads)])
         scores = q @ k.transpose(1, 2) / q.shape[-1] ** 0.5 - slopes[:, None, None] * (at[None] - at[:, None]).abs()
         return part["output"]["dense"]((scores.softmax(-1) @ v).transpose(0, 1).reshape(n, width))
+
+    def run_layer(self, layer, x):
+        attention, mlp = layer["attention"], layer["mlp"]
+        x = attention["output"]["LayerNorm"](x + self.attend(attention, x))
+        gate, up = mlp["gated_layers"](x).chunk(2, dim=-1)
+        return mlp["layernorm"](x + mlp["wo"](torch.nn.functional.gelu(gate) * up))
 
     def forward(self, input_ids, attention_mask):
         parts = self.embeddings
         x = parts["LayerNorm"](parts["word_embeddings"](input_ids[0]) + parts["token_type_embeddings"].weight[0])
         for layer in self.encoder["layer"]:
-            attention, mlp = layer["attention"], layer["mlp"]
-            x = attention["output"]["LayerNorm"](x + self.attend(attention, x))
-            gate, up = mlp["gated_layers"](x).chunk(2, dim=-1)
-            x = mlp["layernorm"](x + mlp["wo"](torch.nn.functional.gelu(gate) * up))
+            x = self.run_layer(layer, x)
         return types.SimpleNamespace(last_hidden_state=x[None])
+
+
+class JinaCode(Jina):
+    """jina-embeddings-v2-base-code, after its publisher's code: norms of queries and keys, a second norm behind attention."""
+
+    def __init__(self, c):
+        super().__init__(c)
+        width, inner = c["hidden_size"], c["intermediate_size"]
+        for layer in self.encoder["layer"]:
+            for name in ("layer_norm_1", "layer_norm_2"):
+                layer[name] = torch.nn.LayerNorm(width, eps=c["layer_norm_eps"])
+            for name in ("layer_norm_q", "layer_norm_k"):
+                layer["attention"]["self"][name] = torch.nn.LayerNorm(width, eps=c["layer_norm_eps"])
+            layer["mlp"] = torch.nn.ModuleDict(dict(up_gated_layer=torch.nn.Linear(width, 2 * inner, bias=False),
+                                                    down_layer=torch.nn.Linear(inner, width)))
+
+    def projected(self, part, name, x):
+        norms = dict(query="layer_norm_q", key="layer_norm_k")
+        return part[norms[name]](part[name](x)) if name in norms else part[name](x)
+
+    def run_layer(self, layer, x):
+        attended = layer["attention"]["output"]["LayerNorm"](x + self.attend(layer["attention"], x))
+        x = layer["layer_norm_1"](x + attended)
+        up, gate = layer["mlp"]["up_gated_layer"](x).chunk(2, dim=-1)
+        return layer["layer_norm_2"](x + layer["mlp"]["down_layer"](up * torch.nn.functional.gelu(gate)))
 
 
 CASES = {
@@ -135,6 +166,11 @@ CASES.update({
     "roformer": case("roformer", "mean", AutoModel, dict(BERT, embedding_size=16), gguf=False),
     "roberta-prelayernorm": case("roberta-prelayernorm", "mean", AutoModel, ROBERTA, gguf=False),
     "xlm-roberta-xl": case("xlm-roberta-xl", "mean", AutoModel, ROBERTA, gguf=False),
+    "modernbert-reranker": case("modernbert", "rank", AutoModelForSequenceClassification, dict(
+        CASES["modernbert"]["config"], num_labels=1, classifier_pooling="mean", classifier_bias=False)),
+    "modernbert-classifier": case("modernbert", "rank", AutoModelForSequenceClassification, dict(
+        CASES["modernbert"]["config"], num_labels=1, classifier_pooling="cls", classifier_bias=True), gguf=False),
+    "jina-code": case("bert", "mean", JinaCode, CASES["jina"]["config"], publish=lambda state, config: state, gguf=False),
 })
 CLASSES = {"eurobert": "EuroBert", "bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert",
            "electra": "Electra", "data2vec-text": "Data2VecText", "ernie": "Ernie", "rembert": "RemBert", "roformer": "RoFormer",
@@ -157,8 +193,8 @@ def reference_config(spec):
 
 def build(spec, seed):
     torch.manual_seed(seed)
-    if spec["cls"] is Jina:
-        model = Jina(spec["config"]).eval()
+    if spec["cls"] in (Jina, JinaCode):
+        model = spec["cls"](spec["config"]).eval()
     else:
         model = spec["cls"].from_config(reference_config(spec), attn_implementation="eager").eval()
     for name, p in model.named_parameters():

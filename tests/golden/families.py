@@ -671,6 +671,10 @@ CASES["gemma3n"] = case("gemma3n_text", "Gemma3nForCausalLM", publish=unused_key
 CASES["gemma3n-beyond"] = case("gemma3n_text", "Gemma3nForCausalLM", **dict(
     GEMMA3N, num_hidden_layers=2, num_kv_shared_layers=0, layer_types=["sliding_attention", "full_attention"], altup_num_inputs=3,
     vocab_size_per_layer_input=N_VOCAB - 8, activation_sparsity_pattern=[0.0, 0.0]))
+CASES["modernbert-decoder"] = plain(
+    "modernbert-decoder", "ModernBertDecoderForCausalLM", vocab_size=N_VOCAB, hidden_size=16, intermediate_size=24, num_hidden_layers=4,
+    num_attention_heads=2, max_position_embeddings=128, local_attention=40, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+    cls_token_id=1, sep_token_id=2)
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none. Bamba's file does not answer as its folder does; why has not been found out.
 # Published with experts in MXFP4, an older GGUF file.
@@ -679,6 +683,7 @@ NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "
            "gptj", "helium", "internlm", "mistral4", "vaultgemma", "mimo", "qwen3_moe-sparse",
            "llama4-chunks", "cwm", "flex_olmo", "hyperclovax", "gpt_neo", "opt", "opt-350m", "xglm", "biogpt", "ctrl", "openai-gpt", "codegen", "gpt_neox_japanese", "persimmon", "nanochat", "phi3_v", "smolvlm", "internvl", "paddleocr_vl",
            "iquestcoder", "sarvam_moe", "sarvam_mla", "bamba", "olmo_hybrid", "olmo_hybrid-rope", "gemma3n-beyond"}
+NO_GGUF |= {"modernbert-decoder"}
 
 CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms,
               "qwen3_next": without_guesses, "qwen3_5": without_guesses, "qwen3_5_moe": without_guesses,
@@ -754,6 +759,7 @@ def state_of(model, spec):
     if model.config.tie_word_embeddings:
         state.pop("lm_head.weight", None)
         state.pop("embed_out.weight", None)
+        state.pop("decoder.weight", None)
     if spec["publish"]:
         state = as_published(model, state) if spec["publish"] == "as saved" else spec["publish"](state, spec["config"])
     exact = spec["config"]["model_type"] == "baichuan"  # its head is no f16 once it has been divided
