@@ -203,6 +203,26 @@ def as_configured(cls):
     return Configured
 
 
+def turned_in_part(cls):
+    """The converter brings rows of whole heads into the other order of rotary pairs, where half of each turns: Bamba's files that it makes
+    turn what they should not, there as here. This one does it in the half, and says how much turns."""
+    class Part(cls):
+        model_arch, undo_permute = cls.model_arch, False
+
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.hparams["attn_rotary_emb"] = self.hparams["hidden_size"] // self.hparams["num_attention_heads"] // 2
+
+        def modify_tensors(self, data_torch, name, bid):
+            if name.endswith(("q_proj.weight", "k_proj.weight")):
+                n = self.hparams["attn_rotary_emb"]
+                turned, rest = data_torch.unflatten(0, (-1, 2, n)).unbind(1)
+                turned = turned.unflatten(1, (2, n // 2)).transpose(1, 2).flatten(1, 2)
+                data_torch = torch.cat([turned, rest], dim=1).flatten(0, 1)
+            yield from super().modify_tensors(data_torch, name, bid)
+    return Part
+
+
 def granite_experts(state, config):
     names = {"router.weight": "router.layer.weight", "experts.gate_up_proj": "input_linear.weight",
              "experts.down_proj": "output_linear.weight"}
@@ -676,18 +696,18 @@ CASES["modernbert-decoder"] = plain(
     num_attention_heads=2, max_position_embeddings=128, local_attention=40, pad_token_id=0, bos_token_id=1, eos_token_id=2,
     cls_token_id=1, sep_token_id=2)
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
-# others there is none. Bamba's file does not answer as its folder does; why has not been found out.
+# others there is none.
 # Published with experts in MXFP4, an older GGUF file.
 NO_FOLDER = {"gpt_oss", "deepseek_v2-first"}
 NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "phi-qk_norm", "ministral", "falcon-rw", "baichuan2-13b",
            "gptj", "helium", "internlm", "mistral4", "vaultgemma", "mimo", "qwen3_moe-sparse",
            "llama4-chunks", "cwm", "flex_olmo", "hyperclovax", "gpt_neo", "opt", "opt-350m", "xglm", "biogpt", "ctrl", "openai-gpt", "codegen", "gpt_neox_japanese", "persimmon", "nanochat", "phi3_v", "smolvlm", "internvl", "paddleocr_vl",
-           "iquestcoder", "sarvam_moe", "sarvam_mla", "bamba", "olmo_hybrid", "olmo_hybrid-rope", "gemma3n-beyond"}
+           "iquestcoder", "sarvam_moe", "sarvam_mla", "olmo_hybrid", "olmo_hybrid-rope", "gemma3n-beyond"}
 NO_GGUF |= {"modernbert-decoder"}
 
 CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms,
               "qwen3_next": without_guesses, "qwen3_5": without_guesses, "qwen3_5_moe": without_guesses,
-              "nemotron_h": as_configured}
+              "nemotron_h": as_configured, "bamba": turned_in_part}
 
 
 def tokens(prompt):
