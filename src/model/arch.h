@@ -170,6 +170,7 @@ typedef enum lm_dialect {
     LM_DIALECT_QWEN35,
     LM_DIALECT_NEMOTRON_H,
     LM_DIALECT_BAMBA,
+    LM_DIALECT_FALCON_H1,
     LM_DIALECT_MAMBA,
     LM_DIALECT_JAMBA,
     LM_DIALECT_GEMMA4,
@@ -188,6 +189,8 @@ typedef enum lm_sines {
 typedef struct lm_arch {
     const char *name;      /* general.architecture in GGUF */
     const char *gguf_name; /* what it is there, where another row has read that name; NULL: name */
+    const char
+        *gguf_moe_name; /* of the row as which members with experts are written; NULL: this one */
     const char *hf_type;   /* model_type in config.json */
     const char *written_as; /* model_type of what the text part is by itself, as which it is written; NULL: the row */
     const char *hf_defaults; /* a JSON object: what config.json's leave out; NULL: nothing */

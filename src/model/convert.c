@@ -193,11 +193,13 @@ static void shape_turns(const converter *c, const lm_param_tensor *named, lm_con
     t->shape[1] = t->n_rows / t->shape[0];
 }
 
-/* Channels of all parts by their taps: in a folder [channels, 1, taps]. */
+/* Channels of all parts by their taps, in a folder [channels, 1, taps], or by their rates. */
 static void shape_kernel(const converter *c, const lm_param_tensor *named, lm_convert_tensor *t) {
-    bool folder = c->options->to_folder;
+    int64_t wide[2];
+    lm_param_shape(&c->config, named->ids[0], t->layer, wide);
+    bool folder = c->options->to_folder && !lm_param_is_rate(named->ids[0]);
     t->n_rows = t->shape[0] = named->parts[0].total_rows;
-    t->n_columns = c->config.hparams.conv_taps;
+    t->n_columns = wide[0];
     t->n_dims = folder ? 3 : 2;
     t->shape[1] = folder ? 1 : t->n_columns;
     t->shape[2] = t->n_columns;
@@ -252,7 +254,7 @@ static void fill_parts(const converter *c, const lm_param_tensor *named, int64_t
     t->state_key_heads = hp->state_key_heads;
     t->by_column = named->ids[0] == LM_PARAM_STATE_OUT && t->order[0] != LM_ROWS_AS_THEY_ARE;
     t->kernel = lm_param_is_kernel(named->ids[0]);
-    t->logs = c->options->to_folder && named->ids[0] == LM_PARAM_STATE_RATE;
+    t->logs = c->options->to_folder && lm_param_is_rate(named->ids[0]);
 }
 
 static int32_t *uses_of(const converter *c, const lm_convert_tensor *t, int part) {
@@ -576,7 +578,11 @@ static void choose_target(converter *c) {
     if (written_as) c->config.arch = lm_arch_of_folder(written_as);
     c->layout = c->config.hparams.rope_layout;
     c->tiled = c->config.hparams.state_tiled;
-    if (c->options->to_folder) c->config.arch = lm_arch_for_folder(&c->config);
+    const char *with_experts = c->config.arch->gguf_moe_name;
+    if (c->options->to_folder)
+        c->config.arch = lm_arch_for_folder(&c->config);
+    else if (with_experts && c->config.hparams.n_experts > 0)
+        c->config.arch = lm_arch_find(with_experts);
     const lm_arch *arch = c->config.arch;
     c->config.hparams.state_tiled = !c->options->to_folder && arch->gguf_tiled;
     c->config.hparams.rope_layout =

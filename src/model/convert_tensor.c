@@ -65,11 +65,14 @@ static void unpack_row(const lm_convert_tensor *t, int part, int64_t row, int64_
     for (int64_t i = 0; t->logs && i < n; i++) out[i] = lm_log_of_rate(out[i]);
 }
 
-/* A channel of a convolution: a column of its part, which is f32. */
+/* A channel of a convolution, or its rates: a column of its part, which is f32. */
 static void channel_row(const lm_convert_tensor *t, int part, int64_t channel, float *out) {
     const lm_weight *w = &t->from[part];
     const float *at = (const float *)w->data + source_row(t, part, channel);
-    for (int64_t i = 0; i < t->n_columns; i++) out[i] = at[i * w->shape[1]];
+    for (int64_t i = 0; i < t->n_columns; i++) {
+        float x = at[i * w->shape[1]];
+        out[i] = t->logs ? lm_log_of_rate(x) : x;
+    }
 }
 
 /* A row whose columns are in another order. room: one of its own. */

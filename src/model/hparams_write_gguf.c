@@ -187,6 +187,18 @@ static void add_kv_heads(const gguf_out *out, const lm_hparams *hp) {
         lm_gguf_writer_push_i32(out->writer, lm_layer_attends(hp, i) ? (int32_t)hp->n_kv_heads : 0);
 }
 
+/* The widths of MLPs where each is a layer, also of experts; other layers have none. */
+static void add_mlps(const gguf_out *out, const lm_arch_config *config) {
+    const lm_hparams *hp = &config->hparams;
+    char key[KEY_BYTES];
+    lm_gguf_writer_open_array(out->writer, full_key(out, "feed_forward_length", key), LM_GGUF_I32,
+                              (size_t)hp->n_layers);
+    for (int64_t i = 0; i < hp->n_layers; i++) {
+        int64_t width = lm_arch_layer_has_experts(config, i) ? hp->expert_ffn_dim : hp->ffn_dim;
+        lm_gguf_writer_push_i32(out->writer, lm_layer_has_mlp(hp, i) ? (int32_t)width : 0);
+    }
+}
+
 /* Each how many-th layer attends, as files say it beside the list of them: 4 where none is. */
 static int64_t attention_interval(const lm_hparams *hp) {
     for (int64_t i = 0; i < hp->n_layers; i++)
@@ -220,8 +232,9 @@ void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer)
     bool layer_norm = lm_arch_has(config, LM_FEATURE_LAYER_NORM), latent = hp->kv_latent_dim > 0,
          moe = hp->n_experts > 0;
     bool short_conv = lm_arch_has(config, LM_FEATURE_SHORT_CONV),
-         states = lm_arch_has(config, LM_FEATURE_STATES),
-         kv_listed = short_conv || lm_arch_has(config, LM_FEATURE_SSM);
+         states = lm_arch_has(config, LM_FEATURE_STATES), attends = lm_cached_layers(hp) > 0,
+         kv_listed = attends && (short_conv || lm_arch_has(config, LM_FEATURE_SPACES)),
+         mlps_listed = attends && hp->lone_blocks;
     bool apart =
              latent && arch->dialect == LM_DIALECT_MINICPM3, /* said as of heads with a key each */
         no_experts = is_named(arch, "deepseek2") && !moe;
@@ -241,6 +254,7 @@ void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer)
                                (uint32_t)hp->n_token_types);
     add_windowed(&out, config);
     if (kv_listed) add_kv_heads(&out, hp);
+    if (mlps_listed) add_mlps(&out, config);
     if (lm_arch_has(config, LM_FEATURE_DELTA)) add_recurrent(&out, hp);
     if (is_named(arch, "qwen35 qwen35moe")) add_sections(&out, hp);
 }

@@ -46,6 +46,14 @@ static bool has_sigmoid_experts(const lm_hparams *hp) {
     return hp->expert_sigmoid;
 }
 
+static bool has_unweighted_norms(const lm_hparams *hp) {
+    return hp->scan_norm_eps > 0;
+}
+
+static bool has_rope(const lm_hparams *hp) {
+    return !lm_layer_in(&hp->no_rope, 0);
+}
+
 static bool is_distilbert(const lm_hparams *hp) {
     return hp->n_token_types == 0 && hp->n_labels == 0 && hp->rms_norm_eps == 1e-12f;
 }
@@ -60,7 +68,8 @@ static const struct {
     {"llama", has_window, "mistral"},       {"mistral3", has_plain_queries, "mistral"},
     {"olmo2", has_window, "olmo3"},         {"granitemoe", has_shared_expert, "granitemoeshared"},
     {"deepseek2", has_no_experts, "youtu"}, {"deepseek2", has_sigmoid_experts, "deepseek_v3"},
-    {"bert", is_distilbert, "distilbert"},
+    {"bert", is_distilbert, "distilbert"},  {"mamba", has_unweighted_norms, "falcon_mamba"},
+    {"granitehybrid", has_rope, "bamba"},
 };
 
 const lm_arch *lm_arch_for_folder(const lm_arch_config *config) {
@@ -102,9 +111,43 @@ static bool find_llama3(const lm_hparams *hp, lm_rope_scaling *out) {
     return find_llama3_of(hp, 4, out) || find_llama3_of(hp, 1, out);
 }
 
+/* --- Layers that lie in an order. */
+
+static bool has_experts_at(const lm_hparams *hp, int64_t layer) {
+    return hp->n_experts > 0 && !lm_layer_in(&hp->dense_layers, layer);
+}
+
+static int64_t first_of(const lm_hparams *hp, bool (*is)(const lm_hparams *, int64_t)) {
+    int64_t i = 0;
+    while (i < hp->n_layers && !is(hp, i)) i++;
+    return i;
+}
+
+/* Each how manieth layer is, counted from the first that is, which is the only one where it is beyond the last; 0: there is no such order. */
+static int64_t period_of(const lm_hparams *hp, bool (*is)(const lm_hparams *, int64_t)) {
+    int64_t first = first_of(hp, is);
+    for (int64_t period = first + 1; period <= hp->n_layers + 1; period++) {
+        int64_t i = first;
+        while (i < hp->n_layers && is(hp, i) == (i % period == first)) i++;
+        if (i == hp->n_layers) return period;
+    }
+    return 0;
+}
+
+/* Jamba's layers are said by periods. */
+static LM_MUST_USE loam_status check_periods(const lm_arch_config *config, loam_error *err) {
+    const lm_hparams *hp = &config->hparams;
+    if (strcmp(config->arch->hf_type, "jamba") != 0 ||
+        (period_of(hp, lm_layer_attends) > 0 && period_of(hp, has_experts_at) > 0))
+        return LOAM_OK;
+    return lm_error_set(err, LOAM_UNSUPPORTED,
+                        "config.json cannot say which layers attend or have experts");
+}
+
 loam_status lm_hparams_check_config(const lm_arch_config *config, loam_error *err) {
     lm_rope_scaling found;
     LM_TRY(lm_hparams_check_written(config, err));
+    LM_TRY(check_periods(config, err));
     if (strcmp(config->arch->hf_type, "stablelm") == 0 && lm_arch_has(config, LM_FEATURE_QK_NORM))
         return lm_error_set(err, LOAM_UNSUPPORTED,
                             "norms of q and k in a tensor for each head are not written");
@@ -269,6 +312,25 @@ static json_t *layer_types_json(const lm_arch_config *config, const char *usual)
     return list;
 }
 
+/* "M-M*-": what each layer is, of those that are one block. */
+static json_t *block_letters(const lm_arch_config *config) {
+    const lm_hparams *hp = &config->hparams;
+    char text[LM_MAX_LAYERS + 1];
+    for (int64_t i = 0; i < hp->n_layers; i++)
+        text[i] = lm_layer_in(&hp->recurrent, i)         ? 'M'
+                  : lm_layer_attends(hp, i)              ? '*'
+                  : lm_arch_layer_has_experts(config, i) ? 'E'
+                                                         : '-';
+    return json_stringn(text, (size_t)hp->n_layers);
+}
+
+static json_t *attending_json(const lm_hparams *hp) {
+    json_t *list = json_array();
+    for (int64_t i = 0; i < hp->n_layers; i++)
+        if (lm_layer_attends(hp, i)) json_array_append_new(list, json_integer(i));
+    return list;
+}
+
 static json_t *mlp_types_json(const lm_hparams *hp) {
     json_t *list = json_array();
     for (int64_t i = 0; i < hp->n_layers; i++)
@@ -355,7 +417,8 @@ json_t *lm_hparams_config_json(const lm_arch_config *config, lm_dtype dtype) {
          qkv_bias = lm_arch_has(config, LM_FEATURE_QKV_BIAS),
          mlp_bias = lm_arch_has(config, LM_FEATURE_MLP_BIAS);
     int64_t window = lm_hparams_said_window(config);
-    bool recurrent = lm_layers_before(&hp->recurrent, hp->n_layers) > 0;
+    bool recurrent = lm_layers_before(&hp->recurrent, hp->n_layers) > 0,
+         attends = lm_cached_layers(hp) > 0;
     char key[KEY_BYTES];
     json_t *json = json_pack("{s:o, s:s, s:s}", "architectures", class_json(config), "model_type",
                              arch->hf_type, "torch_dtype", torch_name(dtype));
@@ -363,11 +426,15 @@ json_t *lm_hparams_config_json(const lm_arch_config *config, lm_dtype dtype) {
     "glm4_moe:" key " glm4_moe_lite:" key " deepseek_v2:" key " deepseek_v3:" key " kimi_k2:" key \
     " dots1:" key " solar_open:" key " mistral4:" key
 #define DELTA_RULES(key) "qwen3_next:" key " qwen3_5_text:" key " qwen3_5_moe_text:" key
+#define MAMBAS(key) "mamba:" key " falcon_mamba:" key " mamba2:" key
+#define OF_MAMBA(key) "granitemoehybrid:" key " bamba:" key " jamba:" key
 #define LM_CONFIG_KEY(type, when, value, keys)      \
     if ((when) && key_of(keys, arch->hf_type, key)) \
         json_object_set_new(json, key, json_##type(value));
 #include "model/config_keys.def"
 #undef LM_CONFIG_KEY
+#undef OF_MAMBA
+#undef MAMBAS
 #undef DELTA_RULES
 #undef IN_GROUPS
     return json;

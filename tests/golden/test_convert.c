@@ -132,6 +132,8 @@ static void check_names(const char *a_path, const char *b_path) {
 static bool is_beside(const char *key) {
     static const char *const beside[] = {"granite.ssm.",
                                          "granitehybrid.context_length",
+                                         "nemotron_h.context_length",
+                                         "nemotron_h_moe.context_length",
                                          "qwen.context_length",
                                          "granite.expert_",
                                          "granite.rope.scaling.finetuned",
