@@ -182,12 +182,12 @@ static bool has_layer_like(const lm_hparams *h, int64_t layer, int64_t n_first) 
 
 static LM_MUST_USE loam_status check_shared_kv(const lm_hparams *h, const char *path,
                                                loam_error *err) {
-    int64_t n_own = h->n_layers - h->n_shared_kv_layers;
     if (h->n_shared_kv_layers == 0) return LOAM_OK;
     LM_TRY(check_range(path, "number of layers with others' keys", h->n_shared_kv_layers,
                        h->n_layers - 1, err));
     LM_TRY(check_range(path, "feed-forward width of layers with others' keys",
                        h->shared_kv_ffn_dim, 1 << 24, err));
+    int64_t n_own = h->n_layers - h->n_shared_kv_layers;
     for (int64_t i = n_own; i < h->n_layers; i++)
         if (!has_layer_like(h, i, n_own))
             return lm_error_set(err, LOAM_INVALID,

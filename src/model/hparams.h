@@ -21,6 +21,9 @@ enum {
     LM_MAX_ROPE_PAIRS = LM_MAX_HEAD_DIM / 2,
 };
 
+/* What GGUF files divide the frequency of a pair by that does not turn. */
+#define LM_NO_TURN 1e30f
+
 /* A set of layers. */
 typedef struct lm_layer_set {
     uint64_t bits[LM_MAX_LAYERS / 64];

@@ -112,6 +112,12 @@ static LM_MUST_USE loam_status read_lone_mlps(const lm_gguf *gguf, lm_hparams *h
     return LOAM_OK;
 }
 
+/* Layers with keys of their own; 0 where the numbers make no sense, which is told later. */
+static int64_t own_layers(const lm_hparams *h) {
+    bool sane = h->n_shared_kv_layers >= 0 && h->n_layers > 0 && h->n_layers <= LM_MAX_LAYERS;
+    return sane ? h->n_layers - h->n_shared_kv_layers : 0;
+}
+
 /* A width for all layers, or one for each, of which those that have others' keys may have their own. */
 static LM_MUST_USE loam_status read_ffn(const lm_gguf *gguf, lm_hparams *h, loam_error *err) {
     const char *name = "feed_forward_length";
@@ -123,10 +129,8 @@ static LM_MUST_USE loam_status read_ffn(const lm_gguf *gguf, lm_hparams *h, loam
         h->shared_kv_ffn_dim = h->ffn_dim;
         return LOAM_OK;
     }
-    bool sane = h->n_shared_kv_layers > 0 && h->n_layers > 0 && h->n_layers <= LM_MAX_LAYERS;
-    int64_t n_own = sane ? h->n_layers - h->n_shared_kv_layers : 0;
     for (size_t i = 0; i < list.n; i++) {
-        int64_t *of_kind = (int64_t)i < n_own ? &h->ffn_dim : &h->shared_kv_ffn_dim;
+        int64_t *of_kind = (int64_t)i < own_layers(h) ? &h->ffn_dim : &h->shared_kv_ffn_dim;
         int32_t n = lm_gguf_array_i32(&list, i);
         if (*of_kind != 0 && *of_kind != n) return not_alike(gguf, h, name, "such layers", err);
         *of_kind = n;
@@ -302,7 +306,8 @@ static LM_MUST_USE loam_status read_local_heads(const lm_gguf *gguf, const lm_ar
                                 "%s: layers of one kind have %lld and %lld key-value heads",
                                 lm_gguf_path(gguf), (long long)*of_kind, (long long)n);
         *of_kind = n;
-        if (!has_layer_tensor(gguf, LM_PARAM_V, i)) lm_layer_add(&h->keys_are_values, i);
+        if (i < own_layers(h) && !has_layer_tensor(gguf, LM_PARAM_V, i))
+            lm_layer_add(&h->keys_are_values, i);
     }
     return LOAM_OK;
 }
@@ -524,11 +529,23 @@ static LM_MUST_USE loam_status find_factors(const lm_gguf *gguf, const lm_hparam
     return LOAM_OK;
 }
 
+/* How many leading pairs turn as they are where the others do not at all; 0: these are other
+ * factors. */
+static int64_t turning_of(const float *factors, int64_t n_pairs) {
+    int64_t n = 0;
+    while (factors && n < n_pairs && factors[n] == 1) n++;
+    for (int64_t i = n; i < n_pairs; i++)
+        if (!factors || factors[i] < LM_NO_TURN) return 0;
+    return n < n_pairs ? n : 0;
+}
+
 static LM_MUST_USE loam_status read_freq_factors(const lm_gguf *gguf, lm_hparams *h,
                                                  loam_error *err) {
     const float *longer, *shorter;
     size_t bytes = (size_t)h->rope_dim / 2 * sizeof(float);
     LM_TRY(find_factors(gguf, h, "rope_freqs.weight", &h->rope_freq_factors, err));
+    h->turning_pairs = turning_of(h->rope_freq_factors, h->rope_dim / 2);
+    if (h->turning_pairs > 0) h->rope_freq_factors = NULL;
     LM_TRY(find_factors(gguf, h, "rope_factors_long.weight", &longer, err));
     LM_TRY(find_factors(gguf, h, "rope_factors_short.weight", &shorter, err));
     if (!longer || !shorter) return LOAM_OK;

@@ -64,6 +64,9 @@ loam_status lm_hparams_check_gguf(const lm_arch_config *config, loam_error *err)
         strcmp(lm_arch_pooler_act(config->arch), lm_arch_pooler_act(read_as)) != 0)
         return unsaid("an activation in front of scores", err);
     if (lm_arch_has(config, LM_FEATURE_EMBED_MAP)) return unsaid("embeddings of a width", err);
+    if (config->hparams.layer_input_dim > 0 &&
+        config->hparams.layer_vocab_size != config->hparams.vocab_size)
+        return unsaid("inputs of layers of fewer tokens", err);
     if (config->arch->unit_heads && config->hparams.unit_heads == (config->hparams.n_experts == 128))
         return unsaid("whether queries and keys are normed", err);
     if (config->hparams.n_experts > 0 && lm_hparams_expert_period(&config->hparams) == 0)
@@ -76,14 +79,16 @@ loam_status lm_hparams_check_gguf(const lm_arch_config *config, loam_error *err)
 bool lm_hparams_freq_factors(const lm_hparams *hparams, float *out) {
     float scaled[LM_MAX_ROPE_PAIRS], scale;
     lm_hparams plain = *hparams;
-    bool needed =
-        hparams->rope_freq_factors || hparams->rope_scaling.kind == LM_ROPE_SCALING_LLAMA3;
+    bool needed = hparams->rope_freq_factors || hparams->turning_pairs > 0 ||
+                  hparams->rope_scaling.kind == LM_ROPE_SCALING_LLAMA3;
     if (!needed || hparams->rope_dim / 2 > LM_MAX_ROPE_PAIRS) return false;
     plain.rope_scaling = (lm_rope_scaling){.factor = 1};
     plain.rope_freq_factors = NULL;
+    plain.turning_pairs = 0;
     lm_rope_table(hparams, hparams->context_len, scaled, &scale);
     lm_rope_table(&plain, hparams->context_len, out, &scale);
-    for (int64_t i = 0; i < hparams->rope_dim / 2; i++) out[i] = out[i] / scaled[i];
+    for (int64_t i = 0; i < hparams->rope_dim / 2; i++)
+        out[i] = scaled[i] > 0 ? out[i] / scaled[i] : LM_NO_TURN;
     return true;
 }
 
@@ -170,7 +175,8 @@ static bool usual_growth(const lm_hparams *hp, const lm_arch *arch) {
 static void add_windowed(const gguf_out *out, const lm_arch_config *config) {
     const lm_hparams *hp = &config->hparams;
     char key[KEY_BYTES];
-    bool listed = is_named(config->arch, "exaone4 exaone-moe olmo2 mellum"); /* in any case */
+    bool listed = /* in any case */
+        is_named(config->arch, "exaone4 exaone-moe olmo2 mellum gemma4");
     if (lm_hparams_said_window(config) == 0 || (usual_windows(config) && !listed)) return;
     lm_gguf_writer_open_array(out->writer, full_key(out, "attention.sliding_window_pattern", key),
                               LM_GGUF_BOOL, (size_t)hp->n_layers);
@@ -184,17 +190,19 @@ static void add_kv_heads(const gguf_out *out, const lm_hparams *hp) {
     lm_gguf_writer_open_array(out->writer, full_key(out, "attention.head_count_kv", key),
                               LM_GGUF_I32, (size_t)hp->n_layers);
     for (int64_t i = 0; i < hp->n_layers; i++)
-        lm_gguf_writer_push_i32(out->writer, lm_layer_attends(hp, i) ? (int32_t)hp->n_kv_heads : 0);
+        lm_gguf_writer_push_i32(out->writer,
+                                lm_layer_attends(hp, i) ? (int32_t)lm_kv_heads_at(hp, i) : 0);
 }
 
-/* The widths of MLPs where each is a layer, also of experts; other layers have none. */
+/* The widths of MLPs where they differ, or each is a layer, also of experts; other layers have none. */
 static void add_mlps(const gguf_out *out, const lm_arch_config *config) {
     const lm_hparams *hp = &config->hparams;
     char key[KEY_BYTES];
     lm_gguf_writer_open_array(out->writer, full_key(out, "feed_forward_length", key), LM_GGUF_I32,
                               (size_t)hp->n_layers);
     for (int64_t i = 0; i < hp->n_layers; i++) {
-        int64_t width = lm_arch_layer_has_experts(config, i) ? hp->expert_ffn_dim : hp->ffn_dim;
+        bool experts = hp->lone_blocks && lm_arch_layer_has_experts(config, i);
+        int64_t width = experts ? hp->expert_ffn_dim : lm_ffn_dim_at(hp, i);
         lm_gguf_writer_push_i32(out->writer, lm_layer_has_mlp(hp, i) ? (int32_t)width : 0);
     }
 }
@@ -233,8 +241,12 @@ void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer)
          moe = hp->n_experts > 0;
     bool short_conv = lm_arch_has(config, LM_FEATURE_SHORT_CONV),
          states = lm_arch_has(config, LM_FEATURE_STATES), attends = lm_cached_layers(hp) > 0,
-         kv_listed = attends && (short_conv || lm_arch_has(config, LM_FEATURE_SPACES)),
-         mlps_listed = attends && hp->lone_blocks;
+         local = hp->local_head_dim > 0 && hp->local_kv_heads != hp->n_kv_heads,
+         kv_listed = attends && (short_conv || lm_arch_has(config, LM_FEATURE_SPACES) || local),
+         wide = hp->n_shared_kv_layers > 0 && hp->shared_kv_ffn_dim != hp->ffn_dim,
+         mlps_listed = attends && (hp->lone_blocks || wide),
+         says_shared = hp->shared_ffn_dim > 0 && !arch->n_shared_experts &&
+                       !lm_arch_has(config, LM_FEATURE_EXPERTS_BESIDE);
     bool apart =
              latent && arch->dialect == LM_DIALECT_MINICPM3, /* said as of heads with a key each */
         no_experts = is_named(arch, "deepseek2") && !moe;

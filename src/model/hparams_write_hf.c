@@ -144,6 +144,20 @@ static LM_MUST_USE loam_status check_periods(const lm_arch_config *config, loam_
                         "config.json cannot say which layers attend or have experts");
 }
 
+/* Gemma 4's config.json says one thing of all layers of a kind. */
+static LM_MUST_USE loam_status check_layers(const lm_arch_config *config, loam_error *err) {
+    const lm_hparams *hp = &config->hparams;
+    int64_t n_own = hp->n_layers - hp->n_shared_kv_layers,
+            n_same = lm_layers_before(&hp->keys_are_values, n_own),
+            n_full = n_own - lm_layers_before(&hp->windowed, n_own);
+    bool kv_said = n_same > 0 ? n_same == n_full : hp->local_kv_heads == hp->n_kv_heads,
+         ffn_said = hp->n_shared_kv_layers == 0 || hp->shared_kv_ffn_dim == hp->ffn_dim ||
+                    hp->shared_kv_ffn_dim == 2 * hp->ffn_dim;
+    if ((hp->local_head_dim == 0 || kv_said) && ffn_said) return LOAM_OK;
+    return lm_error_set(err, LOAM_UNSUPPORTED,
+                        "config.json cannot say what heads and MLPs its layers have");
+}
+
 loam_status lm_hparams_check_config(const lm_arch_config *config, loam_error *err) {
     lm_rope_scaling found;
     LM_TRY(lm_hparams_check_written(config, err));
@@ -151,6 +165,7 @@ loam_status lm_hparams_check_config(const lm_arch_config *config, loam_error *er
     if (strcmp(config->arch->hf_type, "stablelm") == 0 && lm_arch_has(config, LM_FEATURE_QK_NORM))
         return lm_error_set(err, LOAM_UNSUPPORTED,
                             "norms of q and k in a tensor for each head are not written");
+    LM_TRY(check_layers(config, err));
     if (!config->hparams.rope_freq_factors || find_llama3(&config->hparams, &found)) return LOAM_OK;
     return lm_error_set(
         err, LOAM_UNSUPPORTED,
@@ -265,6 +280,12 @@ static json_t *ropes_json(const lm_arch_config *config) {
     json_t *all = scaling_json(config),
            *full = all ? all : json_pack("{s:s}", "rope_type", "default");
     json_object_set_new(full, "rope_theta", json_real(theta));
+    if (config->hparams.turning_pairs > 0) { /* of a whole head */
+        double share = 2.0 * (double)config->hparams.turning_pairs;
+        json_object_set_new(full, "rope_type", json_string("proportional"));
+        json_object_set_new(full, "partial_rotary_factor",
+                            json_real(share / (double)config->hparams.head_dim));
+    }
     return json_pack("{s:o, s:{s:s, s:f}}", "full_attention", full, "sliding_attention",
                      "rope_type", "default", "rope_theta", local);
 }
@@ -418,7 +439,8 @@ json_t *lm_hparams_config_json(const lm_arch_config *config, lm_dtype dtype) {
          mlp_bias = lm_arch_has(config, LM_FEATURE_MLP_BIAS);
     int64_t window = lm_hparams_said_window(config);
     bool recurrent = lm_layers_before(&hp->recurrent, hp->n_layers) > 0,
-         attends = lm_cached_layers(hp) > 0;
+         attends = lm_cached_layers(hp) > 0, local = hp->local_head_dim > 0,
+         same_kv = lm_layers_before(&hp->keys_are_values, hp->n_layers) > 0;
     char key[KEY_BYTES];
     json_t *json = json_pack("{s:o, s:s, s:s}", "architectures", class_json(config), "model_type",
                              arch->hf_type, "torch_dtype", torch_name(dtype));

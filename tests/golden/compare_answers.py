@@ -60,7 +60,7 @@ def vocabulary():
 def resized(config, n_vocab):
     """The configuration with another vocabulary."""
     return {key: resized(value, n_vocab) if isinstance(value, dict)
-            else n_vocab if key in ("vocab_size", "padded_vocab_size") else value for key, value in config.items()}
+            else n_vocab if key in ("vocab_size", "padded_vocab_size", "vocab_size_per_layer_input") else value for key, value in config.items()}
 
 
 def write_folder(name, folder, tokenizer, n_vocab):

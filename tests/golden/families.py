@@ -642,7 +642,7 @@ CASES["jamba-dense"] = case("jamba", "JambaForCausalLM", attn_layer_period=2, at
 CASES.update({
     "gemma4-experts": case("gemma4_text", "Gemma4ForCausalLM", enable_moe_block=True, num_experts=4, top_k_experts=2, moe_intermediate_size=20,
                            **GEMMA4),
-    "gemma4-small": case("gemma4_text", "Gemma4ForCausalLM", publish=unused_keys, use_double_wide_mlp=True, **GEMMA4_SMALL),
+    "gemma4-small": case("gemma4_text", "Gemma4ForCausalLM", use_double_wide_mlp=True, **GEMMA4_SMALL),
     "gemma4-vision": seeing("gemma4", "Gemma4ForConditionalGeneration", "gemma4_text", GEMMA4_VISION, tie_word_embeddings=True,
                             moe_intermediate_size=None, **GEMMA4_SMALL),
     "gemma4_unified": seeing("gemma4_unified", "Gemma4UnifiedForConditionalGeneration", "gemma4_unified_text", GEMMA4_UNIFIED_VISION,
