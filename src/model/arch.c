@@ -377,6 +377,25 @@ bool lm_param_at(const lm_arch_config *config, lm_param_id id, int64_t layer) {
     return is_mixture(id) ? experts : !is_dense_mlp(id) || !experts;
 }
 
+double lm_product_factor(const lm_hparams *hp, lm_param_id weight) {
+    const lm_product_factors *f = &hp->factors;
+    switch (weight) {
+    case LM_PARAM_Q: return f->q;
+    case LM_PARAM_K: return f->k;
+    case LM_PARAM_V: return f->v;
+    case LM_PARAM_OUT: return f->out;
+    case LM_PARAM_GATE: return f->gate;
+    case LM_PARAM_DOWN: return f->down;
+    case LM_PARAM_STATE_GATE: return f->state_gate;
+    case LM_PARAM_STATE_V: return f->state_v;
+    case LM_PARAM_STATE_K: return f->state_k;
+    case LM_PARAM_STATE_Q: return f->state_q;
+    case LM_PARAM_STATE_STEP: return f->state_step;
+    case LM_PARAM_STATE_OUT: return f->state_out;
+    default: return 0;
+    }
+}
+
 bool lm_act_find(const char *name, lm_function *out) {
     static const struct {
         const char *name;

@@ -230,6 +230,8 @@ typedef struct lm_arch {
     bool one_expert_is_none; /* files of dense members say that they have one */
     bool tied;             /* the head is the embedding where config.json does not say */
     bool hf_norm_minus_one; /* folders have the weights of norms less one, but that of what states answer */
+    bool
+        gguf_scaled; /* GGUF files have factors of products, embeddings and logits in the matrices */
     bool gguf_tiled;        /* GGUF files have the heads of states in the order of lm_hparams.state_tiled */
     bool hf_transposed;     /* folders have matrices of layers as [n_in, n_out] */
     bool hf_transposed_experts; /* folders have those of experts so, where they are not coded */
@@ -345,6 +347,9 @@ const char *lm_param_pattern(lm_param_id id, lm_naming naming);
 void lm_param_name_fill(const char *pattern, int64_t layer, char out[LM_PARAM_NAME_BYTES]);
 int64_t lm_arch_n_params(
     const lm_arch_config *config); /* elements of all parameters; a tied head counts once */
+
+/* What a product with these weights is multiplied by, or rather what it reads; 0: 1. */
+double lm_product_factor(const lm_hparams *hparams, lm_param_id weight);
 
 /* The function of an activation's name in a config ("silu", "gelu_new"); false: unknown. */
 bool lm_act_find(const char *name, lm_function *out);

@@ -84,6 +84,12 @@ static lm_dtype choose_wide(const converter *c, const lm_convert_tensor *t) {
     return wanted;
 }
 
+static bool is_scaled(const lm_convert_tensor *t) {
+    for (int i = 0; i < t->n_parts; i++)
+        if (t->factor[i] != 1) return true;
+    return false;
+}
+
 /* Small types stay as they are in GGUF; a folder has none. */
 static LM_MUST_USE loam_status choose_dtype(const converter *c, lm_param_id id,
                                             lm_convert_tensor *t, loam_error *err) {
@@ -99,7 +105,7 @@ static LM_MUST_USE loam_status choose_dtype(const converter *c, lm_param_id id,
         t->to = is_plain(other->dtype) ? LM_F32 : other->dtype;
     }
     bool stays = !c->options->to_folder && other == from && t->run_rows == 0 &&
-                 t->turned_rows == 0 && !t->by_column;
+                 t->turned_rows == 0 && !t->by_column && !is_scaled(t);
     if (is_plain(t->to) || stays) return LOAM_OK;
     lm_error_set(err, LOAM_UNSUPPORTED, "tensor '%s' is quantized (%s)", other->name,
                  lm_dtype_get(other->dtype)->name);
@@ -235,6 +241,16 @@ static void shape(const converter *c, const lm_param_tensor *named, lm_convert_t
     t->shape[0] /= t->shape[1];
 }
 
+/* What a file has in its matrices of the factors that the model multiplies by beside them. */
+static float factor_for(const converter *c, lm_param_id id) {
+    const lm_hparams *hp = &lm_model_config(c->model)->hparams;
+    double factor = id == LM_PARAM_TOKEN_EMBED   ? hp->embedding_scale
+                    : id == LM_PARAM_OUTPUT_HEAD ? hp->logit_scale
+                                                 : lm_product_factor(hp, id);
+    bool inside = !c->options->to_folder && c->config.arch->gguf_scaled;
+    return inside && factor > 0 ? (float)factor : 1.0f;
+}
+
 static void fill_parts(const converter *c, const lm_param_tensor *named, int64_t layer,
                        lm_convert_tensor *t) {
     const lm_hparams *hp = &c->config.hparams;
@@ -245,6 +261,7 @@ static void fill_parts(const converter *c, const lm_param_tensor *named, int64_t
         t->from[i] = *lm_model_param(c->model, named->ids[i], layer);
         t->parts[i] = named->parts[i];
         t->order[i] = order_for(c, named->ids[i]);
+        t->factor[i] = factor_for(c, named->ids[i]);
     }
     t->rope_dim = hp->rope_dim;
     t->head_dim = hp->kv_latent_dim > 0 ? hp->rope_dim : hp->head_dim;

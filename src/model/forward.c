@@ -100,28 +100,9 @@ static lm_tensor *to_residual(const builder *b, lm_tensor *y, lm_param_id weight
     return scaled(b, y, b->hp->residual_scale);
 }
 
-/* What a product reads is multiplied by; 0: 1. */
-static double factor_of(const lm_product_factors *factors, lm_param_id weight) {
-    switch (weight) {
-    case LM_PARAM_Q: return factors->q;
-    case LM_PARAM_K: return factors->k;
-    case LM_PARAM_V: return factors->v;
-    case LM_PARAM_OUT: return factors->out;
-    case LM_PARAM_GATE: return factors->gate;
-    case LM_PARAM_DOWN: return factors->down;
-    case LM_PARAM_STATE_GATE: return factors->state_gate;
-    case LM_PARAM_STATE_V: return factors->state_v;
-    case LM_PARAM_STATE_K: return factors->state_k;
-    case LM_PARAM_STATE_Q: return factors->state_q;
-    case LM_PARAM_STATE_STEP: return factors->state_step;
-    case LM_PARAM_STATE_OUT: return factors->state_out;
-    default: return 0;
-    }
-}
-
 /* bias: LM_PARAM_COUNT for a product that never has one. */
 static lm_tensor *linear(const builder *b, lm_tensor *x, lm_param_id weight, lm_param_id bias) {
-    lm_tensor *read = scaled(b, x, factor_of(&b->hp->factors, weight));
+    lm_tensor *read = scaled(b, x, lm_product_factor(b->hp, weight));
     return lm_graph_op(
         b->graph, LM_OP_LINEAR,
         &(lm_op_args){.in = {read, param(b, weight),

@@ -69,6 +69,9 @@ loam_status lm_hparams_check_gguf(const lm_arch_config *config, loam_error *err)
         return unsaid("inputs of layers of fewer tokens", err);
     if (config->arch->unit_heads && config->hparams.unit_heads == (config->hparams.n_experts == 128))
         return unsaid("whether queries and keys are normed", err);
+    if (config->arch->gguf_scaled && config->hparams.tied_embeddings &&
+        config->hparams.embedding_scale != config->hparams.logit_scale)
+        return unsaid("one matrix with two factors", err);
     if (config->hparams.n_experts > 0 && lm_hparams_expert_period(&config->hparams) == 0)
         return unsaid("an order of layers with and without experts", err);
     return check_rope(config, err);
@@ -242,7 +245,8 @@ void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer)
     bool short_conv = lm_arch_has(config, LM_FEATURE_SHORT_CONV),
          states = lm_arch_has(config, LM_FEATURE_STATES), attends = lm_cached_layers(hp) > 0,
          local = hp->local_head_dim > 0 && hp->local_kv_heads != hp->n_kv_heads,
-         kv_listed = attends && (short_conv || lm_arch_has(config, LM_FEATURE_SPACES) || local),
+         spaces = lm_arch_has(config, LM_FEATURE_SPACES) && !hp->side_by_side,
+         kv_listed = attends && (short_conv || spaces || local),
          wide = hp->n_shared_kv_layers > 0 && hp->shared_kv_ffn_dim != hp->ffn_dim,
          mlps_listed = attends && (hp->lone_blocks || wide),
          says_shared = hp->shared_ffn_dim > 0 && !arch->n_shared_experts &&

@@ -345,6 +345,20 @@ static json_t *block_letters(const lm_arch_config *config) {
     return json_stringn(text, (size_t)hp->n_layers);
 }
 
+static double factor(double value) {
+    return value > 0 ? shortest(value) : 1;
+}
+
+/* Falcon-H1's. */
+static json_t *mlp_multipliers_json(const lm_product_factors *f) {
+    return json_pack("[f, f]", factor(f->gate), factor(f->down));
+}
+
+static json_t *state_multipliers_json(const lm_product_factors *f) {
+    return json_pack("[f, f, f, f, f]", factor(f->state_gate), factor(f->state_v),
+                     factor(f->state_k), factor(f->state_q), factor(f->state_step));
+}
+
 static json_t *attending_json(const lm_hparams *hp) {
     json_t *list = json_array();
     for (int64_t i = 0; i < hp->n_layers; i++)
@@ -449,7 +463,7 @@ json_t *lm_hparams_config_json(const lm_arch_config *config, lm_dtype dtype) {
     " dots1:" key " solar_open:" key " mistral4:" key
 #define DELTA_RULES(key) "qwen3_next:" key " qwen3_5_text:" key " qwen3_5_moe_text:" key
 #define MAMBAS(key) "mamba:" key " falcon_mamba:" key " mamba2:" key
-#define OF_MAMBA(key) "granitemoehybrid:" key " bamba:" key " jamba:" key
+#define OF_MAMBA(key) "granitemoehybrid:" key " bamba:" key " falcon_h1:" key " jamba:" key
 #define LM_CONFIG_KEY(type, when, value, keys)      \
     if ((when) && key_of(keys, arch->hf_type, key)) \
         json_object_set_new(json, key, json_##type(value));

@@ -196,6 +196,15 @@ static bool is_interleaved(const char *path) {
     return is;
 }
 
+/* Whether products have factors, which GGUF files have in matrices of f16, whose smallest numbers lose digits by it. */
+static bool is_scaled(const char *path) {
+    lm_model_file *file;
+    assert_ok(lm_model_file_open(path, &file, &err));
+    double factor = lm_model_file_hparams(file)->factors.down;
+    lm_model_file_close(file);
+    return factor > 0 && factor != 1;
+}
+
 /* Folders of another family may have another order. */
 static bool turns_alike(const char *a, const char *b) {
     return is_interleaved(a) == is_interleaved(b);
@@ -229,7 +238,7 @@ static void check_both_ways(const char *family, const char *folder, const char *
     char *dir = test_temp_dir(), *gguf = lm_path_join(dir, "m.gguf"),
          *back = lm_path_join(dir, "back");
     const char *source = folder ? folder : theirs;
-    double atol = turns_otherwise(source) ? tolerance : 0;
+    double atol = turns_otherwise(source) || is_scaled(source) ? tolerance : 0;
     float *expected = logits_of(source);
     if (!folder) {
         convert(theirs, back, (lm_convert_options){.to_folder = true, .no_tokenizer = true});
@@ -241,7 +250,8 @@ static void check_both_ways(const char *family, const char *folder, const char *
     if (theirs && !is_old(family) && !is_part(family)) check_keys(theirs, gguf);
     if (folder) {
         convert(gguf, back, (lm_convert_options){.to_folder = true, .no_tokenizer = true});
-        check_logits(expected, back, turns_alike(folder, back) ? 0 : tolerance);
+        bool exact = turns_alike(folder, back) && !is_scaled(folder);
+        check_logits(expected, back, exact ? 0 : tolerance);
         if (theirs && is_kept(family)) check_names(folder, back);
     }
     assert_ok(lm_file_remove_tree(dir, &err));
