@@ -176,6 +176,8 @@ typedef enum lm_dialect {
     LM_DIALECT_GEMMA4,
     LM_DIALECT_OLMO_HYBRID,
     LM_DIALECT_KIMI,
+    LM_DIALECT_GRANITE_SWA, /* whose GGUF files have gates and what they weight together */
+    LM_DIALECT_FLINT,
 } lm_dialect;
 
 /* Positions that are added as sines and cosines, not learned: arXiv:1706.03762. */
@@ -247,6 +249,7 @@ typedef struct lm_arch {
     int64_t chunk;          /* windows are runs of positions, of so many where the file does not say; 0: they are not */
     bool first_unnormed;    /* the first layer's attention reads the stream as it is */
     int no_rope_period;     /* each n-th layer does without rope; 0: none */
+    bool gguf_ropes_listed; /* GGUF files may list the layers with rope */
     bool unit_heads;        /* turned queries and keys are divided by their root mean square where the file does not say */
     bool local_heads;       /* heads of windowed layers are of numbers of their own */
     bool unit_values;       /* values of each head are divided by their root mean square */

@@ -337,6 +337,18 @@ static LM_MUST_USE loam_status read_streams(const lm_gguf *gguf, const lm_arch *
     return LOAM_OK;
 }
 
+/* Granite's list of layers with rope. */
+static LM_MUST_USE loam_status read_listed_ropes(const lm_gguf *gguf, lm_hparams *h,
+                                                 loam_error *err) {
+    char key[KEY_BYTES];
+    lm_gguf_array listed;
+    full_key(h, "attention.rope_pattern", key);
+    LM_TRY(lm_gguf_array_or_empty(gguf, key, LM_GGUF_BOOL, &listed, err));
+    for (size_t i = 0; i < listed.n && i < LM_MAX_LAYERS; i++)
+        if (!lm_gguf_array_bool(&listed, i)) lm_layer_add(&h->no_rope, (int64_t)i);
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status read_layers(const lm_gguf *gguf, const lm_arch *arch, lm_hparams *h,
                                            loam_error *err) {
     LM_TRY(read_i64_or(gguf, h, "attention.sliding_window", arch->chunk, &h->window, err));
@@ -353,7 +365,7 @@ static LM_MUST_USE loam_status read_layers(const lm_gguf *gguf, const lm_arch *a
         if (arch->no_rope || (arch->rope_if_said && !trained) ||
             (arch->no_rope_period > 0 && (i + 1) % arch->no_rope_period == 0))
             lm_layer_add(&h->no_rope, i);
-    return LOAM_OK;
+    return arch->gguf_ropes_listed ? read_listed_ropes(gguf, h, err) : LOAM_OK;
 }
 
 /* The largest Gemmas of their generations scale scores by what heads would be as shares of the width. */

@@ -515,6 +515,8 @@ static LM_MUST_USE loam_status read_windowed(const reader *r, lm_hparams *h) {
         LM_TRY(read_i64(r, "sliding_window_pattern|_sliding_window_pattern|global_attn_every_n_layers", period, &period));
     LM_TRY(read_i64(r, "max_window_layers", h->n_layers, &first));
     bool from_first = json_object_get(r->config, "max_window_layers") != NULL;
+    if (!types && period == 0 && r->arch && r->arch->rope_in_windows)
+        return lm_error_set(r->err, LOAM_INVALID, "%s: 'layer_types' is missing", r->path);
     for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
         const char *type = json_string_value(json_array_get(types, (size_t)i));
         bool windowed =
@@ -556,6 +558,23 @@ static LM_MUST_USE loam_status read_temperature(const reader *r, lm_hparams *h) 
     return read_f64(r, "attn_scale", 0.1, &h->query_growth);
 }
 
+/* Granite's list of each layer's theta, 0 without rope. */
+static LM_MUST_USE loam_status read_layer_thetas(const reader *r, lm_hparams *h) {
+    const json_t *thetas = json_object_get(r->config, "layer_rope_theta");
+    double theta = 0;
+    for (int64_t i = 0; json_is_array(thetas) && i < h->n_layers && i < LM_MAX_LAYERS; i++) {
+        double of_layer = json_number_value(json_array_get(thetas, (size_t)i));
+        if (of_layer == 0) lm_layer_add(&h->no_rope, i);
+        if (of_layer != 0 && theta != 0 && of_layer != theta)
+            return lm_error_set(r->err, LOAM_UNSUPPORTED,
+                                "%s: 'layer_rope_theta' has %g and %g: only one is known beside 0",
+                                r->path, theta, of_layer);
+        if (of_layer != 0) theta = of_layer;
+    }
+    if (theta != 0) h->rope_theta = theta;
+    return LOAM_OK;
+}
+
 /* By the row, or the config: OLMo Hybrid's have a theta of null. */
 static bool lacks_rope(const reader *r) {
     const json_t *parameters = json_object_get(r->config, "rope_parameters");
@@ -567,6 +586,7 @@ static bool lacks_rope(const reader *r) {
 }
 
 static LM_MUST_USE loam_status read_no_rope(const reader *r, lm_hparams *h) {
+    LM_TRY(read_layer_thetas(r, h));
     const json_t *layers = json_object_get(r->config, "no_rope_layers"); /* 1: with rope */
     bool none = lacks_rope(r);
     int64_t period;

@@ -29,6 +29,7 @@ static bool has_usual_rope(const lm_arch_config *config) {
     const lm_hparams *hp = &config->hparams;
     const lm_arch *arch = config->arch;
     if (arch->rope_if_said && lm_arch_recurrent_type(arch)) return true; /* says it */
+    if (arch->gguf_ropes_listed) return true;
     bool outside = arch->rope_in_windows && lm_hparams_said_window(config) > 0;
     bool alibi = arch->alibi_from_layers && hp->n_layers >= arch->alibi_from_layers;
     for (int64_t i = 0; i < hp->n_layers; i++) {
@@ -179,12 +180,22 @@ static void add_windowed(const gguf_out *out, const lm_arch_config *config) {
     const lm_hparams *hp = &config->hparams;
     char key[KEY_BYTES];
     bool listed = /* in any case */
-        is_named(config->arch, "exaone4 exaone-moe olmo2 mellum gemma4");
+        is_named(config->arch, "exaone4 exaone-moe olmo2 mellum gemma4 granite_swa");
     if (lm_hparams_said_window(config) == 0 || (usual_windows(config) && !listed)) return;
     lm_gguf_writer_open_array(out->writer, full_key(out, "attention.sliding_window_pattern", key),
                               LM_GGUF_BOOL, (size_t)hp->n_layers);
     for (int64_t i = 0; i < hp->n_layers; i++)
         lm_gguf_writer_push_bool(out->writer, lm_layer_in(&hp->windowed, i));
+}
+
+/* Layers with rope, where some are without. */
+static void add_ropes(const gguf_out *out, const lm_hparams *hp) {
+    char key[KEY_BYTES];
+    if (lm_layers_before(&hp->no_rope, hp->n_layers) == 0) return;
+    lm_gguf_writer_open_array(out->writer, full_key(out, "attention.rope_pattern", key),
+                              LM_GGUF_BOOL, (size_t)hp->n_layers);
+    for (int64_t i = 0; i < hp->n_layers; i++)
+        lm_gguf_writer_push_bool(out->writer, !lm_layer_in(&hp->no_rope, i));
 }
 
 /* Layers that do not attend have none. */
@@ -269,6 +280,7 @@ void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer)
         lm_gguf_writer_add_u32(writer, "tokenizer.ggml.token_type_count",
                                (uint32_t)hp->n_token_types);
     add_windowed(&out, config);
+    if (arch->gguf_ropes_listed) add_ropes(&out, hp);
     if (kv_listed) add_kv_heads(&out, hp);
     if (mlps_listed) add_mlps(&out, config);
     if (lm_arch_has(config, LM_FEATURE_DELTA)) add_recurrent(&out, hp);

@@ -69,7 +69,7 @@ static const struct {
     {"olmo2", has_window, "olmo3"},         {"granitemoe", has_shared_expert, "granitemoeshared"},
     {"deepseek2", has_no_experts, "youtu"}, {"deepseek2", has_sigmoid_experts, "deepseek_v3"},
     {"bert", is_distilbert, "distilbert"},  {"mamba", has_unweighted_norms, "falcon_mamba"},
-    {"granitehybrid", has_rope, "bamba"},
+    {"granitehybrid", has_rope, "bamba"}, {"granite_swa", has_experts, "granitemoe_swa"},
 };
 
 const lm_arch *lm_arch_for_folder(const lm_arch_config *config) {
@@ -294,6 +294,15 @@ static json_t *no_rope_json(const lm_hparams *hp) {
     json_t *list = json_array(); /* 1: with rope */
     for (int64_t i = 0; i < hp->n_layers; i++)
         json_array_append_new(list, json_integer(!lm_layer_in(&hp->no_rope, i)));
+    return list;
+}
+
+/* Granite's, 0 of layers without rope. */
+static json_t *thetas_json(const lm_hparams *hp) {
+    json_t *list = json_array();
+    for (int64_t i = 0; i < hp->n_layers; i++)
+        json_array_append_new(
+            list, json_real(lm_layer_in(&hp->no_rope, i) ? 0 : shortest(hp->rope_theta)));
     return list;
 }
 

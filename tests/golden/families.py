@@ -695,6 +695,19 @@ CASES["modernbert-decoder"] = plain(
     "modernbert-decoder", "ModernBertDecoderForCausalLM", vocab_size=N_VOCAB, hidden_size=16, intermediate_size=24, num_hidden_layers=4,
     num_attention_heads=2, max_position_embeddings=128, local_attention=40, pad_token_id=0, bos_token_id=1, eos_token_id=2,
     cls_token_id=1, sep_token_id=2)
+CASES |= {
+    "granite_swa": case("granite_swa", "GraniteSWAForCausalLM", num_hidden_layers=3, sliding_window=20, tie_word_embeddings=True,
+                        layer_types=["full_attention", "sliding_attention", "sliding_attention"], no_rope_layers=[0, 1, 1],
+                        layer_rope_theta=[0, 1000.0, 1000.0], embedding_multiplier=2.5, residual_multiplier=0.22, logits_scaling=0.7,
+                        attention_multiplier=0.2, rope_parameters=dict(rope_type="default", rope_theta=1000.0)),
+    "granitemoe_swa": case("granitemoe_swa", "GraniteMoeSWAForCausalLM", num_local_experts=4, num_experts_per_tok=2, intermediate_size=20,
+                           shared_intermediate_size=28, sliding_window=20, tie_word_embeddings=False, embedding_multiplier=2.5,
+                           layer_types=["full_attention", "sliding_attention"], residual_multiplier=0.22, logits_scaling=0.7,
+                           attention_multiplier=0.2, publish="as saved"),
+    "flint": case("flint", "FlintForCausalLM", head_dim=8, num_hidden_layers=3, sliding_window=20, num_experts=6, num_experts_per_tok=3,
+                  moe_intermediate_size=12, shared_expert_intermediate_size=16, mlp_only_layers=[0], norm_topk_prob=True,
+                  layer_types=["full_attention", "sliding_attention", "full_attention"], publish="as saved"),
+}
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none.
 # Published with experts in MXFP4, an older GGUF file.
@@ -702,7 +715,7 @@ NO_FOLDER = {"gpt_oss", "deepseek_v2-first"}
 NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "phi-qk_norm", "ministral", "falcon-rw", "baichuan2-13b",
            "gptj", "helium", "internlm", "mistral4", "vaultgemma", "mimo", "qwen3_moe-sparse",
            "llama4-chunks", "cwm", "flex_olmo", "hyperclovax", "gpt_neo", "opt", "opt-350m", "xglm", "biogpt", "ctrl", "openai-gpt", "codegen", "gpt_neox_japanese", "persimmon", "nanochat", "phi3_v", "smolvlm", "internvl", "paddleocr_vl",
-           "iquestcoder", "sarvam_moe", "sarvam_mla", "olmo_hybrid", "olmo_hybrid-rope", "gemma3n-beyond"}
+           "iquestcoder", "sarvam_moe", "sarvam_mla", "olmo_hybrid", "olmo_hybrid-rope", "gemma3n-beyond", "flint"}
 NO_GGUF |= {"modernbert-decoder"}
 
 CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms,

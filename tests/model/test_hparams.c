@@ -459,6 +459,22 @@ static void test_layers_by_period_and_offset(void **state) {
     assert_true(h.scan_norm_eps == h.rms_norm_eps);
 }
 
+#define SWA(type)                                                                               \
+    "{\"model_type\":\"" type "\",\"num_hidden_layers\":3,\"hidden_size\":32,\"vocab_size\":48,"    \
+    "\"num_attention_heads\":4,\"intermediate_size\":40,\"max_position_embeddings\":128,"            \
+    "\"sliding_window\":20"
+
+static void test_theta_by_layer(void **state) {
+    lm_hparams h;
+    assert_ok(
+        read_config(SWA("granite_swa") ",\"layer_rope_theta\":[0,5000,5000.0]}", &h, &err));
+    assert_true(lm_layer_in(&h.no_rope, 0) && lm_layers_before(&h.no_rope, 3) == 1);
+    assert_close(h.rope_theta, 5000, 0, 0);
+    check_refused(SWA("granite_swa") ",\"layer_rope_theta\":[0,5000,10000]}", LOAM_UNSUPPORTED,
+                  "layer_rope_theta");
+    check_refused(SWA("flint") "}", LOAM_INVALID, "'layer_types' is missing");
+}
+
 #define GEMMA4                                                                                     \
     "{\"model_type\":\"gemma4_text\",\"num_hidden_layers\":6,\"hidden_size\":32,\"vocab_size\":"   \
     "48,"                                                                                          \
@@ -584,6 +600,7 @@ int main(void) {
         cmocka_unit_test(test_use_bidirectional_attention),
         cmocka_unit_test(test_recurrent_layers),
         cmocka_unit_test(test_lone_blocks),
+        cmocka_unit_test(test_theta_by_layer),
         cmocka_unit_test(test_heads_by_layer),
         cmocka_unit_test(test_layers_that_share_keys),
         cmocka_unit_test(test_inputs_of_layers),
