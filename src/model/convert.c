@@ -199,11 +199,12 @@ static void shape_turns(const converter *c, const lm_param_tensor *named, lm_con
     t->shape[1] = t->n_rows / t->shape[0];
 }
 
-/* Channels of all parts by their taps, in a folder [channels, 1, taps], or by their rates. */
+/* Channels of all parts by their taps, in a folder, and of Kimi in GGUF too, [channels, 1, taps], or by their rates. */
 static void shape_kernel(const converter *c, const lm_param_tensor *named, lm_convert_tensor *t) {
     int64_t wide[2];
     lm_param_shape(&c->config, named->ids[0], t->layer, wide);
-    bool folder = c->options->to_folder && !lm_param_is_rate(named->ids[0]);
+    bool apart = c->options->to_folder || lm_arch_has(&c->config, LM_FEATURE_KEY_STEPS),
+         folder = apart && !lm_param_is_rate(named->ids[0]);
     t->n_rows = t->shape[0] = named->parts[0].total_rows;
     t->n_columns = wide[0];
     t->n_dims = folder ? 3 : 2;
@@ -215,7 +216,8 @@ static void shape_kernel(const converter *c, const lm_param_tensor *named, lm_co
 static bool is_column(const converter *c, lm_param_id id) {
     bool theirs =
         id == LM_PARAM_STATE_RATE || id == LM_PARAM_STATE_SKIP || id == LM_PARAM_STATE_NORM;
-    return theirs && !c->options->to_folder && lm_arch_has(&c->config, LM_FEATURE_SSM);
+    bool kimi = lm_arch_has(&c->config, LM_FEATURE_KEY_STEPS) && id == LM_PARAM_STATE_RATE;
+    return theirs && !c->options->to_folder && (kimi || lm_arch_has(&c->config, LM_FEATURE_SSM));
 }
 
 static void shape(const converter *c, const lm_param_tensor *named, lm_convert_tensor *t) {
@@ -234,6 +236,12 @@ static void shape(const converter *c, const lm_param_tensor *named, lm_convert_t
         t->shape[1] =
             id == LM_PARAM_STATE_NORM ? t->shape[0] / c->config.hparams.state_key_heads : 1;
         t->shape[0] /= t->shape[1];
+    }
+    if (c->options->to_folder && id == LM_PARAM_STATE_RATE &&
+        lm_arch_has(&c->config, LM_FEATURE_KEY_STEPS)) { /* [1, 1, heads, 1] */
+        t->shape[2] = t->shape[0];
+        t->shape[0] = t->shape[1] = t->shape[3] = 1;
+        t->n_dims = 4;
     }
     if (!is_norm_of_each_head(c, id)) return;
     t->n_dims = 2;

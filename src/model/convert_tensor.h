@@ -20,7 +20,7 @@ typedef enum lm_row_order {
 typedef struct lm_convert_tensor {
     char name[LM_PARAM_NAME_BYTES];
     int n_dims;
-    int64_t shape[3];
+    int64_t shape[4];
     lm_dtype to;
     int n_parts;
     lm_param_id ids[LM_MAX_PARTS];

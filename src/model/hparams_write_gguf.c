@@ -257,7 +257,8 @@ void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer)
          states = lm_arch_has(config, LM_FEATURE_STATES), attends = lm_cached_layers(hp) > 0,
          local = hp->local_head_dim > 0 && hp->local_kv_heads != hp->n_kv_heads,
          spaces = lm_arch_has(config, LM_FEATURE_SPACES) && !hp->side_by_side,
-         kv_listed = attends && (short_conv || spaces || local),
+         key_steps = lm_arch_has(config, LM_FEATURE_KEY_STEPS),
+         kv_listed = attends && (short_conv || spaces || local || key_steps),
          wide = hp->n_shared_kv_layers > 0 && hp->shared_kv_ffn_dim != hp->ffn_dim,
          mlps_listed = attends && (hp->lone_blocks || wide),
          says_shared = hp->shared_ffn_dim > 0 && !arch->n_shared_experts &&
@@ -283,6 +284,6 @@ void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer)
     if (arch->gguf_ropes_listed) add_ropes(&out, hp);
     if (kv_listed) add_kv_heads(&out, hp);
     if (mlps_listed) add_mlps(&out, config);
-    if (lm_arch_has(config, LM_FEATURE_DELTA)) add_recurrent(&out, hp);
+    if (lm_arch_has(config, LM_FEATURE_DELTA) && !key_steps) add_recurrent(&out, hp);
     if (is_named(arch, "qwen35 qwen35moe")) add_sections(&out, hp);
 }

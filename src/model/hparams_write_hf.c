@@ -368,6 +368,17 @@ static json_t *state_multipliers_json(const lm_product_factors *f) {
                      factor(f->state_k), factor(f->state_q), factor(f->state_step));
 }
 
+/* Kimi Linear's, whose layers are counted from 1 on. */
+static json_t *linear_attn_json(const lm_hparams *hp) {
+    json_t *recurrent = json_array(), *attending = json_array();
+    for (int64_t i = 0; i < hp->n_layers; i++)
+        json_array_append_new(lm_layer_attends(hp, i) ? attending : recurrent, json_integer(i + 1));
+    return json_pack("{s:I, s:I, s:I, s:o, s:o}", "head_dim", (json_int_t)hp->state_key_dim,
+                     "num_heads", (json_int_t)hp->state_heads, "short_conv_kernel_size",
+                     (json_int_t)hp->conv_taps, "kda_layers", recurrent, "full_attn_layers",
+                     attending);
+}
+
 static json_t *attending_json(const lm_hparams *hp) {
     json_t *list = json_array();
     for (int64_t i = 0; i < hp->n_layers; i++)

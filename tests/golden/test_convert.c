@@ -128,10 +128,11 @@ static void check_names(const char *a_path, const char *b_path) {
     lm_model_file_close(b);
 }
 
-/* Of state spaces that no layer has; what the converter takes for the length of those without rope; lengths beyond those that Qwen was trained on; what Hunyuan's converter makes of its stretched theta, which is a longer context. */
+/* Of state spaces that no layer has; what the converter takes for the length of those without rope, or for the width of values that nobody reads; lengths beyond those that Qwen was trained on; what Hunyuan's converter makes of its stretched theta, which is a longer context. */
 static bool is_beside(const char *key) {
     static const char *const beside[] = {"granite.ssm.",
                                          "granitehybrid.context_length",
+                                         "kimi-linear.attention.value_length",
                                          "nemotron_h.context_length",
                                          "nemotron_h_moe.context_length",
                                          "qwen.context_length",
