@@ -79,6 +79,8 @@ typedef enum lm_feature {
     LM_FEATURE_LAUREL = LM_BIT(43),         /* a narrow product is added to attention */
     LM_FEATURE_EMBED_MAP =
         LM_BIT(46), /* embeddings are of another width: a matrix leads to the stream, one back */
+    LM_FEATURE_SUB_NORM =
+        LM_BIT(60), /* of what attention's output matrix and the MLP's matrix down read */
     LM_FEATURE_RENORM =
         LM_BIT(47), /* what attention read is added and normed once more behind RESIDUAL_NORM's */
     LM_FEATURE_SHORT_CONV = LM_BIT(48), /* recurrent layers are gated convolutions: LFM2 */
@@ -86,14 +88,17 @@ typedef enum lm_feature {
     LM_FEATURE_SSM = LM_BIT(50),        /* they are state spaces: Mamba 2 */
     LM_FEATURE_SCAN = LM_BIT(54),       /* they are selective state spaces: Mamba 1 */
     LM_FEATURE_SCAN_NORM = LM_BIT(55),  /* what those read is normed by weights */
-    LM_FEATURE_KEY_STEPS = LM_BIT(56),  /* elements of keys have steps of their own, and gates are sigmoids of few numbers: Kimi Linear */
-    LM_FEATURE_ATTN_GATE = LM_BIT(51),  /* what heads attend to is weighted by a sigmoid */
+    LM_FEATURE_KEY_STEPS = LM_BIT(
+        56), /* elements of keys have steps of their own, and gates are sigmoids of few numbers: Kimi Linear */
+    LM_FEATURE_ATTN_GATE = LM_BIT(51), /* what heads attend to is weighted by a sigmoid */
     /* Of recurrent layers those that convolve values, and keys and queries too; and all. The file's numbers say which are. */
     LM_FEATURE_HEAD_STATES = LM_FEATURE_DELTA | LM_FEATURE_SSM,
     LM_FEATURE_SPACES = LM_FEATURE_SSM | LM_FEATURE_SCAN,
-    LM_FEATURE_STEPS_UP = LM_FEATURE_SCAN | LM_FEATURE_KEY_STEPS, /* steps are made from fewer numbers */
+    LM_FEATURE_STEPS_UP = LM_FEATURE_SCAN |
+        LM_FEATURE_KEY_STEPS, /* steps are made from fewer numbers */
     LM_FEATURE_STATES = LM_FEATURE_HEAD_STATES | LM_FEATURE_SCAN,
-    LM_FEATURE_RECURRENT = LM_FEATURE_SHORT_CONV | LM_FEATURE_STATES | LM_FEATURE_SCAN_NORM | LM_FEATURE_KEY_STEPS,
+    LM_FEATURE_RECURRENT = LM_FEATURE_SHORT_CONV | LM_FEATURE_STATES | LM_FEATURE_SCAN_NORM |
+        LM_FEATURE_KEY_STEPS,
     /* What a decoder has without it being said. */
     LM_FEATURES_PRE_NORM = LM_FEATURE_ATTN_NORM | LM_FEATURE_MLP_NORM | LM_FEATURE_OUTPUT_NORM,
     LM_FEATURES_LLAMA = LM_FEATURES_PRE_NORM | LM_FEATURE_GATE,
@@ -153,6 +158,8 @@ typedef enum lm_dialect {
     LM_DIALECT_LFM2,
     LM_DIALECT_GPT_NEO,
     LM_DIALECT_OPT,
+    LM_DIALECT_CODESHELL,
+    LM_DIALECT_REFACT,
     LM_DIALECT_XGLM,    /* OPT by a norm's other name */
     LM_DIALECT_CODEGEN, /* GPT-J with q, k and v in one */
     LM_DIALECT_NEOX_JAPANESE,
@@ -214,6 +221,10 @@ typedef struct lm_arch {
     bool
         norms_by_kind; /* recurrent layers are normed before their blocks only, the others behind them only */
     bool bidirectional;    /* an encoder: rows see those behind them too */
+    bool
+        varied; /* layers may do without attention or without an MLP, and MLPs differ in width: files list all of that */
+    bool
+        leaves_out_sizes; /* config.json's say neither the MLP's width nor the context by the usual names */
     lm_sines sines;
     bool last_biased;      /* attention's output has a bias in the last layer only */
     bool maps_tokens;      /* embeddings of another width are those of tokens only, not positions */

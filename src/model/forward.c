@@ -172,6 +172,11 @@ static lm_tensor *grown(const builder *b, lm_tensor *q) {
     return mixed(b, q, factors);
 }
 
+/* Normed in front of the last matrix of a block where the model does that. */
+static lm_tensor *sub_normed(const builder *b, lm_tensor *x, lm_param_id weight) {
+    return norms(b, weight) ? norm(b, x, weight, LM_PARAM_COUNT, factor_dtype(b)) : factor(b, x);
+}
+
 /* What heads attended to, as the output matrix reads it. */
 static lm_tensor *gated(const builder *b, lm_tensor *x, lm_tensor *y) {
     if (!lm_param_in(b->config, LM_PARAM_Q_GATE)) return y;
@@ -195,7 +200,7 @@ static lm_tensor *attention(const builder *b, lm_tensor *x) {
     q = grown(b, placed(b, q, LM_PARAM_Q_NORM, b->hp->n_heads));
     if (keeps) k = placed(b, k, LM_PARAM_K_NORM, lm_kv_heads_at(b->hp, b->layer));
     lm_tensor *y = gated(b, x, b->in->attend(b->in->ctx, b->graph, b->layer, q, k, v));
-    return linear(b, factor(b, y), LM_PARAM_OUT, LM_PARAM_OUT_BIAS);
+    return linear(b, sub_normed(b, y, LM_PARAM_ATTN_SUB_NORM), LM_PARAM_OUT, LM_PARAM_OUT_BIAS);
 }
 
 /* Each head's elements of `rest` behind those of x. */
@@ -417,7 +422,9 @@ static lm_tensor *mlp(const builder *b, lm_tensor *x) {
             b->graph, LM_OP_CUTOFF,
             &(lm_op_args){.in = {gate}, .attrs.scale = (float)b->hp->gate_cutoff});
     lm_tensor *up = linear(b, x, LM_PARAM_UP, LM_PARAM_UP_BIAS);
-    return linear(b, activated(b, gate, up), LM_PARAM_DOWN, LM_PARAM_DOWN_BIAS);
+    lm_tensor *y = activated(b, gate, up);
+    if (norms(b, LM_PARAM_MLP_SUB_NORM)) y = sub_normed(b, y, LM_PARAM_MLP_SUB_NORM);
+    return linear(b, y, LM_PARAM_DOWN, LM_PARAM_DOWN_BIAS);
 }
 
 /* A matrix that each row chooses, for each of its choices. */
@@ -509,7 +516,7 @@ static lm_tensor *layer_input(const builder *b, lm_tensor *x) {
                 LM_PARAM_POST_LAYER_INPUT_NORM, LM_PARAM_COUNT, LM_F32);
 }
 
-/* A layer that is one block alone. */
+/* A layer that is one block alone: of some families each is. */
 static lm_tensor *lone_block(const builder *b, lm_tensor *x) {
     bool mixes = lm_layer_mixes(b->hp, b->layer);
     lm_tensor *entry = mixes ? read_residual(b, x, LM_PARAM_ATTN_NORM, LM_PARAM_ATTN_NORM_BIAS)
@@ -574,7 +581,9 @@ static lm_tensor *streams_block(const builder *b, lm_tensor *streams) {
 
 /* One layer. */
 static lm_tensor *block(const builder *b, lm_tensor *x) {
-    if (b->hp->lone_blocks) return lone_block(b, x);
+    bool mixes = lm_layer_mixes(b->hp, b->layer), has_mlp = lm_layer_has_mlp(b->hp, b->layer);
+    if (!mixes && !has_mlp) return x;
+    if (!mixes || !has_mlp) return lone_block(b, x);
     if (b->hp->n_streams > 0) return streams_block(b, x);
     x = blocks(b, x);
     if (b->layer_inputs) x = add(b, x, layer_input(b, x));

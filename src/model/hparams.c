@@ -82,6 +82,21 @@ static LM_MUST_USE loam_status check_experts(const lm_hparams *h, const char *pa
     return check_range(path, "number of expert groups and 1", h->n_expert_groups + 1, 1024, err);
 }
 
+loam_status lm_hparams_set_ffn(lm_hparams *h, int64_t layer, int64_t width, const char *path,
+                               loam_error *err) {
+    if (layer >= LM_MAX_VARIED_LAYERS)
+        return lm_error_set(err, LOAM_UNSUPPORTED, "%s: layer %lld has a width of its own", path,
+                            (long long)layer);
+    if (width == 0) {
+        lm_layer_add(&h->no_mlp, layer);
+        return LOAM_OK;
+    }
+    LM_TRY(check_range(path, "feed-forward width", width, 1 << 24, err));
+    h->ffn_dims[layer] = (int32_t)width;
+    if (width > h->ffn_dim) h->ffn_dim = width;
+    return LOAM_OK;
+}
+
 int64_t lm_hparams_leading_dense(const lm_hparams *h) {
     int64_t n = 0;
     while (n < h->n_layers && n < LM_MAX_LAYERS && lm_layer_in(&h->dense_layers, n)) n++;

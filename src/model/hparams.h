@@ -17,7 +17,8 @@ enum {
     LM_ARCHITECTURE_BYTES = 64,
     LM_HIDDEN_ACT_BYTES = 32,
     LM_MAX_LAYERS = 4096,
-    LM_DISTANCE_SPANS = 32, /* of LM_FEATURE_DISTANCE_BIAS: half before a row, half behind it */
+    LM_MAX_VARIED_LAYERS = 512, /* whose MLPs differ in width */
+    LM_DISTANCE_SPANS = 32,     /* of LM_FEATURE_DISTANCE_BIAS: half before a row, half behind it */
     LM_MAX_ROPE_PAIRS = LM_MAX_HEAD_DIM / 2,
 };
 
@@ -170,7 +171,10 @@ typedef struct lm_hparams {
     lm_product_factors factors;
     bool state_tiled; /* head h has the key of head h mod state_key_heads */
     bool lone_blocks; /* a layer is one block: recurrent, attention, or MLP (Nemotron-H) */
-    lm_layer_set mlp_only; /* such layers that are an MLP */
+    lm_layer_set mlp_only; /* such layers that are an MLP, or any without attention */
+    lm_layer_set no_mlp;   /* layers without an MLP */
+    int32_t ffn_dims
+        [LM_MAX_VARIED_LAYERS]; /* of layers where it is not ffn_dim, which is the largest; 0: that */
     /* Encoders and heads that score. */
     bool bidirectional;      /* a row sees the whole sequence, not only what is before it */
     int64_t position_offset; /* of learned positions: the first one's row in their table */
@@ -196,6 +200,7 @@ static inline bool lm_layer_attends(const lm_hparams *hparams, int64_t layer) {
 }
 
 static inline bool lm_layer_has_mlp(const lm_hparams *hparams, int64_t layer) {
+    if (lm_layer_in(&hparams->no_mlp, layer)) return false;
     return !hparams->lone_blocks || !lm_layer_mixes(hparams, layer);
 }
 
@@ -205,6 +210,8 @@ static inline bool lm_layer_keeps(const lm_hparams *hparams, int64_t layer) {
 }
 
 static inline int64_t lm_ffn_dim_at(const lm_hparams *hparams, int64_t layer) {
+    if (layer < LM_MAX_VARIED_LAYERS && hparams->ffn_dims[layer] > 0)
+        return hparams->ffn_dims[layer];
     return lm_layer_keeps(hparams, layer) ? hparams->ffn_dim : hparams->shared_kv_ffn_dim;
 }
 
@@ -249,6 +256,10 @@ static inline int64_t lm_state_values(const lm_hparams *hparams) {
     return hparams->state_heads > 0 ? hparams->state_heads * hparams->state_value_dim
                                     : hparams->dim;
 }
+
+/* For readers of models whose layers are varied: a layer's MLP, 0: it has none. LOAM_UNSUPPORTED beyond LM_MAX_VARIED_LAYERS. */
+loam_status lm_hparams_set_ffn(lm_hparams *hparams, int64_t layer, int64_t width, const char *path,
+                               loam_error *err) LM_MUST_USE;
 
 /* How many layers there are before the first that has experts. */
 int64_t lm_hparams_leading_dense(const lm_hparams *hparams);

@@ -138,22 +138,62 @@ static LM_MUST_USE loam_status read_ffn(const lm_gguf *gguf, lm_hparams *h, loam
     return LOAM_OK;
 }
 
+/* Of families whose layers are varied: heads of each layer and widths of MLPs, 0 where there are none. */
+static LM_MUST_USE loam_status read_varied(const lm_gguf *gguf, lm_hparams *h, loam_error *err) {
+    static const char *const names[] = {"attention.head_count", "attention.head_count_kv",
+                                        "feed_forward_length"};
+    lm_gguf_array lists[3];
+    int64_t *heads[] = {&h->n_heads, &h->n_kv_heads};
+    for (size_t k = 0; k < LM_COUNT_OF(names); k++) {
+        LM_TRY(read_list(gguf, h, names[k], &lists[k], err));
+        if ((int64_t)lists[k].n < h->n_layers || h->n_layers > LM_MAX_VARIED_LAYERS)
+            return lm_error_set(err, LOAM_UNSUPPORTED,
+                                "%s: '%s' lists %zu of %lld layers, at most %d are supported",
+                                lm_gguf_path(gguf), names[k], lists[k].n, (long long)h->n_layers,
+                                LM_MAX_VARIED_LAYERS);
+    }
+    for (int64_t i = 0; i < h->n_layers; i++) {
+        for (int k = 0; k < 2; k++) {
+            int32_t n = lm_gguf_array_i32(&lists[k], (size_t)i);
+            if (n == 0) lm_layer_add(&h->mlp_only, i);
+            if (n != 0 && *heads[k] != 0 && *heads[k] != n)
+                return not_alike(gguf, h, names[k], "layers that attend", err);
+            if (n != 0) *heads[k] = n;
+        }
+        bool linear = lm_layer_in(&h->mlp_only, i) && lm_gguf_array_i32(&lists[0], (size_t)i) != 0;
+        if (linear)
+            return lm_error_set(err, LOAM_UNSUPPORTED,
+                                "%s: layer %lld has a matrix in place of attention",
+                                lm_gguf_path(gguf), (long long)i);
+        LM_TRY(lm_hparams_set_ffn(h, i, lm_gguf_array_i32(&lists[2], (size_t)i), lm_gguf_path(gguf),
+                                  err));
+    }
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status read_sizes(const lm_gguf *gguf, lm_hparams *h, loam_error *err) {
     lm_gguf_array tokens;
     LM_TRY(read_i64(gguf, h, "block_count", &h->n_layers, err));
     LM_TRY(read_i64_or(gguf, h, "nextn_predict_layers", 0, &h->n_guess_layers, err));
     if (h->n_guess_layers > 0 && h->n_guess_layers < h->n_layers) h->n_layers -= h->n_guess_layers;
     LM_TRY(read_i64(gguf, h, "embedding_length", &h->dim, err));
-    LM_TRY(read_i64(gguf, h, "attention.head_count", &h->n_heads, err));
-    LM_TRY(read_kv_heads(gguf, h, err));
+    const lm_arch *arch = lm_arch_find(h->architecture);
+    lm_gguf_array listed;
+    LM_TRY(read_list(gguf, h, "attention.head_count", &listed, err));
+    bool varied = arch && arch->varied && listed.n > 0;
+    if (varied) {
+        LM_TRY(read_varied(gguf, h, err));
+    } else {
+        LM_TRY(read_i64(gguf, h, "attention.head_count", &h->n_heads, err));
+        LM_TRY(read_kv_heads(gguf, h, err));
+    }
     LM_TRY(read_i64_or(gguf, h, "attention.key_length", h->n_heads > 0 ? h->dim / h->n_heads : 0,
                        &h->head_dim, err));
     LM_TRY(read_i64_or(gguf, h, "rope.dimension_count", h->head_dim, &h->rope_dim, err));
-    const lm_arch *arch = lm_arch_find(h->architecture);
     h->lone_blocks = arch && arch->lone_blocks;
     if (h->lone_blocks && !arch->no_attention)
         LM_TRY(read_lone_mlps(gguf, h, err));
-    else
+    else if (!varied)
         LM_TRY(read_ffn(gguf, h, err));
     if (arch && arch->ffn_halved) h->ffn_dim /= 2;
     LM_TRY(read_i64(gguf, h, "context_length", &h->context_len, err));

@@ -99,9 +99,10 @@ static LM_MUST_USE loam_status read_kv_heads(const reader *r, lm_hparams *h) {
         return LOAM_OK;
     }
     LM_TRY(read_bool(r, "multi_query_attention", false, &multi_query)); /* ChatGLM's */
-    return read_i64(
-        r, multi_query ? "multi_query_group_num" : "num_key_value_heads|num_kv_heads|kv_n_heads",
-        h->n_heads, &h->n_kv_heads);
+    return read_i64(r,
+                    multi_query ? "multi_query_group_num"
+                                : "num_key_value_heads|num_kv_heads|kv_n_heads|num_query_groups",
+                    h->n_heads, &h->n_kv_heads);
 }
 
 /* Qwen's first models turn and scale longer sequences otherwise. */
@@ -145,16 +146,52 @@ static LM_MUST_USE loam_status read_embed_dim(const reader *r, lm_hparams *h) {
 
 /* GPT-2 and Falcon do not say what is usual. */
 static bool leaves_out_sizes(const reader *r) {
-    return r->arch && (r->arch->features & LM_FEATURE_LAYER_NORM);
+    return r->arch && ((r->arch->features & LM_FEATURE_LAYER_NORM) || r->arch->leaves_out_sizes);
+}
+
+/* Nothing, or a matrix, in place of a block of a layer of block_configs. */
+static LM_MUST_USE loam_status check_no_matrix(const reader *r, const json_t *block,
+                                               int64_t layer) {
+    if (!json_is_true(json_object_get(block, "replace_with_linear"))) return LOAM_OK;
+    return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: layer %lld has a matrix in place of a block",
+                        r->path, (long long)layer);
+}
+
+/* Llama-Nemotron's layers are said one by one: how many heads share a key, and a multiple of the width as of an MLP without a gate. */
+static LM_MUST_USE loam_status read_blocks(const reader *r, const json_t *blocks, lm_hparams *h) {
+    for (int64_t i = 0; i < (int64_t)json_array_size(blocks) && i < LM_MAX_LAYERS; i++) {
+        const json_t *block = json_array_get(blocks, (size_t)i),
+                     *attention = json_object_get(block, "attention"),
+                     *ffn = json_object_get(block, "ffn");
+        const json_t *n = json_object_get(attention, "n_heads_in_group"),
+                     *multiple = json_object_get(ffn, "ffn_mult");
+        LM_TRY(check_no_matrix(r, attention, i));
+        LM_TRY(check_no_matrix(r, ffn, i));
+        int64_t per_key = json_integer_value(n), wanted = 0;
+        int64_t n_kv_heads = per_key > 0 ? h->n_heads / per_key : 0;
+        if (n_kv_heads == 0) lm_layer_add(&h->mlp_only, i);
+        if (n_kv_heads > 0 && h->n_kv_heads > 0 && h->n_kv_heads != n_kv_heads)
+            return lm_error_set(r->err, LOAM_UNSUPPORTED,
+                                "%s: 'n_heads_in_group' is not the same in all layers", r->path);
+        if (n_kv_heads > 0) h->n_kv_heads = n_kv_heads;
+        double factor = json_number_value(multiple);
+        if (factor > 0 && factor < 1024 && h->dim > 0 && h->dim < 1 << 20)
+            wanted = ((int64_t)(2 * factor * (double)h->dim / 3) + 255) / 256 * 256;
+        LM_TRY(lm_hparams_set_ffn(h, i, wanted, r->path, r->err));
+    }
+    return LOAM_OK;
 }
 
 /* Of attention and MLPs. */
 static LM_MUST_USE loam_status read_widths(const reader *r, lm_hparams *h) {
     if (r->arch && r->arch->no_attention) return LOAM_OK;
     LM_TRY(need_i64(r, "num_attention_heads|n_head|n_heads|num_heads|attention_heads", &h->n_heads));
-    LM_TRY(read_kv_heads(r, h));
+    const json_t *blocks = json_object_get(r->config, "block_configs");
+    bool varied = r->arch && r->arch->varied && json_is_array(blocks);
+    LM_TRY(varied ? read_blocks(r, blocks, h) : read_kv_heads(r, h));
     int64_t head_dim = h->n_heads > 0 ? h->dim / h->n_heads : 0;
     LM_TRY(read_i64(r, "head_dim|kv_channels", head_dim, &h->head_dim));
+    if (varied) return LOAM_OK;
     int64_t multiple;
     LM_TRY(read_i64(r, "intermediate_multiple_size", 4, &multiple));
     if (leaves_out_sizes(r))

@@ -221,6 +221,23 @@ static void add_mlps(const gguf_out *out, const lm_arch_config *config) {
     }
 }
 
+/* Heads and widths of layers of which some do without, and MLPs differ. */
+static void add_varied(const gguf_out *out, const lm_hparams *hp) {
+    static const char *const names[] = {"attention.head_count", "attention.head_count_kv",
+                                        "feed_forward_length"};
+    char key[KEY_BYTES];
+    for (size_t k = 0; k < LM_COUNT_OF(names); k++) {
+        lm_gguf_writer_open_array(out->writer, full_key(out, names[k], key), LM_GGUF_I32,
+                                  (size_t)hp->n_layers);
+        for (int64_t i = 0; i < hp->n_layers; i++) {
+            const int64_t counts[] = {lm_layer_attends(hp, i) ? hp->n_heads : 0,
+                                      lm_layer_attends(hp, i) ? hp->n_kv_heads : 0,
+                                      lm_layer_has_mlp(hp, i) ? lm_ffn_dim_at(hp, i) : 0};
+            lm_gguf_writer_push_i32(out->writer, (int32_t)counts[k]);
+        }
+    }
+}
+
 /* Each how many-th layer attends, as files say it beside the list of them: 4 where none is. */
 static int64_t attention_interval(const lm_hparams *hp) {
     for (int64_t i = 0; i < hp->n_layers; i++)
@@ -284,6 +301,7 @@ void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer)
     if (arch->gguf_ropes_listed) add_ropes(&out, hp);
     if (kv_listed) add_kv_heads(&out, hp);
     if (mlps_listed) add_mlps(&out, config);
+    if (arch->varied) add_varied(&out, hp);
     if (lm_arch_has(config, LM_FEATURE_DELTA) && !key_steps) add_recurrent(&out, hp);
     if (is_named(arch, "qwen35 qwen35moe")) add_sections(&out, hp);
 }

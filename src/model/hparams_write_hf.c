@@ -401,6 +401,22 @@ static json_t *dense_layers_json(const lm_hparams *hp) {
     return list;
 }
 
+/* Llama-Nemotron's. */
+static json_t *blocks_json(const lm_hparams *hp) {
+    json_t *list = json_array();
+    for (int64_t i = 0; i < hp->n_layers; i++) {
+        bool attends = lm_layer_attends(hp, i), has_mlp = lm_layer_has_mlp(hp, i);
+        double multiple = 3.0 * (double)lm_ffn_dim_at(hp, i) / (2.0 * (double)hp->dim);
+        json_array_append_new(
+            list, json_pack("{s:{s:b, s:b, s:o}, s:{s:b, s:b, s:o}}", "attention", "no_op",
+                            !attends, "replace_with_linear", 0, "n_heads_in_group",
+                            integer_or_null(attends ? hp->n_heads / hp->n_kv_heads : 0), "ffn",
+                            "no_op", !has_mlp, "replace_with_linear", 0, "ffn_mult",
+                            number_or_null(has_mlp ? multiple : 0)));
+    }
+    return list;
+}
+
 static json_t *labels_json(const lm_hparams *hp) {
     json_t *labels = json_object();
     for (int64_t i = 0; i < hp->n_labels; i++) {

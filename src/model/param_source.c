@@ -147,7 +147,9 @@ static bool understands(lm_dialect dialect, int other) {
                  {LM_DIALECT_CODEGEN, LM_DIALECT_GPTJ},
                  {LM_DIALECT_NEOX_JAPANESE, LM_DIALECT_NEOX},
                  {LM_DIALECT_GPT1, LM_DIALECT_GPT2},
-                 {LM_DIALECT_FLINT, LM_DIALECT_QWEN2_MOE}};
+                 {LM_DIALECT_FLINT, LM_DIALECT_QWEN2_MOE},
+
+                 {LM_DIALECT_CODESHELL, LM_DIALECT_GPT2}};
     if ((int)dialect == other) return true;
     for (size_t i = 0; i < LM_COUNT_OF(bases); i++)
         if (bases[i].dialect == dialect) return understands(bases[i].base, other);

@@ -723,6 +723,75 @@ CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_
               "nemotron_h": as_configured, "bamba": turned_in_part}
 
 
+DECI = [(True, 256), (False, 256), (True, 512), (True, 0), (False, 0)]  # whether layers attend, and how wide their MLPs are
+
+
+def varied(model):
+    """Llama-Nemotron is a Llama some of whose layers lack attention or MLP, or have wider ones."""
+    from transformers.models.llama.modeling_llama import LlamaMLP
+
+    class Nothing(torch.nn.Module):
+        def forward(self, *args, hidden_states=None, **kwargs):
+            return torch.zeros_like(args[0]) if args else (torch.zeros_like(hidden_states), None)
+    for layer, (attends, width) in zip(model.model.layers, DECI):
+        layer.self_attn = layer.self_attn if attends else Nothing()
+        layer.mlp = LlamaMLP(AutoConfig.for_model("llama", hidden_size=16, num_attention_heads=2, intermediate_size=width)) if width else Nothing()
+
+
+def deci(state, config):
+    gone = {f"model.layers.{i}.{norm}.weight" for i, layer in enumerate(DECI)
+            for norm, there in zip(("input_layernorm", "post_attention_layernorm"), layer) if not there}
+    return {name: w for name, w in state.items() if name not in gone}
+
+
+def codeshell(state, config):
+    names = {"model.embed_tokens": "transformer.wte", "model.layers": "transformer.h", "self_attn.o_proj": "attn.c_proj",
+             "input_layernorm": "ln_1", "post_attention_layernorm": "ln_2", "model.norm": "transformer.ln_f"}
+    return renamed(qkv_joined(state, config["n_layer"], "attn.c_attn", ("weight", "bias")), names)
+
+
+def refact(state, config):
+    for i in range(config["n_layer"]):
+        stem = f"model.layers.{i}"
+        state[f"{stem}.attn.kv.weight"] = torch.cat([state.pop(f"{stem}.self_attn.{x}_proj.weight") for x in "kv"])
+        state[f"{stem}.mlp.gate_up_proj.weight"] = torch.cat([state.pop(f"{stem}.mlp.{x}_proj.weight") for x in ("gate", "up")])
+    names = {"model.embed_tokens": "transformer.wte", "model.layers": "transformer.h", "self_attn.o_proj": "attn.c_proj",
+             "self_attn.q_proj": "attn.q", "mlp.down_proj": "mlp.c_proj", "input_layernorm": "ln_1",
+             "post_attention_layernorm": "ln_2", "model.norm": "transformer.ln_f"}
+    return renamed(state, names)
+
+
+def not_rounded(cls):
+    """The converter for matrices that are not ternary, as it would make them."""
+    class Plain(cls):
+        model_arch = cls.model_arch
+
+        def weight_quant(self, weight):
+            return weight
+    return Plain
+
+
+CASES["deci"] = dict(case("nemotron-nas", "DeciLMForCausalLM", reference=dict(LLAMA, num_key_value_heads=1, intermediate_size=256), publish=deci,
+                          hidden_size=16, num_attention_heads=2, num_hidden_layers=5, intermediate_size=None, num_key_value_heads=None, block_configs=[
+                              dict(attention=dict(n_heads_in_group=2 if attends else None, no_op=not attends, replace_with_linear=False),
+                                   ffn=dict(ffn_mult=3 * width / 32 if width else None, no_op=not width, replace_with_linear=False))
+                              for attends, width in DECI]), modify=varied)
+CASES["bitnet"] = case("bitnet", "BitNetForCausalLM", hidden_act="relu2")
+CASES["bitnet-gguf"] = case("bitnet", "BitnetForCausalLM", hidden_act="silu", tie_word_embeddings=True, publish=lambda state, config: renamed(
+    state, {"attn_sub_norm": "inner_attn_ln", "ffn_sub_norm": "ffn_layernorm"}))
+CASES["codeshell"] = dict(plain("codeshell", "CodeShellForCausalLM", n_inner=128, num_query_groups=2, group_query_attention=True,
+                                activation_function="gelu_pytorch_tanh", layer_norm_epsilon=1e-5, position_embedding_type="rope",
+                                tie_word_embeddings=False, **GPT),
+                          reference=dict(SIZES, model_type="starcoder2", intermediate_size=128, use_bias=True, norm_epsilon=1e-5,
+                                         sliding_window=None), publish=codeshell)
+CASES["refact"] = dict(plain("gpt_refact", "GPTRefactForCausalLM", layer_norm_epsilon=1e-5, tie_word_embeddings=False, **dict(GPT, n_embd=16, n_head=2)),
+                       reference=dict(SIZES, hidden_size=16, num_attention_heads=2, model_type="llama", intermediate_size=256, num_key_value_heads=1, rms_norm_eps=1e-5),
+                       publish=refact)
+NO_GGUF |= {"bitnet"}
+NO_FOLDER |= {"bitnet-gguf"}
+CONVERTERS["bitnet-gguf"] = not_rounded
+
+
 def tokens(prompt):
     return [(7 * i + 3) % N_VOCAB if prompt == 0 else (5 * i * i + i + 11) % N_VOCAB for i in range(N_TOKENS)]
 
@@ -733,6 +802,7 @@ def build(spec, seed):
     auto = AutoModelForImageTextToText if "text_config" in config else AutoModelForCausalLM
     kind = spec["config"]["model_type"]
     model = auto.from_config(AutoConfig.for_model(**config), attn_implementation=spec.get("attention", "eager")).eval()
+    spec.get("modify", lambda model: None)(model)
     for name, p in model.named_parameters():
         name = name.replace("norm_attn_norm.", "")  # DBRX's, of more than norms
         spread = 0.1 if "norm" in name or "ln_" in name or name.endswith("bias") else 1.0 if "emb" in name else 0.3
@@ -807,7 +877,7 @@ def make(name, seed):
         unit_head(model)
     makers.write_config(folder, spec["config"] if spec["reference"] else dict(makers.config_of(model, folder), **spec["config"]))
     save_file(state, folder / "model.safetensors")
-    logits = logits_of(model, **(alibi(model) if name == "baichuan2-13b" else {}))
+    logits = logits_of(model, **(alibi(model) if name in ("baichuan2-13b", "refact") else {}))
     logits.astype("<f4").tofile(folder / "logits")
     if name not in NO_GGUF:
         with tempfile.TemporaryDirectory() as temp:
