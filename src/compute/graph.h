@@ -55,7 +55,7 @@ typedef struct lm_attrs {
     int64_t n_heads, n_kv_heads, head_dim;
     int64_t seq_len;      /* training attention: rows are n_seqs * seq_len */
     int64_t
-        value_dim; /* paged attention without a cache of values: they are so many first elements of keys; recur */
+        value_dim; /* paged attention: values' width where it is not head_dim; without a cache of them they are so many first elements of keys; recur */
     int64_t window;       /* paged attention: positions that a row sees, its own among them; 0: all */
     bool chunked;         /* paged attention: that window is the run of so many positions that the row is in */
     float soft_cap;       /* paged attention: scores become cap * tanh(score / cap); 0: they stay */

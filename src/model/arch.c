@@ -24,6 +24,7 @@ typedef enum param_dim {
     DIM_ADDED, /* and of what is added to them */
     DIM_Q,
     DIM_KV,
+    DIM_VALUES,
     DIM_HEADS,
     DIM_SPANS, /* of distances */
     DIM_Q_NORM,
@@ -368,6 +369,9 @@ bool lm_param_at(const lm_arch_config *config, lm_param_id id, int64_t layer) {
     if (id == LM_PARAM_OUT_BIAS && config->arch && config->arch->last_biased &&
         layer != config->hparams.n_layers - 1)
         return false;
+    if (id == LM_PARAM_SINKS && config->arch && config->arch->sinks_in_windows &&
+        !lm_layer_in(&config->hparams.windowed, layer))
+        return false;
     if (id == LM_PARAM_V && lm_layer_in(&config->hparams.keys_are_values, layer)) return false;
     if (lm_param_is_cached(id) && !lm_layer_keeps(&config->hparams, layer)) return false;
     if (is_recurrent(id)) return lm_layer_in(&config->hparams.recurrent, layer);
@@ -425,6 +429,13 @@ const char *lm_arch_pooler_act(const lm_arch *arch) {
     return arch->pooler_act ? arch->pooler_act : "tanh";
 }
 
+/* As the attribute has it: 0 where a value is as wide as a key. */
+static int64_t attended_dim(const lm_hparams *hp, int64_t layer) {
+    if (hp->kv_latent_dim > 0) return hp->kv_latent_dim;
+    int64_t value_dim = lm_value_dim_at(hp, layer);
+    return value_dim == lm_head_dim_at(hp, layer) ? 0 : value_dim;
+}
+
 lm_attrs lm_arch_attention(const lm_arch_config *config, int64_t layer) {
     const lm_hparams *hp = &config->hparams;
     double scale =
@@ -432,7 +443,7 @@ lm_attrs lm_arch_attention(const lm_arch_config *config, int64_t layer) {
     return (lm_attrs){.n_heads = hp->n_heads,
                       .n_kv_heads = lm_kv_heads_at(hp, layer),
                       .head_dim = lm_head_dim_at(hp, layer),
-                      .value_dim = hp->kv_latent_dim,
+                      .value_dim = attended_dim(hp, layer),
                       .scale = (float)scale,
                       .window = lm_layer_in(&hp->windowed, layer) ? hp->window : 0,
                       .chunked = hp->chunked_windows,
@@ -453,6 +464,7 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim, int64_t lay
     case DIM_ADDED: return config->arch->maps_tokens ? hp->dim : lm_embed_dim(hp);
     case DIM_Q: return hp->n_heads * head_dim;
     case DIM_KV: return n_kv_heads * head_dim;
+    case DIM_VALUES: return n_kv_heads * lm_value_dim_at(hp, layer);
     case DIM_HEADS: return hp->n_heads;
     case DIM_SPANS: return LM_DISTANCE_SPANS;
     case DIM_EXPERTS: return hp->n_experts;
@@ -472,7 +484,7 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim, int64_t lay
     case DIM_FFN: return lm_ffn_dim_at(hp, layer);
     case DIM_TYPES: return hp->n_token_types;
     case DIM_LABELS: return hp->n_labels;
-    case DIM_ATTENDED: return hp->n_heads * (hp->kv_latent_dim ? hp->value_dim : head_dim);
+    case DIM_ATTENDED: return hp->n_heads * lm_value_dim_at(hp, layer);
     case DIM_Q_LATENT: return hp->q_latent_dim;
     case DIM_Q_SOURCE: return hp->q_latent_dim ? hp->q_latent_dim : hp->dim;
     case DIM_HEADS_NOPE: return hp->n_heads * hp->nope_dim;

@@ -185,6 +185,7 @@ typedef enum lm_dialect {
     LM_DIALECT_KIMI,
     LM_DIALECT_GRANITE_SWA, /* whose GGUF files have gates and what they weight together */
     LM_DIALECT_FLINT,
+    LM_DIALECT_MIMO2,
 } lm_dialect;
 
 /* Positions that are added as sines and cosines, not learned: arXiv:1706.03762. */
@@ -263,6 +264,8 @@ typedef struct lm_arch {
     bool gguf_ropes_listed; /* GGUF files may list the layers with rope */
     bool unit_heads;        /* turned queries and keys are divided by their root mean square where the file does not say */
     bool local_heads;       /* heads of windowed layers are of numbers of their own */
+    int local_kv_factor;    /* windowed layers have so many times the others' key heads where the file does not say */
+    bool sinks_in_windows;  /* only they have sinks */
     bool unit_values;       /* values of each head are divided by their root mean square */
     bool rope_backwards;    /* heads turn the other way */
     bool heads_normed_together; /* layer norms of queries and keys are of all heads as one */
@@ -408,8 +411,8 @@ typedef struct lm_forward_inputs {
     /* The tensor of a parameter that lm_param_in says exists; layer is 0 for those without. LM_PARAM_OUTPUT_HEAD is
      * asked for in tied models too: the caller gives the embedding, in whatever layout it has for it. */
     lm_tensor *(*param)(void *ctx, lm_graph *graph, lm_param_id id, int64_t layer);
-    /* Attention of one layer (lm_arch_attention): q [rows, n_heads * head_dim], k and v [rows, n_kv_heads * head_dim],
-     * q and k after rope. Returns [rows, n_heads * head_dim]. Of latent attention v is NULL: values are the first
+    /* Attention of one layer (lm_arch_attention): q [rows, n_heads * head_dim], k [rows, n_kv_heads * head_dim] and
+     * v [rows, n_kv_heads * value_dim], q and k after rope. Returns [rows, n_heads * value_dim]. Of latent attention v is NULL: values are the first
      * kv_latent_dim elements of keys, and so many are a head's in what is returned. k and v NULL: those of the last layer before of
      * its kind, with a window or without. */
     lm_tensor *(*attend)(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q, lm_tensor *k,

@@ -189,6 +189,7 @@ static lm_tensor *gated(const builder *b, lm_tensor *x, lm_tensor *y) {
 static lm_tensor *values(const builder *b, lm_tensor *x, lm_tensor *k) {
     bool shared = lm_layer_in(&b->hp->keys_are_values, b->layer);
     lm_tensor *v = clipped(b, shared ? k : linear(b, x, LM_PARAM_V, LM_PARAM_V_BIAS));
+    v = scaled(b, v, b->hp->value_scale);
     return b->config->arch->unit_values ? unit(b, v) : v;
 }
 
@@ -739,6 +740,8 @@ lm_tensor *lm_arch_loss(lm_graph *graph, const lm_arch_config *config,
                              "training has no embeddings of another width");
     if (lm_arch_has(config, LM_FEATURE_LATENT))
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no latent attention");
+    if (b.hp->value_dim > 0)
+        return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no values of another width");
     if (lm_layers_before(&b.hp->recurrent, b.hp->n_layers) > 0)
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no recurrent layers");
     if (b.hp->n_shared_kv_layers > 0)

@@ -52,6 +52,7 @@ static LM_MUST_USE loam_status check_options(const lm_hparams *h, const char *pa
     } options[] = {
         {"attention scale", h->attention_scale},
         {"attention soft cap", h->attention_soft_cap},
+        {"scale of values", h->value_scale},
         {"logit soft cap", h->logit_soft_cap},
         {"largest ALiBi bias", h->alibi_max},
         {"growth of queries", h->query_growth},
@@ -155,6 +156,11 @@ loam_status lm_hparams_fill_latent(lm_hparams *h, const char *path, loam_error *
     return LOAM_OK;
 }
 
+static LM_MUST_USE loam_status check_values(const lm_hparams *h, const char *path, loam_error *err) {
+    if (h->value_dim == 0 || h->kv_latent_dim > 0) return LOAM_OK;
+    return check_range(path, "width of a head's values", h->value_dim, LM_MAX_HEAD_DIM, err);
+}
+
 static LM_MUST_USE loam_status check_local_heads(const lm_hparams *h, const char *path,
                                                  loam_error *err) {
     if (h->local_head_dim == 0) return LOAM_OK;
@@ -163,7 +169,9 @@ static LM_MUST_USE loam_status check_local_heads(const lm_hparams *h, const char
     LM_TRY(check_range(path, "number of windowed layers' key-value heads", h->local_kv_heads,
                        h->n_heads, err));
     LM_TRY(check_positive(path, "local rope theta", h->local_rope_theta, err));
-    if (h->n_heads % h->local_kv_heads == 0 && h->local_head_dim % 2 == 0) return LOAM_OK;
+    LM_TRY(check_range(path, "rotary width of windowed layers", lm_local_rope_dim(h),
+                       h->local_head_dim, err));
+    if (h->n_heads % h->local_kv_heads == 0 && lm_local_rope_dim(h) % 2 == 0) return LOAM_OK;
     return lm_error_set(
         err, LOAM_INVALID, "%s: %lld heads of width %lld cannot share %lld key-value heads", path,
         (long long)h->n_heads, (long long)h->local_head_dim, (long long)h->local_kv_heads);
@@ -179,6 +187,7 @@ static LM_MUST_USE loam_status check_heads(const lm_hparams *h, const char *path
     if (h->n_heads % h->n_kv_heads != 0)
         return lm_error_set(err, LOAM_INVALID, "%s: %lld heads cannot share %lld key-value heads",
                             path, (long long)h->n_heads, (long long)h->n_kv_heads);
+    LM_TRY(check_values(h, path, err));
     if (h->rope_dim % 2 != 0)
         return lm_error_set(err, LOAM_INVALID, "%s: rotary width %lld is odd", path,
                             (long long)h->rope_dim);

@@ -89,14 +89,15 @@ typedef struct lm_hparams {
     int64_t dim; /* width of the residual stream */
     int64_t n_heads;
     int64_t n_kv_heads; /* divides n_heads */
-    int64_t head_dim;   /* of queries, keys and values alike */
+    int64_t head_dim;   /* of queries and keys, and of values where value_dim does not say otherwise */
     int64_t rope_dim;   /* leading elements of a head that rotate; even, at most head_dim */
     int64_t
         turning_pairs; /* of those the leading pairs that do, the others have frequency 0; 0: all */
+    int64_t value_dim;     /* of a head's values; 0: as wide as keys */
     /* Latent attention (arXiv:2405.04434); kv_latent_dim 0: none. All heads then share one key of head_dim, which is what is
      * cached of a token: a vector of kv_latent_dim, from which keys and values of all heads follow, and rope_dim elements that
      * rotate. What a head itself has is nope_dim elements that do not rotate, rope_dim that do, and values of value_dim. */
-    int64_t kv_latent_dim, nope_dim, value_dim;
+    int64_t kv_latent_dim, nope_dim;
     int64_t q_latent_dim; /* queries are made from a vector of so many; 0: from the residual */
     int64_t ffn_dim;
     char hidden_act[LM_HIDDEN_ACT_BYTES]; /* activation of the feed-forward part, "silu" */
@@ -119,6 +120,7 @@ typedef struct lm_hparams {
     /* What most models do without. Zero is: not there. */
     double attention_scale; /* of scores; 0: 1 / sqrt(head_dim) */
     double attention_soft_cap, logit_soft_cap;
+    double value_scale; /* of values; 0: 1 */
     double alibi_max;       /* ALiBi (arXiv:2108.12409): the first of 8 heads' slope is 2^-(this / 8) */
     double query_growth; /* queries of the k-th further stretch of positions are multiplied by 1 + this * ln(1 + k) */
     int64_t query_stretch; /* how many positions that is; 0: original_context_len */
@@ -131,8 +133,8 @@ typedef struct lm_hparams {
     bool chunked_windows;    /* which is the run of so many positions that the row is in */
     lm_layer_set no_rope;    /* layers whose queries and keys are not turned */
     double local_rope_theta; /* of windowed layers, which then have no scaling; 0: rope_theta and all */
-    int64_t local_kv_heads,
-        local_head_dim; /* of windowed layers, which then turn whole heads; 0: n_kv_heads, head_dim and rope_dim */
+    int64_t local_kv_heads, local_head_dim; /* of windowed layers; 0: n_kv_heads, head_dim and rope_dim */
+    int64_t local_rope_dim; /* of those that have these; 0: whole heads turn */
     lm_layer_set
         keys_are_values; /* layers without a matrix of values: they are keys before norm and rope */
     int64_t n_shared_kv_layers; /* so many last layers attend to keys and values of the last one before them of their kind, with a
@@ -228,8 +230,14 @@ static inline int64_t lm_head_dim_at(const lm_hparams *hparams, int64_t layer) {
     return lm_layer_is_local(hparams, layer) ? hparams->local_head_dim : hparams->head_dim;
 }
 
+/* Not of latent attention. */
+static inline int64_t lm_value_dim_at(const lm_hparams *hparams, int64_t layer) {
+    return hparams->value_dim > 0 ? hparams->value_dim : lm_head_dim_at(hparams, layer);
+}
+
 static inline int64_t lm_local_rope_dim(const lm_hparams *hparams) {
-    return hparams->local_head_dim > 0 ? hparams->local_head_dim : hparams->rope_dim;
+    if (hparams->local_head_dim == 0) return hparams->rope_dim;
+    return hparams->local_rope_dim > 0 ? hparams->local_rope_dim : hparams->local_head_dim;
 }
 
 /* Which of the cached layers a layer that attends, and has keys of its own, is: an encoder needs the keys and values of one layer at a

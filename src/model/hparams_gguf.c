@@ -81,7 +81,7 @@ static LM_MUST_USE loam_status read_kv_heads(const lm_gguf *gguf, lm_hparams *h,
     const char *name = "attention.head_count_kv";
     const lm_arch *arch = lm_arch_find(h->architecture);
     lm_gguf_array list;
-    if (arch && arch->local_heads) return LOAM_OK; /* see read_local_heads */
+    if (arch && (arch->local_heads || arch->local_kv_factor)) return LOAM_OK; /* see read_heads_of_kinds */
     LM_TRY(read_list(gguf, h, name, &list, err));
     if (list.n == 0 || !arch || !lm_arch_recurrent_type(arch))
         return read_alike_or(gguf, h, name, h->n_heads, &h->n_kv_heads, err);
@@ -189,6 +189,8 @@ static LM_MUST_USE loam_status read_sizes(const lm_gguf *gguf, lm_hparams *h, lo
     }
     LM_TRY(read_i64_or(gguf, h, "attention.key_length", h->n_heads > 0 ? h->dim / h->n_heads : 0,
                        &h->head_dim, err));
+    LM_TRY(read_i64_or(gguf, h, "attention.value_length", h->head_dim, &h->value_dim, err));
+    if (h->value_dim == h->head_dim) h->value_dim = 0;
     LM_TRY(read_i64_or(gguf, h, "rope.dimension_count", h->head_dim, &h->rope_dim, err));
     h->lone_blocks = arch && arch->lone_blocks;
     if (h->lone_blocks && !arch->no_attention)
@@ -214,13 +216,17 @@ static LM_MUST_USE loam_status read_windowed(const lm_gguf *gguf, const lm_arch 
     full_key(h, "attention.sliding_window_pattern", key);
     const lm_gguf_value *value = lm_gguf_find(gguf, key);
     lm_gguf_array listed = {0};
-    if (value && value->type == LM_GGUF_ARRAY)
+    bool numbers = value && value->type == LM_GGUF_ARRAY && value->array.type != LM_GGUF_BOOL;
+    if (numbers)
+        LM_TRY(read_list(gguf, h, "attention.sliding_window_pattern", &listed, err));
+    else if (value && value->type == LM_GGUF_ARRAY)
         LM_TRY(lm_gguf_array_or_empty(gguf, key, LM_GGUF_BOOL, &listed, err));
     else
         LM_TRY(lm_gguf_i64_or(gguf, key, period, &period, err));
     for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
-        bool windowed = (size_t)i < listed.n ? lm_gguf_array_bool(&listed, (size_t)i)
-                                             : lm_arch_windows(arch, period, i);
+        bool windowed = (size_t)i >= listed.n ? lm_arch_windows(arch, period, i)
+                        : numbers             ? lm_gguf_array_i32(&listed, (size_t)i) != 0
+                                              : lm_gguf_array_bool(&listed, (size_t)i);
         if (windowed) lm_layer_add(&h->windowed, i);
     }
     return LOAM_OK;
@@ -332,12 +338,10 @@ static LM_MUST_USE loam_status read_kv_heads_at(const lm_gguf *gguf, const lm_hp
     return LOAM_OK;
 }
 
-/* Gemma 4's of layers with a window and without. */
-static LM_MUST_USE loam_status read_local_heads(const lm_gguf *gguf, const lm_arch *arch,
-                                                lm_hparams *h, loam_error *err) {
+/* Heads of keys of layers with a window and without. */
+static LM_MUST_USE loam_status read_heads_of_kinds(const lm_gguf *gguf, lm_hparams *h,
+                                                   loam_error *err) {
     int64_t n;
-    if (!arch->local_heads) return LOAM_OK;
-    LM_TRY(read_i64(gguf, h, "attention.key_length_swa", &h->local_head_dim, err));
     for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
         int64_t *of_kind = lm_layer_in(&h->windowed, i) ? &h->local_kv_heads : &h->n_kv_heads;
         LM_TRY(read_kv_heads_at(gguf, h, i, &n, err));
@@ -346,10 +350,20 @@ static LM_MUST_USE loam_status read_local_heads(const lm_gguf *gguf, const lm_ar
                                 "%s: layers of one kind have %lld and %lld key-value heads",
                                 lm_gguf_path(gguf), (long long)*of_kind, (long long)n);
         *of_kind = n;
+    }
+    return LOAM_OK;
+}
+
+/* Gemma 4's of layers with a window and without. */
+static LM_MUST_USE loam_status read_local_heads(const lm_gguf *gguf, const lm_arch *arch,
+                                                lm_hparams *h, loam_error *err) {
+    if (!arch->local_heads) return LOAM_OK;
+    LM_TRY(read_i64(gguf, h, "attention.key_length_swa", &h->local_head_dim, err));
+    for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
         if (i < own_layers(h) && !has_layer_tensor(gguf, LM_PARAM_V, i))
             lm_layer_add(&h->keys_are_values, i);
     }
-    return LOAM_OK;
+    return read_heads_of_kinds(gguf, h, err);
 }
 
 /* Gemma 3n's; layers whose gates are not cut are said to cut them at minus infinity. */
@@ -395,6 +409,11 @@ static LM_MUST_USE loam_status read_layers(const lm_gguf *gguf, const lm_arch *a
     h->chunked_windows = arch->chunk > 0;
     if (h->window > 0) LM_TRY(read_windowed(gguf, arch, h, err));
     LM_TRY(read_local_heads(gguf, arch, h, err));
+    if (arch->local_kv_factor > 0) {
+        LM_TRY(read_heads_of_kinds(gguf, h, err));
+        h->local_head_dim = h->head_dim;
+        h->local_rope_dim = h->rope_dim;
+    }
     LM_TRY(read_streams(gguf, arch, h, err));
     LM_TRY(read_f64_or(gguf, h, "rope.freq_base_swa", arch->local_rope_theta, &h->local_rope_theta,
                        err));
@@ -434,6 +453,7 @@ static LM_MUST_USE loam_status read_numbers(const lm_gguf *gguf, const lm_arch *
     LM_TRY(read_f64_or(gguf, h, "attention.scale", scale, &h->attention_scale, err));
     LM_TRY(read_f64_or(gguf, h, "attention.output_scale", h->attention_scale, &h->attention_scale,
                        err)); /* Grok's, of scores as well */
+    LM_TRY(read_f64_or(gguf, h, "attention.value_scale", 0, &h->value_scale, err));
     LM_TRY(read_f64_or(gguf, h, "attention.max_alibi_bias", arch->alibi ? 8 : 0, &h->alibi_max, err));
     h->growth_unturned = arch->chunk > 0;
     LM_TRY(read_f64_or(gguf, h, "attention.temperature_scale", h->growth_unturned ? 0.1 : 0,

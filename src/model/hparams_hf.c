@@ -192,6 +192,7 @@ static LM_MUST_USE loam_status read_widths(const reader *r, lm_hparams *h) {
     int64_t head_dim = h->n_heads > 0 ? h->dim / h->n_heads : 0;
     LM_TRY(read_i64(r, "head_dim|kv_channels", head_dim, &h->head_dim));
     if (varied) return LOAM_OK;
+    LM_TRY(read_i64(r, "v_head_dim", 0, &h->value_dim)); /* see read_latent, too */
     int64_t multiple;
     LM_TRY(read_i64(r, "intermediate_multiple_size", 4, &multiple));
     if (leaves_out_sizes(r))
@@ -239,6 +240,26 @@ static LM_MUST_USE loam_status read_local_heads(const reader *r, lm_hparams *h) 
     if (keys_are_values)
         LM_TRY(read_i64(r, "num_global_key_value_heads", h->n_kv_heads, &h->n_kv_heads));
     return read_i64(&full, "num_key_value_heads", h->n_kv_heads, &h->n_kv_heads);
+}
+
+/* MiMo-V2's key heads of windowed layers. */
+static LM_MUST_USE loam_status read_local_kv_heads(const reader *r, lm_hparams *h) {
+    int64_t width, value_dim, n_heads;
+    bool local_sinks, other_sinks;
+    if (!r->arch || r->arch->local_kv_factor == 0) return LOAM_OK;
+    h->local_head_dim = h->head_dim;
+    LM_TRY(read_i64(r, "swa_num_key_value_heads", widths(r->arch->local_kv_factor, h->n_kv_heads),
+                    &h->local_kv_heads));
+    LM_TRY(read_i64(r, "swa_head_dim", h->head_dim, &width));
+    LM_TRY(read_i64(r, "swa_v_head_dim", h->value_dim, &value_dim));
+    LM_TRY(read_i64(r, "swa_num_attention_heads", h->n_heads, &n_heads));
+    LM_TRY(read_bool(r, "add_swa_attention_sink_bias", true, &local_sinks));
+    LM_TRY(read_bool(r, "add_full_attention_sink_bias", false, &other_sinks));
+    if (width == h->head_dim && value_dim == h->value_dim && n_heads == h->n_heads &&
+        local_sinks && !other_sinks)
+        return LOAM_OK;
+    return lm_error_set(r->err, LOAM_UNSUPPORTED,
+                        "%s: layers with a window differ in more than key heads", r->path);
 }
 
 static LM_MUST_USE loam_status read_keys_as_values(const reader *r, lm_hparams *h) {
@@ -538,7 +559,8 @@ static LM_MUST_USE loam_status read_recurrent(const reader *r, lm_hparams *h) {
 
 static const json_t *layer_types(const reader *r) {
     const json_t *types = json_object_get(r->config, "layer_types");
-    return types ? types : json_object_get(r->config, "attention_layers"); /* GPT-Neo's */
+    if (!types) types = json_object_get(r->config, "attention_layers"); /* GPT-Neo's */
+    return types ? types : json_object_get(r->config, "hybrid_layer_pattern"); /* MiMo-V2's, 1: windowed */
 }
 
 /* layer_types, or the family's period; Qwen 2 has windows from some layer on. */
@@ -552,12 +574,14 @@ static LM_MUST_USE loam_status read_windowed(const reader *r, lm_hparams *h) {
         LM_TRY(read_i64(r, "sliding_window_pattern|_sliding_window_pattern|global_attn_every_n_layers", period, &period));
     LM_TRY(read_i64(r, "max_window_layers", h->n_layers, &first));
     bool from_first = json_object_get(r->config, "max_window_layers") != NULL;
-    if (!types && period == 0 && r->arch && r->arch->rope_in_windows)
+    if (!types && period == 0 && r->arch && (r->arch->rope_in_windows || r->arch->local_kv_factor))
         return lm_error_set(r->err, LOAM_INVALID, "%s: 'layer_types' is missing", r->path);
     for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
-        const char *type = json_string_value(json_array_get(types, (size_t)i));
+        const json_t *listed = json_array_get(types, (size_t)i);
+        const char *type = json_string_value(listed);
         bool windowed =
-            type      ? strstr(type, "sliding") || strstr(type, "chunked") || strstr(type, "local")
+            json_is_integer(listed) ? json_integer_value(listed) == 1
+            : type      ? strstr(type, "sliding") || strstr(type, "chunked") || strstr(type, "local")
             : letters ? *letters && letters[(size_t)i % strlen(letters)] == 'L'
             : from_first ? i >= first
                          : r->arch && lm_arch_windows(r->arch, period, i);
@@ -577,6 +601,10 @@ static LM_MUST_USE loam_status read_window(const reader *r, lm_hparams *h) {
     char key[KEY_BYTES]; /* ModernBERT's is of both sides, of its decoders too */
     bool both = strcmp(key_of(r, "sliding_window|local_attention", key), "local_attention") == 0;
     if (both && !(r->arch && r->arch->bidirectional)) h->window /= 2;
+    int64_t before; /* MiMo-V2's, of positions without the row's own */
+    LM_TRY(read_i64(r, "sliding_window_size", -1, &before));
+    if (before >= 0 && r->arch && r->arch->local_kv_factor > 0)
+        h->window = before < h->context_len ? before + 1 : h->context_len;
     LM_TRY(read_bool(r, "use_sliding_window", true, &use_window));
     if (!use_window) h->window = 0;
     LM_TRY(check_layer_types(r));
@@ -729,6 +757,13 @@ static void settle_proportional(const json_t *scaling, lm_hparams *h) {
     if (h->rope_scaling.factor == 1) h->rope_scaling.kind = LM_ROPE_SCALING_NONE;
 }
 
+static LM_MUST_USE loam_status check_fraction(const reader *r, double fraction) {
+    if (fraction > 0 && fraction <= 1) return LOAM_OK;
+    return lm_error_set(r->err, LOAM_INVALID,
+                        "%s: 'partial_rotary_factor' is %g, must be above 0 and at most 1", r->path,
+                        fraction);
+}
+
 /* Either rope_theta beside rope_scaling, or both in rope_parameters (since transformers 5). */
 static LM_MUST_USE loam_status read_rope(const reader *r, lm_hparams *h) {
     const json_t *parameters = rope_object(r, "full_attention");
@@ -741,10 +776,7 @@ static LM_MUST_USE loam_status read_rope(const reader *r, lm_hparams *h) {
     h->rope_theta *= ratio;
     LM_TRY(read_f64(r, "partial_rotary_factor|rotary_pct", fraction, &fraction));
     LM_TRY(read_f64(&inner, "partial_rotary_factor", fraction, &fraction));
-    if (!(fraction > 0 && fraction <= 1))
-        return lm_error_set(r->err, LOAM_INVALID,
-                            "%s: 'partial_rotary_factor' is %g, must be above 0 and at most 1",
-                            r->path, fraction);
+    LM_TRY(check_fraction(r, fraction));
     h->rope_dim = (int64_t)((double)h->head_dim * fraction);
     LM_TRY(read_i64(r, "rotary_dim|attn_rotary_emb", h->rope_dim, &h->rope_dim));
     LM_TRY(read_scaling(r, json_is_null(scaling) ? NULL : scaling, &h->rope_scaling, &h->query_growth));
@@ -756,8 +788,12 @@ static LM_MUST_USE loam_status read_rope(const reader *r, lm_hparams *h) {
     if (r->arch && r->arch->local_rope_theta > 0) {
         const json_t *local = rope_object(r, "sliding_attention");
         const reader windowed = {local != parameters ? local : NULL, r->path, r->arch, r->err};
-        LM_TRY(read_f64(r, "rope_local_base_freq|local_rope_theta", r->arch->local_rope_theta, &h->local_rope_theta));
+        LM_TRY(read_f64(r, "rope_local_base_freq|local_rope_theta|swa_rope_theta", r->arch->local_rope_theta, &h->local_rope_theta));
         LM_TRY(read_f64(&windowed, "rope_theta", h->local_rope_theta, &h->local_rope_theta));
+        if (r->arch->local_heads) fraction = 1;
+        LM_TRY(read_f64(&windowed, "partial_rotary_factor", fraction, &fraction));
+        LM_TRY(check_fraction(r, fraction));
+        h->local_rope_dim = (int64_t)((double)h->local_head_dim * fraction);
     }
     return check_llama3(r, &h->rope_scaling);
 }
@@ -819,6 +855,7 @@ static LM_MUST_USE loam_status read_factors_of_minicpm(const reader *r, lm_hpara
 
 static LM_MUST_USE loam_status read_numbers(const reader *r, lm_hparams *h) {
     double query_scalar, divisor;
+    LM_TRY(read_f64(r, "attention_value_scale", 0, &h->value_scale));
     LM_TRY(read_f64(r, "attention_multiplier|attn_output_multiplier",
                     r->arch ? r->arch->attention_scale : 0, &h->attention_scale));
     LM_TRY(read_f64(r, "query_pre_attn_scalar", 0, &query_scalar));
@@ -844,7 +881,8 @@ static LM_MUST_USE loam_status read_numbers(const reader *r, lm_hparams *h) {
 /* Layers of a mixture without experts: the first ones, those that a list has, or all but each n-th of the others. */
 static LM_MUST_USE loam_status read_dense_layers(const reader *r, lm_hparams *h) {
     const json_t *kinds = json_object_get(r->config, "mlp_layer_types"),
-                 *without = json_object_get(r->config, "mlp_only_layers");
+                 *without = json_object_get(r->config, "mlp_only_layers"),
+                 *mixed = json_object_get(r->config, "moe_layer_freq"); /* MiMo-V2's */
     int64_t leading, period, offset;
     LM_TRY(read_i64(r, "first_k_dense_replace|moe_layer_start_index|num_dense_layers", 0,
                     &leading));
@@ -855,6 +893,8 @@ static LM_MUST_USE loam_status read_dense_layers(const reader *r, lm_hparams *h)
     for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
         const char *kind = json_string_value(json_array_get(kinds, (size_t)i));
         bool dense = i < leading || lists_layer(without, i) || (period > 1 && i % period != offset);
+        const json_t *listed = json_array_get(mixed, (size_t)i);
+        if (listed) dense = json_integer_value(listed) == 0;
         if (kind ? strcmp(kind, "dense") == 0 : dense) lm_layer_add(&h->dense_layers, i);
     }
     return LOAM_OK;
@@ -1014,6 +1054,7 @@ static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_
     h.rope_layout = r.arch && r.arch->hf_interleaved ? LM_ROPE_INTERLEAVED : LM_ROPE_HALF_SPLIT;
     LM_TRY(read_sizes(&r, &h));
     LM_TRY(read_local_heads(&r, &h));
+    LM_TRY(read_local_kv_heads(&r, &h));
     LM_TRY(read_shared_kv(&r, &h));
     LM_TRY(read_streams(&r, &h));
     LM_TRY(read_positions(&r, &h));

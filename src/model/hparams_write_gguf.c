@@ -180,12 +180,18 @@ static void add_windowed(const gguf_out *out, const lm_arch_config *config) {
     const lm_hparams *hp = &config->hparams;
     char key[KEY_BYTES];
     bool listed = /* in any case */
-        is_named(config->arch, "exaone4 exaone-moe olmo2 mellum gemma4 granite_swa");
+        is_named(config->arch, "exaone4 exaone-moe olmo2 mellum gemma4 granite_swa mimo2");
     if (lm_hparams_said_window(config) == 0 || (usual_windows(config) && !listed)) return;
+    bool numbers = is_named(config->arch, "mimo2");
     lm_gguf_writer_open_array(out->writer, full_key(out, "attention.sliding_window_pattern", key),
-                              LM_GGUF_BOOL, (size_t)hp->n_layers);
-    for (int64_t i = 0; i < hp->n_layers; i++)
-        lm_gguf_writer_push_bool(out->writer, lm_layer_in(&hp->windowed, i));
+                              numbers ? LM_GGUF_I32 : LM_GGUF_BOOL, (size_t)hp->n_layers);
+    for (int64_t i = 0; i < hp->n_layers; i++) {
+        bool windowed = lm_layer_in(&hp->windowed, i);
+        if (numbers)
+            lm_gguf_writer_push_i32(out->writer, windowed);
+        else
+            lm_gguf_writer_push_bool(out->writer, windowed);
+    }
 }
 
 /* Layers with rope, where some are without. */

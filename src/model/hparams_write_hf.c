@@ -150,7 +150,9 @@ static LM_MUST_USE loam_status check_layers(const lm_arch_config *config, loam_e
     int64_t n_own = hp->n_layers - hp->n_shared_kv_layers,
             n_same = lm_layers_before(&hp->keys_are_values, n_own),
             n_full = n_own - lm_layers_before(&hp->windowed, n_own);
-    bool kv_said = n_same > 0 ? n_same == n_full : hp->local_kv_heads == hp->n_kv_heads,
+    bool kv_said = config->arch->local_kv_factor > 0  ? true
+                   : n_same > 0 ? n_same == n_full
+                                : hp->local_kv_heads == hp->n_kv_heads,
          ffn_said = hp->n_shared_kv_layers == 0 || hp->shared_kv_ffn_dim == hp->ffn_dim ||
                     hp->shared_kv_ffn_dim == 2 * hp->ffn_dim;
     if ((hp->local_head_dim == 0 || kv_said) && ffn_said) return LOAM_OK;
@@ -286,8 +288,16 @@ static json_t *ropes_json(const lm_arch_config *config) {
         json_object_set_new(full, "partial_rotary_factor",
                             json_real(share / (double)config->hparams.head_dim));
     }
-    return json_pack("{s:o, s:{s:s, s:f}}", "full_attention", full, "sliding_attention",
-                     "rope_type", "default", "rope_theta", local);
+    json_t *windowed = json_pack("{s:s, s:f}", "rope_type", "default", "rope_theta", local);
+    const lm_hparams *hp = &config->hparams;
+    if (config->arch->rope_fraction > 0 && hp->local_head_dim > 0) {
+        json_object_set_new(full, "partial_rotary_factor",
+                            json_real((double)hp->rope_dim / (double)hp->head_dim));
+        json_object_set_new(
+            windowed, "partial_rotary_factor",
+            json_real((double)lm_local_rope_dim(hp) / (double)hp->local_head_dim));
+    }
+    return json_pack("{s:o, s:o}", "full_attention", full, "sliding_attention", windowed);
 }
 
 static json_t *no_rope_json(const lm_hparams *hp) {
@@ -489,14 +499,14 @@ json_t *lm_hparams_config_json(const lm_arch_config *config, lm_dtype dtype) {
          mlp_bias = lm_arch_has(config, LM_FEATURE_MLP_BIAS);
     int64_t window = lm_hparams_said_window(config);
     bool recurrent = lm_layers_before(&hp->recurrent, hp->n_layers) > 0,
-         attends = lm_cached_layers(hp) > 0, local = hp->local_head_dim > 0,
+         attends = lm_cached_layers(hp) > 0, local = arch->local_heads,
          same_kv = lm_layers_before(&hp->keys_are_values, hp->n_layers) > 0;
     char key[KEY_BYTES];
     json_t *json = json_pack("{s:o, s:s, s:s}", "architectures", class_json(config), "model_type",
                              arch->hf_type, "torch_dtype", torch_name(dtype));
 #define IN_GROUPS(key)                                                                            \
     "glm4_moe:" key " glm4_moe_lite:" key " deepseek_v2:" key " deepseek_v3:" key " kimi_k2:" key \
-    " dots1:" key " solar_open:" key " mistral4:" key
+    " dots1:" key " solar_open:" key " mistral4:" key " mimo_v2_flash:" key
 #define DELTA_RULES(key) "qwen3_next:" key " qwen3_5_text:" key " qwen3_5_moe_text:" key
 #define MAMBAS(key) "mamba:" key " falcon_mamba:" key " mamba2:" key
 #define OF_MAMBA(key) "granitemoehybrid:" key " bamba:" key " falcon_h1:" key " jamba:" key

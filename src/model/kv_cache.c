@@ -34,6 +34,7 @@ lm_kv_options lm_kv_options_of(const lm_hparams *hp, lm_dtype dtype) {
                        .head_dim = hp->head_dim,
                        .local_kv_heads = hp->local_kv_heads,
                        .local_head_dim = hp->local_head_dim,
+                       .value_dim = hp->kv_latent_dim > 0 ? 0 : hp->value_dim,
                        .keys_only = hp->kv_latent_dim > 0,
                        .dtype = dtype};
     for (int64_t i = 0; i < hp->n_layers; i++)
@@ -55,8 +56,10 @@ static size_t part_bytes(const lm_kv_options *o, int64_t layer, lm_kv_part part)
     bool local = lm_layer_in(&o->local, layer);
     size_t n_vectors = (size_t)(LM_KV_BLOCK_TOKENS * (local ? o->local_kv_heads : o->n_kv_heads));
     if (o->keys_only && (part == LM_KV_VALUES || part == LM_KV_VALUE_SCALES)) return 0;
+    int64_t width = local ? o->local_head_dim : o->head_dim;
+    if (part == LM_KV_VALUES && o->value_dim > 0) width = o->value_dim;
     if (part == LM_KV_KEYS || part == LM_KV_VALUES)
-        return n_vectors * lm_dtype_bytes(o->dtype, local ? o->local_head_dim : o->head_dim);
+        return n_vectors * lm_dtype_bytes(o->dtype, width);
     return lm_paged_coded(o->dtype) ? n_vectors * sizeof(float) : 0;
 }
 

@@ -20,7 +20,7 @@ enum { LM_KV_BLOCK_TOKENS = LM_PAGED_BLOCK };
 
 typedef enum lm_kv_part {
     LM_KV_KEYS,   /* [n_blocks, n_kv_heads, head_dim, LM_KV_BLOCK_TOKENS] */
-    LM_KV_VALUES, /* [n_blocks, n_kv_heads, LM_KV_BLOCK_TOKENS, head_dim]; not of latent attention */
+    LM_KV_VALUES, /* [n_blocks, n_kv_heads, LM_KV_BLOCK_TOKENS, value_dim]; not of latent attention */
     LM_KV_KEY_SCALES,   /* [n_blocks, n_kv_heads, LM_KV_BLOCK_TOKENS] f32, i8 and i16 only */
     LM_KV_VALUE_SCALES, /* the same, where there are values */
     LM_KV_N_PARTS,
@@ -33,6 +33,7 @@ typedef struct lm_kv_options {
     int64_t n_kv_heads, head_dim;
     lm_layer_set local; /* layers that have these instead: */
     int64_t local_kv_heads, local_head_dim;
+    int64_t value_dim; /* 0: as wide as keys */
     bool keys_only; /* values are parts of keys: latent attention */
     int64_t n_blocks;
     int64_t max_seqs;

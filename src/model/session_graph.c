@@ -29,9 +29,10 @@ static lm_tensor *cache_state(const build *b, lm_graph *graph, int64_t layer, lm
     void *data = lm_kv_cache_part(b->cache, lm_cached_layer(b->hp, layer), part);
     if (!data) return NULL;
     bool keys = part == LM_KV_KEYS, scales = part >= LM_KV_KEY_SCALES;
-    int64_t tokens = LM_KV_BLOCK_TOKENS, dim = lm_head_dim_at(b->hp, layer);
-    int64_t shape[] = {b->limits->n_blocks, lm_kv_heads_at(b->hp, layer), keys ? dim : tokens,
-                       keys ? tokens : dim};
+    int64_t tokens = LM_KV_BLOCK_TOKENS;
+    int64_t shape[] = {b->limits->n_blocks, lm_kv_heads_at(b->hp, layer),
+                       keys ? lm_head_dim_at(b->hp, layer) : tokens,
+                       keys ? tokens : lm_value_dim_at(b->hp, layer)};
     return lm_graph_state(graph, names[part], scales ? LM_F32 : b->limits->kv_dtype, scales ? 3 : 4,
                           shape, data, NULL);
 }

@@ -156,6 +156,8 @@ static const op_call wrong_calls[] = {
     {LM_OP_KV_WRITE, {F(2, 4), F(2, 4), S(32, 4), C(LM_F32, 2, 1, 16, 4), I1(2)}},
     {LM_OP_KV_WRITE, {F(2, 4), F(2, 4), C(LM_F32, 2, 1, 4, 16), C(LM_F32, 2, 1, 16, 4), I1(3)}},
     {LM_OP_KV_WRITE, {F(2, 4), F(2, 4), C(LM_I8, 2, 1, 4, 16), C(LM_I8, 2, 1, 16, 4), I1(2)}},
+    {LM_OP_KV_WRITE, /* values of another width than their cache's */
+     {F(2, 4), F(2, 4), C(LM_F32, 2, 1, 4, 16), C(LM_F32, 2, 1, 16, 3), I1(2)}},
     {LM_OP_KV_WRITE,
      {F(2, 4), {0}, C(LM_F32, 2, 1, 4, 16), C(LM_F32, 2, 1, 16, 4), I1(2)}}, /* no values */
     {LM_OP_KV_WRITE, {F(2, 4), F(2, 4), C(LM_F32, 2, 1, 4, 16), {0}, I1(2)}},

@@ -283,6 +283,20 @@ static const op_case cases[] = {
      {ROWS(LM_F32, 75, 2 * 34), ROWS(LM_F32, 75, 2 * 34), CACHE_OF(LM_I16, 4, 2, 34, 64), COLUMN_I32(FILL_RAMP, 75, 41),
       SCALES_OF(4, 2, 64, FILL_POSITIVE)}},
 
+/* Values of another width than keys. */
+#define WIDTHS_OF(type, blocks, kv, dim, value_dim, tokens)                                                            \
+    {.dtype = type, .n_dims = 4, .shape = {blocks, kv, dim, tokens}, .role = LM_ROLE_STATE},                            \
+        {.dtype = type, .n_dims = 4, .shape = {blocks, kv, tokens, value_dim}, .role = LM_ROLE_STATE}
+#define WRITE_WIDTHS(rows, type, how)                                                                                  \
+    ROWS(LM_F32, rows, 2 * 34), ROWS(LM_F32, rows, 2 * 21), WIDTHS_OF(type, 4, 2, 34, 21, 64), COLUMN_I32(how, rows, 128)
+    {"kv_write narrow values f16", LM_OP_KV_WRITE, {WRITE_WIDTHS(75, LM_F16, FILL_RAMP)}},
+    {"kv_write narrow values i8",
+     LM_OP_KV_WRITE,
+     {WRITE_WIDTHS(7, LM_I8, FILL_DISTINCT), SCALES_OF(4, 2, 64, FILL_POSITIVE)}},
+    {"kv_write narrow values i16",
+     LM_OP_KV_WRITE,
+     {WRITE_WIDTHS(75, LM_I16, FILL_RAMP), SCALES_OF(4, 2, 64, FILL_POSITIVE)}},
+
 /* Values are parts of the keys. */
 #define KEYS_OF(type, blocks, kv, dim, tokens)                                                                         \
     {.dtype = type, .n_dims = 4, .shape = {blocks, kv, dim, tokens}, .role = LM_ROLE_STATE}, {0}
@@ -306,6 +320,30 @@ static const op_case cases[] = {
         COLUMN_I32(FILL_BELOW, rows, 1),                                                                               \
         {.dtype = LM_I32, .n_dims = 2, .extent = LM_EXTENT_SEQS, .shape = {1, 8}, .fill = FILL_BELOW, .limit = 8}
     {"attention_paged f32", LM_OP_ATTENTION_PAGED, {PAGED(LM_F32, 4, 2, 24)}, {HEADS(4, 2, 24), .scale = 0.2f}, .rows = true},
+#define PROMPT_WIDTHS(type, rows, from, q, kv, dim, value_dim)                                                         \
+    ROWS(LM_F32, rows, (q) * (dim)), WIDTHS_OF(type, 8, kv, dim, value_dim, 64), COLUMN_I32(FILL_RAMP, rows, from),     \
+        COLUMN_I32(FILL_BELOW, rows, 1),                                                                               \
+        {.dtype = LM_I32, .n_dims = 2, .extent = LM_EXTENT_SEQS, .shape = {1, 8}, .fill = FILL_BELOW, .limit = 8}
+    {"attention_paged narrow values",
+     LM_OP_ATTENTION_PAGED,
+     {PROMPT_WIDTHS(LM_F16, 40, 150, 4, 2, 24, 16)},
+     {HEADS(4, 2, 24), .value_dim = 16, .scale = 0.2f},
+     .rows = true},
+    {"attention_paged wide values f32",
+     LM_OP_ATTENTION_PAGED,
+     {PROMPT_WIDTHS(LM_F32, 3, 150, 2, 1, 12, 37)},
+     {HEADS(2, 1, 12), .value_dim = 37, .scale = 0.2f},
+     .rows = true},
+    {"attention_paged narrow values i8",
+     LM_OP_ATTENTION_PAGED,
+     {PROMPT_WIDTHS(LM_I8, 3, 150, 4, 2, 24, 18), SCALES_OF(8, 2, 64, FILL_POSITIVE)},
+     {HEADS(4, 2, 24), .value_dim = 18, .scale = 0.2f},
+     .rows = true},
+    {"attention_paged narrow values i16",
+     LM_OP_ATTENTION_PAGED,
+     {PROMPT_WIDTHS(LM_I16, 40, 150, 4, 2, 24, 18), SCALES_OF(8, 2, 64, FILL_POSITIVE)},
+     {HEADS(4, 2, 24), .value_dim = 18, .scale = 0.2f},
+     .rows = true},
     {"attention_paged f32 one head",
      LM_OP_ATTENTION_PAGED,
      {PAGED(LM_F32, 1, 1, 64)},

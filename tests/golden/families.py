@@ -707,6 +707,18 @@ CASES |= {
     "flint": case("flint", "FlintForCausalLM", head_dim=8, num_hidden_layers=3, sliding_window=20, num_experts=6, num_experts_per_tok=3,
                   moe_intermediate_size=12, shared_expert_intermediate_size=16, mlp_only_layers=[0], norm_topk_prob=True,
                   layer_types=["full_attention", "sliding_attention", "full_attention"], publish="as saved"),
+    # As published, which transformers' own words are for.
+    "mimo_v2_flash": case("mimo_v2_flash", "MiMoV2FlashForCausalLM", head_dim=12, v_head_dim=8, num_hidden_layers=3, sliding_window=20,
+                          layernorm_epsilon=1e-6, num_key_value_heads=1, swa_num_key_value_heads=2, swa_head_dim=12, swa_v_head_dim=8, swa_num_attention_heads=4,
+                          hybrid_layer_pattern=[0, 1, 1], moe_layer_freq=[0, 1, 1], add_swa_attention_sink_bias=True,
+                          add_full_attention_sink_bias=False, attention_value_scale=0.707, rope_theta=1000.0, swa_rope_theta=100.0,
+                          partial_rotary_factor=0.334, n_routed_experts=6, num_experts_per_tok=3, n_shared_experts=None,
+                          moe_intermediate_size=12, n_group=1, topk_group=1, topk_method="noaux_tc", scoring_func="sigmoid",
+                          norm_topk_prob=True, routed_scaling_factor=None, tie_word_embeddings=False, publish="as saved", reference=dict(
+                              layer_types=["full_attention", "sliding_attention", "sliding_attention"],
+                              mlp_layer_types=["dense", "sparse", "sparse"], rope_parameters=dict(
+                                  full_attention=dict(rope_type="default", rope_theta=1000.0, partial_rotary_factor=0.334),
+                                  sliding_attention=dict(rope_type="default", rope_theta=100.0, partial_rotary_factor=0.334)))),
 }
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none.
@@ -720,7 +732,8 @@ NO_GGUF |= {"modernbert-decoder"}
 
 CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms,
               "qwen3_next": without_guesses, "qwen3_5": without_guesses, "qwen3_5_moe": without_guesses,
-              "nemotron_h": as_configured, "bamba": turned_in_part}
+              "nemotron_h": as_configured, "bamba": turned_in_part,
+              "mimo_v2_flash": lambda cls: as_configured(without_guesses(cls))}
 
 
 DECI = [(True, 256), (False, 256), (True, 512), (True, 0), (False, 0)]  # whether layers attend, and how wide their MLPs are

@@ -475,6 +475,26 @@ static void test_theta_by_layer(void **state) {
     check_refused(SWA("flint") "}", LOAM_INVALID, "'layer_types' is missing");
 }
 
+/* MiMo-V2's, as published. */
+static void test_key_heads_by_layer(void **state) {
+    lm_hparams h;
+    assert_ok(read_config(SWA("mimo_v2_flash") ",\"num_key_value_heads\":1,\"head_dim\":12,"
+                                               "\"v_head_dim\":8,\"sliding_window_size\":20,"
+                                               "\"hybrid_layer_pattern\":[0,1,0]}",
+                          &h, &err));
+    assert_int_equal(h.window, 21);
+    assert_int_equal(lm_kv_heads_at(&h, 0), 1);
+    assert_int_equal(lm_kv_heads_at(&h, 1), 2);
+    assert_int_equal(lm_value_dim_at(&h, 1), 8);
+    assert_int_equal(lm_local_rope_dim(&h), 4);
+    assert_int_equal(h.rope_dim, 4);
+    check_refused(SWA("mimo_v2_flash") ",\"hybrid_layer_pattern\":[0,1,0],\"swa_head_dim\":4}",
+                  LOAM_UNSUPPORTED, "differ in more than key heads");
+    check_refused(SWA("mimo_v2_flash") "}", LOAM_INVALID, "'layer_types' is missing");
+    check_refused(SWA("mimo_v2_flash") ",\"hybrid_layer_pattern\":[0,1,0],\"v_head_dim\":99999}",
+                  LOAM_INVALID, "width of a head's values");
+}
+
 #define GEMMA4                                                                                     \
     "{\"model_type\":\"gemma4_text\",\"num_hidden_layers\":6,\"hidden_size\":32,\"vocab_size\":"   \
     "48,"                                                                                          \
@@ -601,6 +621,7 @@ int main(void) {
         cmocka_unit_test(test_recurrent_layers),
         cmocka_unit_test(test_lone_blocks),
         cmocka_unit_test(test_theta_by_layer),
+        cmocka_unit_test(test_key_heads_by_layer),
         cmocka_unit_test(test_heads_by_layer),
         cmocka_unit_test(test_layers_that_share_keys),
         cmocka_unit_test(test_inputs_of_layers),

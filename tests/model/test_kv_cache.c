@@ -193,6 +193,14 @@ static void test_layers_with_other_heads(void **state) {
     drop(&f);
 }
 
+static void test_values_of_another_width(void **state) {
+    lm_kv_options options = {
+        .n_layers = 2, .n_kv_heads = 1, .head_dim = 12, .local_kv_heads = 2, .local_head_dim = 12,
+        .value_dim = 8, .dtype = LM_F16};
+    lm_layer_add(&options.local, 1);
+    assert_int_equal(lm_kv_block_bytes(&options), BLOCK * (1 + 2) * (12 + 8) * 2);
+}
+
 static void test_use_allocates_nothing(void **state) {
     fixture f = make(8, 4, 6 * BLOCK);
     uint64_t before = lm_mem_n_allocs();
@@ -229,6 +237,7 @@ int main(void) {
         cmocka_unit_test(test_fork_at_a_block_border_copies_nothing),
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_layers_with_other_heads),
+        cmocka_unit_test(test_values_of_another_width),
         cmocka_unit_test(test_use_allocates_nothing),
         cmocka_unit_test(test_absurd_sizes),
     };

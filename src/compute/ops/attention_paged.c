@@ -13,8 +13,8 @@
  * bias              [Hq, B] f32, optional: added to scores by how far a position is from the row's, which has the last
  *                   element, with row_at the middle one of an odd B    in
  * out               [R, Hq * Dv] f32                                   out
- * attrs             n_heads Hq, n_kv_heads Hkv (a divisor), head_dim D, scale, window, chunked, soft_cap; value_dim Dv (at most D)
- *                   where there is no v_cache, else Dv is D
+ * attrs             n_heads Hq, n_kv_heads Hkv (a divisor), head_dim D, scale, window, chunked, soft_cap; value_dim Dv where there
+ *                   is no v_cache (at most D), or its values are of another width than D
  *
  * T is a multiple of LM_PAGED_BLOCK. Order: ops/paged_softmax.h, over absolute positions.
  */
@@ -23,10 +23,11 @@
 static bool cache_ok(const lm_node *node) {
     const lm_tensor *k = node->in[1];
     const lm_attrs *a = &node->attrs;
-    bool values_ok =
-        node->in[2] ? a->value_dim == 0 : a->value_dim > 0 && a->value_dim <= a->head_dim;
-    return values_ok && lm_paged_cache_ok(k, node->in[2], node->in[6], node->in[7]) &&
-           lm_paged_n_heads(k) == a->n_kv_heads && lm_paged_head_dim(k) == a->head_dim &&
+    const lm_tensor *v = node->in[2];
+    if (!lm_paged_cache_ok(k, v, node->in[6], node->in[7])) return false;
+    bool values_ok = v ? lm_paged_value_dim(v) == lm_value_dim(a)
+                       : a->value_dim > 0 && a->value_dim <= a->head_dim;
+    return values_ok && lm_paged_n_heads(k) == a->n_kv_heads && lm_paged_head_dim(k) == a->head_dim &&
            lm_paged_tokens(k) % LM_PAGED_BLOCK == 0;
 }
 
@@ -43,7 +44,7 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
     if (!lm_heads_ok(a) || !cache_ok(node))
         return lm_op_refuse(node, err,
                             "n_heads a multiple of n_kv_heads, k_cache [blocks, n_kv_heads, "
-                            "head_dim, T], v_cache [blocks, n_kv_heads, T, head_dim] or value_dim, "
+                            "head_dim, T], v_cache [blocks, n_kv_heads, T, value_dim] or value_dim, "
                             "T a multiple of 64, and with i8 and i16 scales [blocks, "
                             "n_kv_heads, T] and an even head_dim");
     if (a->window < 0 || !(a->soft_cap >= 0.0f) ||
@@ -94,11 +95,10 @@ static void load_keys(const lm_tensor *k, int64_t at, int64_t token, int64_t n, 
 }
 
 /* Values [n][dim]; `token` is even. */
-static void load_values(const lm_tensor *k, const lm_tensor *v, int64_t at, int64_t token,
-                        int64_t n, float *out) {
-    int64_t dim = lm_paged_head_dim(k), step = lm_paged_coded(k->dtype) ? 2 : 1;
+static void load_values(const lm_tensor *v, int64_t at, int64_t token, int64_t n, float *out) {
+    int64_t dim = lm_paged_value_dim(v), step = lm_paged_coded(v->dtype) ? 2 : 1;
     for (int64_t j = 0; j < n; j += step) {
-        int64_t from = at + lm_paged_value_at(k, token + j, 0);
+        int64_t from = at + lm_paged_value_at(v, token + j, 0);
         if (step == 2)
             load_pairs(v, from, dim, out + j * dim, out + (j + 1) * dim);
         else
@@ -110,10 +110,9 @@ static lm_paged_block load_block(const lm_node *node, int64_t block, int64_t tok
                                  int64_t kv_head, block_room *room) {
     const lm_tensor *k = node->in[1], *v = node->in[2];
     int64_t dim = lm_paged_head_dim(k), value_dim = lm_value_dim(&node->attrs),
-            at = lm_paged_at(k, block, kv_head),
             scale_at = lm_paged_scale_at(k, block, kv_head) + token;
-    load_keys(k, at, token, n, room->k);
-    if (v) load_values(k, v, at, token, n, room->v);
+    load_keys(k, lm_paged_at(k, block, kv_head), token, n, room->k);
+    if (v) load_values(v, lm_paged_at(v, block, kv_head), token, n, room->v);
     for (int64_t i = 0; !v && i < n * value_dim; i++)
         room->v[i] = room->k[i % value_dim * LM_PAGED_BLOCK + i / value_dim];
     const lm_tensor *v_scale = v ? node->in[7] : node->in[6];
@@ -166,11 +165,12 @@ static void reference(const lm_kernel_args *args) {
  * and how many of the cache's are read at least once (LM_EXTENT_CACHED); of those that a window lets see, likewise. */
 static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
     const lm_attrs *a = &node->attrs;
-    int64_t position = (int64_t)lm_dtype_bytes(node->in[1]->dtype, a->n_kv_heads * a->head_dim);
+    int64_t width = a->head_dim + (node->in[2] ? lm_value_dim(a) : 0),
+            position = (int64_t)lm_dtype_bytes(node->in[1]->dtype, a->n_kv_heads * width);
     int64_t context = extents[a->window > 0 ? LM_EXTENT_WINDOW_CONTEXT : LM_EXTENT_CONTEXT],
             cached = extents[a->window > 0 ? LM_EXTENT_WINDOW_CACHED : LM_EXTENT_CACHED];
-    if (node->in[6]) position += a->n_kv_heads * (int64_t)sizeof(float);
-    if (node->in[2]) position *= 2;
+    for (int i = 6; i < 8; i++)
+        if (node->in[i]) position += a->n_kv_heads * (int64_t)sizeof(float);
     out->flops = context * a->n_heads * (2 * (a->head_dim + lm_value_dim(a)) + 4);
     out->bytes = lm_bytes_now(node->in[0], extents) + lm_bytes_now(node->out[0], extents) +
                  lm_bytes_now(node->in[3], extents) + lm_bytes_now(node->in[4], extents) +

@@ -1,5 +1,5 @@
 /* KV_WRITE: this step's keys and values into the paged cache
- * k, v              [R, Hkv * D] f32                    in
+ * k, v              [R, Hkv * D] and [R, Hkv * Dv] f32  in
  * k_cache, v_cache  STATE, ops/paged_cache.h            in, changed in place
  * slots             [R] i32, block * T + token; negative: the row is not kept    in
  * k_scale, v_scale  STATE, of an i8 or i16 cache only   in, changed in place
@@ -11,6 +11,11 @@
 
 #include "compute/ops/paged_cache.h"
 
+static bool values_fit(const lm_tensor *v, const lm_tensor *k, const lm_tensor *v_cache) {
+    return lm_is(v, LM_F32, 2) && lm_same_rows(k, v) &&
+           v->shape[1] == lm_paged_n_heads(v_cache) * lm_paged_value_dim(v_cache);
+}
+
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
     const lm_tensor *k = node->in[0], *v = node->in[1], *k_cache = node->in[2],
                     *slots = node->in[4];
@@ -19,14 +24,14 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
         states &= i == 4 || !node->in[i] || node->in[i]->role == LM_ROLE_STATE;
     if (!states || !lm_paged_cache_ok(k_cache, node->in[3], node->in[5], node->in[6]) ||
         lm_paged_head_dim(k_cache) > LM_MAX_HEAD_DIM || !lm_is(k, LM_F32, 2) || !slots ||
-        !lm_is(slots, LM_I32, 1) || (v && (v->dtype != LM_F32 || !lm_tensor_same_shape(k, v))) ||
-        !lm_same_rows(k, slots) ||
+        !lm_is(slots, LM_I32, 1) || !lm_same_rows(k, slots) ||
+        (v && !values_fit(v, k, node->in[3])) ||
         k->shape[1] != lm_paged_n_heads(k_cache) * lm_paged_head_dim(k_cache))
         return lm_op_refuse(
             node, err,
-            "k and v [R, Hkv * D] f32, states k_cache [blocks, Hkv, D, T] and v_cache "
-            "[blocks, Hkv, T, D], slots [R] i32, and with i8 and i16 scales [blocks, Hkv, T] "
-            "and an even D");
+            "k [R, Hkv * D] and v [R, Hkv * Dv] f32, states k_cache [blocks, Hkv, D, T] and "
+            "v_cache [blocks, Hkv, T, Dv], slots [R] i32, and with i8 and i16 scales [blocks, "
+            "Hkv, T] and an even D");
     for (int i = 2, n = 0; i < 7; i++)
         if (i != 4 && node->in[i]) lm_out_in_place(out[n++], node->in[i]);
     return LOAM_OK;
@@ -55,32 +60,31 @@ static void pack_vector(lm_dtype dtype, const float *x, int64_t n, char *packed,
 }
 
 /* Where element d of a token's key or value is: lm_paged_key_at, lm_paged_value_at. */
-typedef int64_t place_fn(const lm_tensor *k_cache, int64_t token, int64_t d);
+typedef int64_t place_fn(const lm_tensor *cache, int64_t token, int64_t d);
 
 /* A head's key or value into its place in the part of the cache that begins `at`. */
-static void write_vector(const lm_tensor *cache, int64_t at, const lm_tensor *k_cache,
-                         int64_t token, place_fn *place, const float *x, float *scale) {
+static void write_vector(const lm_tensor *cache, int64_t at, int64_t token, place_fn *place,
+                         const float *x, int64_t dim, float *scale) {
     char packed[LM_MAX_HEAD_DIM * sizeof(float)];
     size_t bytes = lm_dtype_bytes(cache->dtype, 1);
-    int64_t dim = lm_paged_head_dim(k_cache);
     pack_vector(cache->dtype, x, dim, packed, scale);
     for (int64_t d = 0; d < dim; d++)
-        memcpy((char *)lm_at(cache, at + place(k_cache, token, d)), packed + (size_t)d * bytes,
+        memcpy((char *)lm_at(cache, at + place(cache, token, d)), packed + (size_t)d * bytes,
                bytes);
 }
 
 static void write_head(const lm_node *node, int64_t row, int64_t slot, int64_t kv_head) {
     const lm_tensor *k = lm_kv_written(node, 2), *v = lm_kv_written(node, 3),
                     *k_scale = lm_kv_written(node, 5), *v_scale = lm_kv_written(node, 6);
-    int64_t dim = lm_paged_head_dim(k), tokens = lm_paged_tokens(k), token = slot % tokens;
-    int64_t at = lm_paged_at(k, slot / tokens, kv_head),
-            scale_at = lm_paged_scale_at(k, slot / tokens, kv_head) + token,
-            from = (row * lm_paged_n_heads(k) + kv_head) * dim;
-    write_vector(k, at, k, token, lm_paged_key_at, lm_f32(node->in[0]) + from,
-                 k_scale ? lm_f32(k_scale) + scale_at : NULL);
-    if (v)
-        write_vector(v, at, k, token, lm_paged_value_at, lm_f32(node->in[1]) + from,
-                     v_scale ? lm_f32(v_scale) + scale_at : NULL);
+    int64_t tokens = lm_paged_tokens(k), token = slot % tokens, block = slot / tokens,
+            scale_at = lm_paged_scale_at(k, block, kv_head) + token,
+            vector = row * lm_paged_n_heads(k) + kv_head, dim = lm_paged_head_dim(k);
+    write_vector(k, lm_paged_at(k, block, kv_head), token, lm_paged_key_at,
+                 lm_f32(node->in[0]) + vector * dim, dim, k_scale ? lm_f32(k_scale) + scale_at : NULL);
+    if (!v) return;
+    dim = lm_paged_value_dim(v);
+    write_vector(v, lm_paged_at(v, block, kv_head), token, lm_paged_value_at,
+                 lm_f32(node->in[1]) + vector * dim, dim, v_scale ? lm_f32(v_scale) + scale_at : NULL);
 }
 
 static void reference(const lm_kernel_args *args) {
@@ -98,11 +102,12 @@ static void reference(const lm_kernel_args *args) {
 
 static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
     const lm_tensor *k = node->in[2];
-    int64_t n_elems = lm_elems_now(node->in[0], extents), n_caches = node->in[3] ? 2 : 1;
-    int64_t cache = (int64_t)lm_dtype_bytes(k->dtype, n_elems);
-    if (node->in[5]) cache += (int64_t)sizeof(float) * n_elems / lm_paged_head_dim(k);
+    int64_t n_keys = lm_elems_now(node->in[0], extents), n_caches = node->in[3] ? 2 : 1,
+            n_values = node->in[1] ? lm_elems_now(node->in[1], extents) : 0,
+            cache = (int64_t)lm_dtype_bytes(k->dtype, n_keys + n_values);
+    if (node->in[5]) cache += n_caches * (int64_t)sizeof(float) * n_keys / lm_paged_head_dim(k);
     out->flops = 0;
-    out->bytes = n_caches * (lm_bytes_now(node->in[0], extents) + cache) +
+    out->bytes = (int64_t)lm_dtype_bytes(LM_F32, n_keys + n_values) + cache +
                  lm_bytes_now(node->in[4], extents);
 }
 

@@ -11,7 +11,7 @@ static bool scale_ok(const lm_tensor *scale, const lm_tensor *k) {
 
 static bool values_ok(const lm_tensor *v, const lm_tensor *k) {
     return is_state(v, k->dtype, 4) && v->shape[0] == k->shape[0] && v->shape[1] == k->shape[1] &&
-           v->shape[2] == k->shape[3] && v->shape[3] == k->shape[2];
+           v->shape[2] == k->shape[3] && v->shape[3] <= LM_MAX_HEAD_DIM;
 }
 
 bool lm_paged_cache_ok(const lm_tensor *k, const lm_tensor *v, const lm_tensor *k_scale,

@@ -1,11 +1,11 @@
 /* The paged cache of keys and values as KV_WRITE and ATTENTION_PAGED see it.
  *
  * k_cache   [n_blocks, Hkv, D, T]   T tokens of a block side by side: a vector of positions for each dimension
- * v_cache   [n_blocks, Hkv, T, D]
+ * v_cache   [n_blocks, Hkv, T, Dv]   values may be wider or narrower than keys
  * k_scale, v_scale  [n_blocks, Hkv, T] f32, only where the caches are codes: what a token's codes are multiplied with
  * Without v_cache a value is the first elements of its key (ops/attention_paged.c), and has the key's scale.
  * A slot is block * T + token. f32, bf16 and f16 caches hold the numbers themselves, rounded. i8 and i16 caches hold codes, integers
- * of a vector's own scale, in pairs, as integer products read them: keys lie as [D / 2][T][2], values as [T / 2][D][2], D and T are even.
+ * of a vector's own scale, in pairs, as integer products read them: keys lie as [D / 2][T][2], values as [T / 2][Dv][2], D and T are even.
  */
 #ifndef LM_COMPUTE_OPS_PAGED_CACHE_H
 #define LM_COMPUTE_OPS_PAGED_CACHE_H
@@ -23,6 +23,10 @@ static inline int64_t lm_paged_n_heads(const lm_tensor *k_cache) {
 
 static inline int64_t lm_paged_head_dim(const lm_tensor *k_cache) {
     return k_cache->shape[2];
+}
+
+static inline int64_t lm_paged_value_dim(const lm_tensor *v_cache) {
+    return v_cache->shape[3];
 }
 
 static inline int64_t lm_paged_tokens(const lm_tensor *k_cache) {
@@ -52,9 +56,9 @@ static inline const float *lm_paged_bias(const lm_node *node, int64_t row, int64
     return lm_f32(bias) + head * n + itself - lm_i32(at)[row];
 }
 
-/* Where the keys [D][T] (and values [T][D]) of a head of a block begin, in elements. */
-static inline int64_t lm_paged_at(const lm_tensor *k_cache, int64_t block, int64_t kv_head) {
-    return (block * k_cache->shape[1] + kv_head) * k_cache->shape[2] * k_cache->shape[3];
+/* Where the keys [D][T], or values [T][Dv], of a head of a block begin in their cache, in elements. */
+static inline int64_t lm_paged_at(const lm_tensor *cache, int64_t block, int64_t kv_head) {
+    return (block * cache->shape[1] + kv_head) * cache->shape[2] * cache->shape[3];
 }
 
 /* Where their scales [T] begin. */
@@ -74,16 +78,16 @@ static inline bool lm_paged_coded(lm_dtype dtype) {
     return dtype == LM_I8 || dtype == LM_I16;
 }
 
-/* Where element d of a token's key, or value, is behind lm_paged_at. */
+/* Where element d of a token's key, or value, is in its cache behind lm_paged_at. */
 static inline int64_t lm_paged_key_at(const lm_tensor *k_cache, int64_t token, int64_t d) {
     int64_t tokens = k_cache->shape[3];
     return lm_paged_coded(k_cache->dtype) ? (d / 2 * tokens + token) * 2 + d % 2
                                           : d * tokens + token;
 }
 
-static inline int64_t lm_paged_value_at(const lm_tensor *k_cache, int64_t token, int64_t d) {
-    int64_t dim = k_cache->shape[2];
-    return lm_paged_coded(k_cache->dtype) ? (token / 2 * dim + d) * 2 + token % 2 : token * dim + d;
+static inline int64_t lm_paged_value_at(const lm_tensor *v_cache, int64_t token, int64_t d) {
+    int64_t dim = lm_paged_value_dim(v_cache);
+    return lm_paged_coded(v_cache->dtype) ? (token / 2 * dim + d) * 2 + token % 2 : token * dim + d;
 }
 
 /* The factor and the scale of a vector's codes (lm_code_factor). Of 8 bits, the largest becomes 127: `largest` is NaN where one number is
