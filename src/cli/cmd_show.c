@@ -123,9 +123,7 @@ static void print_types(const json_t *types) {
     putchar('\n');
 }
 
-static void print_hparams(const lm_hparams *h) {
-    printf("layers        %lld, width %lld, feed-forward %lld (%s)\n", (long long)h->n_layers,
-           (long long)h->dim, (long long)h->ffn_dim, h->hidden_act);
+static void print_attention(const lm_hparams *h) {
     if (lm_cached_layers(h) == 0)
         printf("attention     none\n");
     else if (h->kv_latent_dim > 0)
@@ -136,11 +134,23 @@ static void print_hparams(const lm_hparams *h) {
         printf("attention     %lld heads of %lld, %lld for keys and values%s\n",
                (long long)h->n_heads, (long long)h->head_dim, (long long)h->n_kv_heads,
                h->attention_bias ? ", with bias" : "");
-    printf("context       %lld tokens\n", (long long)h->context_len);
+}
+
+static void print_rope(const lm_hparams *h) {
+    if (lm_layers_before(&h->no_rope, h->n_layers) == h->n_layers) return;
     printf("rope          theta %g, scaling %s", h->rope_theta,
            lm_rope_scaling_name(h->rope_scaling.kind));
     if (h->rope_scaling.kind != LM_ROPE_SCALING_NONE) printf(" by %g", h->rope_scaling.factor);
     printf("%s\n", h->rope_freq_factors ? ", with factors by frequency" : "");
+}
+
+static void print_hparams(const lm_hparams *h) {
+    printf("layers        %lld, width %lld", (long long)h->n_layers, (long long)h->dim);
+    if (h->ffn_dim > 0) printf(", feed-forward %lld (%s)", (long long)h->ffn_dim, h->hidden_act);
+    putchar('\n');
+    print_attention(h);
+    printf("context       %lld tokens\n", (long long)h->context_len);
+    print_rope(h);
     printf("embeddings    %lld tokens, %s the output\n", (long long)h->vocab_size,
            h->tied_embeddings ? "shared with" : "apart from");
 }
