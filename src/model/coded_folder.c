@@ -32,7 +32,7 @@ typedef struct parts {
 /* Fills `out`, and the shape of the matrix. */
 typedef loam_status layout_fn(const settings *s, const parts *p, lm_coded_tensor *out,
                               lm_stored_tensor *matrix, loam_error *err);
-static layout_fn gptq, awq, plain, packed, blocks;
+static layout_fn gptq, awq, plain, packed, blocks, ternary;
 
 typedef struct scheme {
     const char *method, *format_key, *formats;
@@ -251,6 +251,24 @@ static loam_status plain(const settings *s, const parts *p, lm_coded_tensor *out
     return LOAM_OK;
 }
 
+/* -1, 0 and 1: a byte has codes of four rows, a quarter of them apart. One scale, which multiplies or divides. */
+static loam_status ternary(const settings *s, const parts *p, lm_coded_tensor *out,
+                           lm_stored_tensor *matrix, loam_error *err) {
+    LM_TRY(check_matrix(p->codes, "U8", err));
+    int64_t n = p->codes->shape[0];
+    *out = (lm_coded_tensor){.kind = LM_CODE_INTEGER,
+                             .n_rows = 4 * n,
+                             .n_columns = p->codes->shape[1],
+                             .codes = {p->codes->data, 1, 2, .below = true, .apart = n,
+                                       .row_step = p->codes->shape[1], .column_step = 1},
+                             .zero = 1};
+    set_matrix(out, matrix);
+    if (!has_shape(p->scales, 1, 1)) return wrong(p->scales, FLOATS, 1, 1, err);
+    LM_TRY(set_scales(s, p->scales, out, err));
+    out->scales.divides = lm_str_is(s->format, "bitlinear");
+    return LOAM_OK;
+}
+
 /* The sizes that a tensor of two integers gives. */
 static LM_MUST_USE loam_status read_shape(const lm_stored_tensor *t, int64_t out[2],
                                           loam_error *err) {
@@ -395,10 +413,22 @@ static LM_MUST_USE loam_status read_format(settings *s, loam_error *err) {
     return lm_error_hint(err, LOAM_UNSUPPORTED, "loam reads %s", last->formats);
 }
 
+/* BitNet's folders may hold what is to be rounded yet, or norm what matrices read. */
+static LM_MUST_USE loam_status check_ternary(const settings *s, loam_error *err) {
+    const char *mode = json_string_value(json_object_get(s->config, "quantization_mode"));
+    bool online = mode && strcmp(mode, "online") == 0;
+    if (!lm_str_is(s->method, "bitnet")) return LOAM_OK;
+    if (!online && !json_is_true(json_object_get(s->config, "use_rms_norm"))) return LOAM_OK;
+    lm_error_set(err, LOAM_UNSUPPORTED, "%s: '%s' of bitnet is not known", s->path,
+                 online ? "quantization_mode" : "use_rms_norm");
+    return lm_error_hint(err, LOAM_UNSUPPORTED, "take the folder whose matrices are packed");
+}
+
 static LM_MUST_USE loam_status read_settings(settings *s, loam_error *err) {
     const json_t *bits = of_some_group(s->config, "num_bits"), *block;
     LM_TRY(lm_json_str(s->config, s->path, "quant_method", &s->method, err));
     LM_TRY(read_format(s, err));
+    LM_TRY(check_ternary(s, err));
     LM_TRY(lm_json_i64_or(s->config, s->path, "bits", json_integer_value(bits), &s->bits, err));
     LM_TRY(lm_json_i64_or(s->config, s->path, "group_size", 0, &s->group_size, err));
     if (s->bits != 0 && check_bits(s, s->bits, err) != LOAM_OK)
@@ -480,7 +510,8 @@ static const scheme *row_for(const settings *s, const lm_stored_tensor *t) {
         if (!lm_str_is(s->method, row->method) ||
             !lm_str_ends(lm_str_of(t->name), lm_str_of(row->codes)))
             continue;
-        if (row->layout != plain || has_type(t, "I8|F8_E4M3")) return row;
+        bool may_be_plain = strcmp(row->codes, row->weight) == 0;
+        if (!may_be_plain || has_type(t, "I8|U8|F8_E4M3")) return row;
     }
     return NULL;
 }

@@ -17,9 +17,10 @@ enum {
 static inline int code_at(const lm_code_grid *grid, int64_t row, int64_t column) {
     int per_word = 8 * grid->word_bytes / grid->bits;
     int64_t along = grid->below ? row : column;
-    int place = (int)(along & (per_word - 1));
+    int place = grid->apart ? (int)(row / grid->apart) : (int)(along & (per_word - 1));
     int64_t at = grid->below ? row / per_word * grid->row_step + column * grid->column_step
                              : row * grid->row_step + column / per_word * grid->column_step;
+    if (grid->apart) at = row % grid->apart * grid->row_step + column * grid->column_step;
     if (grid->places) place = grid->places[place];
     if (grid->is_signed) return ((const int8_t *)grid->data)[at];
     uint32_t word = grid->word_bytes == 4 ? ((const uint32_t *)grid->data)[at]
@@ -38,7 +39,7 @@ static inline int64_t scale_place(const lm_scale_grid *grid, int64_t row, int64_
     return band * grid->row_step + group * grid->group_step;
 }
 
-static float scale_at(const lm_scale_grid *grid, int64_t row, int64_t group) {
+static float stored_scale(const lm_scale_grid *grid, int64_t row, int64_t group) {
     int64_t at = scale_place(grid, row, group);
     float scale;
     switch (grid->dtype) {
@@ -47,6 +48,11 @@ static float scale_at(const lm_scale_grid *grid, int64_t row, int64_t group) {
     case LM_I8: return ldexpf(1.0f, ((const uint8_t *)grid->data)[at] - 127);
     default: memcpy(&scale, (const float *)grid->data + at, sizeof scale); return scale;
     }
+}
+
+static float scale_at(const lm_scale_grid *grid, int64_t row, int64_t group) {
+    float scale = stored_scale(grid, row, group);
+    return grid->divides ? 1.0f / scale : scale;
 }
 
 static inline int64_t group_of(const lm_coded_tensor *t, int64_t column) {
@@ -87,7 +93,7 @@ static bool has_whole_blocks(const lm_coded_tensor *t) {
 }
 
 static bool has_f16_scales(const lm_coded_tensor *t) {
-    if (t->scales.dtype == LM_F16) return true;
+    if (t->scales.dtype == LM_F16 && !t->scales.divides) return true;
     int64_t step = t->scales.rows_of_one > 0 ? t->scales.rows_of_one : t->n_rows;
     for (int64_t row = 0; row < t->n_rows; row += step) {
         for (int64_t g = 0; g < t->n_groups; g++) {
@@ -113,21 +119,31 @@ lm_dtype lm_coded_tensor_dtype(const lm_coded_tensor *t) {
     if (t->kind == LM_CODE_MXFP4) return LM_MXFP4;
     lm_dtype rounded = t->scales.dtype == LM_F16 ? LM_F16 : LM_BF16;
     if (t->kind != LM_CODE_INTEGER || !has_whole_blocks(t) || !has_f16_scales(t)) return rounded;
+    if (t->codes.bits == 2)
+        return t->n_groups == 1 && t->n_columns % LM_QUANT_MAX_BLOCK == 0 && has_zeros_in(t, 1, 1)
+                   ? LM_Q2_K
+                   : rounded;
     int middle = t->codes.is_signed ? 0 : 1 << (t->codes.bits - 1);
     if (has_zeros_in(t, middle, middle)) return t->codes.bits == 4 ? LM_Q4_0 : LM_Q8_0;
     return t->codes.bits == 4 && has_zeros_in(t, 0, 16) ? LM_Q5_0 : rounded;
 }
 
-/* The block of columns from `column` on. */
+/* The block of columns from `column` on. Of types with mins the zero is one, of as many scales as it counts. */
 static void write_block(const lm_coded_tensor *t, const lm_dtype_info *info, int64_t row,
                         int64_t column, void *out) {
     int64_t group = group_of(t, column);
-    bool floats = t->kind == LM_CODE_MXFP4;
-    int shift = floats ? 0 : info->quant->zero - zero_at(t, row, group);
+    bool floats = t->kind == LM_CODE_MXFP4, has_min = lm_quant_has_min(info->quant);
+    int zero = floats ? 0 : zero_at(t, row, group),
+        shift = floats || has_min ? 0 : info->quant->zero - zero;
     lm_quant_block block = {0};
     block.d = floats ? ((const uint8_t *)t->scales.data)[scale_place(&t->scales, row, group)]
                      : lm_f32_to_f16(scale_at(&t->scales, row, group));
-    for (int i = 0; i < BLOCK; i++)
+    block.dmin = block.d;
+    for (int i = 0; has_min && i < LM_QUANT_MAX_SUBS; i++) {
+        block.sub_scale[i] = 1;
+        block.sub_min[i] = (uint8_t)zero;
+    }
+    for (int i = 0; i < info->block_elems; i++)
         block.codes[i] = (uint8_t)(code_at(&t->codes, row, column + i) + shift);
     info->quant->write(&block, out);
 }
@@ -135,8 +151,8 @@ static void write_block(const lm_coded_tensor *t, const lm_dtype_info *info, int
 /* Columns [from, to) of a row: of one group. */
 static void write_blocks(const lm_coded_tensor *t, const lm_dtype_info *info, int64_t row,
                          int64_t from, int64_t to, uint8_t *out) {
-    for (int64_t at = from; at < to; at += BLOCK)
-        write_block(t, info, row, at, out + (size_t)(at / BLOCK) * info->block_bytes);
+    for (int64_t at = from; at < to; at += info->block_elems)
+        write_block(t, info, row, at, out + (size_t)(at / info->block_elems) * info->block_bytes);
 }
 
 /* Columns [from, to) of a row, of one group, in f32; `values` of codes that are floats. */

@@ -6,7 +6,7 @@
  *
  * Where one of the engine's own types says the same numbers, the matrix can become that, and takes in memory what it takes in
  * the file: integers of 4 bits around 8 are Q4_0, with zeros of their own Q5_0, integers of 8 bits around 0 are Q8_0, if scales
- * are numbers of f16 and every 32 columns share one; MXFP4 is MXFP4. What none of these says becomes f16 where scales are
+ * are numbers of f16 and every 32 columns share one; MXFP4 is MXFP4; and -1, 0 and 1 are Q2_K where all share one scale. What none of these says becomes f16 where scales are
  * f16 and bf16 elsewhere, as those who publish such files have it computed. Products with these types round what they
  * multiply (ops/linear.c), but for f16: f32 is what gives the logits of a reference in f32.
  *
@@ -25,8 +25,9 @@ typedef enum lm_code_kind { LM_CODE_INTEGER, LM_CODE_E4M3, LM_CODE_MXFP4 } lm_co
 typedef struct lm_code_grid {
     const void *data;      /* NULL: there is none */
     int word_bytes;        /* 1 or 4 */
-    int bits;              /* 4 or 8; at most the word's */
-    bool below;            /* a word's codes are of rows, not of columns */
+    int bits;              /* 2, 4 or 8; at most the word's */
+    bool below;            /* a word's codes are of rows, not of columns, */
+    int64_t apart;         /* so many apart; 0: of neighbours */
     bool is_signed;        /* a word is one signed code */
     const uint8_t *places; /* of a word's codes, counted from the lowest bits; NULL: in order */
     int64_t row_step, column_step; /* in words, between the words of neighbours */
@@ -35,6 +36,7 @@ typedef struct lm_code_grid {
 typedef struct lm_scale_grid {
     const void *data;
     lm_dtype dtype;      /* F32, F16, BF16; I8: bytes e that stand for 2^(e - 127) */
+    bool divides;        /* differences are divided by it, or rather multiplied by its reciprocal */
     int64_t rows_of_one; /* rows that share a scale; 0: all do */
     int64_t row_step, group_step;
 } lm_scale_grid;

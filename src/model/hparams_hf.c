@@ -159,7 +159,11 @@ static LM_MUST_USE loam_status check_no_matrix(const reader *r, const json_t *bl
 
 /* Llama-Nemotron's layers are said one by one: how many heads share a key, and a multiple of the width as of an MLP without a gate. */
 static LM_MUST_USE loam_status read_blocks(const reader *r, const json_t *blocks, lm_hparams *h) {
-    for (int64_t i = 0; i < (int64_t)json_array_size(blocks) && i < LM_MAX_LAYERS; i++) {
+    int64_t n_layers = (int64_t)json_array_size(blocks);
+    if (n_layers != h->n_layers)
+        return lm_error_set(r->err, LOAM_INVALID, "%s: 'block_configs' has %lld of %lld layers",
+                            r->path, (long long)n_layers, (long long)h->n_layers);
+    for (int64_t i = 0; i < n_layers; i++) {
         const json_t *block = json_array_get(blocks, (size_t)i),
                      *attention = json_object_get(block, "attention"),
                      *ffn = json_object_get(block, "ffn");

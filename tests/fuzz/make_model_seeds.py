@@ -134,6 +134,7 @@ def coded_seeds():
                    ["a.weight_packed I32 16 8", "a.weight_scale F16 16 2", "a.weight_shape I64 2", "a.weight_g_idx I32 64",
                     "a.weight_zero_point I32 2 2"]),
         "packed_plain": (dict(compressed, format="pack-quantized"), ["a.weight_packed I32 16 8", "a.weight_scale F32 16 2"]),
+        "bitnet": ({"quant_method": "bitnet"}, ["a.weight U8 4 64", "a.weight_scale BF16 1"]),
         "mxfp4": ({"quant_method": "mxfp4"}, ["a_blocks U8 2 4 3 16", "a_scales U8 2 4 3", "b BF16 8"]),
     }
     for name, (config, tensors) in cases.items():

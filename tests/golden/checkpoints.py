@@ -142,6 +142,18 @@ def int8(w, _):
     return {".weight": codes, ".weight_scale": scale}, codes.float() * scale.float()
 
 
+def ternary(divides):
+    """Four rows in a byte, a quarter of them apart."""
+    def quantize(w, _):
+        scale = torch.tensor(w.shape[1] ** -0.5).bfloat16()  # so that what matrices give is as large as what they read
+        codes = (w / w.abs().mean()).round().clamp(-1, 1)
+        rows = (codes + 1).to(torch.uint8).reshape(4, -1, w.shape[1])
+        stored = (1 / scale.float()).bfloat16() if divides else scale
+        meant = 1 / stored.float() if divides else stored.float()
+        return {".weight": rows[0] | rows[1] << 2 | rows[2] << 4 | rows[3] << 6, ".weight_scale": stored.reshape(1)}, codes * meant
+    return quantize
+
+
 E2M1 = torch.tensor([0.0, 0.5, 1, 1.5, 2, 3, 4, 6])
 
 
@@ -202,6 +214,10 @@ CASES = {
     "compressed-int8": (llama(), int8, compressed("int-quantized", num_bits=8, type="int", strategy="channel", symmetric=True)),
     "fp8-deepseek_v3": (predicting_next(families.CASES["deepseek_v3"]), fp8(per_block(16, 16), ".weight_scale_inv"), dict(
         quant_method="fp8", fmt="e4m3", activation_scheme="dynamic", weight_block_size=[16, 16])),
+    "bitnet-packed": (case("bitnet", "BitNetForCausalLM", hidden_act="relu2", hidden_size=256, intermediate_size=256, num_hidden_layers=1,
+                           num_key_value_heads=1), ternary(False), dict(
+        quant_method="bitnet", linear_class="autobitlinear", quantization_mode="offline")),
+    "bitnet-divided": (llama(), ternary(True), dict(quant_method="bitnet", modules_to_not_convert=None)),
 }
 
 

@@ -22,6 +22,8 @@ static const struct {
     {"compressed-int4-act-order", LM_BF16, 0x1p-8},
     {"compressed-int8", LM_Q8_0, 0},
     {"gpt_oss-mxfp4", LM_MXFP4, 0},
+    {"bitnet-packed", LM_Q2_K, 0},
+    {"bitnet-divided", LM_BF16, 0x1p-8},
 };
 
 static const lm_model_options as_small = {.coded_weights = LM_CODED_SMALL};

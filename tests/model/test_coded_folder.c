@@ -121,6 +121,10 @@ static void test_configs(void **state) {
     check_refused("{\"quant_method\": \"compressed-tensors\", \"format\": \"pack-quantized\", "
                   "\"sparsity_config\": {\"format\": \"sparse-24-bitmask\"}}",
                   list, LOAM_UNSUPPORTED, "sparse-24-bitmask");
+    check_refused("{\"quant_method\": \"bitnet\", \"quantization_mode\": \"online\"}", list,
+                  LOAM_UNSUPPORTED, "quantization_mode");
+    check_refused("{\"quant_method\": \"bitnet\", \"use_rms_norm\": true}", list, LOAM_UNSUPPORTED,
+                  "use_rms_norm");
     check_refused("{\"quant_method\": \"fp8\", \"weight_block_size\": [-1, 2]}", list, LOAM_INVALID,
                   "blocks of -1");
 }
@@ -158,6 +162,9 @@ static void test_other_layouts(void **state) {
     check_refused(mxfp4,
                   LIST({"a_blocks", "U8", 4, {2, 4, 3, 8}}, {"a_scales", "U8", 3, {2, 4, 3}}),
                   LOAM_INVALID, "'a_blocks'");
+    check_refused("{\"quant_method\": \"bitnet\"}",
+                  LIST({"a.weight", "U8", 2, {3, 16}}, {"a.weight_scale", "F32", 1, {2}}),
+                  LOAM_INVALID, "'a.weight_scale'");
     check_refused(mxfp4, LIST({"a_blocks", "U8", 2, {3, 16}}, {"a_scales", "U8", 1, {3}}),
                   LOAM_INVALID, "'a_blocks'");
 }

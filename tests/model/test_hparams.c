@@ -392,6 +392,51 @@ static void test_lone_blocks(void **state) {
                   LOAM_UNSUPPORTED, "moe_latent_size");
 }
 
+#define VARIED                                                                                    \
+    "{\"model_type\":\"nemotron-nas\",\"num_hidden_layers\":2,\"hidden_size\":48,\"vocab_size\":" \
+    "48,"                                                                                         \
+    "\"num_attention_heads\":4,\"max_position_embeddings\":128,\"block_configs\":["
+
+static void test_varied_layers(void **state) {
+    lm_hparams h;
+    assert_ok(read_config(VARIED
+                          "{\"attention\":{\"n_heads_in_group\":2},\"ffn\":{\"ffn_mult\":16}},"
+                          "{\"attention\":{\"n_heads_in_group\":null},\"ffn\":{}}]}",
+                          &h, &err));
+    assert_int_equal(h.n_kv_heads, 2);
+    assert_true(lm_layer_attends(&h, 0) && !lm_layer_attends(&h, 1));
+    assert_true(lm_layer_has_mlp(&h, 0) && !lm_layer_has_mlp(&h, 1));
+    assert_int_equal(lm_ffn_dim_at(&h, 0), 512);
+    assert_int_equal(h.ffn_dim, 512);
+    assert_int_equal(lm_cached_layers(&h), 1);
+    check_refused(VARIED "{\"attention\":{\"n_heads_in_group\":2},\"ffn\":{\"ffn_mult\":16}}]}",
+                  LOAM_INVALID, "1 of 2 layers");
+    check_refused(VARIED "{\"attention\":{\"n_heads_in_group\":2},\"ffn\":{\"ffn_mult\":16}},"
+                         "{\"attention\":{\"n_heads_in_group\":4},\"ffn\":{\"ffn_mult\":16}}]}",
+                  LOAM_UNSUPPORTED, "n_heads_in_group");
+    check_refused(VARIED "{\"attention\":{\"replace_with_linear\":true},\"ffn\":{}},{}]}",
+                  LOAM_UNSUPPORTED, "a matrix in place of a block");
+    check_refused(VARIED "{},{}]}", LOAM_INVALID, "feed-forward width");
+}
+
+/* What encoders' configs say that is not known. */
+static void test_encoders(void **state) {
+#define ENCODER(type)                                                                             \
+    "{\"model_type\":\"" type                                                                     \
+    "\",\"num_hidden_layers\":2,\"hidden_size\":64,\"num_attention_heads\":8,\"vocab_size\":100," \
+    "\"intermediate_size\":96,\"max_position_embeddings\":256"
+    lm_hparams h;
+    assert_ok(read_config(ENCODER("electra") ",\"embedding_size\":16}", &h, &err));
+    assert_int_equal(lm_embed_dim(&h), 16);
+    check_refused(ENCODER("electra") ",\"embedding_size\":-1}", LOAM_INVALID,
+                  "width of embeddings");
+    check_refused(ENCODER("roformer") ",\"rotary_value\":true}", LOAM_UNSUPPORTED, "rotary_value");
+    check_refused(ENCODER("modernbert") ",\"classifier_activation\":\"silu\"}", LOAM_UNSUPPORTED,
+                  "classifier_activation");
+    assert_ok(read_config(ENCODER("modernbert") ",\"classifier_pooling\":\"mean\"}", &h, &err));
+    assert_true(h.scores_mean);
+}
+
 #define KIMI                                                                                     \
     "{\"model_type\":\"kimi_linear\",\"num_hidden_layers\":4,\"hidden_size\":32,\"vocab_size\":" \
     "48,"                                                                                        \
@@ -620,6 +665,8 @@ int main(void) {
         cmocka_unit_test(test_use_bidirectional_attention),
         cmocka_unit_test(test_recurrent_layers),
         cmocka_unit_test(test_lone_blocks),
+        cmocka_unit_test(test_varied_layers),
+        cmocka_unit_test(test_encoders),
         cmocka_unit_test(test_theta_by_layer),
         cmocka_unit_test(test_key_heads_by_layer),
         cmocka_unit_test(test_heads_by_layer),
