@@ -251,6 +251,9 @@ loam_status lm_hparams_check(const lm_hparams *h, const char *path, loam_error *
     LM_TRY(check_positive(path, "rope scaling factor", h->rope_scaling.factor, err));
     LM_TRY(check_options(h, path, err));
     LM_TRY(check_experts(h, path, err));
+    if (h->index_topk != 0)
+        LM_TRY(check_range(path, "number of positions that are chosen", h->index_topk,
+                           (int64_t)1 << 32, err));
     if (h->n_guess_layers != 0)
         LM_TRY(check_range(path, "number of guessing layers", h->n_guess_layers, 64, err));
     LM_TRY(check_layer_inputs(h, path, err));

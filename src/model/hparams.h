@@ -105,6 +105,7 @@ typedef struct lm_hparams {
     int64_t embed_dim;   /* width of embeddings; 0: dim */
     bool map_unbiased;   /* the matrix that leads from there to the stream has no bias */
     int64_t context_len; /* longest sequence the model is made for */
+    int64_t index_topk; /* of longer ones an indexer would choose so many positions for each row to see: context_len is at most this; 0: none does */
     double rms_norm_eps;
     double rope_theta;
     int32_t rope_sections[4]; /* pairs that turn by time, height, width and nothing: of text all by its position. All 0: not said */

@@ -199,6 +199,8 @@ static LM_MUST_USE loam_status read_sizes(const lm_gguf *gguf, lm_hparams *h, lo
         LM_TRY(read_ffn(gguf, h, err));
     if (arch && arch->ffn_halved) h->ffn_dim /= 2;
     LM_TRY(read_i64(gguf, h, "context_length", &h->context_len, err));
+    LM_TRY(read_i64_or(gguf, h, "attention.indexer.top_k", 0, &h->index_topk, err));
+    if (h->index_topk > 0 && h->index_topk < h->context_len) h->context_len = h->index_topk;
     LM_TRY(lm_gguf_array_or_empty(gguf, "tokenizer.ggml.tokens", LM_GGUF_STRING, &tokens, err));
     LM_TRY(read_i64_or(gguf, h, "vocab_size", (int64_t)tokens.n, &h->vocab_size, err));
     LM_TRY(read_i64_or(gguf, h, "embedding_length_per_layer_input", 0, &h->layer_input_dim, err));

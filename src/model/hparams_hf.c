@@ -115,6 +115,13 @@ static LM_MUST_USE loam_status read_trained_context(const reader *r, lm_hparams 
     return LOAM_OK;
 }
 
+/* Where as many positions as there are may be chosen, all are: the indexer of DeepSeek's sparse attention is not there. */
+static LM_MUST_USE loam_status read_index(const reader *r, lm_hparams *h) {
+    LM_TRY(read_i64(r, "index_topk", 0, &h->index_topk));
+    if (h->index_topk > 0 && h->index_topk < h->context_len) h->context_len = h->index_topk;
+    return LOAM_OK;
+}
+
 /* LFM2's configs say how wide an MLP without a gate would be. */
 static LM_MUST_USE loam_status adjust_ffn(const reader *r, lm_hparams *h) {
     bool adjusts;
@@ -223,6 +230,7 @@ static LM_MUST_USE loam_status read_sizes(const reader *r, lm_hparams *h) {
     else
         LM_TRY(need_i64(r, "max_position_embeddings|seq_length|model_max_length", &h->context_len));
     LM_TRY(read_trained_context(r, h));
+    LM_TRY(read_index(r, h));
     double eps = r->arch && r->arch->norm_eps > 0 ? r->arch->norm_eps : has_default ? 1e-5 : 1e-6;
     return read_f64(r, "rms_norm_eps|layer_norm_eps|layer_norm_epsilon|layernorm_epsilon|norm_epsilon|norm_eps", eps,
                     &h->rms_norm_eps);
@@ -367,6 +375,7 @@ static LM_MUST_USE loam_status check_layer_types(const reader *r) {
         const char *type = json_string_value(json_array_get(types, i));
         if (type && strcmp(type, "attention") != 0 && strcmp(type, "full_attention") != 0 &&
             strcmp(type, "sliding_attention") != 0 && !is_recurrent_type(r, type) &&
+            strcmp(type, "indexed_attention") != 0 &&
             !(r->arch && r->arch->chunk && strcmp(type, "chunked_attention") == 0))
             return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: layer %zu is of type '%s'", r->path,
                                 i, type);

@@ -45,6 +45,13 @@ static loam_status fill_limits(lm_session_options *o, const lm_hparams *hp, loam
     o->max_seqs = or_default(o->max_seqs, 1);
     o->max_outs = or_default(o->max_outs, o->max_seqs);
     o->max_context = or_default(o->max_context, hp->context_len);
+    if (hp->index_topk > 0 && o->max_context > hp->index_topk) {
+        lm_error_set(err, LOAM_UNSUPPORTED,
+                     "a context of %lld tokens is wanted, of more than %lld this model's rows see "
+                     "those that an indexer chooses",
+                     (long long)o->max_context, (long long)hp->index_topk);
+        return lm_error_hint(err, LOAM_UNSUPPORTED, "a context up to that is supported");
+    }
     if (o->max_context > hp->context_len && hp->rope_scaling.kind != LM_ROPE_SCALING_DYNAMIC)
         return lm_error_set(err, LOAM_INVALID,
                             "a context of %lld tokens is wanted, the model was made for %lld",

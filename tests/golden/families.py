@@ -719,6 +719,13 @@ CASES |= {
                               mlp_layer_types=["dense", "sparse", "sparse"], rope_parameters=dict(
                                   full_attention=dict(rope_type="default", rope_theta=1000.0, partial_rotary_factor=0.334),
                                   sliding_attention=dict(rope_type="default", rope_theta=100.0, partial_rotary_factor=0.334)))),
+    # As long as all positions are chosen.
+    "deepseek_v32": case("deepseek_v32", "DeepseekV32ForCausalLM", q_lora_rank=24, n_group=4, topk_group=2, routed_scaling_factor=2.5,
+                         norm_topk_prob=True, index_topk=100, index_n_heads=2, index_head_dim=8, num_nextn_predict_layers=0,
+                         rope_parameters=stretched(1.0), **LATENT),
+    "glm_moe_dsa": case("glm_moe_dsa", "GlmMoeDsaForCausalLM", q_lora_rank=24, n_group=1, topk_group=1, routed_scaling_factor=2.5,
+                        norm_topk_prob=True, index_topk=100, index_n_heads=2, index_head_dim=8, num_nextn_predict_layers=0,
+                        index_topk_freq=2, **LATENT),
 }
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none.

@@ -520,6 +520,18 @@ static void test_theta_by_layer(void **state) {
     check_refused(SWA("flint") "}", LOAM_INVALID, "'layer_types' is missing");
 }
 
+/* A model whose rows would see chosen positions only runs as long as all are. */
+static void test_index(void **state) {
+    lm_hparams h;
+    assert_ok(read_config(SWA("deepseek_v32") ",\"kv_lora_rank\":20,\"qk_nope_head_dim\":10,"
+                                              "\"qk_rope_head_dim\":6,\"v_head_dim\":14,"
+                                              "\"index_topk\":100}",
+                          &h, &err));
+    assert_int_equal(h.index_topk, 100);
+    assert_int_equal(h.context_len, 100);
+    check_refused(SWA("llama") ",\"index_topk\":-1}", LOAM_INVALID, "positions that are chosen");
+}
+
 /* MiMo-V2's, as published. */
 static void test_key_heads_by_layer(void **state) {
     lm_hparams h;
@@ -669,6 +681,7 @@ int main(void) {
         cmocka_unit_test(test_encoders),
         cmocka_unit_test(test_theta_by_layer),
         cmocka_unit_test(test_key_heads_by_layer),
+        cmocka_unit_test(test_index),
         cmocka_unit_test(test_heads_by_layer),
         cmocka_unit_test(test_layers_that_share_keys),
         cmocka_unit_test(test_inputs_of_layers),
