@@ -95,6 +95,20 @@ def encoder_seeds():
         yield name, gguf(values, tensors)
 
 
+def selective_seeds():
+    """A Mamba of one layer: no heads, no MLP, and no keys and values."""
+    dim, inner, numbers_each, rank, taps = 8, 16, 2, 1, 3
+    sizes = {"block_count": 1, "embedding_length": dim, "attention.head_count": 0, "feed_forward_length": 0, "context_length": 16,
+             "vocab_size": 4, "ssm.conv_kernel": taps, "ssm.inner_size": inner, "ssm.state_size": numbers_each, "ssm.time_step_rank": rank}
+    values = {"general.architecture": struct.pack("<I", 8) + text("mamba")} | {"mamba." + key: u32(n) for key, n in sizes.items()}
+    shapes = {"blk.0.ssm_in.weight": [dim, 2 * inner], "blk.0.ssm_conv1d.weight": [taps, inner], "blk.0.ssm_conv1d.bias": [inner],
+              "blk.0.ssm_x.weight": [inner, rank + 2 * numbers_each], "blk.0.ssm_dt.weight": [rank, inner], "blk.0.ssm_dt.bias": [inner],
+              "blk.0.ssm_a": [numbers_each, inner], "blk.0.ssm_d": [inner], "blk.0.ssm_out.weight": [inner, dim],
+              "blk.0.attn_norm.weight": [dim], "token_embd.weight": [dim, 4], "output_norm.weight": [dim]}
+    tensors = {key: (0, dims, 4 * dims[0] * (dims[1] if len(dims) > 1 else 1)) for key, dims in shapes.items()}
+    yield "selective", gguf(values, tensors)
+
+
 def safetensors_seeds():
     header = {"__metadata__": {"format": "pt"}, "a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
               "b": {"dtype": "BF16", "shape": [2], "data_offsets": [24, 28]}}
@@ -166,6 +180,8 @@ def main():
     for name, data in model_seeds():
         write("model", name, data)
     for name, data in encoder_seeds():
+        write("model", name, data)
+    for name, data in selective_seeds():
         write("model", name, data)
     for name, data in safetensors_seeds():
         write("safetensors", name, data)

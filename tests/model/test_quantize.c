@@ -230,6 +230,8 @@ static void test_rules(void **state) {
     assert_false(lm_mix_quantizes("blk.0.ffn_up.bias", 2));
     assert_false(lm_mix_quantizes("blk.0.attn_q_norm.weight", 2));
     assert_false(lm_mix_quantizes("rope_freqs.weight", 1));
+    assert_false(lm_mix_quantizes("blk.0.ssm_conv1d.weight", 2));
+    assert_false(lm_mix_quantizes("blk.0.ssm_conv1d_q.weight", 4));
 }
 
 static void write_imatrix(const fixture *f, const char *tensor, int64_t n_cols) {
