@@ -36,6 +36,7 @@ typedef enum param_dim {
     DIM_EXPERTS_DIM,
     DIM_SHARED_FFN,
     DIM_TYPES,
+    DIM_TASKS,
     DIM_LABELS,
     DIM_ATTENDED, /* what attention's output matrix reads */
     DIM_Q_LATENT,
@@ -483,6 +484,7 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim, int64_t lay
     case DIM_LAUREL: return hp->laurel_rank;
     case DIM_FFN: return lm_ffn_dim_at(hp, layer);
     case DIM_TYPES: return hp->n_token_types;
+    case DIM_TASKS: return hp->n_tasks;
     case DIM_LABELS: return hp->n_labels;
     case DIM_ATTENDED: return hp->n_heads * lm_value_dim_at(hp, layer);
     case DIM_Q_LATENT: return hp->q_latent_dim;

@@ -79,6 +79,8 @@ typedef enum lm_feature {
     LM_FEATURE_LAUREL = LM_BIT(43),         /* a narrow product is added to attention */
     LM_FEATURE_EMBED_MAP =
         LM_BIT(46), /* embeddings are of another width: a matrix leads to the stream, one back */
+    LM_FEATURE_TASK_EMBED =
+        LM_BIT(61), /* the first task's vector is added to tokens, or rather to those of segments */
     LM_FEATURE_SUB_NORM =
         LM_BIT(60), /* of what attention's output matrix and the MLP's matrix down read */
     LM_FEATURE_RENORM =
@@ -160,6 +162,8 @@ typedef enum lm_dialect {
     LM_DIALECT_OPT,
     LM_DIALECT_CODESHELL,
     LM_DIALECT_REFACT,
+    LM_DIALECT_PLM,
+    LM_DIALECT_JAIS,
     LM_DIALECT_XGLM,    /* OPT by a norm's other name */
     LM_DIALECT_CODEGEN, /* GPT-J with q, k and v in one */
     LM_DIALECT_NEOX_JAPANESE,
@@ -275,6 +279,7 @@ typedef struct lm_arch {
     bool alibi;             /* ALiBi where the file does not say */
     bool alibi_scaled;      /* its biases are scaled as scores are */
     int alibi_from_layers;  /* members of so many layers or more have ALiBi, which files do not say; 0: none */
+    bool scaled_by_width;   /* scores are divided by the width of heads, not by its root */
     double attention_scale; /* where the file does not say; 0: 1 / sqrt(head_dim) */
     double local_rope_theta; /* of windowed layers where the file does not say; 0: all have the same */
     double norm_eps;         /* of norms where the file does not say; 0: 1e-6, of layer norms 1e-5 */

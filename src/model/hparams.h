@@ -182,6 +182,7 @@ typedef struct lm_hparams {
     bool bidirectional;      /* a row sees the whole sequence, not only what is before it */
     int64_t position_offset; /* of learned positions: the first one's row in their table */
     int64_t n_token_types;   /* kinds of segments that have a vector; 0: none */
+    int64_t n_tasks;         /* that have a vector; 0: none */
     int64_t n_labels;        /* scores that the classifier gives; 0: there is none */
     bool scores_mean;        /* which reads the mean of all rows, not the first or last one */
     bool pooler_unbiased;    /* the matrix in front of it has no bias */

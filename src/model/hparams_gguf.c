@@ -452,6 +452,7 @@ static LM_MUST_USE loam_status read_numbers(const lm_gguf *gguf, const lm_arch *
     double embedding = arch->embed_scale_sqrt_dim ? sqrt((double)h->dim) : 0;
     double scale = lm_hparams_gguf_scale(h->architecture, h);
     if (!(scale > 0)) scale = arch->attention_scale;
+    if (arch->scaled_by_width && h->head_dim > 0) scale = 1 / (double)h->head_dim;
     LM_TRY(read_f64_or(gguf, h, "attention.scale", scale, &h->attention_scale, err));
     LM_TRY(read_f64_or(gguf, h, "attention.output_scale", h->attention_scale, &h->attention_scale,
                        err)); /* Grok's, of scores as well */

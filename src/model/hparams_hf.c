@@ -866,12 +866,27 @@ static LM_MUST_USE loam_status read_factors_of_minicpm(const reader *r, lm_hpara
     return LOAM_OK;
 }
 
+/* Jais', as mup_* in its later members. */
+static LM_MUST_USE loam_status read_scores_by_width(const reader *r, lm_hparams *h) {
+    bool by_width;
+    double of_width;
+    if (!r->arch || !r->arch->scaled_by_width || h->head_dim < 1) return LOAM_OK;
+    LM_TRY(read_bool(r, "scale_qk_dot_by_d", false, &by_width));
+    LM_TRY(read_bool(r, "mup_scale_qk_dot_by_d", by_width, &by_width));
+    if (by_width) h->attention_scale = 1 / (double)h->head_dim;
+    LM_TRY(read_f64(r, "mup_width_scale", 1, &of_width));
+    LM_TRY(read_f64(r, "mup_output_alpha|width_scale", 1, &h->logit_scale));
+    h->logit_scale *= of_width;
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status read_numbers(const reader *r, lm_hparams *h) {
     double query_scalar, divisor;
     LM_TRY(read_f64(r, "attention_value_scale", 0, &h->value_scale));
     LM_TRY(read_f64(r, "attention_multiplier|attn_output_multiplier",
                     r->arch ? r->arch->attention_scale : 0, &h->attention_scale));
     LM_TRY(read_f64(r, "query_pre_attn_scalar", 0, &query_scalar));
+    LM_TRY(read_scores_by_width(r, h));
     if (query_scalar > 0) h->attention_scale = 1 / sqrt(query_scalar);
     LM_TRY(read_f64(r, "attn_logit_softcapping|max_attn_value", 0, &h->attention_soft_cap));
     LM_TRY(read_f64(r, "final_logit_softcapping", 0, &h->logit_soft_cap));
@@ -880,11 +895,14 @@ static LM_MUST_USE loam_status read_numbers(const reader *r, lm_hparams *h) {
     LM_TRY(read_bool(r, "mup_enabled", r->arch && r->arch->embed_scale_sqrt_dim, &scaled));
     LM_TRY(read_bool(r, "scale_embedding", scaled, &scaled)); /* XGLM, too */
     double embedding = scaled ? sqrt((double)h->dim) : 0;
-    LM_TRY(read_f64(r, "embedding_multiplier|scale_emb|embedding_multiplier_scale", embedding, &h->embedding_scale));
+    LM_TRY(read_f64(r,
+                    "embedding_multiplier|scale_emb|embedding_multiplier_scale|mup_embeddings_"
+                    "scale|embeddings_scale",
+                    embedding, &h->embedding_scale));
     LM_TRY(read_f64(r, "residual_multiplier", 0, &h->residual_scale));
     LM_TRY(read_f64(r, "logits_scaling", 0, &divisor));
-    LM_TRY(
-        read_f64(r, "output_multiplier_scale|logit_scale|lm_head_multiplier", 0, &h->logit_scale));
+    LM_TRY(read_f64(r, "output_multiplier_scale|logit_scale|lm_head_multiplier", h->logit_scale,
+                    &h->logit_scale));
     if (divisor > 0) h->logit_scale = r->arch && r->arch->hf_logit_factor ? divisor : 1 / divisor;
     return read_factors_of_minicpm(r, h);
 }

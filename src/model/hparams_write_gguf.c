@@ -64,6 +64,7 @@ loam_status lm_hparams_check_gguf(const lm_arch_config *config, loam_error *err)
     if (lm_arch_has(config, LM_FEATURE_CLASSIFIER) &&
         strcmp(lm_arch_pooler_act(config->arch), lm_arch_pooler_act(read_as)) != 0)
         return unsaid("an activation in front of scores", err);
+    if (lm_arch_has(config, LM_FEATURE_TASK_EMBED)) return unsaid("tasks", err);
     if (lm_arch_has(config, LM_FEATURE_EMBED_MAP)) return unsaid("embeddings of a width", err);
     if (config->hparams.layer_input_dim > 0 &&
         config->hparams.layer_vocab_size != config->hparams.vocab_size)
@@ -286,8 +287,7 @@ void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer)
          mlps_listed = attends && (hp->lone_blocks || wide),
          says_shared = hp->shared_ffn_dim > 0 && !arch->n_shared_experts &&
                        !lm_arch_has(config, LM_FEATURE_EXPERTS_BESIDE);
-    bool apart =
-             latent && arch->dialect == LM_DIALECT_MINICPM3, /* said as of heads with a key each */
+    bool apart = latent && is_named(arch, "minicpm3 plm"), /* said as of heads with a key each */
         no_experts = is_named(arch, "deepseek2") && !moe;
     bool yarn = scaling->kind == LM_ROPE_SCALING_YARN,
          longrope = scaling->kind == LM_ROPE_SCALING_LONGROPE;

@@ -94,6 +94,7 @@ void lm_model_weights_describe(const lm_model_file *file, const lm_arch *arch,
     config.hparams.pooler_unbiased = rows_in_file(file, &config, LM_PARAM_POOLER_BIAS) == 0;
     config.hparams.laurel_rank = rows_in_file(file, &config, LM_PARAM_LAUREL_DOWN);
     config.hparams.n_token_types = rows_in_file(file, &config, LM_PARAM_TYPE_EMBED);
+    config.hparams.n_tasks = rows_in_file(file, &config, LM_PARAM_TASK_EMBED);
     config.hparams.n_labels = rows_in_file(file, &config, LM_PARAM_CLASSIFIER);
     *out = config;
 }
@@ -144,10 +145,10 @@ static bool is_up_again(lm_str name) {
 
 /* Tensors that files carry and graphs do not read: what can be computed, masks, and the parts of a model that sees. */
 static bool is_ignorable(const char *name, const lm_arch_config *config) {
-    static const char *const ends[] = {".rotary_emb.inv_freq", ".attn.bias",
-                                       ".attn.masked_bias",    ".attention.bias",
-                                       ".masked_bias",         ".position_ids",
-                                       ".causal_mask",         "encoder.embed_positions.weight"};
+    static const char *const ends[] = {
+        ".rotary_emb.inv_freq", ".attn.bias",         ".attn.masked_bias",
+        ".attention.bias",      ".masked_bias",       ".position_ids",
+        ".causal_mask",         "relative_pe.slopes", "encoder.embed_positions.weight"};
     static const char *const heads[] = {"embed_out.weight", "lm_head.weight", "output.weight",
                                         "output_projection.weight", "decoder.weight"};
     static const char *const begins[] = {
@@ -513,6 +514,26 @@ static loam_status make_rates(lm_model_weights *w, lm_weight *weight, loam_error
     return LOAM_OK;
 }
 
+/* Which task a text is for is not told here: the first one's vector goes into those of segments, and is 0 then. */
+static loam_status fold_task(lm_model_weights *w, lm_weight *tasks, loam_error *err) {
+    lm_weight *types = slot(w, LM_PARAM_TYPE_EMBED, 0);
+    int64_t n_types = types->name ? types->shape[0] : 0, dim = tasks->shape[1];
+    if (n_types == 0 || !types->data || !tasks->data)
+        return lm_error_set(err, LOAM_UNSUPPORTED, "tensor '%s' is there without plain segments",
+                            tasks->name);
+    float *sums = lm_arena_alloc(&w->arena, (size_t)((n_types + 1) * dim) * sizeof *sums),
+          *zeros = lm_arena_calloc(&w->arena, (size_t)n_elems_of(tasks), sizeof *zeros);
+    if (!sums || !zeros) return lm_error_no_memory(err, (size_t)(n_types * dim) * sizeof *sums);
+    const float *task = sums + n_types * dim;
+    lm_dtype_get(types->dtype)->unpack(types->data, sums, n_types * dim);
+    lm_dtype_get(tasks->dtype)->unpack(tasks->data, sums + n_types * dim, dim);
+    for (int64_t i = 0; i < n_types * dim; i++) sums[i] += task[i % dim];
+    types->data = sums;
+    tasks->data = zeros;
+    types->dtype = tasks->dtype = LM_F32;
+    return LOAM_OK;
+}
+
 /* Brings a weight to a device that cannot read it where it is. */
 static loam_status place(lm_model_weights *w, lm_weight *weight, loam_error *err) {
     if (lm_device_shares_host_memory(w->device)) return LOAM_OK;
@@ -535,6 +556,7 @@ static loam_status finish_weight(const loader *l, lm_param_id id, lm_weight *wei
     if (is_vector) LM_TRY(copy_vector(l->w, weight, err));
     bool folder = lm_naming_of(l->file) == LM_NAMING_HF;
     if (folder && lm_param_less_one(l->config->arch, id)) return add_one(l->w, weight, err);
+    if (folder && id == LM_PARAM_TASK_EMBED) return fold_task(l->w, weight, err);
     if (folder && lm_param_is_rate(id)) return make_rates(l->w, weight, err);
     if (l->options->check_finite && !is_vector && !by_row) let_go(l->w, weight, weight->data);
     return LOAM_OK;

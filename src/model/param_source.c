@@ -149,7 +149,9 @@ static bool understands(lm_dialect dialect, int other) {
                  {LM_DIALECT_GPT1, LM_DIALECT_GPT2},
                  {LM_DIALECT_FLINT, LM_DIALECT_QWEN2_MOE},
 
-                 {LM_DIALECT_CODESHELL, LM_DIALECT_GPT2}};
+                 {LM_DIALECT_CODESHELL, LM_DIALECT_GPT2},
+                 {LM_DIALECT_PLM, LM_DIALECT_MINICPM3},
+                 {LM_DIALECT_JAIS, LM_DIALECT_GPT2}};
     if ((int)dialect == other) return true;
     for (size_t i = 0; i < LM_COUNT_OF(bases); i++)
         if (bases[i].dialect == dialect) return understands(bases[i].base, other);

@@ -43,7 +43,7 @@ SHAPES = {"baichuan2": dict(num_hidden_layers=32), "cohere-qk_norm": dict(num_hi
 OTHERWISE = dict.fromkeys(("mistral-window", "qwen2-window", "starcoder2-window", "ministral", "phi3", "cwm"), "has no window there") | {
     "llama4-chunks": "has chunks of 8192 whatever the file says", "phimoe": "norms and weighs experts otherwise",
     "deepseek_v2": "scores groups by their two best experts", "phi-qk_norm": "refuses norms of q and k",
-    "qwen3_moe-sparse": "refuses layers without experts"}
+    "qwen3_moe-sparse": "refuses layers without experts", "deci": "forgets what layers without an MLP attended to"}
 
 
 def vocabulary():

@@ -171,6 +171,7 @@ CASES.update({
     "modernbert-classifier": case("modernbert", "rank", AutoModelForSequenceClassification, dict(
         CASES["modernbert"]["config"], num_labels=1, classifier_pooling="cls", classifier_bias=True), gguf=False),
     "jina-code": case("bert", "mean", JinaCode, CASES["jina"]["config"], publish=lambda state, config: state, gguf=False),
+    "ernie-tasks": case("ernie", "mean", AutoModel, dict(BERT, use_task_id=True, task_type_vocab_size=3), gguf=False),
 })
 CLASSES = {"eurobert": "EuroBert", "bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert",
            "electra": "Electra", "data2vec-text": "Data2VecText", "ernie": "Ernie", "rembert": "RemBert", "roformer": "RoFormer",

@@ -743,7 +743,7 @@ CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_
               "mimo_v2_flash": lambda cls: as_configured(without_guesses(cls))}
 
 
-DECI = [(True, 256), (False, 256), (True, 512), (True, 0), (False, 0)]  # whether layers attend, and how wide their MLPs are
+DECI = [(True, 256), (False, 256), (False, 0), (True, 0), (True, 512)]  # whether layers attend, and how wide their MLPs are
 
 
 def varied(model):
@@ -812,6 +812,65 @@ NO_FOLDER |= {"bitnet-gguf"}
 CONVERTERS["bitnet-gguf"] = not_rounded
 
 
+def without_gates(model):
+    """PLM's MLPs: a squared ReLU between two matrices."""
+    class Squared(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.up_proj, self.down_proj = torch.nn.Linear(32, 40, bias=False), torch.nn.Linear(40, 32, bias=False)
+
+        def forward(self, x):
+            return self.down_proj(torch.relu(self.up_proj(x)) ** 2)
+    for layer in model.model.layers:
+        layer.mlp = Squared()
+
+
+def swiglus(model):
+    """Jais is a GPT-2 with SwiGLU and ALiBi: no positions."""
+    class Swiglu(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            conv = sys.modules["transformers.pytorch_utils"].Conv1D
+            self.c_fc, self.c_fc2, self.c_proj = conv(40, 32), conv(40, 32), conv(32, 40)
+
+        def forward(self, x):
+            return self.c_proj(self.c_fc(x) * torch.nn.functional.silu(self.c_fc2(x)))
+    for layer in model.transformer.h:
+        layer.mlp = Swiglu()
+
+
+def jais(state, config):
+    """Of a reference without them: factors of embeddings, of logits, and of scores, whose heads are 4 wide."""
+    out = {}
+    for name, w in state.items():
+        if name.endswith("wpe.weight"):
+            continue
+        if name.endswith("wte.weight"):
+            w = w / config["embeddings_scale"]
+        if name == "lm_head.weight":
+            w = w / config["width_scale"]
+        if name.endswith("attn.c_attn.weight"):
+            w = torch.cat([2 * w[:, :32], w[:, 32:]], dim=1)
+        if name.endswith("attn.c_attn.bias"):
+            w = torch.cat([2 * w[:32], w[32:]])
+        out[name] = w
+    return out
+
+
+def without_positions(model):
+    """For ALiBi as a mask: positions add nothing."""
+    model.transformer.wpe.weight.data.zero_()
+
+
+CASES["plm"] = dict(case("plm", "PLMForCausalLM", reference=dict(
+    model_type="deepseek_v3", first_k_dense_replace=9, q_lora_rank=None, rope_interleave=True), num_key_value_heads=4, kv_lora_rank=20, qk_nope_head_dim=10,
+    qk_rope_head_dim=6, v_head_dim=14, hidden_act="relu2", tie_word_embeddings=True, attention_bias=False), modify=without_gates)
+CASES["jais"] = dict(plain("jais", "JAISLMHeadModel", activation_function="swiglu", position_embedding_type="alibi", layer_norm_epsilon=1e-5,
+                           n_inner=40, scale_qk_dot_by_d=True, embeddings_scale=4.0, width_scale=0.5, tie_word_embeddings=False,
+                           **dict(GPT, n_head=8)),
+                     reference=dict(model_type="gpt2", activation_function="gelu_new"), publish=jais, modify=swiglus, settle=without_positions)
+
+
 def tokens(prompt):
     return [(7 * i + 3) % N_VOCAB if prompt == 0 else (5 * i * i + i + 11) % N_VOCAB for i in range(N_TOKENS)]
 
@@ -840,6 +899,7 @@ def build(spec, seed):
     for name, p in model.named_buffers():
         if name.endswith("layer_scalar"):
             p.data = (torch.randn_like(p) * 0.3 + 1.0).half().float()
+    spec.get("settle", lambda model: None)(model)
     if config.get("tie_word_embeddings", getattr(model.config, "tie_word_embeddings", False)):
         model.tie_weights()
     return model
@@ -897,7 +957,7 @@ def make(name, seed):
         unit_head(model)
     makers.write_config(folder, spec["config"] if spec["reference"] else dict(makers.config_of(model, folder), **spec["config"]))
     save_file(state, folder / "model.safetensors")
-    logits = logits_of(model, **(alibi(model) if name in ("baichuan2-13b", "refact") else {}))
+    logits = logits_of(model, **(alibi(model) if name in ("baichuan2-13b", "refact", "jais") else {}))
     logits.astype("<f4").tofile(folder / "logits")
     if name not in NO_GGUF:
         with tempfile.TemporaryDirectory() as temp:
