@@ -126,11 +126,16 @@ bool lm_arch_windows(const lm_arch *arch, int64_t period, int64_t layer) {
     return period == 1 || (period > 1 && (layer + !arch->window_from_first) % period != 0);
 }
 
+bool lm_arch_drops_rope(const lm_arch *arch, const lm_hparams *h, int64_t layer) {
+    if (!arch->rope_in_windows || lm_layer_in(&h->windowed, layer)) return false;
+    return !(arch->rope_in_dense && lm_layer_in(&h->dense_layers, layer));
+}
+
 /* A window from which nothing falls out is none, but the layers are those that they are. */
 void lm_arch_settle_layers(const lm_arch *arch, lm_hparams *h) {
     int64_t n_layers = h->n_layers < LM_MAX_LAYERS ? h->n_layers : LM_MAX_LAYERS; /* unchecked as yet */
-    for (int64_t i = 0; arch->rope_in_windows && h->window > 0 && i < n_layers; i++)
-        if (!lm_layer_in(&h->windowed, i)) lm_layer_add(&h->no_rope, i);
+    for (int64_t i = 0; h->window > 0 && i < n_layers; i++)
+        if (lm_arch_drops_rope(arch, h, i)) lm_layer_add(&h->no_rope, i);
     if (arch->scaled_outside && h->window > 0) h->local_rope_theta = h->rope_theta;
     if (arch->alibi_from_layers && h->n_layers >= arch->alibi_from_layers) h->alibi_max = 8;
     for (int64_t i = 0; h->alibi_max > 0 && i < n_layers; i++)

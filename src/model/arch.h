@@ -274,7 +274,9 @@ typedef struct lm_arch {
     bool rope_backwards;    /* heads turn the other way */
     bool heads_normed_together; /* layer norms of queries and keys are of all heads as one */
     bool norm_behind_rope;  /* queries and keys are turned before their norms */
-    bool rope_in_windows;   /* where some layers have a window, the others do without rope */
+    bool rope_in_windows;   /* where some layers have a window, the others do without rope, */
+    bool rope_in_dense;     /* but for those without experts */
+    bool shared_averaged;   /* what the chosen experts and the shared ones say is averaged where the file does not say */
     bool scaled_outside;    /* the rope scaling is that of layers without a window only */
     bool alibi;             /* ALiBi where the file does not say */
     bool alibi_scaled;      /* its biases are scaled as scores are */
@@ -306,7 +308,10 @@ const char *lm_arch_recurrent_type(const lm_arch *arch);
 /* Whether a layer is windowed where each period-th is not, 1: all are. */
 bool lm_arch_windows(const lm_arch *arch, int64_t period, int64_t layer);
 
-/* For readers of files, once they have read windows and ropes: what follows from both by the row. */
+/* Whether a layer of such a family does without rope, once there is a window. */
+bool lm_arch_drops_rope(const lm_arch *arch, const lm_hparams *hparams, int64_t layer);
+
+/* For readers of files, once they have read windows, ropes and experts: what follows from both by the row. */
 void lm_arch_settle_layers(const lm_arch *arch, lm_hparams *hparams);
 const lm_arch *lm_arch_at(size_t index);
 

@@ -492,7 +492,8 @@ static lm_tensor *mixture(const builder *b, lm_tensor *stream, lm_tensor *x) {
     lm_tensor *y = chosen(b, activated(b, gate, up), LM_PARAM_DOWN_EXPS, ids,
                           LM_PARAM_DOWN_EXPS_BIAS);
     if (!before) y = mixed(b, y, weights);
-    return hp->shared_ffn_dim > 0 ? with_shared(b, y, x) : y;
+    if (hp->shared_ffn_dim > 0) y = with_shared(b, y, x);
+    return scaled(b, y, hp->mixture_scale);
 }
 
 /* x: what is read of the stream. */

@@ -65,6 +65,7 @@ static LM_MUST_USE loam_status check_options(const lm_hparams *h, const char *pa
         {"stretch of queries", (double)h->query_stretch},
         {"local rope theta", h->local_rope_theta},
         {"epsilon of a state space's norms", h->scan_norm_eps},
+        {"scale of what experts say", h->mixture_scale},
         {"scale of experts' weights", h->expert_weight_scale},
     };
     for (size_t i = 0; i < LM_COUNT_OF(options); i++)

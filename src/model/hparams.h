@@ -156,6 +156,8 @@ typedef struct lm_hparams {
     int64_t n_expert_groups, n_expert_groups_used; /* experts are chosen from the best groups; 0: from all */
     int64_t n_guess_layers; /* behind the last: they guess further tokens, and are not used */
     double expert_weight_scale;                    /* 0: 1 */
+    double mixture_scale; /* of what chosen and shared experts say together; 0: 1 */
+    bool layer_norms;     /* of a family with members of either kind those whose norms are layer norms */
     bool expert_sigmoid, expert_normalize;         /* see ops/route.c */
     double expert_jitter;                          /* likewise; 0: none */
     /* Layers that keep a state of their sequence instead of its keys and values: LM_FEATURE_RECURRENT says of which kind. Convolutions

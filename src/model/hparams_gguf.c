@@ -206,6 +206,9 @@ static LM_MUST_USE loam_status read_sizes(const lm_gguf *gguf, lm_hparams *h, lo
     LM_TRY(read_i64_or(gguf, h, "embedding_length_per_layer_input", 0, &h->layer_input_dim, err));
     h->layer_vocab_size = h->vocab_size;
     LM_TRY(read_f64_or(gguf, h, "attention.layer_norm_epsilon", 1e-6, &h->rms_norm_eps, err));
+    char key[KEY_BYTES];
+    h->layer_norms = arch && (arch->optional & LM_FEATURE_LAYER_NORM) &&
+                     !lm_gguf_find(gguf, full_key(h, "attention.layer_norm_rms_epsilon", key));
     return read_f64_or(gguf, h, "attention.layer_norm_rms_epsilon", h->rms_norm_eps,
                        &h->rms_norm_eps, err);
 }
@@ -534,6 +537,8 @@ static LM_MUST_USE loam_status read_experts(const lm_gguf *gguf, const lm_arch *
     LM_TRY(read_i64_or(gguf, h, "expert_gating_func", sigmoid ? GATE_SIGMOID : GATE_SOFTMAX, &gate,
                        err));
     h->expert_sigmoid = gate == GATE_SIGMOID;
+    if (arch->shared_averaged && h->shared_ffn_dim > 0) h->mixture_scale = 0.5;
+    if (arch->shared_averaged) h->expert_normalize |= !h->expert_sigmoid;
     return LOAM_OK;
 }
 

@@ -210,7 +210,7 @@ static LM_MUST_USE loam_status read_widths(const reader *r, lm_hparams *h) {
         LM_TRY(read_i64(r, "intermediate_size|n_inner|ffn_hidden_size|hidden_dim|ffn_dim|dff",
                         widths(multiple, h->dim), &h->ffn_dim));
     else
-        LM_TRY(need_alike(r, "intermediate_size_mlp|block_ff_dim|intermediate_size|ffn_hidden_size|moe_intermediate_size", &h->ffn_dim));
+        LM_TRY(need_alike(r, "intermediate_size_mlp|block_ff_dim|prefix_dense_intermediate_size|intermediate_size|ffn_hidden_size|moe_intermediate_size", &h->ffn_dim));
     if (r->arch && r->arch->ffn_halved) h->ffn_dim /= 2;
     return adjust_ffn(r, h);
 }
@@ -231,6 +231,8 @@ static LM_MUST_USE loam_status read_sizes(const reader *r, lm_hparams *h) {
         LM_TRY(need_i64(r, "max_position_embeddings|seq_length|model_max_length", &h->context_len));
     LM_TRY(read_trained_context(r, h));
     LM_TRY(read_index(r, h));
+    const json_t *rms = json_object_get(r->config, "rms_norm_eps");
+    h->layer_norms = r->arch && (r->arch->optional & LM_FEATURE_LAYER_NORM) && !json_is_number(rms);
     double eps = r->arch && r->arch->norm_eps > 0 ? r->arch->norm_eps : has_default ? 1e-5 : 1e-6;
     return read_f64(r, "rms_norm_eps|layer_norm_eps|layer_norm_epsilon|layernorm_epsilon|norm_epsilon|norm_eps", eps,
                     &h->rms_norm_eps);
@@ -944,6 +946,26 @@ static LM_MUST_USE loam_status check_latent_experts(const reader *r) {
                         r->path);
 }
 
+/* Cohere 2's experts: they are chosen by their logits, weighed among each other, and averaged with the shared ones. */
+static LM_MUST_USE loam_status read_averaged(const reader *r, lm_hparams *h) {
+    lm_str score, together;
+    int64_t prefix_period;
+    if (!r->arch || !r->arch->shared_averaged) return LOAM_OK;
+    LM_TRY(lm_json_str_or(r->config, r->path, "expert_selection_fn", LM_STR("softmax"), &score,
+                          r->err));
+    LM_TRY(lm_json_str_or(r->config, r->path, "shared_expert_combination_strategy",
+                          LM_STR("average"), &together, r->err));
+    LM_TRY(read_i64(r, "prefix_dense_sliding_window_pattern", 1, &prefix_period));
+    if (prefix_period != 1 && lm_hparams_leading_dense(h) > 0)
+        return lm_error_set(r->err, LOAM_UNSUPPORTED,
+                            "%s: 'prefix_dense_sliding_window_pattern' is %lld", r->path,
+                            (long long)prefix_period);
+    h->expert_sigmoid = lm_str_is(score, "sigmoid");
+    h->expert_normalize |= !h->expert_sigmoid;
+    if (lm_str_is(together, "average") && h->shared_ffn_dim > 0) h->mixture_scale = 0.5;
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status read_experts(const reader *r, lm_hparams *h) {
     int64_t n_shared;
     lm_str score, method;
@@ -980,7 +1002,7 @@ static LM_MUST_USE loam_status read_experts(const reader *r, lm_hparams *h) {
     LM_TRY(lm_json_str_or(r->config, r->path, "score_function", score, &score, r->err));
     h->expert_sigmoid =
         lm_str_is(score, "sigmoid") || (r->arch && r->arch->expert_sigmoid);
-    return LOAM_OK;
+    return read_averaged(r, h);
 }
 
 static LM_MUST_USE loam_status read_flags(const reader *r, lm_hparams *h) {
@@ -1098,10 +1120,10 @@ static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_
     LM_TRY(read_recurrent(&r, &h));
     LM_TRY(read_numbers(&r, &h));
     LM_TRY(read_alibi(&r, &h));
-    if (r.arch) lm_arch_settle_layers(r.arch, &h);
-    LM_TRY(read_latent(&r, &h));
     LM_TRY(read_flags(&r, &h));
     LM_TRY(read_experts(&r, &h));
+    if (r.arch) lm_arch_settle_layers(r.arch, &h);
+    LM_TRY(read_latent(&r, &h));
     LM_TRY(lm_hparams_check(&h, path, err));
     *out = h;
     return LOAM_OK;

@@ -30,11 +30,11 @@ static bool has_usual_rope(const lm_arch_config *config) {
     const lm_arch *arch = config->arch;
     if (arch->rope_if_said && lm_arch_recurrent_type(arch)) return true; /* says it */
     if (arch->gguf_ropes_listed) return true;
-    bool outside = arch->rope_in_windows && lm_hparams_said_window(config) > 0;
+    bool windows = lm_hparams_said_window(config) > 0;
     bool alibi = arch->alibi_from_layers && hp->n_layers >= arch->alibi_from_layers;
     for (int64_t i = 0; i < hp->n_layers; i++) {
         bool nth = arch->no_rope_period > 0 && (i + 1) % arch->no_rope_period == 0;
-        bool without = arch->no_rope || alibi || nth || (outside && !lm_layer_in(&hp->windowed, i));
+        bool without = arch->no_rope || alibi || nth || (windows && lm_arch_drops_rope(arch, hp, i));
         if (lm_layer_in(&hp->no_rope, i) != without) return false;
     }
     return true;
@@ -61,6 +61,8 @@ loam_status lm_hparams_check_gguf(const lm_arch_config *config, loam_error *err)
     if (!known || act != usual) return unsaid("an activation", err);
     if ((float)config->hparams.expert_jitter != (float)config->arch->expert_jitter)
         return unsaid("a jitter of experts", err);
+    bool added = config->hparams.shared_ffn_dim > 0 && config->hparams.mixture_scale == 0;
+    if (config->arch->shared_averaged && added) return unsaid("shared experts", err);
     if (lm_arch_has(config, LM_FEATURE_CLASSIFIER) &&
         strcmp(lm_arch_pooler_act(config->arch), lm_arch_pooler_act(read_as)) != 0)
         return unsaid("an activation in front of scores", err);
@@ -181,7 +183,7 @@ static void add_windowed(const gguf_out *out, const lm_arch_config *config) {
     const lm_hparams *hp = &config->hparams;
     char key[KEY_BYTES];
     bool listed = /* in any case */
-        is_named(config->arch, "exaone4 exaone-moe olmo2 mellum gemma4 granite_swa mimo2");
+        is_named(config->arch, "exaone4 exaone-moe olmo2 mellum gemma4 granite_swa mimo2 cohere2moe");
     if (lm_hparams_said_window(config) == 0 || (usual_windows(config) && !listed)) return;
     bool numbers = is_named(config->arch, "mimo2");
     lm_gguf_writer_open_array(out->writer, full_key(out, "attention.sliding_window_pattern", key),

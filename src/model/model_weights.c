@@ -76,6 +76,7 @@ void lm_model_weights_describe(const lm_model_file *file, const lm_arch *arch,
         features |= LM_FEATURE_UNTIED_HEAD;
     if (hp->n_experts > 0) features |= LM_FEATURE_MOE;
     if (hp->shared_ffn_dim > 0) features |= LM_FEATURE_SHARED_EXPERT;
+    if (hp->layer_norms) features |= LM_FEATURE_LAYER_NORM;
     if (hp->kv_latent_dim > 0) features |= LM_FEATURE_LATENT;
     if (hp->q_latent_dim > 0) features |= LM_FEATURE_Q_LATENT;
     if (hp->layer_input_dim > 0) features |= LM_FEATURE_LAYER_INPUT;

@@ -719,6 +719,16 @@ CASES |= {
                               mlp_layer_types=["dense", "sparse", "sparse"], rope_parameters=dict(
                                   full_attention=dict(rope_type="default", rope_theta=1000.0, partial_rotary_factor=0.334),
                                   sliding_attention=dict(rope_type="default", rope_theta=100.0, partial_rotary_factor=0.334)))),
+    "cohere2_moe": case("cohere2_moe", "Cohere2MoeForCausalLM", head_dim=8, num_hidden_layers=4, sliding_window=20, logit_scale=0.25,
+                        rms_norm_eps=None, layer_norm_eps=1e-5, num_experts=6, num_experts_per_tok=3, num_shared_experts=2,
+                        intermediate_size=12, prefix_dense_intermediate_size=40, expert_selection_fn="sigmoid", norm_topk_prob=True,
+                        first_k_dense_replace=1, mlp_layer_types=["dense", "sparse", "sparse", "sparse"],
+                        layer_types=["full_attention", "sliding_attention", "sliding_attention", "full_attention"],
+                        tie_word_embeddings=True, publish="as saved"),
+    "cohere2_moe-rms": case("cohere2_moe", "Cohere2MoeForCausalLM", head_dim=8, num_hidden_layers=2, sliding_window=20, logit_scale=0.25,
+                            layer_norm_eps=1e-6, num_experts=6, num_experts_per_tok=3, num_shared_experts=0, intermediate_size=12,
+                            expert_selection_fn="softmax", norm_topk_prob=True, mlp_layer_types=["sparse", "sparse"],
+                            layer_types=["sliding_attention", "full_attention"], tie_word_embeddings=True, publish="as saved"),
     # As long as all positions are chosen.
     "deepseek_v32": case("deepseek_v32", "DeepseekV32ForCausalLM", q_lora_rank=24, n_group=4, topk_group=2, routed_scaling_factor=2.5,
                          norm_topk_prob=True, index_topk=100, index_n_heads=2, index_head_dim=8, num_nextn_predict_layers=0,

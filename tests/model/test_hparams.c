@@ -520,6 +520,28 @@ static void test_theta_by_layer(void **state) {
     check_refused(SWA("flint") "}", LOAM_INVALID, "'layer_types' is missing");
 }
 
+/* Cohere 2 with experts: norms of either kind, and dense layers that turn without a window. */
+static void test_dense_with_rope(void **state) {
+    lm_hparams h;
+#define AVERAGED                                                                           \
+    SWA("cohere2_moe")                                                                     \
+    ",\"layer_types\":[\"full_attention\",\"sliding_attention\",\"full_attention\"],"       \
+    "\"first_k_dense_replace\":1,\"num_experts\":4,\"num_experts_per_tok\":2,"            \
+    "\"num_shared_experts\":1"
+    assert_ok(read_config(AVERAGED ",\"rms_norm_eps\":null}", &h, &err));
+    assert_true(h.layer_norms && h.expert_normalize && !h.expert_sigmoid);
+    assert_close(h.mixture_scale, 0.5, 0, 0);
+    for (int i = 0; i < 3; i++) assert_int_equal(lm_layer_in(&h.no_rope, i), i == 2);
+    assert_ok(read_config(AVERAGED ",\"rms_norm_eps\":1e-6,"
+                                   "\"shared_expert_combination_strategy\":\"sum\"}",
+                          &h, &err));
+    assert_false(h.layer_norms);
+    assert_close(h.mixture_scale, 0, 0, 0);
+    check_refused(AVERAGED ",\"prefix_dense_sliding_window_pattern\":2}", LOAM_UNSUPPORTED,
+                  "prefix_dense_sliding_window_pattern");
+#undef AVERAGED
+}
+
 /* A model whose rows would see chosen positions only runs as long as all are. */
 static void test_index(void **state) {
     lm_hparams h;
@@ -682,6 +704,7 @@ int main(void) {
         cmocka_unit_test(test_theta_by_layer),
         cmocka_unit_test(test_key_heads_by_layer),
         cmocka_unit_test(test_index),
+        cmocka_unit_test(test_dense_with_rope),
         cmocka_unit_test(test_heads_by_layer),
         cmocka_unit_test(test_layers_that_share_keys),
         cmocka_unit_test(test_inputs_of_layers),
