@@ -134,6 +134,7 @@ typedef enum lm_dialect {
     LM_DIALECT_ROBERTA_NORM, /* RoBERTa with norms before */
     LM_DIALECT_ROBERTA_XL,
     LM_DIALECT_REMBERT,
+    LM_DIALECT_MEGATRON_BERT, /* BERT with norms before */
     LM_DIALECT_NOMIC_BERT,
     LM_DIALECT_DEEPSEEK,
     LM_DIALECT_DISTILBERT,

@@ -172,9 +172,11 @@ CASES.update({
         CASES["modernbert"]["config"], num_labels=1, classifier_pooling="cls", classifier_bias=True), gguf=False),
     "jina-code": case("bert", "mean", JinaCode, CASES["jina"]["config"], publish=lambda state, config: state, gguf=False),
     "ernie-tasks": case("ernie", "mean", AutoModel, dict(BERT, use_task_id=True, task_type_vocab_size=3), gguf=False),
+    "megatron-bert": case("megatron-bert", "mean", AutoModel, BERT, gguf=False),
+    "megatron-bert-reranker": case("megatron-bert", "rank", AutoModelForSequenceClassification, dict(BERT, num_labels=1), gguf=False),
 })
 CLASSES = {"eurobert": "EuroBert", "bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert",
-           "electra": "Electra", "data2vec-text": "Data2VecText", "ernie": "Ernie", "rembert": "RemBert", "roformer": "RoFormer",
+           "megatron-bert": "MegatronBert", "electra": "Electra", "data2vec-text": "Data2VecText", "ernie": "Ernie", "rembert": "RemBert", "roformer": "RoFormer",
            "roberta-prelayernorm": "RobertaPreLayerNorm", "xlm-roberta-xl": "XLMRobertaXL", "distilbert": "DistilBert", "nomic_bert": "NomicBert", "qwen3": "Qwen3", "modernbert": "ModernBert", "gemma3_text": "Gemma3Text", "mpnet": "MPNet"}
 
 
@@ -201,7 +203,7 @@ def build(spec, seed):
     for name, p in model.named_parameters():
         if not p.requires_grad:  # sines of positions
             continue
-        norm = "norm" in name.lower()
+        norm = "norm" in name.lower() or ".ln." in name
         spread = 0.1 if norm or name.endswith("bias") else (0.1 if spec["kind"] == "answer" else 1.0) if "embed" in name else 0.3
         p.data = (torch.randn_like(p) * spread + (1.0 if norm and name.endswith("weight") else 0.0)).half().float()
     if spec["config"].get("tie_word_embeddings"):
