@@ -85,6 +85,7 @@ typedef enum lm_feature {
         LM_BIT(60), /* of what attention's output matrix and the MLP's matrix down read */
     LM_FEATURE_RENORM =
         LM_BIT(47), /* what attention read is added and normed once more behind RESIDUAL_NORM's */
+    LM_FEATURE_MIXTURE_NORM = LM_BIT(44), /* behind experts, chosen and shared: A.X K1 */
     LM_FEATURE_SHORT_CONV = LM_BIT(48), /* recurrent layers are gated convolutions: LFM2 */
     LM_FEATURE_DELTA = LM_BIT(49),      /* they are gated delta rules: Qwen3-Next */
     LM_FEATURE_SSM = LM_BIT(50),        /* they are state spaces: Mamba 2 */

@@ -493,6 +493,8 @@ static lm_tensor *mixture(const builder *b, lm_tensor *stream, lm_tensor *x) {
                           LM_PARAM_DOWN_EXPS_BIAS);
     if (!before) y = mixed(b, y, weights);
     if (hp->shared_ffn_dim > 0) y = with_shared(b, y, x);
+    if (norms(b, LM_PARAM_MIXTURE_NORM))
+        y = norm(b, y, LM_PARAM_MIXTURE_NORM, LM_PARAM_COUNT, LM_F32);
     return scaled(b, y, hp->mixture_scale);
 }
 

@@ -161,6 +161,8 @@ static bool is_ignorable(const char *name, const lm_arch_config *config) {
     if (is_guessing(name, &config->hparams)) return true;
     bool tied = !(config->features & LM_FEATURE_UNTIED_HEAD);
     if (lm_arch_has(config, LM_FEATURE_LATENT) && is_up_again(text)) return true;
+    bool experts_normed = lm_arch_has(config, LM_FEATURE_MIXTURE_NORM); /* dense layers have one that is not used */
+    if (experts_normed && lm_str_ends(text, LM_STR(".post_mlp_layernorm.weight"))) return true;
     if (config->hparams.index_topk > 0 && strstr(name, ".indexer.")) return true;
     for (size_t i = 0; i < LM_COUNT_OF(ends); i++)
         if (lm_str_ends(text, lm_str_of(ends[i]))) return true;

@@ -729,6 +729,8 @@ CASES |= {
                             layer_norm_eps=1e-6, num_experts=6, num_experts_per_tok=3, num_shared_experts=0, intermediate_size=12,
                             expert_selection_fn="softmax", norm_topk_prob=True, mlp_layer_types=["sparse", "sparse"],
                             layer_types=["sliding_attention", "full_attention"], tie_word_embeddings=True, publish="as saved"),
+    "axk1": case("axk1", "AXK1ForCausalLM", q_lora_rank=24, n_group=4, topk_group=2, routed_scaling_factor=2.5, norm_topk_prob=True,
+                 rope_parameters=stretched(1.0), **dict(LATENT, publish="as saved")),
     # As long as all positions are chosen.
     "deepseek_v32": case("deepseek_v32", "DeepseekV32ForCausalLM", q_lora_rank=24, n_group=4, topk_group=2, routed_scaling_factor=2.5,
                          norm_topk_prob=True, index_topk=100, index_n_heads=2, index_head_dim=8, num_nextn_predict_layers=0,
@@ -744,7 +746,7 @@ NO_FOLDER = {"gpt_oss", "deepseek_v2-first"}
 NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "phi-qk_norm", "ministral", "falcon-rw", "baichuan2-13b",
            "gptj", "helium", "internlm", "mistral4", "vaultgemma", "mimo", "qwen3_moe-sparse",
            "llama4-chunks", "cwm", "flex_olmo", "hyperclovax", "gpt_neo", "opt", "opt-350m", "xglm", "biogpt", "ctrl", "openai-gpt", "codegen", "gpt_neox_japanese", "persimmon", "nanochat", "phi3_v", "smolvlm", "internvl", "paddleocr_vl",
-           "iquestcoder", "sarvam_moe", "sarvam_mla", "olmo_hybrid", "olmo_hybrid-rope", "gemma3n-beyond", "flint"}
+           "iquestcoder", "sarvam_moe", "sarvam_mla", "olmo_hybrid", "olmo_hybrid-rope", "gemma3n-beyond", "flint", "axk1"}
 NO_GGUF |= {"modernbert-decoder"}
 
 CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms,
