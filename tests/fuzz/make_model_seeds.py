@@ -3,6 +3,7 @@
     make_model_seeds.py    (in this folder; needs nothing but Python)
 """
 import json
+import math
 import pathlib
 import struct
 
@@ -109,6 +110,50 @@ def selective_seeds():
     yield "selective", gguf(values, tensors)
 
 
+def flags(values):
+    return struct.pack("<IIQ", 9, 7, len(values)) + bytes(values)
+
+
+def gemma_seeds():
+    """Of layers with a window and without the last has the second's keys and a wider MLP. Gemma 4: other heads in windows, experts;
+    Gemma 3n: streams, gates that are cut. Both: inputs of layers."""
+    dim, width, n_layers, n_vocab, ffn, of_input = 8, 4, 3, 4, 8, 2
+    for arch in ("gemma4", "gemma3n"):
+        own, wide = arch == "gemma4", 16 if arch == "gemma4" else ffn
+        local = 2 if own else width  # of a head
+        sizes = {"block_count": n_layers, "embedding_length": dim, "attention.head_count": 2, "attention.head_count_kv": 1,
+                 "context_length": 16, "vocab_size": n_vocab, "attention.key_length": width, "rope.dimension_count": width,
+                 "attention.sliding_window": 3, "attention.shared_kv_layers": 1, "embedding_length_per_layer_input": of_input}
+        sizes |= {"attention.key_length_swa": local, "expert_count": 2, "expert_used_count": 1, "expert_feed_forward_length": 4} if own else {
+            "altup.num_inputs": 2, "altup.active_idx": 0}
+        values = {"general.architecture": struct.pack("<I", 8) + text(arch)} | {f"{arch}.{key}": u32(n) for key, n in sizes.items()}
+        values |= {f"{arch}.attention.sliding_window_pattern": flags([True, False, False]),
+                   f"{arch}.feed_forward_length": numbers(5, "i", [ffn, ffn, wide])}
+        shapes = {"token_embd.weight": [dim, n_vocab], "output_norm.weight": [dim], "per_layer_token_embd.weight": [n_layers * of_input, n_vocab],
+                  "per_layer_model_proj.weight": [dim, n_layers * of_input], "per_layer_proj_norm.weight": [of_input]}
+        if not own:
+            values[f"{arch}.activation_sparsity_scale"] = numbers(6, "f", [0.5, float("-inf"), 0.5])
+            shapes |= {"altup_proj.weight": [dim, dim, 1], "altup_unembd_proj.weight": [dim, dim, 1]}
+        for i in range(n_layers):
+            head, inner = local if i == 0 else width, wide if i == 2 and not own else ffn
+            layer = {"attn_q.weight": [dim, 2 * head], "attn_output.weight": [2 * head, dim], "attn_q_norm.weight": [head],
+                     "ffn_gate.weight": [dim, inner], "ffn_up.weight": [dim, inner], "ffn_down.weight": [inner, dim],
+                     "inp_gate.weight": [dim, of_input], "proj.weight": [of_input, dim]}
+            layer |= {f"{name}.weight": [dim] for name in ("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm", "post_norm")}
+            if i < 2:
+                layer |= {"attn_k.weight": [dim, head], "attn_k_norm.weight": [head]}
+            if i == 0 or (i == 1 and not own):
+                layer["attn_v.weight"] = [dim, head]
+            layer |= {"layer_output_scale.weight": [1], "ffn_gate_inp.weight": [dim, 2], "ffn_gate_inp.scale": [dim],
+                      "ffn_down_exps.scale": [2], "ffn_gate_up_exps.weight": [dim, 8, 2], "ffn_down_exps.weight": [4, dim, 2],
+                      "pre_ffw_norm_2.weight": [dim], "post_ffw_norm_1.weight": [dim], "post_ffw_norm_2.weight": [dim]} if own else {
+                "altup_router.weight": [dim, 2], "altup_router_norm.weight": [dim], "altup_predict_coef.weight": [2, 4],
+                "altup_correct_coef.weight": [2, 2], "altup_correct_scale.weight": [dim], "laurel_l.weight": [dim, 3],
+                "laurel_r.weight": [3, dim], "laurel_post_norm.weight": [dim]}
+            shapes |= {f"blk.{i}.{name}": dims for name, dims in layer.items()}
+        yield arch, gguf(values, {key: (0, dims, 4 * math.prod(dims)) for key, dims in shapes.items()})
+
+
 def safetensors_seeds():
     header = {"__metadata__": {"format": "pt"}, "a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
               "b": {"dtype": "BF16", "shape": [2], "data_offsets": [24, 28]}}
@@ -182,6 +227,8 @@ def main():
     for name, data in encoder_seeds():
         write("model", name, data)
     for name, data in selective_seeds():
+        write("model", name, data)
+    for name, data in gemma_seeds():
         write("model", name, data)
     for name, data in safetensors_seeds():
         write("safetensors", name, data)
