@@ -90,8 +90,9 @@ static lm_weight matrix_at(const lm_weight *weight, int64_t i) {
     one.n_dims = 2;
     one.shape[0] = weight->shape[1];
     one.shape[1] = weight->shape[2];
-    one.data = (const char *)weight->data +
-               (size_t)i * lm_dtype_bytes(weight->dtype, one.shape[0] * one.shape[1]);
+    if (weight->data) /* which is not made yet where only sizes are asked for */
+        one.data = (const char *)weight->data +
+                   (size_t)i * lm_dtype_bytes(weight->dtype, one.shape[0] * one.shape[1]);
     return one;
 }
 
