@@ -1,0 +1,20 @@
+/* Parts of lm_hparams_from_config that have files of their own: each reads some keys into h, which has what parts before it read. */
+#ifndef LM_MODEL_HPARAMS_HF_H
+#define LM_MODEL_HPARAMS_HF_H
+
+#include "model/config_reader.h"
+
+/* hparams_hf_rope.c, from sizes of heads on. */
+LM_MUST_USE loam_status lm_config_read_rope(const lm_config_reader *r, lm_hparams *h);
+
+/* hparams_hf_layers.c, from the number of layers on: windows and which layers have them, layers without rope, queries that grow
+ * there, and recurrent layers with what they keep. */
+LM_MUST_USE loam_status lm_config_read_window(const lm_config_reader *r, lm_hparams *h);
+LM_MUST_USE loam_status lm_config_read_no_rope(const lm_config_reader *r, lm_hparams *h);
+LM_MUST_USE loam_status lm_config_read_temperature(const lm_config_reader *r, lm_hparams *h);
+LM_MUST_USE loam_status lm_config_read_recurrent(const lm_config_reader *r, lm_hparams *h);
+
+/* Whether this is what layer_types calls the family's recurrent layers; transformers calls all that keep a matrix by one name. */
+bool lm_config_is_recurrent(const lm_config_reader *r, const char *type);
+
+#endif
