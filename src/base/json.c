@@ -1,5 +1,7 @@
 #include "base/json.h"
 
+#include <ctype.h>
+
 static const char *type_name(const json_t *value) {
     switch (json_typeof(value)) {
     case JSON_OBJECT: return "an object";
@@ -37,6 +39,46 @@ loam_status lm_json_parse(lm_str text, const char *path, json_t **out, loam_erro
                             detail.line, detail.column, detail.text);
     *out = value;
     return LOAM_OK;
+}
+
+/* The name of a number without one in JSON becomes null. Returns how many bytes it had, 0: none is there. */
+static size_t bound_to_null(char *text, size_t n) {
+    static const char *const names[] = {"-Infinity", "Infinity"};
+    for (size_t i = 0; i < LM_COUNT_OF(names); i++) {
+        size_t len = strlen(names[i]);
+        if (n < len || memcmp(text, names[i], len) != 0) continue;
+        memset(text, ' ', len);
+        memcpy(text, "null", 4);
+        return len;
+    }
+    return 0;
+}
+
+/* An integer that does not fit 64 bits becomes a real number, as large but for its last digits, of as many bytes. Returns how many
+ * the number has, 0: none is there. */
+static size_t integer_to_real(char *text, size_t n) {
+    static const char thousands[] = "e03";
+    size_t first = n > 0 && text[0] == '-', len = first;
+    bool whole = true;
+    int64_t value;
+    for (; len < n && text[len] != '\0' && strchr("0123456789+-.eE", text[len]); len++)
+        if (!isdigit((unsigned char)text[len])) whole = false;
+    if (whole && len - first > strlen(thousands) && !lm_str_to_i64((lm_str){text, len}, &value))
+        memcpy(text + len - strlen(thousands), thousands, strlen(thousands));
+    return len > first ? len : 0;
+}
+
+void lm_json_from_python(char *text, size_t n) {
+    bool in_string = false;
+    for (size_t at = 0, len; at < n; at += len) {
+        len = 1;
+        if (text[at] == '"') in_string = !in_string;
+        if (in_string && text[at] == '\\') len = 2; /* what is escaped ends no string */
+        if (in_string) continue;
+        size_t name = bound_to_null(text + at, n - at);
+        size_t number = name > 0 ? name : integer_to_real(text + at, n - at);
+        if (number > 0) len = number;
+    }
 }
 
 loam_status lm_json_str(const json_t *object, const char *path, const char *key, lm_str *out,

@@ -17,6 +17,10 @@
 /* Parses a whole document; nesting is bounded by jansson. *out is a new reference (json_decref). */
 loam_status lm_json_parse(lm_str text, const char *path, json_t **out, loam_error *err) LM_MUST_USE;
 
+/* Python writes numbers as no JSON does. Infinity, the bound of what has none, becomes null, which is not said; integers that
+ * 64 bits do not hold become real numbers as large. text: n bytes, and as many afterwards. */
+void lm_json_from_python(char *text, size_t n);
+
 loam_status lm_json_str(const json_t *object, const char *path, const char *key, lm_str *out,
                         loam_error *err) LM_MUST_USE;
 loam_status lm_json_i64(const json_t *object, const char *path, const char *key, int64_t *out,

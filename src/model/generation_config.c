@@ -31,6 +31,7 @@ static loam_status read_file(const char *path, lm_sampler_options *out, loam_err
     size_t size;
     LM_TRY(lm_file_read(path, MAX_CONFIG_BYTES, &text, &size, err));
     json_t *config = NULL;
+    lm_json_from_python(text, size);
     loam_status status = lm_json_parse((lm_str){text, size}, path, &config, err);
     if (status == LOAM_OK) status = read_fields(config, path, out, err);
     json_decref(config);

@@ -4,8 +4,8 @@
 #include "base/mem.h"
 
 enum {
-    HF_MAX_JSON_BYTES =
-        256 << 20, /* tokenizer.json of large vocabularies takes tens of megabytes */
+    HF_MAX_JSON_BYTES = 256
+        << 20, /* tokenizer.json of large vocabularies takes tens of megabytes */
     HF_MAX_SHARDS = 4096,
 };
 
@@ -17,22 +17,6 @@ struct lm_hf_folder {
     lm_stored_tensors tensors;
 };
 
-/* Python writes infinity as no JSON does. It is the bound of what has none, so it becomes null: not said. */
-static void bound_to_null(char *text, size_t n) {
-    static const char NAMES[2][sizeof "-Infinity"] = {"-Infinity", "Infinity"};
-    bool in_string = false;
-    for (size_t at = 0; at < n; at++) {
-        if (text[at] == '"') in_string = !in_string;
-        if (in_string && text[at] == '\\') at++; /* what is escaped ends no string */
-        for (size_t i = 0; !in_string && i < LM_COUNT_OF(NAMES); i++) {
-            size_t len = strlen(NAMES[i]);
-            if (n - at < len || memcmp(text + at, NAMES[i], len) != 0) continue;
-            memset(text + at, ' ', len);
-            memcpy(text + at, "null", 4);
-        }
-    }
-}
-
 loam_status lm_hf_folder_read_json(const char *dir, const char *name, json_t **out,
                                    loam_error *err) {
     char *path = lm_path_join(dir, name);
@@ -43,7 +27,7 @@ loam_status lm_hf_folder_read_json(const char *dir, const char *name, json_t **o
         char *text = NULL;
         size_t size = 0;
         status = lm_file_read(path, HF_MAX_JSON_BYTES, &text, &size, err);
-        if (status == LOAM_OK) bound_to_null(text, size);
+        if (status == LOAM_OK) lm_json_from_python(text, size);
         if (status == LOAM_OK) status = lm_json_parse((lm_str){text, size}, path, &document, err);
         lm_free(text);
     }
