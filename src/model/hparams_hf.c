@@ -296,7 +296,9 @@ static LM_MUST_USE loam_status read_positions(const lm_config_reader *r, lm_hpar
     lm_str kind;
     LM_TRY(lm_json_str_or(r->config, r->path, "position_embedding_type", LM_STR("absolute"), &kind,
                           r->err));
-    if (!lm_str_is(kind, "absolute") && !lm_str_is(kind, "rope") && !lm_str_is(kind, "alibi"))
+    bool any_word = r->arch && r->arch->rope_if_said; /* Granite's "nope" */
+    if (!any_word && !lm_str_is(kind, "absolute") && !lm_str_is(kind, "rope") &&
+        !lm_str_is(kind, "alibi"))
         return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'position_embedding_type' is '%.*s'",
                             r->path, (int)kind.len, kind.ptr);
     LM_TRY(lm_config_bool(r, "rotary_value", false, &turned));

@@ -520,6 +520,28 @@ static void test_theta_by_layer(void **state) {
     check_refused(SWA("flint") "}", LOAM_INVALID, "'layer_types' is missing");
 }
 
+/* Granite 4 turns by one word only; published members without say "nope". Encoders' words are kinds, of which some are unknown. */
+static void test_rope_by_a_word(void **state) {
+    static const struct {
+        const char *word;
+        bool turns;
+    } cases[] = {{"\"nope\"", false}, {"null", false}, {"\"rope\"", true}};
+    for (size_t i = 0; i < LM_COUNT_OF(cases); i++) {
+        char text[512];
+        lm_hparams h;
+        snprintf(text, sizeof text,
+                 SWA("granitemoehybrid") ",\"mamba_n_heads\":4,\"mamba_expand\":2,"
+                                         "\"mamba_d_state\":16,\"mamba_n_groups\":1,"
+                                         "\"mamba_d_conv\":4,\"layer_types\":[\"mamba\",\"attention\",\"mamba\"],"
+                                         "\"position_embedding_type\":%s}",
+                 cases[i].word);
+        assert_ok(read_config(text, &h, &err));
+        assert_int_equal(lm_layer_in(&h.no_rope, 1), !cases[i].turns);
+    }
+    check_refused(SWA("bert") ",\"position_embedding_type\":\"relative_key\"}",
+                  LOAM_UNSUPPORTED, "relative_key");
+}
+
 /* Cohere 2 with experts: norms of either kind, and dense layers that turn without a window. */
 static void test_dense_with_rope(void **state) {
     lm_hparams h;
@@ -704,6 +726,7 @@ int main(void) {
         cmocka_unit_test(test_theta_by_layer),
         cmocka_unit_test(test_key_heads_by_layer),
         cmocka_unit_test(test_index),
+        cmocka_unit_test(test_rope_by_a_word),
         cmocka_unit_test(test_dense_with_rope),
         cmocka_unit_test(test_heads_by_layer),
         cmocka_unit_test(test_layers_that_share_keys),
