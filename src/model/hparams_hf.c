@@ -296,8 +296,9 @@ static LM_MUST_USE loam_status read_positions(const lm_config_reader *r, lm_hpar
     lm_str kind;
     LM_TRY(lm_json_str_or(r->config, r->path, "position_embedding_type", LM_STR("absolute"), &kind,
                           r->err));
-    bool any_word = r->arch && r->arch->rope_if_said; /* Granite's "nope" */
-    if (!any_word && !lm_str_is(kind, "absolute") && !lm_str_is(kind, "rope") &&
+    /* Decoders have words of their own for what their rows say. */
+    bool encodes = r->arch && r->arch->bidirectional;
+    if (encodes && !lm_str_is(kind, "absolute") && !lm_str_is(kind, "rope") &&
         !lm_str_is(kind, "alibi"))
         return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'position_embedding_type' is '%.*s'",
                             r->path, (int)kind.len, kind.ptr);
@@ -364,7 +365,9 @@ static LM_MUST_USE loam_status read_numbers(const lm_config_reader *r, lm_hparam
                          r->arch ? r->arch->attention_scale : 0, &h->attention_scale));
     LM_TRY(lm_config_f64(r, "query_pre_attn_scalar", 0, &query_scalar));
     LM_TRY(read_scores_by_width(r, h));
-    if (query_scalar > 0) h->attention_scale = 1 / sqrt(query_scalar);
+    /* Gemma 3n's configs have the number, and it counts for nothing. */
+    bool by_row = r->arch && r->arch->attention_scale > 0;
+    if (query_scalar > 0 && !by_row) h->attention_scale = 1 / sqrt(query_scalar);
     LM_TRY(lm_config_f64(r, "attn_logit_softcapping|max_attn_value", 0, &h->attention_soft_cap));
     LM_TRY(lm_config_f64(r, "final_logit_softcapping", 0, &h->logit_soft_cap));
     LM_TRY(lm_config_f64(r, "clip_qkv", 0, &h->qkv_clip));

@@ -520,7 +520,8 @@ static void test_theta_by_layer(void **state) {
     check_refused(SWA("flint") "}", LOAM_INVALID, "'layer_types' is missing");
 }
 
-/* Granite 4 turns by one word only; published members without say "nope". Encoders' words are kinds, of which some are unknown. */
+/* Granite 4 turns by one word only; published members without say "nope", Command R7B "rope_gptj". Encoders' words are kinds, of which
+ * some are unknown. */
 static void test_rope_by_a_word(void **state) {
     static const struct {
         const char *word;
@@ -538,6 +539,8 @@ static void test_rope_by_a_word(void **state) {
         assert_ok(read_config(text, &h, &err));
         assert_int_equal(lm_layer_in(&h.no_rope, 1), !cases[i].turns);
     }
+    lm_hparams h;
+    assert_ok(read_config(SWA("cohere2") ",\"position_embedding_type\":\"rope_gptj\"}", &h, &err));
     check_refused(SWA("bert") ",\"position_embedding_type\":\"relative_key\"}",
                   LOAM_UNSUPPORTED, "relative_key");
 }
@@ -662,9 +665,11 @@ static void test_streams(void **state) {
     assert_float_equal(h.rope_theta, 1e6, 0);
     assert_float_equal(h.local_rope_theta, 1e4, 0);
 #define GEMMA3N "{\"model_type\":\"gemma3n_text\",\"num_hidden_layers\":5,\"num_kv_shared_layers\":0,"
-    assert_ok(read_config(GEMMA3N "\"activation_sparsity_pattern\":[0,0.5,0,0,0],"
-                                  "\"intermediate_size\":[64,64,64,64,64]}",
+    assert_ok(read_config(GEMMA3N
+                          "\"activation_sparsity_pattern\":[0,0.5,0,0,0],"
+                          "\"query_pre_attn_scalar\":256,\"intermediate_size\":[64,64,64,64,64]}",
                           &h, &err));
+    assert_float_equal(h.attention_scale, 1, 0);
     assert_true(lm_layer_in(&h.cut_gates, 1) && !lm_layer_in(&h.cut_gates, 0));
     assert_float_equal(h.gate_cutoff, 0, 1e-12);
     assert_int_equal(h.ffn_dim, 64);
