@@ -164,6 +164,76 @@ static void test_gguf(void **state) {
     lm_free(dir);
 }
 
+/* A small file of some family with a tensor of one number, one more number and one more list of a number for each of three layers. */
+typedef struct small_gguf {
+    const char *arch, *tensor, *number;
+    uint32_t value;
+    const char *list;
+    int32_t by_layer[3];
+} small_gguf;
+
+static loam_status read_small_gguf(const char *path, const small_gguf *f, loam_error *out_err) {
+    lm_hparams h;
+    static const struct {
+        const char *key;
+        uint32_t value;
+    } sizes[] = {{"block_count", 3},           {"embedding_length", 64},
+                 {"context_length", 256},      {"feed_forward_length", 96},
+                 {"attention.head_count", 4},  {"vocab_size", 100},
+                 {"attention.key_length", 16}, {"attention.sliding_window", 8}};
+    char key[96];
+    const float one = 1;
+    const int64_t shape[] = {1};
+    lm_gguf *gguf;
+    lm_gguf_writer *writer = lm_gguf_writer_new();
+    lm_gguf_writer_add_str(writer, "general.architecture", lm_str_of(f->arch));
+    for (size_t i = 0; i < LM_COUNT_OF(sizes); i++) {
+        snprintf(key, sizeof key, "%s.%s", f->arch, sizes[i].key);
+        lm_gguf_writer_add_u32(writer, key, sizes[i].value);
+    }
+    snprintf(key, sizeof key, "%s.%s", f->arch, f->number);
+    lm_gguf_writer_add_u32(writer, key, f->value);
+    snprintf(key, sizeof key, "%s.%s", f->arch, f->list);
+    lm_gguf_writer_open_array(writer, key, LM_GGUF_I32, LM_COUNT_OF(f->by_layer));
+    for (size_t i = 0; i < LM_COUNT_OF(f->by_layer); i++)
+        lm_gguf_writer_push_i32(writer, f->by_layer[i]);
+    assert_ok(lm_gguf_writer_add_tensor(writer, f->tensor, LM_F32, 1, shape, &err));
+    assert_ok(lm_gguf_writer_begin(writer, path, &err));
+    assert_ok(lm_gguf_writer_write(writer, &one, sizeof one, &err));
+    assert_ok(lm_gguf_writer_commit(writer, &err));
+    lm_gguf_writer_free(writer);
+    assert_ok(lm_gguf_open(path, &gguf, &err));
+    loam_status status = lm_hparams_from_gguf(gguf, &h, out_err);
+    lm_gguf_close(gguf);
+    return status;
+}
+
+static void test_gguf_files_that_say_too_much(void **state) {
+    static const struct {
+        small_gguf file;
+        const char *what;
+    } cases[] = {
+        {{"mimo2",
+          "output_norm.weight",
+          "attention.value_length",
+          16,
+          "attention.head_count_kv",
+          {2, 1, 4}},
+         "layers of one kind have"},
+        {{"gemma3n", "output_norm.weight", "altup.num_inputs", 1, "unread", {0}}, "stream 0 of 1"},
+        {{"jina-bert-v2", "blk.0.attn_norm_2.weight", "unread", 0, "unread.too", {0}}, "two norms"},
+    };
+    char *dir = test_temp_dir(), *path = lm_path_join(dir, "x.gguf");
+    for (size_t i = 0; i < LM_COUNT_OF(cases); i++) {
+        loam_error why = {0};
+        assert_int_equal(read_small_gguf(path, &cases[i].file, &why), LOAM_UNSUPPORTED);
+        assert_non_null(strstr(why.message, cases[i].what));
+    }
+    assert_ok(lm_file_remove_tree(dir, &err));
+    lm_free(path);
+    lm_free(dir);
+}
+
 /* A deepseek2 file of two layers, with a bias where experts are chosen or without, that does not say how they are scored. */
 static lm_hparams latent_gguf(const char *path, bool has_bias) {
     static const struct {
@@ -718,6 +788,7 @@ int main(void) {
         cmocka_unit_test(test_other_scalings),
         cmocka_unit_test(test_configs_that_make_no_sense),
         cmocka_unit_test(test_gguf),
+        cmocka_unit_test(test_gguf_files_that_say_too_much),
         cmocka_unit_test(test_latent_gguf),
         cmocka_unit_test(test_latent_config),
         cmocka_unit_test(test_text_part),
