@@ -234,7 +234,7 @@ class Limits(unittest.TestCase):
         server.stop()
 
     def test_few_blocks_still_answer_everyone(self):
-        server = Server("--kv-blocks", "40", "--max-seqs", "16")
+        server = Server("--kv-blocks", "12", "--max-seqs", "16")
         self.addCleanup(server.process.kill)
         texts = [None] * 24
         def ask(i):
