@@ -230,7 +230,13 @@ bool lm_param_is_by_state_head(lm_param_id id) {
 }
 
 bool lm_param_less_one(const lm_arch *arch, lm_param_id id) {
-    return arch->hf_norm_minus_one && lm_param_is_norm(id) && id != LM_PARAM_STATE_NORM;
+    if (id == LM_PARAM_OUTPUT_NORM && arch->hf_output_norm_whole) return false;
+    return arch->hf_norm_minus_one && lm_param_is_norm(id) && id != LM_PARAM_STATE_NORM &&
+           !lm_param_is_said(arch, id);
+}
+
+bool lm_param_is_said(const lm_arch *arch, lm_param_id id) {
+    return arch->hf_norms_said && (id == LM_PARAM_Q_NORM || id == LM_PARAM_K_NORM);
 }
 
 bool lm_param_is_kernel(lm_param_id id) {
@@ -326,6 +332,7 @@ bool lm_param_is_mlp(lm_param_id id) {
 
 /* A norm that is there and has no parameters. */
 static bool is_plain_norm(const lm_arch_config *config, lm_param_id id) {
+    if (id == LM_PARAM_EMBED_NORM && config->arch && config->arch->embed_norm_plain) return true;
     return (params[id].feature & (LM_FEATURES_PRE_NORM | LM_FEATURE_EMBED_NORM)) &&
            lm_arch_has(config, LM_FEATURE_PLAIN_NORM);
 }

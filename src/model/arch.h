@@ -192,6 +192,7 @@ typedef enum lm_dialect {
     LM_DIALECT_GRANITE_SWA, /* whose GGUF files have gates and what they weight together */
     LM_DIALECT_FLINT,
     LM_DIALECT_MIMO2,
+    LM_DIALECT_MUSE,
 } lm_dialect;
 
 /* Positions that are added as sines and cosines, not learned: arXiv:1706.03762. */
@@ -250,6 +251,9 @@ typedef struct lm_arch {
     bool one_expert_is_none; /* files of dense members say that they have one */
     bool tied;             /* the head is the embedding where config.json does not say */
     bool hf_norm_minus_one; /* folders have the weights of norms less one, but that of what states answer */
+    bool hf_output_norm_whole; /* but for that behind the last layer, too */
+    bool hf_norms_said;     /* see lm_param_is_said */
+    bool embed_norm_plain;  /* the norm of embeddings learns nothing */
     bool
         gguf_scaled; /* GGUF files have factors of products, embeddings and logits in the matrices */
     bool gguf_tiled;        /* GGUF files have the heads of states in the order of lm_hparams.state_tiled */
@@ -288,6 +292,7 @@ typedef struct lm_arch {
     double local_rope_theta; /* of windowed layers where the file does not say; 0: all have the same */
     double norm_eps;         /* of norms where the file does not say; 0: 1e-6, of layer norms 1e-5 */
     double state_norm_eps;   /* of what states answer; 0: as of all norms */
+    double post_norm_eps;    /* of norms behind attention and MLP where the file does not say; likewise */
     double rope_fraction;    /* of a head that rotates where the file does not say; 0: all */
 } lm_arch;
 
@@ -353,6 +358,8 @@ bool lm_param_is_bias(lm_param_id id); /* added to something: read as f32, of ex
 bool lm_param_is_listed(lm_param_id id); /* of GGUF files an element of an array of metadata, not a tensor */
 /* That array's key. */
 const char *lm_param_list_key(lm_param_id id);
+/* Of folders no tensor, but alike in all elements: weights of norms of queries, a number in config.json, and of keys, 1. */
+bool lm_param_is_said(const lm_arch *arch, lm_param_id id);
 bool lm_param_is_attention(lm_param_id id);
 
 /* Of a layer's MLP, dense or of experts, and the norm before it. */

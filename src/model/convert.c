@@ -337,7 +337,7 @@ static int compare_width(const void *a, const void *b) {
 }
 
 static bool is_metadata(const converter *c, lm_param_id id) {
-    return !c->options->to_folder && lm_param_is_listed(id);
+    return c->options->to_folder ? lm_param_is_said(c->config.arch, id) : lm_param_is_listed(id);
 }
 
 static LM_MUST_USE loam_status list_items(converter *c, loam_error *err) {

@@ -71,7 +71,9 @@ static lm_tensor *norm(const builder *b, lm_tensor *x, lm_param_id weight, lm_pa
     lm_tensor *shift = layer_norm && bias != LM_PARAM_COUNT ? param_or_none(b, bias) : NULL;
     lm_tensor *w = param_or_none(b, weight);
     if (!w && !layer_norm) w = ones(b, b->hp->dim);
-    lm_attrs attrs = {.eps = (float)b->hp->rms_norm_eps, .dtype = dtype};
+    bool behind = weight == LM_PARAM_POST_ATTN_NORM || weight == LM_PARAM_POST_MLP_NORM;
+    double own_eps = behind ? b->hp->post_norm_eps : 0;
+    lm_attrs attrs = {.eps = (float)(own_eps > 0 ? own_eps : b->hp->rms_norm_eps), .dtype = dtype};
     return lm_graph_op(b->graph, layer_norm ? LM_OP_LAYER_NORM : LM_OP_RMS_NORM,
                        &(lm_op_args){.in = {x, w, shift}, .attrs = attrs});
 }

@@ -517,19 +517,12 @@ const lm_stored_tensors *lm_gguf_tensors(const lm_gguf *gguf) {
 
 static LM_MUST_USE loam_status add_number(lm_gguf *gguf, const char *pattern, int64_t index,
                                           float value, loam_error *err) {
-    float *copy = lm_arena_alloc(&gguf->tensors.names, sizeof *copy);
     char *name = lm_asprintf("%.*s%lld%s", (int)strcspn(pattern, "%"), pattern, (long long)index,
                              pattern + strcspn(pattern, "%") + 2);
-    loam_status status = copy && name ? LOAM_OK : lm_error_no_memory(err, sizeof *copy);
-    if (status == LOAM_OK) {
-        *copy = value;
-        const lm_stored_tensor tensor = {.type = lm_gguf_stored_type(lm_gguf_type_of_dtype(LM_F32)),
-                                         .n_dims = 1,
-                                         .shape = {1},
-                                         .data = copy,
-                                         .size_bytes = sizeof *copy};
-        status = lm_stored_tensors_add(&gguf->tensors, lm_str_of(name), &tensor, err);
-    }
+    if (!name) return lm_error_no_memory(err, strlen(pattern));
+    const lm_stored_type *type = lm_gguf_stored_type(lm_gguf_type_of_dtype(LM_F32));
+    loam_status status = lm_stored_tensors_add_alike(&gguf->tensors, lm_str_of(name), type, 1,
+                                                     value, err);
     lm_free(name);
     return status;
 }

@@ -159,6 +159,13 @@ const json_t *lm_hf_folder_config(const lm_hf_folder *folder) {
     return folder->config;
 }
 
+loam_status lm_hf_folder_add_alike(lm_hf_folder *folder, const char *name, int64_t n, float value,
+                                   loam_error *err) {
+    if (lm_stored_tensors_find(&folder->tensors, name)) return LOAM_OK;
+    return lm_stored_tensors_add_alike(&folder->tensors, lm_str_of(name),
+                                       lm_safetensors_type_of_dtype(LM_F32), n, value, err);
+}
+
 const lm_stored_tensors *lm_hf_folder_tensors(const lm_hf_folder *folder) {
     return &folder->tensors;
 }

@@ -20,6 +20,10 @@ const char *lm_hf_folder_config_path(const lm_hf_folder *folder);
 const json_t *lm_hf_folder_config(const lm_hf_folder *folder);
 const lm_stored_tensors *lm_hf_folder_tensors(const lm_hf_folder *folder); /* of all shards */
 
+/* Before anybody else knows of the folder: a vector of numbers that are alike, which no file has, where there is none of that name. */
+loam_status lm_hf_folder_add_alike(lm_hf_folder *folder, const char *name, int64_t n, float value,
+                                   loam_error *err) LM_MUST_USE;
+
 /* A JSON file of the folder, or *out = NULL when there is none of that name. *out is a new reference. */
 loam_status lm_hf_folder_read_json(const char *dir, const char *name, json_t **out,
                                    loam_error *err) LM_MUST_USE;

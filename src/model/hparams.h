@@ -107,6 +107,8 @@ typedef struct lm_hparams {
     int64_t context_len; /* longest sequence the model is made for */
     int64_t index_topk; /* of longer ones an indexer would choose so many positions for each row to see: context_len is at most this; 0: none does */
     double rms_norm_eps;
+    double post_norm_eps; /* of norms behind attention and MLP; 0: the same */
+    double query_norm; /* what all weights of queries' norms are, where folders have them by a number; 0: not that alone */
     double rope_theta;
     int32_t rope_sections[4]; /* pairs that turn by time, height, width and nothing: of text all by its position. All 0: not said */
     lm_rope_layout rope_layout;

@@ -450,6 +450,23 @@ static LM_MUST_USE loam_status check_jina(const lm_gguf *gguf, const lm_arch *ar
                          "such files do not say which half of ffn_up is the gate; use the folder");
 }
 
+/* What all weights of queries' norms are, where folders say it by a number; 0: they differ. */
+static double said_norm(const lm_gguf *gguf, const lm_hparams *h) {
+    char name[LM_PARAM_NAME_BYTES];
+    float of_all = 0;
+    for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
+        lm_param_name(LM_PARAM_Q_NORM, i, LM_NAMING_GGUF, name);
+        const lm_stored_tensor *tensor = lm_stored_tensors_find(lm_gguf_tensors(gguf), name);
+        if (!tensor || !tensor->type->is_loadable || tensor->type->dtype != LM_F32) return 0;
+        for (int64_t e = 0; e < lm_stored_tensor_n_elems(tensor); e++) {
+            float weight = ((const float *)tensor->data)[e];
+            if (of_all == 0) of_all = weight;
+            if (weight != of_all) return 0;
+        }
+    }
+    return of_all;
+}
+
 static LM_MUST_USE loam_status read_numbers(const lm_gguf *gguf, const lm_arch *arch, lm_hparams *h,
                                             loam_error *err) {
     double embedding = arch->embed_scale_sqrt_dim ? sqrt((double)h->dim) : 0;
@@ -472,6 +489,8 @@ static LM_MUST_USE loam_status read_numbers(const lm_gguf *gguf, const lm_arch *
     LM_TRY(read_f64_or(gguf, h, "residual_scale", 0, &h->residual_scale, err));
     LM_TRY(read_f64_or(gguf, h, "logit_scale", 0, &h->logit_scale, err));
     if (arch->logit_divisor && h->logit_scale > 0) h->logit_scale = 1 / h->logit_scale;
+    if (arch->hf_norms_said) h->query_norm = said_norm(gguf, h);
+    h->post_norm_eps = arch->post_norm_eps;
     if (arch->pooler_normed) { /* the first files of rerankers do not say it */
         int64_t pooling;
         LM_TRY(read_i64_or(gguf, h, "classifier.pooling_type", 1, &pooling, err));

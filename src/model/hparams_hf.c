@@ -381,8 +381,13 @@ static LM_MUST_USE loam_status read_numbers(const lm_config_reader *r, lm_hparam
                          embedding, &h->embedding_scale));
     LM_TRY(lm_config_f64(r, "residual_multiplier", 0, &h->residual_scale));
     LM_TRY(lm_config_f64(r, "logits_scaling", 0, &divisor));
-    LM_TRY(lm_config_f64(r, "output_multiplier_scale|logit_scale|lm_head_multiplier",
+    LM_TRY(lm_config_f64(r,
+                         "output_multiplier_scale|logit_scale|lm_head_multiplier|output_multiplier",
                          h->logit_scale, &h->logit_scale));
+    LM_TRY(
+        lm_config_f64(r, "post_norm_eps", r->arch ? r->arch->post_norm_eps : 0, &h->post_norm_eps));
+    if (r->arch && r->arch->hf_norms_said)
+        LM_TRY(lm_config_f64(r, "qk_scale_factor", 1, &h->query_norm));
     if (divisor > 0) h->logit_scale = r->arch && r->arch->hf_logit_factor ? divisor : 1 / divisor;
     return read_factors_of_minicpm(r, h);
 }

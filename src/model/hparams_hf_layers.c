@@ -293,6 +293,9 @@ static LM_MUST_USE loam_status read_layer_thetas(const lm_config_reader *r, lm_h
     for (int64_t i = 0; json_is_array(thetas) && i < h->n_layers && i < LM_MAX_LAYERS; i++) {
         double of_layer = json_number_value(json_array_get(thetas, (size_t)i));
         if (of_layer == 0) lm_layer_add(&h->no_rope, i);
+        if (of_layer != 0 && r->arch && lm_arch_drops_rope(r->arch, h, i))
+            return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: layer %lld has rope and no window",
+                                r->path, (long long)i);
         if (of_layer != 0 && theta != 0 && of_layer != theta)
             return lm_error_set(r->err, LOAM_UNSUPPORTED,
                                 "%s: 'layer_rope_theta' has %g and %g: only one is known beside 0",

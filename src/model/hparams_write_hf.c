@@ -168,6 +168,9 @@ loam_status lm_hparams_check_config(const lm_arch_config *config, loam_error *er
         return lm_error_set(err, LOAM_UNSUPPORTED,
                             "norms of q and k in a tensor for each head are not written");
     LM_TRY(check_layers(config, err));
+    if (config->arch->hf_norms_said && !(config->hparams.query_norm > 0))
+        return lm_error_set(err, LOAM_UNSUPPORTED,
+                            "config.json cannot say what norms of queries have for weights");
     if (!config->hparams.rope_freq_factors || find_llama3(&config->hparams, &found)) return LOAM_OK;
     return lm_error_set(
         err, LOAM_UNSUPPORTED,

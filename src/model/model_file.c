@@ -28,14 +28,31 @@ static LM_MUST_USE loam_status open_gguf(lm_model_file *file, loam_error *err) {
     return LOAM_OK;
 }
 
+/* Norms whose weights config.json says by a number. */
+static LM_MUST_USE loam_status add_said_norms(lm_model_file *file, loam_error *err) {
+    const lm_hparams *hp = &file->hparams;
+    const lm_arch *arch = lm_arch_of_folder(hp->architecture);
+    char name[LM_PARAM_NAME_BYTES];
+    for (int id = 0; arch && hp->head_dim <= LM_MAX_HEAD_DIM && id < LM_PARAM_COUNT; id++) {
+        float value = id == LM_PARAM_Q_NORM ? (float)hp->query_norm : 1;
+        for (int64_t i = 0; lm_param_is_said(arch, id) && i < hp->n_layers; i++) {
+            lm_param_name(id, i, LM_NAMING_HF, name);
+            LM_TRY(lm_hf_folder_add_alike(file->folder, name, hp->head_dim, value, err));
+        }
+    }
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status open_folder(lm_model_file *file, loam_error *err) {
     LM_TRY(lm_hf_folder_open(file->path, &file->folder, err));
     const json_t *config = lm_hf_folder_config(file->folder);
     const char *path = lm_hf_folder_config_path(file->folder);
     file->stored = file->tensors = lm_hf_folder_tensors(file->folder);
+    LM_TRY(lm_hparams_from_config(config, path, &file->hparams, err));
+    LM_TRY(add_said_norms(file, err));
     LM_TRY(lm_coded_folder_open(config, path, file->stored, &file->coded, err));
     if (file->coded) file->tensors = lm_coded_folder_tensors(file->coded);
-    return lm_hparams_from_config(config, path, &file->hparams, err);
+    return LOAM_OK;
 }
 
 loam_status lm_model_file_open(const char *path, lm_model_file **out, loam_error *err) {

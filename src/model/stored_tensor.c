@@ -37,6 +37,18 @@ loam_status lm_stored_tensors_add(lm_stored_tensors *set, lm_str name,
     return LOAM_OK;
 }
 
+loam_status lm_stored_tensors_add_alike(lm_stored_tensors *set, lm_str name,
+                                        const lm_stored_type *type, int64_t n, float value,
+                                        loam_error *err) {
+    size_t size = (size_t)n * sizeof value;
+    float *values = lm_arena_alloc(&set->names, size);
+    if (!values) return lm_error_no_memory(err, size);
+    for (int64_t i = 0; i < n; i++) values[i] = value;
+    const lm_stored_tensor tensor = {
+        .type = type, .n_dims = 1, .shape = {n}, .data = values, .size_bytes = size};
+    return lm_stored_tensors_add(set, name, &tensor, err);
+}
+
 const lm_stored_tensor *lm_stored_tensors_find(const lm_stored_tensors *set, const char *name) {
     uint64_t index;
     return lm_map_get(set->by_name, lm_str_of(name), &index) ? &set->items.ptr[index] : NULL;

@@ -47,6 +47,11 @@ void lm_stored_tensors_deinit(lm_stored_tensors *set);
 loam_status lm_stored_tensors_add(lm_stored_tensors *set, lm_str name,
                                   const lm_stored_tensor *tensor, loam_error *err) LM_MUST_USE;
 
+/* The same for a vector [n] of numbers that are alike, which the set owns; type: F32 as the format spells it. */
+loam_status lm_stored_tensors_add_alike(lm_stored_tensors *set, lm_str name,
+                                        const lm_stored_type *type, int64_t n, float value,
+                                        loam_error *err) LM_MUST_USE;
+
 /* NULL when there is none. */
 const lm_stored_tensor *lm_stored_tensors_find(const lm_stored_tensors *set, const char *name);
 

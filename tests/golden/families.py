@@ -253,6 +253,8 @@ QWEN2_VISION = dict(depth=1, embed_dim=16, hidden_size=32, num_heads=2, mlp_rati
 QWEN3_VISION = dict(depth=1, hidden_size=16, intermediate_size=8, num_heads=2, out_hidden_size=32, patch_size=2,
                     num_position_embeddings=4, deepstack_visual_indexes=[0])
 GLM_VISION = dict(depth=1, hidden_size=16, intermediate_size=8, num_heads=2, out_hidden_size=32, patch_size=2, image_size=8)
+MUSE_VISION = dict(hidden_size=16, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, patch_size=2, pos_emb_height=4,
+                   pos_emb_width=4)
 MROPE = dict(rope_type="default", rope_theta=10000.0, mrope_section=[2, 1, 1])
 LLAMA = dict(model_type="llama", architectures=["LlamaForCausalLM"])
 DELTA = dict(head_dim=16, num_hidden_layers=4, linear_conv_kernel_dim=4, linear_key_head_dim=8, linear_value_head_dim=8,
@@ -739,6 +741,12 @@ CASES |= {
                         norm_topk_prob=True, index_topk=100, index_n_heads=2, index_head_dim=8, num_nextn_predict_layers=0,
                         index_topk_freq=2, **LATENT),
 }
+CASES["muse_glimmer"] = seeing("muse_glimmer", "MuseGlimmerForConditionalGeneration", "muse_glimmer_text", MUSE_VISION, head_dim=16,
+                               num_hidden_layers=4, sliding_window=20, rms_norm_eps=1e-5, post_norm_eps=1e-8, qk_scale_factor=3.87,
+                               output_multiplier=0.8, final_logit_softcapping=20.0,
+                               layer_types=["sliding_attention"] * 3 + ["full_attention"], layer_rope_theta=[1000.0] * 3 + [0],
+                               rope_parameters=dict(rope_type="default", rope_theta=1000.0))
+CASES["muse_glimmer"]["config"].update(out_hidden_size=16, projector_hidden_size=8)
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none.
 # Published with experts in MXFP4, an older GGUF file.
@@ -898,8 +906,9 @@ def build(spec, seed):
         name = name.replace("norm_attn_norm.", "")  # DBRX's, of more than norms
         spread = 0.1 if "norm" in name or "ln_" in name or name.endswith("bias") else 1.0 if "emb" in name else 0.3
         around = 1.0 if ("norm" in name or "ln_" in name) and name.endswith("weight") else 0.0
-        less_one = kind.startswith(("gemma", "qwen3_next", "qwen3_5")) and not kind.startswith(GEMMA_SINCE_3N)
-        if less_one and around and "linear_attn" not in name:
+        less_one = kind.startswith(("gemma", "muse_glimmer", "qwen3_next", "qwen3_5")) and not kind.startswith(GEMMA_SINCE_3N)
+        whole = "linear_attn" in name or (kind == "muse_glimmer" and name.endswith("language_model.norm.weight"))
+        if less_one and around and not whole:
             around = 0.0
         if name.endswith(("router.scale", "per_expert_scale", "correct_output_scale")):
             around = 1.0

@@ -219,8 +219,9 @@ static bool is_old(const char *family) {
 /* Text parts of models that see, which are written alone. */
 static bool is_part(const char *family) {
     static const char *const parts[] = {
-        "gemma3-vision", "gemma4-vision", "gemma4_unified", "mistral3", "qwen2_vl",  "qwen2_5_vl",
-        "qwen3_vl",      "qwen3_vl_moe",  "qwen3_5",        "glm4v",    "glm4v_moe", "smolvlm"};
+        "gemma3-vision", "gemma4-vision", "gemma4_unified", "mistral3",     "muse_glimmer",
+        "qwen2_vl",      "qwen2_5_vl",    "qwen3_vl",       "qwen3_vl_moe", "qwen3_5",
+        "glm4v",         "glm4v_moe",     "smolvlm"};
     for (size_t i = 0; i < LM_COUNT_OF(parts); i++)
         if (strcmp(family, parts[i]) == 0) return true;
     return false;
