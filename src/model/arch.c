@@ -101,10 +101,10 @@ const lm_arch *lm_arch_of_folder(const char *model_type) {
     return lm_arch_find(model_type);
 }
 
-const lm_arch *lm_arch_kin(const lm_arch *arch, bool bidirectional, bool alibi) {
+const lm_arch *lm_arch_kin(const lm_arch *arch, bool bidirectional, bool alibi, bool no_rope) {
     for (size_t i = 0; i < LM_COUNT_OF(archs); i++)
         if (archs[i].bidirectional == bidirectional && archs[i].alibi == alibi &&
-            strcmp(archs[i].hf_type, arch->hf_type) == 0)
+            archs[i].no_rope == no_rope && strcmp(archs[i].hf_type, arch->hf_type) == 0)
             return &archs[i];
     return NULL;
 }

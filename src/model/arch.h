@@ -86,6 +86,7 @@ typedef enum lm_feature {
     LM_FEATURE_RENORM =
         LM_BIT(47), /* what attention read is added and normed once more behind RESIDUAL_NORM's */
     LM_FEATURE_MIXTURE_NORM = LM_BIT(44), /* behind experts, chosen and shared: A.X K1 */
+    LM_FEATURE_MIXTURE_BIAS = LM_BIT(59), /* on what they say together: Nomic Embed 2 */
     LM_FEATURE_SHORT_CONV = LM_BIT(48), /* recurrent layers are gated convolutions: LFM2 */
     LM_FEATURE_DELTA = LM_BIT(49),      /* they are gated delta rules: Qwen3-Next */
     LM_FEATURE_SSM = LM_BIT(50),        /* they are state spaces: Mamba 2 */
@@ -137,6 +138,8 @@ typedef enum lm_dialect {
     LM_DIALECT_REMBERT,
     LM_DIALECT_MEGATRON_BERT, /* BERT with norms before */
     LM_DIALECT_NOMIC_BERT,
+    LM_DIALECT_NOMIC_MOE,  /* NOMIC_BERT with experts and biases */
+    LM_DIALECT_JINA_V3,    /* NOMIC_BERT with RoBERTa's MLP */
     LM_DIALECT_DEEPSEEK,
     LM_DIALECT_DISTILBERT,
     LM_DIALECT_PHI,
@@ -303,8 +306,8 @@ size_t lm_arch_count(void);
 /* By a folder's model_type, else as lm_arch_find: what GGUF calls chatglm has folders of another type. */
 const lm_arch *lm_arch_of_folder(const char *model_type);
 
-/* The architecture of the same model_type that is bidirectional or has ALiBi where these say so; NULL: there is none. */
-const lm_arch *lm_arch_kin(const lm_arch *arch, bool bidirectional, bool alibi);
+/* The architecture of the same model_type that is bidirectional, has ALiBi or is without rope where these say so; NULL: there is none. */
+const lm_arch *lm_arch_kin(const lm_arch *arch, bool bidirectional, bool alibi, bool no_rope);
 
 /* The architecture of the same model_type that has one of these features; NULL: there is none. */
 const lm_arch *lm_arch_having(const lm_arch *arch, uint64_t features);

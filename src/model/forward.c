@@ -467,6 +467,14 @@ static lm_tensor *expert_logits(const builder *b, lm_tensor *stream, lm_tensor *
     return linear(b, x, LM_PARAM_ROUTER, LM_PARAM_ROUTER_BIAS);
 }
 
+/* Rows of a table; those beyond the table's last have its first. */
+static lm_tensor *lookup(const builder *b, lm_param_id table, lm_tensor *ids) {
+    bool first_beyond = table == LM_PARAM_LAYER_EMBED || table == LM_PARAM_MIXTURE_BIAS;
+    return lm_graph_op(
+        b->graph, LM_OP_EMBED,
+        &(lm_op_args){.in = {param(b, table), ids}, .attrs.first_beyond = first_beyond});
+}
+
 /* A mixture of experts: arXiv:1701.06538. x: what the MLP reads of the stream. */
 static lm_tensor *mixture(const builder *b, lm_tensor *stream, lm_tensor *x) {
     const lm_hparams *hp = b->hp;
@@ -494,6 +502,8 @@ static lm_tensor *mixture(const builder *b, lm_tensor *stream, lm_tensor *x) {
     lm_tensor *y = chosen(b, activated(b, gate, up), LM_PARAM_DOWN_EXPS, ids,
                           LM_PARAM_DOWN_EXPS_BIAS);
     if (!before) y = mixed(b, y, weights);
+    if (lm_param_in(b->config, LM_PARAM_MIXTURE_BIAS)) /* a table of one row */
+        y = add(b, y, lookup(b, LM_PARAM_MIXTURE_BIAS, b->in->tokens));
     if (hp->shared_ffn_dim > 0) y = with_shared(b, y, x);
     if (norms(b, LM_PARAM_MIXTURE_NORM))
         y = norm(b, y, LM_PARAM_MIXTURE_NORM, LM_PARAM_COUNT, LM_F32);
@@ -595,12 +605,6 @@ static lm_tensor *block(const builder *b, lm_tensor *x) {
     if (b->layer_inputs) x = add(b, x, layer_input(b, x));
     lm_tensor *scale = param_or_none(b, LM_PARAM_LAYER_SCALE);
     return scale ? times(b, x, scale) : x;
-}
-
-static lm_tensor *lookup(const builder *b, lm_param_id table, lm_tensor *ids) {
-    return lm_graph_op(b->graph, LM_OP_EMBED,
-                       &(lm_op_args){.in = {param(b, table), ids},
-                                     .attrs.first_beyond = table == LM_PARAM_LAYER_EMBED});
 }
 
 /* From the embeddings' width to the stream's, where they differ. */

@@ -299,7 +299,7 @@ static LM_MUST_USE loam_status read_positions(const lm_config_reader *r, lm_hpar
     /* Decoders have words of their own for what their rows say. */
     bool encodes = r->arch && r->arch->bidirectional;
     if (encodes && !lm_str_is(kind, "absolute") && !lm_str_is(kind, "rope") &&
-        !lm_str_is(kind, "alibi"))
+        !lm_str_is(kind, "alibi") && !lm_str_is(kind, "rotary"))
         return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'position_embedding_type' is '%.*s'",
                             r->path, (int)kind.len, kind.ptr);
     LM_TRY(lm_config_bool(r, "rotary_value", false, &turned));
@@ -403,7 +403,9 @@ static LM_MUST_USE loam_status read_dense_layers(const lm_config_reader *r, lm_h
     LM_TRY(lm_config_i64(r, "first_k_dense_replace|moe_layer_start_index|num_dense_layers", 0,
                          &leading));
     LM_TRY(lm_config_i64(
-        r, "decoder_sparse_step|moe_layer_interval|interleave_moe_layer_step|expert_layer_period",
+        r,
+        "decoder_sparse_step|moe_layer_interval|interleave_moe_layer_step|expert_layer_period|moe_"
+        "every_n_layers",
         1, &period));
     LM_TRY(lm_config_i64(r, "expert_layer_offset", period - 1, &offset));
     for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
@@ -545,6 +547,15 @@ static void prefer_hybrid(lm_config_reader *r) {
             r->arch = hybrid;
 }
 
+/* Of Nomic's the one with experts, where there are any. */
+static LM_MUST_USE loam_status prefer_experts(lm_config_reader *r) {
+    const lm_arch *other = lm_arch_having(r->arch, LM_FEATURE_MOE);
+    int64_t period;
+    LM_TRY(lm_config_i64(r, "moe_every_n_layers", 0, &period));
+    if (other && period > 0) r->arch = other;
+    return LOAM_OK;
+}
+
 /* OPT 350M norms the stream behind. */
 static LM_MUST_USE loam_status prefer_norms_behind(lm_config_reader *r) {
     const lm_arch *other = lm_arch_having(r->arch, LM_FEATURE_RESIDUAL_NORM);
@@ -566,15 +577,18 @@ static LM_MUST_USE loam_status choose_arch(lm_config_reader *r, lm_hparams *h) {
                           r->err));
     r->arch = lm_arch_of_folder(h->architecture);
     if (!r->arch) return LOAM_OK;
-    bool alibi = r->arch->alibi || lm_str_is(positions, "alibi");
+    bool alibi = r->arch->alibi || lm_str_is(positions, "alibi"),
+         no_rope = r->arch->no_rope && !lm_str_is(positions, "rotary");
+    bool by_positions = alibi != r->arch->alibi || no_rope != r->arch->no_rope;
     both |= r->arch->bidirectional;
-    if (both != r->arch->bidirectional || alibi != r->arch->alibi)
-        r->arch = lm_arch_kin(r->arch, both, alibi);
+    if (both != r->arch->bidirectional || by_positions)
+        r->arch = lm_arch_kin(r->arch, both, alibi, no_rope);
     if (!r->arch)
-        return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: no '%s' with '%s' is known", r->path,
-                            h->architecture,
-                            alibi ? "position_embedding_type" : "use_bidirectional_attention");
+        return lm_error_set(
+            r->err, LOAM_UNSUPPORTED, "%s: no '%s' with '%s' is known", r->path, h->architecture,
+            by_positions ? "position_embedding_type" : "use_bidirectional_attention");
     prefer_hybrid(r);
+    LM_TRY(prefer_experts(r));
     LM_TRY(prefer_norms_behind(r));
     if (r->arch != lm_arch_find(h->architecture))
         snprintf(h->architecture, sizeof h->architecture, "%s", r->arch->name);

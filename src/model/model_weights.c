@@ -51,13 +51,14 @@ static int64_t last_layer_of(const lm_hparams *hp, lm_param_id id) {
     return layer;
 }
 
-/* Whether the last layer has it, or the last one with experts. */
+/* Whether the last layer has it, or the last one of the other kind where some have experts and some do not. */
 static bool is_there(const lm_model_file *file, const lm_arch_config *config, lm_param_id id) {
     lm_param_source source;
-    int64_t last = last_layer_of(&config->hparams, id), mixed = last;
-    while (mixed > 0 && lm_layer_in(&config->hparams.dense_layers, mixed)) mixed--;
+    const lm_layer_set *dense = &config->hparams.dense_layers;
+    int64_t last = last_layer_of(&config->hparams, id), other = last;
+    while (other > 0 && lm_layer_in(dense, other) == lm_layer_in(dense, last)) other--;
     return lm_param_source_find(file, config, id, last, &source) ||
-           (mixed != last && lm_param_source_find(file, config, id, mixed, &source));
+           (other != last && lm_param_source_find(file, config, id, other, &source));
 }
 
 /* The configs of a whole model and of its part say different things of whether the head is the embedding; what is there decides. */
@@ -150,6 +151,8 @@ static bool is_ignorable(const char *name, const lm_arch_config *config) {
         ".rotary_emb.inv_freq", ".attn.bias",         ".attn.masked_bias",
         ".attention.bias",      ".masked_bias",       ".position_ids",
         ".causal_mask",         "relative_pe.slopes", "encoder.embed_positions.weight"};
+    bool has_tasks = config->arch->dialect == LM_DIALECT_JINA_V3; /* whose adapters are not read */
+    if (has_tasks && strstr(name, ".parametrizations.weight.0.lora_")) return true;
     static const char *const heads[] = {"embed_out.weight", "lm_head.weight", "output.weight",
                                         "output_projection.weight", "decoder.weight"};
     static const char *const begins[] = {

@@ -148,6 +148,8 @@ static bool understands(lm_dialect dialect, int other) {
                  {LM_DIALECT_CODEGEN, LM_DIALECT_GPTJ},
                  {LM_DIALECT_NEOX_JAPANESE, LM_DIALECT_NEOX},
                  {LM_DIALECT_GPT1, LM_DIALECT_GPT2},
+                 {LM_DIALECT_NOMIC_MOE, LM_DIALECT_NOMIC_BERT},
+                 {LM_DIALECT_JINA_V3, LM_DIALECT_NOMIC_BERT},
                  {LM_DIALECT_FLINT, LM_DIALECT_QWEN2_MOE},
 
                  {LM_DIALECT_CODESHELL, LM_DIALECT_GPT2},

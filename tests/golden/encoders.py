@@ -15,7 +15,8 @@ import types
 
 import torch
 from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
+from transformers import (AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification,
+                          JinaEmbeddingsV3Model)
 
 import families
 import makers
@@ -41,19 +42,66 @@ def case(model_type, kind, cls, config, publish=None, normalize=True, gguf=True)
     return dict(model_type=model_type, kind=kind, cls=cls, config=config, publish=publish, normalize=normalize, gguf=gguf)
 
 
-def publish_nomic(state, config):
+def publish_nomic(state, config, attention="attn"):
     """The names under which Nomic's checkpoints are published."""
     out = {}
-    names = {"embeddings.LayerNorm": "emb_ln", "self_attn.o_proj": "attn.out_proj", "up_proj": "fc11", "gate_proj": "fc12",
+    names = {"embeddings.LayerNorm": "emb_ln", "self_attn.o_proj": attention + ".out_proj", "up_proj": "fc11", "gate_proj": "fc12",
              "down_proj": "fc2", "post_attention_layernorm": "norm1", "post_mlp_layernorm": "norm2"}
-    for i in range(config["n_layer"]):
-        parts = [state.pop(f"layers.{i}.self_attn.{x}_proj.weight") for x in "qkv"]
-        out[f"encoder.layers.{i}.attn.Wqkv.weight"] = torch.cat(parts)
+    for name in [x for x in state if ".self_attn.q_proj." in x]:
+        fused = "encoder." + name.replace("self_attn.q_proj", attention + ".Wqkv")
+        out[fused] = torch.cat([state.pop(name.replace("q_proj", f"{x}_proj")) for x in "qkv"])
     for name, w in state.items():
         for ours, theirs in names.items():
             name = name.replace(ours, theirs)
         out["encoder." + name if name.startswith("layers.") else name] = w
     return out
+
+
+def publish_jina_v3(state, config):
+    return publish_nomic(state, config, "mixer")
+
+
+def publish_jina_tasks(state, config):
+    """As the first files have it, whose weights are parametrized by adapters of the model's tasks."""
+    out, generator = {}, torch.Generator().manual_seed(1)
+    for name, w in publish_jina_v3(state, config).items():
+        adapted = w.dim() == 2 and ("layers" in name or "embeddings" in name)
+        at = name.removesuffix("weight") + "parametrizations.weight." if adapted else name
+        out["roberta." + at + ("original" if adapted else "")] = w
+        for part, size in (("A", (3, 2, w.shape[-1])), ("B", (3, w.shape[0], 2))):
+            if adapted:
+                out[f"roberta.{at}0.lora_{part}"] = torch.randn(size, generator=generator)
+    return out
+
+
+class NomicExperts(torch.nn.Module):
+    """Experts by softmax, whose weights are as they are, and what is added to all they say: arXiv:2502.07972 and its checkpoint."""
+
+    def __init__(self, width, inner, n_experts, n_used, biased):
+        super().__init__()
+        self.n_used = n_used
+        self.router = torch.nn.ModuleDict(dict(layer=torch.nn.Linear(width, n_experts, bias=False)))
+        mlp = {name: torch.nn.Parameter(torch.zeros(n_experts * inner, width)) for name in ("w1", "w2")}
+        self.experts = torch.nn.ModuleDict(dict(mlp=torch.nn.ParameterDict(mlp)))
+        self.experts.bias = torch.nn.Parameter(torch.zeros(width), requires_grad=biased)
+
+    def forward(self, x):
+        n, (up, down) = self.router["layer"].out_features, (self.experts["mlp"][w] for w in ("w1", "w2"))
+        weights, chosen = self.router["layer"](x).softmax(-1).topk(self.n_used, dim=-1)
+        said = torch.stack([torch.nn.functional.gelu(x @ u.T) @ d for u, d in zip(up.chunk(n), down.chunk(n))], dim=-2)
+        picked = said.gather(-2, chosen[..., None].expand(*chosen.shape, x.shape[-1]))
+        return (picked * weights[..., None]).sum(-2) + self.experts.bias
+
+
+class NomicMoe(JinaEmbeddingsV3Model):
+    """Nomic Embed 2: that of Jina, with experts in each second layer. GGUF files lack what is added to what they say."""
+
+    def __init__(self, c):
+        super().__init__(AutoConfig.for_model("jina_embeddings_v3", **makers.less(ROBERTA, "max_position_embeddings"),
+                                              rope_parameters=dict(rope_type="default", rope_theta=float(c["rotary_emb_base"])),
+                                              attn_implementation="eager"), add_pooling_layer=False)
+        for layer in self.layers[1::2]:
+            layer.mlp = NomicExperts(c["n_embd"], c["n_inner"], c["num_experts"], c["moe_top_k"], c["num_experts"] == 5)
 
 
 class Jina(torch.nn.Module):
@@ -175,6 +223,20 @@ CASES.update({
     "megatron-bert": case("megatron-bert", "mean", AutoModel, BERT, gguf=False),
     "megatron-bert-reranker": case("megatron-bert", "rank", AutoModelForSequenceClassification, dict(BERT, num_labels=1), gguf=False),
 })
+NOMIC_MOE = dict(NOMIC, activation_function="gelu", qkv_proj_bias=True, mlp_fc1_bias=True, mlp_fc2_bias=True, type_vocab_size=1,
+                 rotary_emb_base=10000, layer_norm_epsilon=1e-5, pad_token_id=1, moe_every_n_layers=2, moe_top_k=2, num_experts=4,
+                 num_shared_experts=0, moe_normalize_expert_weights=False, expert_choice_router=False)
+JINA_TASKS = dict(ROBERTA, model_type="xlm-roberta", architectures=["XLMRobertaModel"], position_embedding_type="rotary",
+                  rotary_emb_base=20000.0, lora_adaptations=["one", "two", "three"], lora_rank=2, lora_alpha=1, use_flash_attn=True)
+CASES.update({
+    "nomic-moe": case("nomic_bert", "mean", NomicMoe, NOMIC_MOE, publish=publish_nomic),
+    "nomic-moe-biased": case("nomic_bert", "mean", NomicMoe, dict(NOMIC_MOE, num_experts=5), publish=publish_nomic, gguf=False),
+    "jina-v3": case("jina_embeddings_v3", "mean", AutoModel, dict(
+                        ROBERTA, model_type="jina_embeddings_v3", architectures=["JinaEmbeddingsV3Model"],
+                        rope_parameters=dict(rope_type="default", rope_theta=20000.0)),
+                    publish=publish_jina_v3, gguf=False),
+    "jina-v3-tasks": case("jina_embeddings_v3", "mean", AutoModel, JINA_TASKS, publish=publish_jina_tasks),
+})
 CLASSES = {"eurobert": "EuroBert", "bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert",
            "megatron-bert": "MegatronBert", "electra": "Electra", "data2vec-text": "Data2VecText", "ernie": "Ernie", "rembert": "RemBert", "roformer": "RoFormer",
            "roberta-prelayernorm": "RobertaPreLayerNorm", "xlm-roberta-xl": "XLMRobertaXL", "distilbert": "DistilBert", "nomic_bert": "NomicBert", "qwen3": "Qwen3", "modernbert": "ModernBert", "gemma3_text": "Gemma3Text", "mpnet": "MPNet"}
@@ -186,6 +248,8 @@ def text(index):
 
 def reference_config(spec):
     config = spec["config"]
+    if spec["model_type"] == "jina_embeddings_v3":
+        return AutoConfig.for_model("jina_embeddings_v3", **ROBERTA)
     if spec["model_type"] != "nomic_bert":
         return AutoConfig.for_model(spec["model_type"], **config)
     return AutoConfig.for_model("nomic_bert", hidden_size=config["n_embd"], intermediate_size=config["n_inner"],
@@ -196,7 +260,7 @@ def reference_config(spec):
 
 def build(spec, seed):
     torch.manual_seed(seed)
-    if spec["cls"] in (Jina, JinaCode):
+    if spec["cls"] in (Jina, JinaCode, NomicMoe):
         model = spec["cls"](spec["config"]).eval()
     else:
         model = spec["cls"].from_config(reference_config(spec), attn_implementation="eager").eval()
@@ -292,11 +356,12 @@ def convert(folder, path):
         copy = pathlib.Path(temp) / folder.name
         shutil.copytree(folder, copy)
         write_tokenizer(copy, "WordPiece")
-        if folder.name == "nomic":  # transformers' defaults would go before Nomic's own names
+        if folder.name.startswith("nomic"):  # transformers' defaults would go before Nomic's own names
             config = json.loads((copy / "config.json").read_text())
             config.update(hidden_size=config["n_embd"], num_hidden_layers=config["n_layer"],
                           num_attention_heads=config["n_head"], intermediate_size=config["n_inner"],
-                          head_dim=config["n_embd"] // config["n_head"])
+                          head_dim=config["n_embd"] // config["n_head"], layer_norm_eps=config["layer_norm_epsilon"],
+                          rope_parameters=dict(rope_type="default", rope_theta=config["rotary_emb_base"]))
             (copy / "config.json").write_text(json.dumps(config))
         if folder.name == "qwen3-reranker":
             from conversion.qwen import Qwen3Model
@@ -336,6 +401,8 @@ def make(name, seed):
     expected.astype("<f4").tofile(folder / "expected")
     if spec["gguf"]:
         convert(folder, folder / "model.gguf")
+        for adapter in folder.glob("lora-*.gguf"):
+            adapter.unlink()
     print(f"{name}: from {expected.min():.3f} to {expected.max():.3f}")
 
 

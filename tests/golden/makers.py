@@ -18,6 +18,10 @@ def start(out, name):
     return folder
 
 
+def less(config, *names):
+    return {k: v for k, v in config.items() if k not in names}
+
+
 def config_of(model, folder):
     """What transformers writes of a model, less its own version."""
     model.config.save_pretrained(folder)
