@@ -196,6 +196,7 @@ typedef enum lm_dialect {
     LM_DIALECT_FLINT,
     LM_DIALECT_MIMO2,
     LM_DIALECT_MUSE,
+    LM_DIALECT_MINIMAX_M3, /* Mixtral's, beside dense layers and shared experts */
 } lm_dialect;
 
 /* Positions that are added as sines and cosines, not learned: arXiv:1706.03762. */
@@ -256,6 +257,7 @@ typedef struct lm_arch {
     bool hf_norm_minus_one; /* folders have the weights of norms less one, but that of what states answer */
     bool hf_output_norm_whole; /* but for that behind the last layer, too */
     bool hf_norms_said;     /* see lm_param_is_said */
+    bool blocks_chosen;     /* an indexer, which is passed over, chooses blocks of keys: contexts are as long as all can be */
     bool embed_norm_plain;  /* the norm of embeddings learns nothing */
     bool
         gguf_scaled; /* GGUF files have factors of products, embeddings and logits in the matrices */

@@ -171,6 +171,20 @@ static LM_MUST_USE loam_status read_varied(const lm_gguf *gguf, lm_hparams *h, l
     return LOAM_OK;
 }
 
+/* As many positions as an indexer may choose, which is passed over: of MiniMax-M3 so many blocks. */
+static LM_MUST_USE loam_status read_index(const lm_gguf *gguf, const lm_arch *arch, lm_hparams *h,
+                                          loam_error *err) {
+    int64_t n, block;
+    LM_TRY(read_i64_or(gguf, h, "attention.indexer.top_k", 0, &n, err));
+    LM_TRY(read_i64_or(gguf, h, "attention.indexer.block_size", 1, &block, err));
+    if (block < 1 || n < 0 || n > INT32_MAX / block)
+        return lm_error_set(err, LOAM_INVALID, "%s: an indexer chooses %lld blocks of %lld",
+                            lm_gguf_path(gguf), (long long)n, (long long)block);
+    if (n > 0 && n * block < h->context_len) h->context_len = n * block;
+    if (!arch || !arch->blocks_chosen) h->index_topk = n;
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status read_sizes(const lm_gguf *gguf, lm_hparams *h, loam_error *err) {
     lm_gguf_array tokens;
     LM_TRY(read_i64(gguf, h, "block_count", &h->n_layers, err));
@@ -199,8 +213,7 @@ static LM_MUST_USE loam_status read_sizes(const lm_gguf *gguf, lm_hparams *h, lo
         LM_TRY(read_ffn(gguf, h, err));
     if (arch && arch->ffn_halved) h->ffn_dim /= 2;
     LM_TRY(read_i64(gguf, h, "context_length", &h->context_len, err));
-    LM_TRY(read_i64_or(gguf, h, "attention.indexer.top_k", 0, &h->index_topk, err));
-    if (h->index_topk > 0 && h->index_topk < h->context_len) h->context_len = h->index_topk;
+    LM_TRY(read_index(gguf, arch, h, err));
     LM_TRY(lm_gguf_array_or_empty(gguf, "tokenizer.ggml.tokens", LM_GGUF_STRING, &tokens, err));
     LM_TRY(read_i64_or(gguf, h, "vocab_size", (int64_t)tokens.n, &h->vocab_size, err));
     LM_TRY(read_i64_or(gguf, h, "embedding_length_per_layer_input", 0, &h->layer_input_dim, err));

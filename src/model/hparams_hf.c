@@ -46,6 +46,21 @@ static LM_MUST_USE loam_status read_index(const lm_config_reader *r, lm_hparams 
     return LOAM_OK;
 }
 
+/* MiniMax-M3's indexer chooses among blocks; of as many as it may choose it takes all. */
+static LM_MUST_USE loam_status read_blocks_chosen(const lm_config_reader *r, lm_hparams *h) {
+    const json_t *own = json_object_get(r->config, "sparse_attention_config");
+    const lm_config_reader inner = {json_is_object(own) ? own : NULL, r->path, r->arch, r->err};
+    int64_t n_blocks, block;
+    if (!r->arch || !r->arch->blocks_chosen) return LOAM_OK;
+    LM_TRY(lm_config_i64(r, "index_topk_blocks", 16, &n_blocks));
+    LM_TRY(lm_config_i64(&inner, "sparse_topk_blocks", n_blocks, &n_blocks));
+    LM_TRY(lm_config_i64(r, "index_block_size", 128, &block));
+    LM_TRY(lm_config_i64(&inner, "sparse_block_size", block, &block));
+    int64_t chosen = lm_config_times(n_blocks, block);
+    if (chosen < h->context_len) h->context_len = chosen;
+    return LOAM_OK;
+}
+
 /* LFM2's configs say how wide an MLP without a gate would be. */
 static LM_MUST_USE loam_status adjust_ffn(const lm_config_reader *r, lm_hparams *h) {
     bool adjusts;
@@ -130,10 +145,11 @@ static LM_MUST_USE loam_status read_widths(const lm_config_reader *r, lm_hparams
         LM_TRY(lm_config_i64(r, "intermediate_size|n_inner|ffn_hidden_size|hidden_dim|ffn_dim|dff",
                              lm_config_times(multiple, h->dim), &h->ffn_dim));
     else
-        LM_TRY(lm_config_need_alike(r,
-                                    "intermediate_size_mlp|block_ff_dim|prefix_dense_intermediate_"
-                                    "size|intermediate_size|ffn_hidden_size|moe_intermediate_size",
-                                    &h->ffn_dim));
+        LM_TRY(lm_config_need_alike(
+            r,
+            "intermediate_size_mlp|dense_intermediate_size|block_ff_dim|prefix_dense_intermediate_"
+            "size|intermediate_size|ffn_hidden_size|moe_intermediate_size",
+            &h->ffn_dim));
     if (r->arch && r->arch->ffn_halved) h->ffn_dim /= 2;
     return adjust_ffn(r, h);
 }
@@ -158,6 +174,7 @@ static LM_MUST_USE loam_status read_sizes(const lm_config_reader *r, lm_hparams 
                                   &h->context_len));
     LM_TRY(read_trained_context(r, h));
     LM_TRY(read_index(r, h));
+    LM_TRY(read_blocks_chosen(r, h));
     const json_t *rms = json_object_get(r->config, "rms_norm_eps");
     h->layer_norms = r->arch && (r->arch->optional & LM_FEATURE_LAYER_NORM) && !json_is_number(rms);
     double eps = r->arch && r->arch->norm_eps > 0 ? r->arch->norm_eps : has_default ? 1e-5 : 1e-6;
@@ -344,6 +361,17 @@ static LM_MUST_USE loam_status read_factors_of_minicpm(const lm_config_reader *r
     return LOAM_OK;
 }
 
+/* A gate that is bounded is gpt-oss's. */
+static LM_MUST_USE loam_status check_clamp(const lm_config_reader *r, const lm_hparams *h) {
+    double alpha, limit;
+    if (strcmp(h->hidden_act, "swiglu_clamped") != 0) return LOAM_OK;
+    LM_TRY(lm_config_f64(r, "swiglu_alpha", 1.702, &alpha));
+    LM_TRY(lm_config_f64(r, "swiglu_limit", 7, &limit));
+    if (alpha == 1.702 && limit == 7) return LOAM_OK;
+    return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'swiglu_alpha' is %g, 'swiglu_limit' %g",
+                        r->path, alpha, limit);
+}
+
 /* Jais', as mup_* in its later members. */
 static LM_MUST_USE loam_status read_scores_by_width(const lm_config_reader *r, lm_hparams *h) {
     bool by_width;
@@ -360,6 +388,7 @@ static LM_MUST_USE loam_status read_scores_by_width(const lm_config_reader *r, l
 
 static LM_MUST_USE loam_status read_numbers(const lm_config_reader *r, lm_hparams *h) {
     double query_scalar, divisor;
+    LM_TRY(check_clamp(r, h));
     LM_TRY(lm_config_f64(r, "attention_value_scale", 0, &h->value_scale));
     LM_TRY(lm_config_f64(r, "attention_multiplier|attn_output_multiplier",
                          r->arch ? r->arch->attention_scale : 0, &h->attention_scale));

@@ -167,6 +167,8 @@ static bool is_ignorable(const char *name, const lm_arch_config *config) {
     bool experts_normed = lm_arch_has(config, LM_FEATURE_MIXTURE_NORM); /* dense layers have one that is not used */
     if (experts_normed && lm_str_ends(text, LM_STR(".post_mlp_layernorm.weight"))) return true;
     if (config->hparams.index_topk > 0 && strstr(name, ".indexer.")) return true;
+    if (config->arch->blocks_chosen && (strstr(name, ".indexer.") || strstr(name, ".index_")))
+        return true;
     for (size_t i = 0; i < LM_COUNT_OF(ends); i++)
         if (lm_str_ends(text, lm_str_of(ends[i]))) return true;
     for (size_t i = 0; tied && i < LM_COUNT_OF(heads); i++)

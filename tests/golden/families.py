@@ -255,6 +255,7 @@ QWEN3_VISION = dict(depth=1, hidden_size=16, intermediate_size=8, num_heads=2, o
 GLM_VISION = dict(depth=1, hidden_size=16, intermediate_size=8, num_heads=2, out_hidden_size=32, patch_size=2, image_size=8)
 MUSE_VISION = dict(hidden_size=16, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, patch_size=2, pos_emb_height=4,
                    pos_emb_width=4)
+MINIMAX_VISION = dict(hidden_size=16, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=8, patch_size=4)
 MROPE = dict(rope_type="default", rope_theta=10000.0, mrope_section=[2, 1, 1])
 LLAMA = dict(model_type="llama", architectures=["LlamaForCausalLM"])
 DELTA = dict(head_dim=16, num_hidden_layers=4, linear_conv_kernel_dim=4, linear_key_head_dim=8, linear_value_head_dim=8,
@@ -747,6 +748,16 @@ CASES["muse_glimmer"] = seeing("muse_glimmer", "MuseGlimmerForConditionalGenerat
                                layer_types=["sliding_attention"] * 3 + ["full_attention"], layer_rope_theta=[1000.0] * 3 + [0],
                                rope_parameters=dict(rope_type="default", rope_theta=1000.0))
 CASES["muse_glimmer"]["config"].update(out_hidden_size=16, projector_hidden_size=8)
+# As published, in words of their own, and as long as all blocks are chosen.
+CASES["minimax_m3"] = seeing("minimax_m3_vl", "MiniMaxM3SparseForConditionalGeneration", "minimax_m3_vl_text", MINIMAX_VISION, head_dim=16,
+                             num_hidden_layers=3, rotary_dim=8, partial_rotary_factor=0.5, rope_theta=1000.0, hidden_act="swigluoai",
+                             swiglu_alpha=1.702, swiglu_limit=7.0, dense_intermediate_size=40, intermediate_size=12,
+                             shared_intermediate_size=12, n_shared_experts=1, num_local_experts=6, num_experts_per_tok=3,
+                             routed_scaling_factor=2.0, scoring_func="sigmoid", use_qk_norm=True, moe_layer_freq=[0, 1, 1],
+                             sparse_attention_config=dict(
+                                 sparse_num_index_heads=2, sparse_index_dim=8, sparse_block_size=32, sparse_topk_blocks=4,
+                                 sparse_local_block=1, sparse_attention_freq=[0, 1, 1]))
+CASES["minimax_m3"]["config"].update(projector_hidden_size=8)
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none.
 # Published with experts in MXFP4, an older GGUF file.
@@ -906,7 +917,7 @@ def build(spec, seed):
         name = name.replace("norm_attn_norm.", "")  # DBRX's, of more than norms
         spread = 0.1 if "norm" in name or "ln_" in name or name.endswith("bias") else 1.0 if "emb" in name else 0.3
         around = 1.0 if ("norm" in name or "ln_" in name) and name.endswith("weight") else 0.0
-        less_one = kind.startswith(("gemma", "muse_glimmer", "qwen3_next", "qwen3_5")) and not kind.startswith(GEMMA_SINCE_3N)
+        less_one = kind.startswith(("gemma", "muse_glimmer", "minimax_m3", "qwen3_next", "qwen3_5")) and not kind.startswith(GEMMA_SINCE_3N)
         whole = "linear_attn" in name or (kind == "muse_glimmer" and name.endswith("language_model.norm.weight"))
         if less_one and around and not whole:
             around = 0.0
