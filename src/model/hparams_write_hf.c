@@ -509,7 +509,7 @@ json_t *lm_hparams_config_json(const lm_arch_config *config, lm_dtype dtype) {
                              arch->hf_type, "torch_dtype", torch_name(dtype));
 #define IN_GROUPS(key)                                                                            \
     "glm4_moe:" key " glm4_moe_lite:" key " deepseek_v2:" key " deepseek_v3:" key " kimi_k2:" key \
-    " dots1:" key " solar_open:" key " mistral4:" key " mimo_v2_flash:" key
+    " dots1:" key " deepseek:" key " solar_open:" key " mistral4:" key " mimo_v2_flash:" key
 #define DELTA_RULES(key) "qwen3_next:" key " qwen3_5_text:" key " qwen3_5_moe_text:" key
 #define MAMBAS(key) "mamba:" key " falcon_mamba:" key " mamba2:" key
 #define OF_MAMBA(key) "granitemoehybrid:" key " bamba:" key " falcon_h1:" key " jamba:" key

@@ -758,6 +758,28 @@ CASES["minimax_m3"] = seeing("minimax_m3_vl", "MiniMaxM3SparseForConditionalGene
                                  sparse_num_index_heads=2, sparse_index_dim=8, sparse_block_size=32, sparse_topk_blocks=4,
                                  sparse_local_block=1, sparse_attention_freq=[0, 1, 1]))
 CASES["minimax_m3"]["config"].update(projector_hidden_size=8)
+
+
+def open_gates(model):
+    """Shared experts that are not weighted: 1 is the sigmoid of this number."""
+    class Open(torch.nn.Module):
+        def forward(self, x):
+            return torch.full_like(x[..., :1], 30.0)
+    for layer in model.model.layers:
+        if hasattr(layer.mlp, "shared_expert_gate"):
+            layer.mlp.shared_expert_gate = Open()
+
+
+def first_mixture(state, config):
+    state = experts_apart("mlp", ("gate_proj", "up_proj", "down_proj"))(state, config)
+    return renamed(state, {"shared_expert.": "shared_experts."})
+
+
+CASES["deepseek"] = dict(case("deepseek", "DeepseekForCausalLM", num_hidden_layers=3, n_routed_experts=6, num_experts_per_tok=3,
+                              n_shared_experts=2, moe_intermediate_size=12, first_k_dense_replace=1, moe_layer_freq=1,
+                              norm_topk_prob=False, scoring_func="softmax", publish=first_mixture, reference=dict(
+                                  model_type="qwen2_moe", num_experts=6, shared_expert_intermediate_size=24, mlp_only_layers=[0],
+                                  qkv_bias=False, tie_word_embeddings=False)), modify=open_gates)
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none.
 # Published with experts in MXFP4, an older GGUF file.
