@@ -319,7 +319,10 @@ static bool lacks_rope(const lm_config_reader *r) {
 
 loam_status lm_config_read_no_rope(const lm_config_reader *r, lm_hparams *h) {
     LM_TRY(read_layer_thetas(r, h));
-    const json_t *layers = json_object_get(r->config, "no_rope_layers"); /* 1: with rope */
+    const json_t *layers = json_object_get(r->config, "no_rope_layers"), /* 1: with rope */
+        *types = json_object_get(r->config, "layer_types"),
+                 *ropes =
+                     json_object_get(r->config, "rope_parameters"); /* null: of such layers none */
     bool none = lacks_rope(r);
     int64_t period;
     LM_TRY(
@@ -328,6 +331,8 @@ loam_status lm_config_read_no_rope(const lm_config_reader *r, lm_hparams *h) {
         const json_t *listed = json_array_get(layers, (size_t)i);
         bool without =
             listed ? json_integer_value(listed) == 0 : period > 0 && (i + 1) % period == 0;
+        const char *type = json_string_value(json_array_get(types, (size_t)i));
+        if (type) without |= json_is_null(json_object_get(ropes, type));
         if (without || none) lm_layer_add(&h->no_rope, i);
     }
     return LOAM_OK;

@@ -29,7 +29,7 @@ OUT = pathlib.Path(__file__).resolve().parent / "families"
 N_PROMPTS, N_TOKENS, STEP = 2, 96, 4
 SIZES = dict(hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
              vocab_size=N_VOCAB, max_position_embeddings=128, rms_norm_eps=1e-6, bos_token_id=1, eos_token_id=2, pad_token_id=0)
-LAYER_NORMS = ("persimmon", "gpt_neox", "starcoder2", "phi", "stablelm", "nemotron", "cohere", "cohere2", "olmo", "jais2")
+LAYER_NORMS = ("persimmon", "cohere_compass_text", "gpt_neox", "starcoder2", "phi", "stablelm", "nemotron", "cohere", "cohere2", "olmo", "jais2")
 GPT_SIZES = dict(vocab_size=N_VOCAB, bos_token_id=1, eos_token_id=2)
 
 
@@ -780,6 +780,11 @@ CASES["deepseek"] = dict(case("deepseek", "DeepseekForCausalLM", num_hidden_laye
                               norm_topk_prob=False, scoring_func="softmax", publish=first_mixture, reference=dict(
                                   model_type="qwen2_moe", num_experts=6, shared_expert_intermediate_size=24, mlp_only_layers=[0],
                                   qkv_bias=False, tie_word_embeddings=False)), modify=open_gates)
+CASES["cohere_compass"] = case("cohere_compass_text", "CohereCompassForCausalLM", head_dim=8, num_hidden_layers=4, sliding_window=20,
+                               logit_scale=0.25, tie_word_embeddings=True, layer_norm_eps=1e-5, publish="as saved",
+                               layer_types=["sliding_attention"] * 3 + ["full_attention"], rope_parameters=dict(
+                                   sliding_attention=dict(rope_type="default", rope_theta=1000.0, mrope_section=[2, 1, 1],
+                                                          mrope_interleaved=True), full_attention=None))
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none.
 # Published with experts in MXFP4, an older GGUF file.
@@ -788,7 +793,7 @@ NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "
            "gptj", "helium", "internlm", "mistral4", "vaultgemma", "mimo", "qwen3_moe-sparse",
            "llama4-chunks", "cwm", "flex_olmo", "hyperclovax", "gpt_neo", "opt", "opt-350m", "xglm", "biogpt", "ctrl", "openai-gpt", "codegen", "gpt_neox_japanese", "persimmon", "nanochat", "phi3_v", "smolvlm", "internvl", "paddleocr_vl",
            "iquestcoder", "sarvam_moe", "sarvam_mla", "olmo_hybrid", "olmo_hybrid-rope", "gemma3n-beyond", "flint", "axk1"}
-NO_GGUF |= {"modernbert-decoder"}
+NO_GGUF |= {"modernbert-decoder", "cohere_compass"}
 
 CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms,
               "qwen3_next": without_guesses, "qwen3_5": without_guesses, "qwen3_5_moe": without_guesses,
