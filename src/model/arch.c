@@ -18,6 +18,7 @@ typedef enum param_dim {
     DIM_NONE,
     DIM_ONE,
     DIM_VOCAB,
+    DIM_HEAD_VOCAB, /* of tokens that are written */
     DIM_CONTEXT,
     DIM_DIM,
     DIM_EMBED, /* the width of the embeddings of tokens, */
@@ -164,6 +165,9 @@ loam_status lm_arch_config_check(const lm_arch_config *config, loam_error *err) 
         (act == LM_N_FUNCTIONS && !lm_arch_has(config, LM_FEATURE_XIELU)))
         return lm_error_set(err, LOAM_UNSUPPORTED, "activation '%s' is not supported",
                             hp->hidden_act);
+    if (hp->tied_embeddings && lm_head_vocab(hp) != hp->vocab_size)
+        return lm_error_set(err, LOAM_INVALID, "the head is the embedding and has %lld of %lld rows",
+                            (long long)lm_head_vocab(hp), (long long)hp->vocab_size);
     if (config->arch->weighs_input && hp->n_experts > 0 && hp->n_experts_used != 1)
         return lm_error_set(err, LOAM_UNSUPPORTED, "%lld experts that weigh what they read",
                             (long long)hp->n_experts_used);
@@ -471,6 +475,7 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim, int64_t lay
     case DIM_NONE:
     case DIM_ONE: return 1;
     case DIM_VOCAB: return hp->vocab_size;
+    case DIM_HEAD_VOCAB: return lm_head_vocab(hp);
     case DIM_CONTEXT: return hp->context_len + hp->position_offset;
     case DIM_DIM: return hp->dim;
     case DIM_EMBED: return lm_embed_dim(hp);

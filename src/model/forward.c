@@ -699,6 +699,22 @@ static lm_tensor *pooled(const builder *b, lm_tensor *x) {
     return norm(b, x, LM_PARAM_POOLER_NORM, LM_PARAM_COUNT, LM_F32);
 }
 
+/* Logits of tokens that are read and never written behind those of the others: as good as impossible. */
+static lm_tensor *with_unwritten(const builder *b, lm_tensor *x) {
+    const float never = -1e30f; /* finite: it survives arithmetic */
+    int64_t shape[] = {1, b->hp->vocab_size - lm_head_vocab(b->hp)};
+    if (shape[1] == 0) return x;
+    float *values = lm_alloc((size_t)shape[1] * sizeof *values);
+    if (!values) return lm_graph_fail(b->graph, LOAM_NO_MEMORY, "no memory for constants");
+    for (int64_t i = 0; i < shape[1]; i++) values[i] = never;
+    lm_tensor *row = lm_graph_constant(b->graph, "unwritten", LM_F32, 2, shape, values),
+              *any = b->in->out_rows ? b->in->out_rows : b->in->tokens;
+    lm_free(values);
+    lm_tensor *rest = lm_graph_op(
+        b->graph, LM_OP_EMBED, &(lm_op_args){.in = {row, any}, .attrs.first_beyond = true});
+    return joined(b, x, rest, 1);
+}
+
 static lm_tensor *logits(const builder *b, lm_tensor *x) {
     if (lm_arch_has(b->config, LM_FEATURE_NO_HEAD))
         return lm_graph_fail(b->graph, LOAM_UNSUPPORTED, "this model writes no text");
@@ -706,7 +722,8 @@ static lm_tensor *logits(const builder *b, lm_tensor *x) {
                                &(lm_op_args){.in = {narrowed(b, pooled(b, x)), output_head(b),
                                                     param_or_none(b, LM_PARAM_OUTPUT_HEAD_BIAS)}});
     y = scaled(b, y, b->hp->logit_scale);
-    return b->hp->logit_soft_cap > 0 ? mapped(b, y, LM_FN_SOFT_CAP, b->hp->logit_soft_cap) : y;
+    if (b->hp->logit_soft_cap > 0) y = mapped(b, y, LM_FN_SOFT_CAP, b->hp->logit_soft_cap);
+    return with_unwritten(b, y);
 }
 
 static lm_tensor *scores(const builder *b, lm_tensor *x) {
@@ -742,6 +759,8 @@ lm_tensor *lm_arch_loss(lm_graph *graph, const lm_arch_config *config,
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no biases on logits");
     if (config->arch->sines)
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no positions that are sines");
+    if (lm_head_vocab(b.hp) != b.hp->vocab_size)
+        return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no tokens that are only read");
     if (lm_arch_has(config, LM_FEATURE_POOLER))
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has nothing in front of logits");
     if (lm_arch_has(config, LM_FEATURE_EMBED_MAP))

@@ -246,6 +246,7 @@ loam_status lm_hparams_check(const lm_hparams *h, const char *path, loam_error *
     LM_TRY(check_heads(h, path, err));
     if (has_mlps(h)) LM_TRY(check_range(path, "feed-forward width", h->ffn_dim, 1 << 24, err));
     LM_TRY(check_range(path, "vocabulary size", h->vocab_size, 1 << 24, err));
+    LM_TRY(check_range(path, "number of tokens that are written", lm_head_vocab(h), h->vocab_size, err));
     LM_TRY(check_range(path, "context length", h->context_len, (int64_t)1 << 32, err));
     LM_TRY(check_positive(path, "rms norm epsilon", h->rms_norm_eps, err));
     LM_TRY(check_positive(path, "rope theta", h->rope_theta, err));

@@ -102,6 +102,7 @@ typedef struct lm_hparams {
     int64_t ffn_dim;
     char hidden_act[LM_HIDDEN_ACT_BYTES]; /* activation of the feed-forward part, "silu" */
     int64_t vocab_size;
+    int64_t head_vocab_size; /* tokens from the first on that are written; others are read only; 0: all are written */
     int64_t embed_dim;   /* width of embeddings; 0: dim */
     bool map_unbiased;   /* the matrix that leads from there to the stream has no bias */
     int64_t context_len; /* longest sequence the model is made for */
@@ -195,6 +196,10 @@ typedef struct lm_hparams {
 
 static inline int64_t lm_embed_dim(const lm_hparams *hparams) {
     return hparams->embed_dim != 0 ? hparams->embed_dim : hparams->dim;
+}
+
+static inline int64_t lm_head_vocab(const lm_hparams *hparams) {
+    return hparams->head_vocab_size > 0 ? hparams->head_vocab_size : hparams->vocab_size;
 }
 
 /* Whether a layer's rows take something from those before them; and whether by attention. */

@@ -164,6 +164,7 @@ static LM_MUST_USE loam_status read_sizes(const lm_config_reader *r, lm_hparams 
     LM_TRY(lm_config_need_i64(r, "hidden_size|n_embd|n_embed|d_model|dim", &h->dim));
     LM_TRY(read_widths(r, h));
     LM_TRY(lm_config_need_i64(r, "vocab_size|padded_vocab_size", &h->vocab_size));
+    LM_TRY(lm_config_i64(r, "output_vocab_size", 0, &h->head_vocab_size));
     LM_TRY(read_embed_dim(r, h));
     if (has_default)
         LM_TRY(lm_config_i64(

@@ -785,6 +785,9 @@ CASES["cohere_compass"] = case("cohere_compass_text", "CohereCompassForCausalLM"
                                layer_types=["sliding_attention"] * 3 + ["full_attention"], rope_parameters=dict(
                                    sliding_attention=dict(rope_type="default", rope_theta=1000.0, mrope_section=[2, 1, 1],
                                                           mrope_interleaved=True), full_attention=None))
+CASES["apertus1p5"] = case("apertus1p5_text", "Apertus1p5TextForCausalLM", head_dim=8, output_vocab_size=40, tie_word_embeddings=False,
+                           rope_parameters=dict(rope_type="llama3", rope_theta=10000.0, factor=8.0, low_freq_factor=1.0,
+                                                high_freq_factor=4.0, original_max_position_embeddings=32))
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none.
 # Published with experts in MXFP4, an older GGUF file.
@@ -793,7 +796,7 @@ NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "
            "gptj", "helium", "internlm", "mistral4", "vaultgemma", "mimo", "qwen3_moe-sparse",
            "llama4-chunks", "cwm", "flex_olmo", "hyperclovax", "gpt_neo", "opt", "opt-350m", "xglm", "biogpt", "ctrl", "openai-gpt", "codegen", "gpt_neox_japanese", "persimmon", "nanochat", "phi3_v", "smolvlm", "internvl", "paddleocr_vl",
            "iquestcoder", "sarvam_moe", "sarvam_mla", "olmo_hybrid", "olmo_hybrid-rope", "gemma3n-beyond", "flint", "axk1"}
-NO_GGUF |= {"modernbert-decoder", "cohere_compass"}
+NO_GGUF |= {"modernbert-decoder", "cohere_compass", "apertus1p5"}
 
 CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms,
               "qwen3_next": without_guesses, "qwen3_5": without_guesses, "qwen3_5_moe": without_guesses,
@@ -987,7 +990,8 @@ def logits_of(model, **inputs):
     row_by_row(model)
     with torch.no_grad():
         rows = [model(torch.tensor([tokens(p)]), use_cache=False, **inputs).logits[0, STEP - 1::STEP] for p in range(N_PROMPTS)]
-    return torch.stack(rows).numpy()
+    unwritten = N_VOCAB - rows[0].shape[1]  # tokens that are read only
+    return torch.nn.functional.pad(torch.stack(rows), (0, unwritten), value=-1e30).numpy()
 
 
 def as_published(model, state):
@@ -1026,7 +1030,7 @@ def make(name, seed):
     if name in NO_FOLDER:
         (folder / "model.safetensors").unlink()
     size = sum(f.stat().st_size for f in folder.iterdir())
-    print(f"{name}: logits from {logits.min():.2f} to {logits.max():.2f}, {size // 1024} KiB")
+    print(f"{name}: logits from {logits[logits > -1e30].min():.2f} to {logits.max():.2f}, {size // 1024} KiB")
 
 
 if __name__ == "__main__":
