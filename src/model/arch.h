@@ -296,6 +296,7 @@ typedef struct lm_arch {
     double attention_scale; /* where the file does not say; 0: 1 / sqrt(head_dim) */
     double local_rope_theta; /* of windowed layers where the file does not say; 0: all have the same */
     double norm_eps;         /* of norms where the file does not say; 0: 1e-6, of layer norms 1e-5 */
+    bool fixed_norm_eps;     /* which it is whatever the file says */
     double state_norm_eps;   /* of what states answer; 0: as of all norms */
     double post_norm_eps;    /* of norms behind attention and MLP where the file does not say; likewise */
     double rope_fraction;    /* of a head that rotates where the file does not say; 0: all */

@@ -179,9 +179,11 @@ static LM_MUST_USE loam_status read_sizes(const lm_config_reader *r, lm_hparams 
     const json_t *rms = json_object_get(r->config, "rms_norm_eps");
     h->layer_norms = r->arch && (r->arch->optional & LM_FEATURE_LAYER_NORM) && !json_is_number(rms);
     double eps = r->arch && r->arch->norm_eps > 0 ? r->arch->norm_eps : has_default ? 1e-5 : 1e-6;
-    return lm_config_f64(
+    LM_TRY(lm_config_f64(
         r, "rms_norm_eps|layer_norm_eps|layer_norm_epsilon|layernorm_epsilon|norm_epsilon|norm_eps",
-        eps, &h->rms_norm_eps);
+        eps, &h->rms_norm_eps));
+    if (r->arch && r->arch->fixed_norm_eps) h->rms_norm_eps = eps;
+    return LOAM_OK;
 }
 
 /* Gemma 4's layers without a window, of which the last is one, are said apart: by global_*, or layer by layer. */
