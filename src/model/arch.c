@@ -118,7 +118,7 @@ const lm_arch *lm_arch_having(const lm_arch *arch, uint64_t features) {
 }
 
 const char *lm_arch_recurrent_type(const lm_arch *arch) {
-    if (arch->features & LM_FEATURE_DELTA) return "linear_attention";
+    if (arch->features & (LM_FEATURE_DELTA | LM_FEATURE_DECAY)) return "linear_attention";
     if (arch->features & LM_FEATURE_SPACES) return "mamba";
     return arch->features & LM_FEATURE_SHORT_CONV ? "conv" : NULL;
 }

@@ -94,6 +94,8 @@ typedef enum lm_feature {
     LM_FEATURE_SCAN_NORM = LM_BIT(55),  /* what those read is normed by weights */
     LM_FEATURE_KEY_STEPS = LM_BIT(
         56), /* elements of keys have steps of their own, and gates are sigmoids of few numbers: Kimi Linear */
+    LM_FEATURE_DECAY = LM_BIT(
+        53), /* they are states that decay by a number of each head's, and take up rows as they are: MiniMax-01 */
     LM_FEATURE_ATTN_GATE = LM_BIT(51), /* what heads attend to is weighted by a sigmoid */
     /* Of recurrent layers those that convolve values, and keys and queries too; and all. The file's numbers say which are. */
     LM_FEATURE_HEAD_STATES = LM_FEATURE_DELTA | LM_FEATURE_SSM,
@@ -101,7 +103,9 @@ typedef enum lm_feature {
     LM_FEATURE_STEPS_UP = LM_FEATURE_SCAN |
         LM_FEATURE_KEY_STEPS, /* steps are made from fewer numbers */
     LM_FEATURE_STATES = LM_FEATURE_HEAD_STATES | LM_FEATURE_SCAN,
-    LM_FEATURE_RECURRENT = LM_FEATURE_SHORT_CONV | LM_FEATURE_STATES | LM_FEATURE_SCAN_NORM |
+    LM_FEATURE_ALL_STATES = LM_FEATURE_STATES | LM_FEATURE_DECAY,
+    LM_FEATURE_NORMED_STATES = LM_FEATURE_HEAD_STATES | LM_FEATURE_DECAY,
+    LM_FEATURE_RECURRENT = LM_FEATURE_SHORT_CONV | LM_FEATURE_ALL_STATES | LM_FEATURE_SCAN_NORM |
         LM_FEATURE_KEY_STEPS,
     /* What a decoder has without it being said. */
     LM_FEATURES_PRE_NORM = LM_FEATURE_ATTN_NORM | LM_FEATURE_MLP_NORM | LM_FEATURE_OUTPUT_NORM,
@@ -196,6 +200,7 @@ typedef enum lm_dialect {
     LM_DIALECT_FLINT,
     LM_DIALECT_MIMO2,
     LM_DIALECT_MUSE,
+    LM_DIALECT_MINIMAX, /* Mixtral's, beside recurrent layers */
     LM_DIALECT_MINIMAX_M3, /* Mixtral's, beside dense layers and shared experts */
 } lm_dialect;
 
@@ -232,6 +237,7 @@ typedef struct lm_arch {
     bool rope_if_said; /* so, but where config.json's position_embedding_type is "rope" */
     bool
         norms_by_kind; /* recurrent layers are normed before their blocks only, the others behind them only */
+    bool norms_stream; /* what a block reads is the stream, normed, and what it says is added to that */
     bool bidirectional;    /* an encoder: rows see those behind them too */
     bool
         varied; /* layers may do without attention or without an MLP, and MLPs differ in width: files list all of that */

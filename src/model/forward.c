@@ -313,10 +313,11 @@ static lm_tensor *state_gated(const builder *b, lm_tensor *x, lm_tensor *y) {
                        &(lm_op_args){.in = {gate, y}, .attrs.function = LM_FN_SIGMOID});
 }
 
-static lm_tensor *recur(const builder *b, lm_tensor *q, lm_tensor *k, lm_tensor *v, lm_tensor *step,
-                        lm_tensor *beta) {
+/* rate: of decay, [heads]. */
+static lm_tensor *recur_by(const builder *b, lm_tensor *q, lm_tensor *k, lm_tensor *v,
+                           lm_tensor *step, lm_tensor *rate, lm_tensor *beta) {
     const lm_hparams *hp = b->hp;
-    lm_op_args args = {.in = {q, k, v, NULL, NULL, NULL, step, param(b, LM_PARAM_STATE_RATE), beta,
+    lm_op_args args = {.in = {q, k, v, NULL, NULL, NULL, step, rate, beta,
                               param_or_none(b, LM_PARAM_STATE_SKIP)},
                        .attrs = {.n_heads = hp->state_heads,
                                  .n_kv_heads = hp->state_key_heads,
@@ -325,6 +326,57 @@ static lm_tensor *recur(const builder *b, lm_tensor *q, lm_tensor *k, lm_tensor 
                                  .delta = lm_arch_has(b->config, LM_FEATURE_DELTA),
                                  .tiled = hp->state_tiled}};
     return keep_state(b, LM_STATE_MATRIX, LM_OP_RECUR, &args);
+}
+
+static lm_tensor *recur(const builder *b, lm_tensor *q, lm_tensor *k, lm_tensor *v, lm_tensor *step,
+                        lm_tensor *beta) {
+    return recur_by(b, q, k, v, step, param(b, LM_PARAM_STATE_RATE), beta);
+}
+
+/* n times a number for each of ids. */
+static lm_tensor *alike(const builder *b, lm_tensor *ids, int64_t n, float value) {
+    const int64_t shape[] = {1, n};
+    float *values = lm_alloc((size_t)n * sizeof *values);
+    if (!values) return lm_graph_fail(b->graph, LOAM_NO_MEMORY, "no memory for constants");
+    for (int64_t i = 0; i < n; i++) values[i] = value;
+    lm_tensor *row = lm_graph_constant(b->graph, "alike", LM_F32, 2, shape, values);
+    lm_free(values);
+    return lm_graph_op(b->graph, LM_OP_EMBED,
+                       &(lm_op_args){.in = {row, ids}, .attrs.first_beyond = true});
+}
+
+/* What heads of a layer decay by: slopes as of ALiBi, smaller from layer to layer. */
+static lm_tensor *decay_rates(const builder *b) {
+    const lm_hparams *hp = b->hp;
+    const double least = 1e-5;
+    double of_layer = 1 - (double)b->layer / ((double)hp->n_layers - 1 + least) + least;
+    float *rates = lm_alloc((size_t)hp->state_heads * sizeof *rates);
+    if (!rates) return lm_graph_fail(b->graph, LOAM_NO_MEMORY, "no memory for constants");
+    for (int64_t h = 0; h < hp->state_heads; h++)
+        rates[h] = (float)(-exp2(-8.0 * (double)(h + 1) / (double)hp->state_heads) * of_layer);
+    lm_tensor *all = lm_graph_constant(b->graph, "rates", LM_F32, 1, &hp->state_heads, rates);
+    lm_free(rates);
+    return all;
+}
+
+static lm_tensor *silu_linear(const builder *b, lm_tensor *x, lm_param_id weight) {
+    return mapped(b, linear(b, x, weight, LM_PARAM_COUNT), LM_FN_SILU, 0);
+}
+
+/* Lightning attention, arXiv:2501.08313. */
+static lm_tensor *decaying_states(const builder *b, lm_tensor *x) {
+    lm_tensor *ones_of_rows = alike(b, b->in->tokens, b->hp->state_heads, 1);
+    lm_tensor *y = recur_by(b, silu_linear(b, x, LM_PARAM_STATE_Q),
+                            silu_linear(b, x, LM_PARAM_STATE_K),
+                            silu_linear(b, x, LM_PARAM_STATE_V), ones_of_rows, decay_rates(b),
+                            ones_of_rows);
+    y = lm_graph_op(b->graph, LM_OP_RMS_NORM,
+                    &(lm_op_args){.in = {y, param(b, LM_PARAM_STATE_NORM)},
+                                  .attrs.eps = (float)b->config->arch->state_norm_eps});
+    lm_tensor *gate = linear(b, x, LM_PARAM_STATE_GATE, LM_PARAM_COUNT);
+    y = lm_graph_op(b->graph, LM_OP_MAP,
+                    &(lm_op_args){.in = {gate, y}, .attrs.function = LM_FN_SIGMOID});
+    return linear(b, y, LM_PARAM_STATE_OUT, LM_PARAM_COUNT);
 }
 
 /* A state space, arXiv:2405.21060, as Mamba 2 has it. */
@@ -386,6 +438,7 @@ static lm_tensor *selective_space(const builder *b, lm_tensor *x) {
 
 static lm_tensor *recurrent_rows(const builder *b, lm_tensor *x) {
     if (lm_arch_has(b->config, LM_FEATURE_DELTA)) return delta_rule(b, x);
+    if (lm_arch_has(b->config, LM_FEATURE_DECAY)) return decaying_states(b, x);
     if (lm_arch_has(b->config, LM_FEATURE_SCAN)) return selective_space(b, x);
     return lm_arch_has(b->config, LM_FEATURE_SSM) ? state_space(b, x) : short_conv(b, x);
 }
@@ -547,13 +600,19 @@ static lm_tensor *laurel(const builder *b, lm_tensor *x) {
     return add(b, x, norm(b, y, LM_PARAM_POST_LAUREL_NORM, LM_PARAM_COUNT, LM_F32));
 }
 
+/* What a block's words are added to; entry: what it reads of x. */
+static lm_tensor *kept(const builder *b, lm_tensor *x, lm_tensor *entry) {
+    return b->config->arch->norms_stream ? scaled(b, entry, b->hp->stream_scale) : x;
+}
+
 /* Attention and MLP, and what is around them. */
 static lm_tensor *blocks(const builder *b, lm_tensor *x) {
     bool parallel = lm_arch_has(b->config, LM_FEATURE_PARALLEL) && !b->hp->serial_residual;
     lm_tensor *entry = read_residual(b, x, LM_PARAM_ATTN_NORM, LM_PARAM_ATTN_NORM_BIAS);
     lm_tensor *y = to_residual(b, mixed_rows(b, entry), LM_PARAM_POST_ATTN_NORM);
     lm_tensor *residual = x;
-    x = settled(b, add(b, x, y), LM_PARAM_ATTN_OUT_NORM, LM_PARAM_ATTN_OUT_NORM_BIAS);
+    x = settled(b, add(b, kept(b, x, entry), y), LM_PARAM_ATTN_OUT_NORM,
+                LM_PARAM_ATTN_OUT_NORM_BIAS);
     if (lm_arch_has(b->config, LM_FEATURE_LAUREL))
         x = scaled(b, add(b, x, laurel(b, entry)), M_SQRT1_2);
     if (lm_arch_has(b->config, LM_FEATURE_RENORM))
@@ -561,7 +620,8 @@ static lm_tensor *blocks(const builder *b, lm_tensor *x) {
     if (!parallel || (norms(b, LM_PARAM_MLP_NORM) && !b->hp->shared_norm))
         entry = read_residual(b, parallel ? residual : x, LM_PARAM_MLP_NORM,
                               LM_PARAM_MLP_NORM_BIAS);
-    x = add(b, x, to_residual(b, feed_forward(b, x, entry), LM_PARAM_POST_MLP_NORM));
+    x = add(b, kept(b, x, entry),
+            to_residual(b, feed_forward(b, x, entry), LM_PARAM_POST_MLP_NORM));
     return settled(b, x, LM_PARAM_LAYER_OUT_NORM, LM_PARAM_LAYER_OUT_NORM_BIAS);
 }
 
@@ -702,17 +762,9 @@ static lm_tensor *pooled(const builder *b, lm_tensor *x) {
 /* Logits of tokens that are read and never written behind those of the others: as good as impossible. */
 static lm_tensor *with_unwritten(const builder *b, lm_tensor *x) {
     const float never = -1e30f; /* finite: it survives arithmetic */
-    int64_t shape[] = {1, b->hp->vocab_size - lm_head_vocab(b->hp)};
-    if (shape[1] == 0) return x;
-    float *values = lm_alloc((size_t)shape[1] * sizeof *values);
-    if (!values) return lm_graph_fail(b->graph, LOAM_NO_MEMORY, "no memory for constants");
-    for (int64_t i = 0; i < shape[1]; i++) values[i] = never;
-    lm_tensor *row = lm_graph_constant(b->graph, "unwritten", LM_F32, 2, shape, values),
-              *any = b->in->out_rows ? b->in->out_rows : b->in->tokens;
-    lm_free(values);
-    lm_tensor *rest = lm_graph_op(
-        b->graph, LM_OP_EMBED, &(lm_op_args){.in = {row, any}, .attrs.first_beyond = true});
-    return joined(b, x, rest, 1);
+    int64_t n = b->hp->vocab_size - lm_head_vocab(b->hp);
+    lm_tensor *rows = b->in->out_rows ? b->in->out_rows : b->in->tokens;
+    return n > 0 ? joined(b, x, alike(b, rows, n, never), 1) : x;
 }
 
 static lm_tensor *logits(const builder *b, lm_tensor *x) {

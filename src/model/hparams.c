@@ -125,8 +125,10 @@ static LM_MUST_USE loam_status check_recurrent(const lm_hparams *h, const char *
         if (lm_cached_layers(h) > 0) return LOAM_OK;
         return lm_error_set(err, LOAM_UNSUPPORTED, "%s: no layer attends or keeps a state", path);
     }
-    LM_TRY(check_range(path, "number of a convolution's taps less 1", h->conv_taps - 1,
-                       LM_MAX_CONV_TAPS - 1, err));
+    bool convolves = h->conv_taps != 0 || h->state_heads == 0;
+    if (convolves)
+        LM_TRY(check_range(path, "number of a convolution's taps less 1", h->conv_taps - 1,
+                           LM_MAX_CONV_TAPS - 1, err));
     if (h->state_heads == 0) return LOAM_OK;
     LM_TRY(check_range(path, "number of states' heads", h->state_heads, 1 << 16, err));
     LM_TRY(check_range(path, "number of states' key heads", h->state_key_heads, h->state_heads, err));

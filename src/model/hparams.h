@@ -132,6 +132,7 @@ typedef struct lm_hparams {
     bool unit_heads; /* turned queries and keys of each head are divided by their root mean square */
     double qkv_clip; /* bound of elements of queries, keys and values */
     double embedding_scale, residual_scale, logit_scale; /* factors; 0: 1 */
+    double stream_scale; /* of the stream, normed, where what blocks say is added to it; 0: 1 */
     int64_t window;          /* positions that a windowed layer's rows see, their own among them; of encoders half as many on each side */
     lm_layer_set windowed;   /* layers with that window */
     bool chunked_windows;    /* which is the run of so many positions that the row is in */
@@ -167,6 +168,7 @@ typedef struct lm_hparams {
      * read a row and the conv_taps - 1 before it; behind them, but of a short convolution, each of state_heads heads has a matrix
      * of state_key_dim rows and state_value_dim columns (ops/recur.c), and state_key_heads of keys and queries serve them. */
     lm_layer_set recurrent;
+    /* conv_taps 0: there are no convolutions. */
     int64_t conv_taps, state_heads, state_key_heads, state_key_dim, state_value_dim;
     /* Mamba 1: each channel is a head, with state_key_dim numbers that have rates of their own (ops/scan.c), and what keys, queries and
      * steps are made from; else these come from the residual. */

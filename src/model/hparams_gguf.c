@@ -252,13 +252,13 @@ static LM_MUST_USE loam_status read_windowed(const lm_gguf *gguf, const lm_arch 
 
 /* A list of layers, or each how many-th attends; short convolutions are where there are no heads of keys (read_kv_heads). */
 static LM_MUST_USE loam_status read_recurrent_layers(const lm_gguf *gguf, lm_hparams *h,
-                                                     loam_error *err) {
+                                                     int64_t usual, loam_error *err) {
     char key[KEY_BYTES];
     lm_gguf_array listed;
     int64_t period;
     full_key(h, "attention.recurrent_layers", key);
     LM_TRY(lm_gguf_array_or_empty(gguf, key, LM_GGUF_BOOL, &listed, err));
-    LM_TRY(read_i64_or(gguf, h, "full_attention_interval", 4, &period, err));
+    LM_TRY(read_i64_or(gguf, h, "full_attention_interval", usual, &period, err));
     for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
         bool recurrent = (size_t)i < listed.n ? lm_gguf_array_bool(&listed, (size_t)i)
                                               : period > 0 && (i + 1) % period != 0;
@@ -316,7 +316,7 @@ static LM_MUST_USE loam_status read_key_steps(const lm_gguf *gguf, lm_hparams *h
 static LM_MUST_USE loam_status read_states(const lm_gguf *gguf, const lm_arch *arch, lm_hparams *h,
                                            loam_error *err) {
     if (arch->features & LM_FEATURE_KEY_STEPS) return read_key_steps(gguf, h, err);
-    if (arch->features & LM_FEATURE_DELTA) LM_TRY(read_recurrent_layers(gguf, h, err));
+    if (arch->features & LM_FEATURE_DELTA) LM_TRY(read_recurrent_layers(gguf, h, 4, err));
     LM_TRY(read_i64(gguf, h, "ssm.state_size", &h->state_key_dim, err));
     bool selective = arch->features & LM_FEATURE_SCAN;
     return selective ? read_selective(gguf, arch, h, err) : read_state_sizes(gguf, h, err);
@@ -325,6 +325,11 @@ static LM_MUST_USE loam_status read_states(const lm_gguf *gguf, const lm_arch *a
 static LM_MUST_USE loam_status read_recurrent(const lm_gguf *gguf, const lm_arch *arch,
                                               lm_hparams *h, loam_error *err) {
     LM_TRY(read_i64_or(gguf, h, "shortconv.l_cache", 0, &h->conv_taps, err));
+    if (arch->features & LM_FEATURE_DECAY) {
+        h->state_heads = h->state_key_heads = h->n_heads;
+        h->state_key_dim = h->state_value_dim = h->head_dim;
+        return read_recurrent_layers(gguf, h, 8, err);
+    }
     if (!(arch->features & LM_FEATURE_STATES)) return LOAM_OK;
     LM_TRY(read_i64(gguf, h, "ssm.conv_kernel", &h->conv_taps, err));
     LM_TRY(read_states(gguf, arch, h, err));
@@ -499,7 +504,8 @@ static LM_MUST_USE loam_status read_numbers(const lm_gguf *gguf, const lm_arch *
     LM_TRY(read_f64_or(gguf, h, "final_logit_softcapping", 0, &h->logit_soft_cap, err));
     LM_TRY(read_f64_or(gguf, h, "attention.clamp_kqv", 0, &h->qkv_clip, err));
     LM_TRY(read_f64_or(gguf, h, "embedding_scale", embedding, &h->embedding_scale, err));
-    LM_TRY(read_f64_or(gguf, h, "residual_scale", 0, &h->residual_scale, err));
+    LM_TRY(read_f64_or(gguf, h, "residual_scale", 0,
+                       arch->norms_stream ? &h->stream_scale : &h->residual_scale, err));
     LM_TRY(read_f64_or(gguf, h, "logit_scale", 0, &h->logit_scale, err));
     if (arch->logit_divisor && h->logit_scale > 0) h->logit_scale = 1 / h->logit_scale;
     if (arch->hf_norms_said) h->query_norm = said_norm(gguf, h);

@@ -389,9 +389,35 @@ static LM_MUST_USE loam_status read_scores_by_width(const lm_config_reader *r, l
     return LOAM_OK;
 }
 
+/* MiniMax' factors of the stream and of what blocks say: of all blocks one, and none. */
+static LM_MUST_USE loam_status read_stream_scale(const lm_config_reader *r, lm_hparams *h) {
+    static const char *const keys[][2] = {
+        {"layernorm_linear_attention_alpha|linear_attn_alpha_factor",
+         "layernorm_linear_attention_beta|linear_attn_beta_factor"},
+        {"layernorm_full_attention_alpha|full_attn_alpha_factor",
+         "layernorm_full_attention_beta|full_attn_beta_factor"},
+        {"layernorm_mlp_alpha|mlp_alpha_factor", "layernorm_mlp_beta|mlp_beta_factor"}};
+    bool behind;
+    if (!r->arch || !r->arch->norms_stream) return LOAM_OK;
+    LM_TRY(lm_config_bool(r, "postnorm", true, &behind));
+    if (!behind) return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'postnorm' is false", r->path);
+    for (size_t i = 0; i < LM_COUNT_OF(keys); i++) {
+        double alpha, beta;
+        LM_TRY(lm_config_f64(r, keys[i][0], 1, &alpha));
+        LM_TRY(lm_config_f64(r, keys[i][1], 1, &beta));
+        if (i == 0) h->stream_scale = alpha;
+        if (beta != 1 || alpha != h->stream_scale || !(alpha > 0))
+            return lm_error_set(r->err, LOAM_UNSUPPORTED,
+                                "%s: factors of the stream are %g and %g, of a block %g", r->path,
+                                h->stream_scale, alpha, beta);
+    }
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status read_numbers(const lm_config_reader *r, lm_hparams *h) {
     double query_scalar, divisor;
     LM_TRY(check_clamp(r, h));
+    LM_TRY(read_stream_scale(r, h));
     LM_TRY(lm_config_f64(r, "attention_value_scale", 0, &h->value_scale));
     LM_TRY(lm_config_f64(r, "attention_multiplier|attn_output_multiplier",
                          r->arch ? r->arch->attention_scale : 0, &h->attention_scale));

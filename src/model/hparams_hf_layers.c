@@ -43,6 +43,7 @@ static LM_MUST_USE loam_status read_recurrent_layers(const lm_config_reader *r, 
     const json_t *counted = json_object_get(json_object_get(r->config, "linear_attn_config"),
                                             "full_attn_layers"); /* Kimi's, from 1 on */
     if (!attend) attend = counted;
+    const json_t *kinds = json_object_get(r->config, "attn_type_list"); /* MiniMax', 1: attends */
     h->side_by_side = r->arch && r->arch->side_by_side;
     const char *recurrent = recurrent_type(r);
     bool all = h->side_by_side || (r->arch && r->arch->no_attention);
@@ -51,8 +52,10 @@ static LM_MUST_USE loam_status read_recurrent_layers(const lm_config_reader *r, 
     LM_TRY(lm_config_i64(r, "attn_layer_offset", period - 1, &first));
     for (int64_t i = 0; recurrent && i < h->n_layers && i < LM_MAX_LAYERS; i++) {
         const char *type = json_string_value(json_array_get(types, (size_t)i));
-        bool attends = json_is_array(attend) ? lm_config_lists(attend, i + (attend == counted))
-                                             : period < 1 || i % period == first;
+        const json_t *kind = json_array_get(kinds, (size_t)i);
+        bool attends = kind                    ? json_integer_value(kind) == 1
+                       : json_is_array(attend) ? lm_config_lists(attend, i + (attend == counted))
+                                               : period < 1 || i % period == first;
         if (all || (type ? lm_config_is_recurrent(r, type) : !attends))
             lm_layer_add(&h->recurrent, i);
     }
@@ -188,9 +191,19 @@ static LM_MUST_USE loam_status read_key_steps(const lm_config_reader *r, lm_hpar
     return LOAM_OK;
 }
 
+/* MiniMax' are as many and as wide as attention's. */
+static void read_decaying(lm_hparams *h) {
+    h->state_heads = h->state_key_heads = h->n_heads;
+    h->state_key_dim = h->state_value_dim = h->head_dim;
+}
+
 /* What a layer of the family keeps of a sequence. */
 static LM_MUST_USE loam_status read_states(const lm_config_reader *r, lm_hparams *h) {
     uint64_t features = r->arch ? r->arch->features : 0;
+    if (features & LM_FEATURE_DECAY) {
+        read_decaying(h);
+        return LOAM_OK;
+    }
     if (features & LM_FEATURE_SCAN) return read_selective(r, h);
     return features & LM_FEATURE_KEY_STEPS ? read_key_steps(r, h) : read_state_sizes(r, h);
 }
@@ -205,7 +218,7 @@ loam_status lm_config_read_recurrent(const lm_config_reader *r, lm_hparams *h) {
     LM_TRY(lm_config_i64(r, "conv_L_cache|linear_conv_kernel_dim|mamba_d_conv|conv_kernel", 0,
                          &h->conv_taps));
     LM_TRY(read_states(r, h));
-    if (r->arch && (r->arch->features & LM_FEATURE_STATES) && h->state_heads < 1)
+    if (r->arch && (r->arch->features & LM_FEATURE_ALL_STATES) && h->state_heads < 1)
         return lm_error_set(r->err, LOAM_INVALID, "%s: no number of heads of states", r->path);
     bool doubled;
     LM_TRY(lm_config_bool(r, "linear_allow_neg_eigval", false, &doubled));

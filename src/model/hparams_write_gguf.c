@@ -310,6 +310,7 @@ void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer)
     if (kv_listed) add_kv_heads(&out, hp);
     if (mlps_listed) add_mlps(&out, config);
     if (arch->varied) add_varied(&out, hp);
-    if (lm_arch_has(config, LM_FEATURE_DELTA) && !key_steps) add_recurrent(&out, hp);
+    bool listed = lm_arch_has(config, LM_FEATURE_DELTA) || lm_arch_has(config, LM_FEATURE_DECAY);
+    if (listed && !key_steps) add_recurrent(&out, hp);
     if (is_named(arch, "qwen35 qwen35moe")) add_sections(&out, hp);
 }

@@ -150,7 +150,9 @@ static bool is_ignorable(const char *name, const lm_arch_config *config) {
     static const char *const ends[] = {
         ".rotary_emb.inv_freq", ".attn.bias",         ".attn.masked_bias",
         ".attention.bias",      ".masked_bias",       ".position_ids",
-        ".causal_mask",         "relative_pe.slopes", "encoder.embed_positions.weight"};
+        ".causal_mask",         "relative_pe.slopes", "encoder.embed_positions.weight",
+        ".query_decay",         ".key_decay",         ".diagonal_decay",
+        ".slope_rate"};
     bool has_tasks = config->arch->dialect == LM_DIALECT_JINA_V3; /* whose adapters are not read */
     if (has_tasks && strstr(name, ".parametrizations.weight.0.lora_")) return true;
     static const char *const heads[] = {"embed_out.weight", "lm_head.weight", "output.weight",

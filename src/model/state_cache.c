@@ -15,6 +15,7 @@ struct lm_state_cache {
 /* Of one slot; the number of dimensions, 0: there is no such part. */
 static int shape_of(const lm_hparams *hp, lm_state_part part, int64_t shape[3]) {
     if (part != LM_STATE_ROWS && hp->state_heads == 0) return 0;
+    if (part != LM_STATE_MATRIX && hp->conv_taps == 0) return 0;
     if (part != LM_STATE_ROWS && hp->channel_states) {
         shape[0] = hp->state_key_dim;
         shape[1] = lm_state_values(hp);

@@ -47,10 +47,15 @@ static LM_MUST_USE loam_status add_defaults(json_t *part, loam_error *err) {
     return failed ? lm_error_no_memory(err, strlen(text)) : LOAM_OK;
 }
 
-static LM_MUST_USE loam_status complete(json_t *part, const json_t *whole, loam_error *err) {
-    const char *as = look_up(TYPE, type_of(part)), *unused = look_up(UNUSED, type_of(whole));
+static LM_MUST_USE loam_status name_type(json_t *part, loam_error *err) {
+    const char *as = look_up(TYPE, type_of(part));
     if (as && json_object_set_new(part, "model_type", json_string(as)))
         return lm_error_no_memory(err, strlen(as));
+    return LOAM_OK;
+}
+
+static LM_MUST_USE loam_status complete(json_t *part, const json_t *whole, loam_error *err) {
+    const char *unused = look_up(UNUSED, type_of(whole));
     if (unused) json_object_del(part, unused);
     return add_defaults(part, err);
 }
@@ -79,7 +84,8 @@ loam_status lm_text_part(const json_t *config, const char *path, json_t **out, b
         if (json_is_object(part)) json_object_update_missing(copy, part);
     }
     bool is_part = object != config || json_object_get(config, "vision_config");
-    loam_status status = is_part ? complete(copy, config, err) : LOAM_OK;
+    loam_status status = name_type(copy, err);
+    if (status == LOAM_OK && is_part) status = complete(copy, config, err);
     if (status != LOAM_OK) {
         json_decref(copy);
         return status;

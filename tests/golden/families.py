@@ -185,6 +185,16 @@ def stacked_norms(cls):
     return Stacked
 
 
+def unsuppressed(cls):
+    """A converter that asks no tokenizer for tokens to leave out."""
+    class Plain(cls):
+        model_arch = cls.model_arch
+
+        def _get_suppress_tokens(self):
+            return None
+    return Plain
+
+
 def without_guesses(cls):
     """The converter for models that guess no further tokens, which it takes for a mistake."""
     class Plain(cls):
@@ -788,6 +798,23 @@ CASES["cohere_compass"] = case("cohere_compass_text", "CohereCompassForCausalLM"
 CASES["apertus1p5"] = case("apertus1p5_text", "Apertus1p5TextForCausalLM", head_dim=8, output_vocab_size=40, tie_word_embeddings=False,
                            rope_parameters=dict(rope_type="llama3", rope_theta=10000.0, factor=8.0, low_freq_factor=1.0,
                                                 high_freq_factor=4.0, original_max_position_embeddings=32))
+
+
+def decaying(state, config):
+    """Without the tables that are made of what heads decay by."""
+    state = {name: w for name, w in state.items() if not name.endswith(("_decay", "slope_rate"))}
+    return experts_apart("block_sparse_moe", ("w1", "w3", "w2"))(state, config)
+
+
+# As published, with a number for each layer's kind.
+CASES["minimax"] = case("MiniMaxText01", "MiniMaxText01ForCausalLM", head_dim=8, num_hidden_layers=8, hidden_size=16, rms_norm_eps=1e-5,
+                        num_local_experts=4, num_experts_per_tok=2, intermediate_size=12, attn_type_list=[0] * 7 + [1], rotary_dim=8,
+                        rope_theta=1000.0, postnorm=True, layernorm_full_attention_alpha=1.5, layernorm_full_attention_beta=1.0,
+                        layernorm_linear_attention_alpha=1.5, layernorm_linear_attention_beta=1.0, layernorm_mlp_alpha=1.5,
+                        layernorm_mlp_beta=1.0, shared_intermediate_size=0, publish=decaying, reference=dict(
+                            model_type="minimax", layer_types=["linear_attention"] * 7 + ["full_attention"], full_attn_alpha_factor=1.5,
+                            linear_attn_alpha_factor=1.5, mlp_alpha_factor=1.5, block_size=32, tie_word_embeddings=False,
+                            rope_parameters=dict(rope_type="default", rope_theta=1000.0)))
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none.
 # Published with experts in MXFP4, an older GGUF file.
@@ -798,7 +825,7 @@ NO_GGUF = {"mistral-window", "qwen2-window", "starcoder2-window", "baichuan2", "
            "iquestcoder", "sarvam_moe", "sarvam_mla", "olmo_hybrid", "olmo_hybrid-rope", "gemma3n-beyond", "flint", "axk1"}
 NO_GGUF |= {"modernbert-decoder", "cohere_compass", "apertus1p5"}
 
-CONVERTERS = {"deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms,
+CONVERTERS = {"minimax": unsuppressed, "deepseek_v2-first": first_deepseek, "stablelm-parallel": stacked_norms,
               "qwen3_next": without_guesses, "qwen3_5": without_guesses, "qwen3_5_moe": without_guesses,
               "nemotron_h": as_configured, "bamba": turned_in_part,
               "mimo_v2_flash": lambda cls: as_configured(without_guesses(cls))}
