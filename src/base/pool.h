@@ -53,4 +53,9 @@ static inline lm_range lm_range_split(int64_t n, int64_t grain, int thread, int 
     return (lm_range){begin < n ? begin : n, end < n ? end : n};
 }
 
+/* The n elements from `begin` on, as far as they lie before `end`. */
+static inline lm_range lm_range_from(int64_t begin, int64_t n, int64_t end) {
+    return (lm_range){begin, begin + n < end ? begin + n : end};
+}
+
 #endif
