@@ -2,9 +2,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "base/mem.h"
-
-enum { MAX_CONFIG_BYTES = 1 << 20 };
+#include "model/hf_folder.h"
 
 static loam_status read_f32(const json_t *config, const char *path, const char *key, float *inout,
                             loam_error *err) {
@@ -26,29 +24,19 @@ static loam_status read_fields(const json_t *config, const char *path, lm_sample
     return lm_json_i64_or(config, path, "top_k", 0, &out->top_k, err);
 }
 
-static loam_status read_file(const char *path, lm_sampler_options *out, loam_error *err) {
-    char *text;
-    size_t size;
-    LM_TRY(lm_file_read(path, MAX_CONFIG_BYTES, &text, &size, err));
-    json_t *config = NULL;
-    lm_json_from_python(text, size);
-    loam_status status = lm_json_parse((lm_str){text, size}, path, &config, err);
-    if (status == LOAM_OK) status = read_fields(config, path, out, err);
+static loam_status read_folder(const char *dir, lm_sampler_options *out, loam_error *err) {
+    static const char name[] = "generation_config.json";
+    json_t *config;
+    LM_TRY(lm_hf_folder_read_json(dir, name, &config, err));
+    loam_status status = config ? read_fields(config, name, out, err) : LOAM_OK;
     json_decref(config);
-    lm_free(text);
     return status;
 }
 
 loam_status lm_generation_config_read(const char *model_path, lm_sampler_options *out,
                                       loam_error *err) {
     lm_sampler_options sampling = LM_SAMPLER_DEFAULTS;
-    if (lm_file_is_dir(model_path)) {
-        char *path = lm_path_join(model_path, "generation_config.json");
-        if (!path) return lm_error_no_memory(err, 0);
-        loam_status status = lm_file_exists(path) ? read_file(path, &sampling, err) : LOAM_OK;
-        lm_free(path);
-        if (status != LOAM_OK) return status;
-    }
+    if (lm_file_is_dir(model_path)) LM_TRY(read_folder(model_path, &sampling, err));
     *out = sampling;
     return LOAM_OK;
 }
