@@ -394,8 +394,7 @@ static loam_status find_experts(const loader *l, lm_param_id id, int64_t layer, 
     int64_t rows = found && source.order != LM_PART_WHOLE ? source.total_rows / n : wanted.shape[1];
     bool folder = lm_naming_of(l->file) == LM_NAMING_HF,
          is_flat = folder && l->config->arch->hf_flat_experts;
-    bool turned =
-        found && !source.tensor->coded && folder && lm_arch_turns_experts(l->config->arch, id);
+    bool turned = found && source.turned;
     const int64_t stored[] = {n, turned ? flat[1] : rows, turned ? rows : flat[1]};
     const int64_t under[] = {n * stored[1], stored[2]};
     LM_TRY(weight_of(l, found ? source.tensor->name : name, is_flat ? 2 : 3,

@@ -205,10 +205,17 @@ static void fill_part(const lm_arch_config *config, const fusion *f, int part, i
         out->first_row += rows_of(config, f->order, f->ids[i], layer) / out->n_groups;
 }
 
-/* Whether the experts' matrices of a folder's tensor are [n_in, n_out]. */
-static bool transposes_experts(const lm_arch_config *config, const lm_param_source *source) {
-    return config->arch->hf_transposed_experts && !source->tensor->coded &&
-           source->tensor->n_dims == 3;
+/* Whether a tensor has matrices of experts as [n_in, rows of one], by the family; but shapes that can only be the other are it:
+ * since its fifth version transformers writes so of Qwen 3-VL. */
+static bool turns_experts(const lm_model_file *file, const lm_arch_config *config, lm_param_id id,
+                          int64_t layer, const lm_stored_tensor *tensor, int64_t total_rows) {
+    if (lm_naming_of(file) != LM_NAMING_HF || tensor->coded || config->hparams.n_experts < 1 ||
+        !lm_arch_turns_experts(config->arch, id))
+        return false;
+    int64_t flat[2], rows = total_rows / config->hparams.n_experts;
+    lm_param_shape(config, id, layer, flat);
+    bool other = tensor->n_dims == 3 && tensor->shape[1] == rows && tensor->shape[2] == flat[1];
+    return !other || rows == flat[1];
 }
 
 static bool find_part(const lm_model_file *file, const lm_arch_config *config, const fusion *f,
@@ -222,8 +229,12 @@ static bool find_part(const lm_model_file *file, const lm_arch_config *config, c
         bool turned = config->arch->hf_transposed && f->naming == LM_NAMING_HF;
         int dim = turned && source.tensor->n_dims == 2 ? 1 : 0;
         int64_t rows = source.tensor->shape[dim];
-        if (f->order == LM_PART_EXPERTS || f->order == LM_PART_TURNS)
-            rows *= source.tensor->shape[transposes_experts(config, &source) ? 2 : 1];
+        if (f->order == LM_PART_EXPERTS || f->order == LM_PART_TURNS) {
+            source.turned =
+                source.tensor->n_dims == 3 &&
+                turns_experts(file, config, id, layer, source.tensor, source.total_rows);
+            rows *= source.tensor->shape[source.turned ? 2 : 1];
+        }
         if (rows != source.total_rows) return false;
         *out = source;
         return true;
@@ -250,6 +261,10 @@ bool lm_param_source_find(const lm_model_file *file, const lm_arch_config *confi
     if (out->tensor && lm_param_is_apart(id) && out->tensor->n_dims == 2 &&
         !config->arch->hf_flat_experts)
         out->order = LM_PART_APART;
+    int64_t flat[2];
+    lm_param_shape(config, id, layer, flat);
+    if (out->tensor && lm_param_is_experts(id))
+        out->turned = turns_experts(file, config, id, layer, out->tensor, flat[0]);
     return out->tensor != NULL;
 }
 

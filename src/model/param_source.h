@@ -30,6 +30,7 @@ typedef struct lm_param_source {
     int64_t first_row, n_groups, run_rows, run_step;
     int64_t total_rows; /* of the tensor, as the model's sizes want them */
     int part;           /* which of the tensor's parameters, from 0 */
+    bool turned;        /* its matrices of experts are [n_in, n_out] */
 } lm_param_source;
 
 lm_naming lm_naming_of(const lm_model_file *file);

@@ -1003,6 +1003,10 @@ def alibi(model):
     return dict(attention_mask=torch.where(seen > -torch.inf, slopes[:, None, None] * seen, -torch.inf)[None],
                 position_ids=torch.zeros(1, N_TOKENS, dtype=torch.long))
 
+# As transformers writes it: experts as others have them. There is no other GGUF file.
+CASES["qwen3_vl_moe-as-saved"] = dict(CASES["qwen3_vl_moe"], publish="as saved")
+NO_GGUF |= {"qwen3_vl_moe-as-saved"}
+
 
 def row_by_row(model):
     """Delta rules row by row, as transformers decodes: in chunks, as it reads prompts, they lose digits."""
