@@ -21,10 +21,11 @@
             {IN(2, {rows, heads * dim}),    IN(2, {rows, heads * dim}),                          \
              IN(2, {rows, kv_heads * dim}), IN(2, {rows, kv_heads * dim}),                       \
              IN(2, {rows, heads * dim}),    IN(2, {rows, heads})},                               \
-        {                                                                                        \
-            .n_heads = heads, .n_kv_heads = kv_heads, .head_dim = dim, .seq_len = seq,           \
-            .scale = 0.125f                                                                      \
-        }                                                                                        \
+            {.n_heads = heads,                                                                   \
+             .n_kv_heads = kv_heads,                                                             \
+             .head_dim = dim,                                                                    \
+             .seq_len = seq,                                                                     \
+             .scale = 0.125f}                                                                    \
     }
 /* A cache of so many tokens, and the last rows of the one sequence that fills it. */
 #define CACHE(type, tokens, kv_heads, dim)                               \
@@ -33,19 +34,18 @@
             (tokens) / 64, kv_heads, 64, dim                             \
         }                                                                \
     }
-#define PAGED(rows, type, tokens, heads, kv_heads, dim, ...)                              \
-    {                                                                                     \
-        "attention_paged " #rows " rows over " #tokens " " #type " " #heads "x" #dim,     \
-            LM_OP_ATTENTION_PAGED,                                                        \
-            {IN(2, {rows, heads * dim}),                                                  \
-             CACHE(type, tokens, kv_heads, dim),                                          \
-             IDS(rows, tokens),                                                           \
-             IDS(rows, 1),                                                                \
-             {LM_ROLE_INPUT, LM_I32, 2, {1, (tokens) / 64}, (tokens) / 64},               \
-             __VA_ARGS__},                                                                \
-            {.n_heads = heads, .n_kv_heads = kv_heads, .head_dim = dim, .scale = 0.125f}, \
-            (rows) * (tokens) - (rows) * ((rows)-1) / 2, tokens                           \
-    }
+#define PAGED(rows, type, tokens, heads, kv_heads, dim, ...)                       \
+    {"attention_paged " #rows " rows over " #tokens " " #type " " #heads "x" #dim, \
+     LM_OP_ATTENTION_PAGED,                                                        \
+     {IN(2, {rows, heads * dim}),                                                  \
+      CACHE(type, tokens, kv_heads, dim),                                          \
+      IDS(rows, tokens),                                                           \
+      IDS(rows, 1),                                                                \
+      {LM_ROLE_INPUT, LM_I32, 2, {1, (tokens) / 64}, (tokens) / 64},               \
+      __VA_ARGS__},                                                                \
+     {.n_heads = heads, .n_kv_heads = kv_heads, .head_dim = dim, .scale = 0.125f}, \
+     (rows) * (tokens) - (rows) * ((rows) - 1) / 2,                                \
+     tokens}
 /* All heads read one key of 576 numbers, of which 512 are the value. */
 #define LATENT(rows, type, tokens, heads, ...)                                              \
     {"attention_paged " #rows " rows over " #tokens " " #type " latent " #heads "x576",     \
@@ -59,6 +59,37 @@
       __VA_ARGS__},                                                                         \
      {.n_heads = heads, .n_kv_heads = 1, .head_dim = 576, .value_dim = 512, .scale = 0.1f}, \
      (rows) * (tokens) - (rows) * ((rows) - 1) / 2,                                         \
+     tokens}
+/* One row that sees each `step`-th position of such a cache, and the indexer of DeepSeek-V3.2 that would choose them. */
+#define CHOSEN(type, tokens, heads, n, step, ...)                                             \
+    {"attention_paged 1 row of " #n " chosen of " #tokens " " #type " latent " #heads "x576", \
+     LM_OP_ATTENTION_PAGED,                                                                   \
+     {IN(2, {1, heads * 576}),                                                                \
+      {LM_ROLE_STATE, LM_##type, 4, {(tokens) / 64, 1, 576, 64}},                             \
+      {0},                                                                                    \
+      IDS(1, tokens),                                                                         \
+      IDS(1, 1),                                                                              \
+      {LM_ROLE_INPUT, LM_I32, 2, {1, (tokens) / 64}, (tokens) / 64},                          \
+      __VA_ARGS__,                                                                            \
+      {0},                                                                                    \
+      {0},                                                                                    \
+      {0},                                                                                    \
+      {0},                                                                                    \
+      {LM_ROLE_INPUT, LM_I32, 2, {1, n}, tokens, step}},                                      \
+     {.n_heads = heads, .n_kv_heads = 1, .head_dim = 576, .value_dim = 512, .scale = 0.1f},   \
+     n,                                                                                       \
+     n}
+#define CHOOSE(rows, type, tokens, heads, dim, n)                                  \
+    {"choose " #rows " rows, " #n " of " #tokens " " #type " by " #heads "x" #dim, \
+     LM_OP_CHOOSE,                                                                 \
+     {IN(2, {rows, heads * dim}),                                                  \
+      {LM_ROLE_STATE, LM_##type, 4, {(tokens) / 64, 1, dim, 64}},                  \
+      IN(2, {rows, heads}),                                                        \
+      IDS(rows, tokens),                                                           \
+      IDS(rows, 1),                                                                \
+      {LM_ROLE_INPUT, LM_I32, 2, {1, (tokens) / 64}, (tokens) / 64}},              \
+     {.n_heads = heads, .head_dim = dim, .n_used = n, .scale = 0.01f},             \
+     (rows) * (tokens) - (rows) * ((rows) - 1) / 2,                                \
      tokens}
 /* Rows that choose 8 experts each, so that all are chosen. */
 #define EXPERTS(rows, n_experts, type, n, k)                                               \
@@ -108,6 +139,12 @@ static const bench_case cases[] = {
     LATENT(1, I16, 4096, 16, STATE(3, {4096 / 64, 1, 64})),
     LATENT(1, I16, 131072, 16, STATE(3, {131072 / 64, 1, 64})),
     LATENT(512, I16, 4096, 16, STATE(3, {4096 / 64, 1, 64})),
+    LATENT(1, F16, 32768, 128),
+    LATENT(1, I16, 32768, 128, STATE(3, {32768 / 64, 1, 64})),
+    CHOSEN(F16, 32768, 128, 2048, 16, {0}),
+    CHOSEN(I16, 32768, 128, 2048, 16, STATE(3, {32768 / 64, 1, 64})),
+    CHOOSE(1, F16, 32768, 64, 128, 2048),
+    CHOOSE(64, F16, 32768, 64, 128, 2048),
     KV_WRITE(1, F16, 8192, 8, 128),
     KV_WRITE(512, F16, 8192, 8, 128),
     KV_WRITE(1, I16, 8192, 8, 128, SCALES(8192, 8)),

@@ -24,8 +24,9 @@ static int64_t n_elems_of(const bench_input *in) {
 }
 
 static void fill_ids(const bench_input *in, int32_t *ids) {
-    int64_t n = n_elems_of(in);
-    for (int64_t i = 0; i < n; i++) ids[i] = (int32_t)((i + in->limit - n % in->limit) % in->limit);
+    int64_t n = n_elems_of(in), step = in->step > 0 ? in->step : 1,
+            first = in->limit - n * step % in->limit;
+    for (int64_t i = 0; i < n; i++) ids[i] = (int32_t)((first + (i + 1) * step - 1) % in->limit);
 }
 
 /* Small positive numbers, so that every op is in its domain. */
@@ -61,8 +62,8 @@ static lm_tensor *make_weight(bench_subject *s, const bench_input *in, int i) {
 
 static loam_status make_inputs(bench_subject *s, const bench_case *of, lm_op_args *out,
                                loam_error *err) {
-    static const char *const names[LM_MAX_INPUTS] = {"in0", "in1", "in2", "in3",
-                                                     "in4", "in5", "in6", "in7"};
+    static const char *const names[LM_MAX_INPUTS] = {"in0", "in1", "in2", "in3", "in4",  "in5",
+                                                     "in6", "in7", "in8", "in9", "in10", "in11"};
     for (int i = 0; i < LM_MAX_INPUTS; i++) {
         const bench_input *in = &of->in[i];
         if (in->n_dims == 0) continue;
@@ -84,9 +85,11 @@ static loam_status make_inputs(bench_subject *s, const bench_case *of, lm_op_arg
 
 loam_status bench_subject_init(bench_subject *s, const bench_case *of, lm_device *device,
                                loam_error *err) {
-    *s = (bench_subject){
-        .device = device,
-        .extents = {[LM_EXTENT_CONTEXT] = of->context, [LM_EXTENT_CACHED] = of->cached}};
+    *s = (bench_subject){.device = device,
+                         .extents = {[LM_EXTENT_CONTEXT] = of->context,
+                                     [LM_EXTENT_CACHED] = of->cached,
+                                     [LM_EXTENT_WINDOW_CONTEXT] = of->context,
+                                     [LM_EXTENT_WINDOW_CACHED] = of->cached}};
     LM_TRY(lm_graph_new(&s->graph, err));
     lm_op_args args = {.attrs = of->attrs};
     LM_TRY(make_inputs(s, of, &args, err));

@@ -15,11 +15,11 @@ typedef struct bench_input {
     lm_dtype dtype;
     int n_dims; /* 0: no such input */
     int64_t shape[LM_MAX_DIMS];
-    int32_t limit; /* i32 inputs count up below it, the last one being limit - 1 */
+    int32_t limit; /* i32 inputs count up below it, the last one being limit - 1, */
+    int32_t step;  /* by so many; 0: 1 */
 } bench_input;
 
-#define BENCH_INPUT(role, type, ...) \
-    { LM_ROLE_##role, type, __VA_ARGS__ }
+#define BENCH_INPUT(role, type, ...) {LM_ROLE_##role, type, __VA_ARGS__}
 #define BENCH_IN(...) BENCH_INPUT(INPUT, LM_F32, __VA_ARGS__)
 #define BENCH_STATE(...) BENCH_INPUT(STATE, LM_F32, __VA_ARGS__)
 #define BENCH_IDS(n, limit) BENCH_INPUT(INPUT, LM_I32, 1, {n}, limit)

@@ -28,7 +28,7 @@ typedef enum lm_op_id {
     LM_OP_COUNT,
 } lm_op_id;
 
-enum { LM_MAX_INPUTS = 11, LM_MAX_OUTPUTS = 4 };
+enum { LM_MAX_INPUTS = 12, LM_MAX_OUTPUTS = 4 };
 
 /* Functions of one number, or of two where an activation is gated: MAP, ops/map.c. */
 typedef enum lm_function {
@@ -60,7 +60,7 @@ typedef struct lm_attrs {
     bool chunked;         /* paged attention: that window is the run of so many positions that the row is in */
     float soft_cap;       /* paged attention: scores become cap * tanh(score / cap); 0: they stay */
     lm_function function; /* map */
-    int64_t n_used, n_groups, n_groups_used; /* route */
+    int64_t n_used, n_groups, n_groups_used; /* route; n_used: choose */
     bool sigmoid, normalize;                 /* route */
     float jitter;         /* route: a choice's rivals are those that are less than so far behind it; 0: all are */
     bool delta, tiled;                       /* recur */

@@ -24,7 +24,7 @@ typedef enum lm_extent {
     LM_EXTENT_CONTEXT,
     /* Sum over this step's sequences of the positions that any of their rows attends to: likewise. */
     LM_EXTENT_CACHED,
-    /* The same two where attention sees a window (lm_attrs.window); all of a graph's windows are alike. */
+    /* The same two where attention sees a window (lm_attrs.window) or chosen positions; all of a graph's windows are alike. */
     LM_EXTENT_WINDOW_CONTEXT,
     LM_EXTENT_WINDOW_CACHED,
     LM_N_EXTENTS,

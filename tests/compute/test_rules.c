@@ -194,7 +194,30 @@ static const op_call wrong_calls[] = {
     {LM_OP_ATTENTION_PAGED, {PAGED, {0}, {0}, {0}, I1(3)}, {HEADS}}, /* where other rows are */
     {LM_OP_ATTENTION_PAGED, {PAGED, {0}, {0}, {0}, {0}, F(3, 9)}, {HEADS}},   /* of other heads */
     {LM_OP_ATTENTION_PAGED, {PAGED, {0}, {0}, {0}, I1(2), F(2, 8)}, {HEADS}}, /* without a middle */
-    {LM_OP_ATTENTION, {F(4, 8), F(4, 4), F(4, 4)}, {HEADS}},                  /* seq_len 0 */
+    {LM_OP_ATTENTION_PAGED,
+     {PAGED, {0}, {0}, {0}, {0}, {0}, I(2, 5)},
+     {HEADS}}, /* chosen, of values */
+#define PAGED_KEYS F(2, 8), C(LM_F32, 2, 1, 4, 64), {0}, I1(2), I1(2), I(1, 2), {0}, {0}, {0}
+    {LM_OP_ATTENTION_PAGED, {PAGED_KEYS, {0}, {0}, I(3, 5)}, {HEADS, .value_dim = 2}},
+    {LM_OP_ATTENTION_PAGED, {PAGED_KEYS, I1(2), {0}, I(2, 5)}, {HEADS, .value_dim = 2}},
+    {LM_OP_ATTENTION_PAGED, {PAGED_KEYS, {0}, {0}, I(2, 5)}, {HEADS, .value_dim = 2, .window = 3}},
+    {LM_OP_CHOOSE, /* two key heads */
+     {F(2, 8), C(LM_F32, 2, 2, 4, 64), F(2, 2), I1(2), I1(2), I(1, 2)},
+     {.n_heads = 2, .head_dim = 4, .n_used = 3}},
+    {LM_OP_CHOOSE,
+     {F(2, 8), C(LM_I8, 2, 1, 4, 64), F(2, 2), I1(2), I1(2), I(1, 2)},
+     {.n_heads = 2, .head_dim = 4, .n_used = 3}},
+#define CHOICE F(2, 8), C(LM_F32, 2, 1, 4, 64), F(2, 2), I1(2), I1(2), I(1, 2)
+    {LM_OP_CHOOSE, {CHOICE}, {.n_heads = 2, .head_dim = 4}}, /* none */
+    {LM_OP_CHOOSE, {CHOICE}, {.n_heads = 2, .head_dim = 3, .n_used = 3}},
+    {LM_OP_CHOOSE, {CHOICE}, {.n_heads = 3, .head_dim = 4, .n_used = 3}},
+    {LM_OP_CHOOSE,
+     {F(2, 8), C(LM_F32, 2, 1, 4, 64), F(2, 3), I1(2), I1(2), I(1, 2)},
+     {.n_heads = 2, .head_dim = 4, .n_used = 3}},
+    {LM_OP_CHOOSE,
+     {F(2, 8), C(LM_F32, 2, 1, 4, 64), F(2, 2), I1(3), I1(2), I(1, 2)},
+     {.n_heads = 2, .head_dim = 4, .n_used = 3}},
+    {LM_OP_ATTENTION, {F(4, 8), F(4, 4), F(4, 4)}, {HEADS}}, /* seq_len 0 */
     {LM_OP_ATTENTION,
      {F(4, 8), F(4, 4), F(4, 4)},
      {.n_heads = 3, .n_kv_heads = 2, .head_dim = 4, .seq_len = 2}},
@@ -291,6 +314,9 @@ static const op_call right_calls[] = {
     {LM_OP_ATTENTION_PAGED,
      {F(4, 8), C(LM_F32, 2, 1, 4, 64), C(LM_F32, 2, 1, 64, 4), I1(4), I1(4), I(1, 2)},
      {HEADS}},
+    {LM_OP_CHOOSE,
+     {F(4, 8), C(LM_F32, 2, 1, 4, 64), F(4, 2), I1(4), I1(4), I(1, 2)},
+     {.n_heads = 2, .head_dim = 4, .n_used = 3}},
     {LM_OP_ATTENTION, {F(4, 8), F(4, 4), F(4, 4)}, {HEADS, .seq_len = 2}},
     {LM_OP_ATTENTION_BACKWARD,
      {F(4, 8), F(4, 8), F(4, 4), F(4, 4), F(4, 8), F(4, 2)},

@@ -517,6 +517,73 @@ static const op_case cases[] = {
      {HEADS(3, 1, 576), .value_dim = 512, .scale = 0.05f},
      .rows = true},
 
+/* Behind six inputs of attention, and scales or none: positions that were chosen, of which rows with no more than those see all. */
+#define CHOSEN(rows, n, below)                                                                                         \
+    {0}, {0}, {0}, {0},                                                                                                \
+        {.dtype = LM_I32, .n_dims = 2, .extent = LM_EXTENT_ROWS, .shape = {rows, n}, .fill = FILL_BELOW, .limit = below}
+    {"attention_paged chosen f32",
+     LM_OP_ATTENTION_PAGED,
+     {PAGED_KEYS(LM_F32, 4, 1, 32), {0}, CHOSEN(9, 100, 256)},
+     {HEADS(4, 1, 32), .value_dim = 16, .scale = 0.2f},
+     .rows = true},
+    {"attention_paged chosen f16 long blocks",
+     LM_OP_ATTENTION_PAGED,
+     {ROWS(LM_F32, 9, 5 * 43), KEYS_OF(LM_F16, 6, 1, 43, 128), COLUMN_I32(FILL_BELOW, 9, 250), COLUMN_I32(FILL_BELOW, 9, 3),
+      {.dtype = LM_I32, .n_dims = 2, .extent = LM_EXTENT_SEQS, .shape = {3, 2}, .fill = FILL_BELOW, .limit = 6},
+      {0}, CHOSEN(9, 64, 256)},
+     {HEADS(5, 1, 43), .value_dim = 37, .scale = 0.15f},
+     .rows = true},
+    {"attention_paged chosen bf16 by two key heads, with sinks",
+     LM_OP_ATTENTION_PAGED,
+     {PAGED_KEYS(LM_BF16, 6, 2, 43), {0}, {0}, VECTOR(6), {0}, {0},
+      {.dtype = LM_I32, .n_dims = 2, .extent = LM_EXTENT_ROWS, .shape = {9, 70}, .fill = FILL_BELOW, .limit = 256}},
+     {HEADS(6, 2, 43), .value_dim = 37, .scale = 0.15f},
+     .rows = true},
+    {"attention_paged chosen i8",
+     LM_OP_ATTENTION_PAGED,
+     {PAGED_KEYS(LM_I8, 5, 1, 40), KEY_SCALES_OF(12, 1, 64, FILL_POSITIVE), CHOSEN(9, 90, 256)},
+     {HEADS(5, 1, 40), .value_dim = 40, .scale = 0.1f},
+     .rows = true},
+    {"attention_paged chosen i16",
+     LM_OP_ATTENTION_PAGED,
+     {PAGED_KEYS(LM_I16, 6, 2, 44), KEY_SCALES_OF(12, 2, 64, FILL_POSITIVE), CHOSEN(9, 33, 256)},
+     {HEADS(6, 2, 44), .value_dim = 38, .scale = 0.15f},
+     .rows = true},
+    {"attention_paged chosen prompt", /* in which rows begin to choose */
+     LM_OP_ATTENTION_PAGED,
+     {ROWS(LM_F32, 14, 30 * 80), KEYS_OF(LM_F16, 8, 1, 80, 64), COLUMN_I32(FILL_RAMP, 14, 120),
+      COLUMN_I32(FILL_BELOW, 14, 1),
+      {.dtype = LM_I32, .n_dims = 2, .extent = LM_EXTENT_SEQS, .shape = {1, 8}, .fill = FILL_BELOW, .limit = 8},
+      {0}, CHOSEN(14, 127, 512)},
+     {HEADS(30, 1, 80), .value_dim = 64, .scale = 0.05f},
+     .rows = true},
+
+/* Nine rows, at positions below 250 of three sequences. */
+#define CHOICE(type, heads, dim)                                                                                       \
+    ROWS(LM_F32, 9, (heads) * (dim)), {.dtype = type, .n_dims = 4, .shape = {12, 1, dim, 64}, .role = LM_ROLE_STATE},   \
+        ROWS(LM_F32, 9, heads), COLUMN_I32(FILL_BELOW, 9, 250), COLUMN_I32(FILL_BELOW, 9, 3),                          \
+        {.dtype = LM_I32, .n_dims = 2, .extent = LM_EXTENT_SEQS, .shape = {3, 4}, .fill = FILL_BELOW, .limit = 12}
+    {"choose f32", LM_OP_CHOOSE, {CHOICE(LM_F32, 4, 24)}, {.n_heads = 4, .head_dim = 24, .n_used = 20, .scale = 0.1f}, .rows = true},
+    {"choose f16", LM_OP_CHOOSE, {CHOICE(LM_F16, 7, 24)}, {.n_heads = 7, .head_dim = 24, .n_used = 100, .scale = 0.1f}, .rows = true},
+    {"choose bf16 odd", LM_OP_CHOOSE, {CHOICE(LM_BF16, 13, 11)}, {.n_heads = 13, .head_dim = 11, .n_used = 33, .scale = 1}, .rows = true},
+    {"choose one", LM_OP_CHOOSE, {CHOICE(LM_F32, 1, 1)}, {.n_heads = 1, .head_dim = 1, .n_used = 1, .scale = 1}, .rows = true},
+    {"choose of equal ones", LM_OP_CHOOSE, {CHOICE(LM_F32, 1, 5)}, {.n_heads = 1, .head_dim = 5, .n_used = 200, .scale = 1}, .rows = true},
+    {"choose all", LM_OP_CHOOSE, {CHOICE(LM_F32, 2, 5)}, {.n_heads = 2, .head_dim = 5, .n_used = 300, .scale = 1}, .rows = true},
+    {"choose long blocks",
+     LM_OP_CHOOSE,
+     {ROWS(LM_F32, 9, 6 * 24), {.dtype = LM_F16, .n_dims = 4, .shape = {6, 1, 24, 128}, .role = LM_ROLE_STATE}, ROWS(LM_F32, 9, 6),
+      COLUMN_I32(FILL_BELOW, 9, 250), COLUMN_I32(FILL_BELOW, 9, 3),
+      {.dtype = LM_I32, .n_dims = 2, .extent = LM_EXTENT_SEQS, .shape = {3, 2}, .fill = FILL_BELOW, .limit = 6}},
+     {.n_heads = 6, .head_dim = 24, .n_used = 40, .scale = 0.3f},
+     .rows = true},
+    {"choose prompt", /* longer than what a thread scores at a time */
+     LM_OP_CHOOSE,
+     {ROWS(LM_F32, 7, 8 * 16), {.dtype = LM_F16, .n_dims = 4, .shape = {4, 1, 16, 640}, .role = LM_ROLE_STATE}, ROWS(LM_F32, 7, 8),
+      COLUMN_I32(FILL_RAMP, 7, 2400), COLUMN_I32(FILL_BELOW, 7, 1),
+      {.dtype = LM_I32, .n_dims = 2, .extent = LM_EXTENT_SEQS, .shape = {1, 4}, .fill = FILL_BELOW, .limit = 4}},
+     {.n_heads = 8, .head_dim = 16, .n_used = 2403, .scale = 0.3f},
+     .rows = true},
+
     {"attention",
      LM_OP_ATTENTION,
      {ROWS(LM_F32, 42, 4 * 24), ROWS(LM_F32, 42, 2 * 24), ROWS(LM_F32, 42, 2 * 24)},

@@ -114,7 +114,8 @@ void bench_extents(const bench *b, int64_t extents[LM_N_EXTENTS]) {
     memset(extents, 0, LM_N_EXTENTS * sizeof *extents);
     for (int i = 0; i < LM_MAX_INPUTS; i++)
         if (b->c->in[i].n_dims) extents[b->c->in[i].extent] = b->c->in[i].shape[0];
-    const int32_t *row_pos = b->c->op == LM_OP_ATTENTION_PAGED ? b->pristine[3] : NULL;
+    bool paged = b->c->op == LM_OP_ATTENTION_PAGED || b->c->op == LM_OP_CHOOSE;
+    const int32_t *row_pos = paged ? b->pristine[3] : NULL;
     for (int64_t r = 0; row_pos && r < extents[LM_EXTENT_ROWS]; r++)
         extents[LM_EXTENT_CONTEXT] = extents[LM_EXTENT_CACHED] += row_pos[r] + 1;
 }

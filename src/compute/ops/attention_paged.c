@@ -12,6 +12,8 @@
  *                   what is at most window / 2 away                    in
  * bias              [Hq, B] f32, optional: added to scores by how far a position is from the row's, which has the last
  *                   element, with row_at the middle one of an odd B    in
+ * chosen            [R, K] i32, optional, without v_cache only: a row with more than K positions up to row_pos attends to these of
+ *                   them instead, as if they were positions 0 .. K - 1 (CHOOSE)    in
  * out               [R, Hq * Dv] f32                                   out
  * attrs             n_heads Hq, n_kv_heads Hkv (a divisor), head_dim D, scale, window, chunked, soft_cap; value_dim Dv where there
  *                   is no v_cache (at most D), or its values are of another width than D
@@ -37,6 +39,13 @@ static bool bias_ok(const lm_node *node) {
                      bias->shape[0] == node->attrs.n_heads && (!node->in[9] || bias->shape[1] % 2));
 }
 
+static bool chosen_ok(const lm_node *node) {
+    const lm_tensor *chosen = node->in[11];
+    if (!chosen) return true;
+    return lm_is(chosen, LM_I32, 2) && lm_same_rows(node->in[0], chosen) && !node->in[2] &&
+           !node->in[9] && !node->in[10] && node->attrs.window == 0;
+}
+
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
     const lm_tensor *q = node->in[0], *row_pos = node->in[3], *row_seq = node->in[4],
                     *table = node->in[5];
@@ -55,6 +64,9 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
     if (!bias_ok(node) ||
         (node->in[9] && (!lm_is(node->in[9], LM_I32, 1) || !lm_same_rows(q, node->in[9]))))
         return lm_op_refuse(node, err, "row_at [R] i32, bias [n_heads, B] f32");
+    if (!chosen_ok(node))
+        return lm_op_refuse(node, err,
+                            "chosen [R, K] i32, without v_cache, window, row_at and bias");
     if (!row_pos || !row_seq || !table || !lm_is(q, LM_F32, 2) ||
         q->shape[1] != a->n_heads * a->head_dim || !lm_is(row_pos, LM_I32, 1) ||
         !lm_is(row_seq, LM_I32, 1) || !lm_is(table, LM_I32, 2) || !lm_same_rows(q, row_pos) ||
@@ -66,9 +78,10 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
     return LOAM_OK;
 }
 
-/* n positions of a head from `token` of a block on, as f32. */
+/* n positions of a head, from `token` of a block on or chosen ones, as f32. */
 typedef struct block_room {
     float k[LM_MAX_HEAD_DIM * LM_PAGED_BLOCK], v[LM_MAX_HEAD_DIM * LM_PAGED_BLOCK];
+    float scale[LM_PAGED_BLOCK];
 } block_room;
 
 /* Two rows of n elements, of which each pair has one of each. */
@@ -106,15 +119,23 @@ static void load_values(const lm_tensor *v, int64_t at, int64_t token, int64_t n
     }
 }
 
+/* Values that are the first elements of n keys. */
+static void values_of_keys(const lm_node *node, int64_t n, block_room *room) {
+    int64_t value_dim = lm_value_dim(&node->attrs);
+    for (int64_t i = 0; i < n * value_dim; i++)
+        room->v[i] = room->k[i % value_dim * LM_PAGED_BLOCK + i / value_dim];
+}
+
 static lm_paged_block load_block(const lm_node *node, int64_t block, int64_t token, int64_t n,
                                  int64_t kv_head, block_room *room) {
     const lm_tensor *k = node->in[1], *v = node->in[2];
     int64_t dim = lm_paged_head_dim(k), value_dim = lm_value_dim(&node->attrs),
             scale_at = lm_paged_scale_at(k, block, kv_head) + token;
     load_keys(k, lm_paged_at(k, block, kv_head), token, n, room->k);
-    if (v) load_values(v, lm_paged_at(v, block, kv_head), token, n, room->v);
-    for (int64_t i = 0; !v && i < n * value_dim; i++)
-        room->v[i] = room->k[i % value_dim * LM_PAGED_BLOCK + i / value_dim];
+    if (v)
+        load_values(v, lm_paged_at(v, block, kv_head), token, n, room->v);
+    else
+        values_of_keys(node, n, room);
     const lm_tensor *v_scale = v ? node->in[7] : node->in[6];
     return (lm_paged_block){.k = room->k,
                             .v = room->v,
@@ -122,6 +143,31 @@ static lm_paged_block load_block(const lm_node *node, int64_t block, int64_t tok
                             .v_scale = v_scale ? lm_f32(v_scale) + scale_at : NULL,
                             .k_dim = dim,
                             .v_dim = value_dim,
+                            .stride = LM_PAGED_BLOCK,
+                            .n = n};
+}
+
+/* The n positions of a sequence, whose blocks these are, that `chosen` names. */
+static lm_paged_block load_chosen(const lm_node *node, const int32_t *blocks, const int32_t *chosen,
+                                  int64_t n, int64_t kv_head, block_room *room) {
+    const lm_tensor *k = node->in[1], *scale = node->in[6];
+    int64_t dim = lm_paged_head_dim(k), tokens = lm_paged_tokens(k);
+    for (int64_t j = 0; j < n; j++) {
+        int64_t block = blocks[chosen[j] / tokens], token = chosen[j] % tokens,
+                at = lm_paged_at(k, block, kv_head);
+        for (int64_t d = 0; d < dim; d++)
+            lm_load(k, at + lm_paged_key_at(k, token, d), room->k + d * LM_PAGED_BLOCK + j, 1);
+        if (scale)
+            room->scale[j] = lm_f32(scale)[lm_paged_scale_at(k, block, kv_head) + token];
+    }
+    values_of_keys(node, n, room);
+    const float *scales = scale ? room->scale : NULL;
+    return (lm_paged_block){.k = room->k,
+                            .v = room->v,
+                            .k_scale = scales,
+                            .v_scale = scales,
+                            .k_dim = dim,
+                            .v_dim = lm_value_dim(&node->attrs),
                             .stride = LM_PAGED_BLOCK,
                             .n = n};
 }
@@ -134,6 +180,7 @@ static void attend(const lm_kernel_args *args, int64_t row, int64_t head) {
             kv_head = head / (a->n_heads / a->n_kv_heads), tokens = lm_paged_tokens(node->in[1]);
     lm_range seen = lm_paged_seen(node, row);
     const float *bias = lm_paged_bias(node, row, head);
+    const int32_t *chosen = lm_paged_chosen(node, row);
     const lm_tensor *table = node->in[5];
     const int32_t *blocks = lm_i32(table) + lm_i32(node->in[4])[row] * table->shape[1];
     LM_ASSERT(seen.end <= table->shape[1] * tokens);
@@ -145,7 +192,9 @@ static void attend(const lm_kernel_args *args, int64_t row, int64_t head) {
     for (int64_t pos = seen.begin - seen.begin % LM_PAGED_BLOCK; pos < seen.end;
          pos += LM_PAGED_BLOCK) {
         int64_t n = seen.end - pos < LM_PAGED_BLOCK ? seen.end - pos : LM_PAGED_BLOCK;
-        lm_paged_block b = load_block(node, blocks[pos / tokens], pos % tokens, n, kv_head, &room);
+        lm_paged_block b =
+            chosen ? load_chosen(node, blocks, chosen + pos, n, kv_head, &room)
+                   : load_block(node, blocks[pos / tokens], pos % tokens, n, kv_head, &room);
         b.first = seen.begin > pos ? seen.begin - pos : 0;
         b.bias = bias ? bias + pos : NULL;
         lm_paged_softmax_block(&state, &b, lm_paged_query_scale(a->soft_cap));
@@ -162,26 +211,28 @@ static void reference(const lm_kernel_args *args) {
 }
 
 /* Which positions rows attend to is data; the run says how many there are in all (LM_EXTENT_CONTEXT)
- * and how many of the cache's are read at least once (LM_EXTENT_CACHED); of those that a window lets see, likewise. */
+ * and how many of the cache's are read at least once (LM_EXTENT_CACHED); of those that a window lets see, or that are chosen, likewise. */
 static void cost(const lm_node *node, const int64_t *extents, lm_cost *out) {
     const lm_attrs *a = &node->attrs;
+    bool some = a->window > 0 || node->in[11];
     int64_t width = a->head_dim + (node->in[2] ? lm_value_dim(a) : 0),
             position = (int64_t)lm_dtype_bytes(node->in[1]->dtype, a->n_kv_heads * width);
-    int64_t context = extents[a->window > 0 ? LM_EXTENT_WINDOW_CONTEXT : LM_EXTENT_CONTEXT],
-            cached = extents[a->window > 0 ? LM_EXTENT_WINDOW_CACHED : LM_EXTENT_CACHED];
+    int64_t context = extents[some ? LM_EXTENT_WINDOW_CONTEXT : LM_EXTENT_CONTEXT],
+            cached = extents[some ? LM_EXTENT_WINDOW_CACHED : LM_EXTENT_CACHED];
     for (int i = 6; i < 8; i++)
         if (node->in[i]) position += a->n_kv_heads * (int64_t)sizeof(float);
     out->flops = context * a->n_heads * (2 * (a->head_dim + lm_value_dim(a)) + 4);
     out->bytes = lm_bytes_now(node->in[0], extents) + lm_bytes_now(node->out[0], extents) +
                  lm_bytes_now(node->in[3], extents) + lm_bytes_now(node->in[4], extents) +
-                 lm_bytes_now(node->in[5], extents) + cached * position;
+                 lm_bytes_now(node->in[5], extents) + lm_bytes_now(node->in[11], extents) +
+                 cached * position;
 }
 
 extern const lm_op lm_op_attention_paged;
 const lm_op lm_op_attention_paged = {
     .name = "attention_paged",
     .min_inputs = 2,
-    .max_inputs = 11,
+    .max_inputs = 12,
     .n_outputs = 1,
     .shape = shape,
     .reference = reference,

@@ -38,9 +38,22 @@ static inline int64_t lm_value_dim(const lm_attrs *attrs) {
     return attrs->value_dim > 0 ? attrs->value_dim : attrs->head_dim;
 }
 
-/* Of ATTENTION_PAGED: the positions that a row sees. */
+/* Of CHOOSE and ATTENTION_PAGED: whether there are more positions for a row to see than n, which are chosen then. */
+static inline bool lm_paged_chooses(const lm_node *node, int64_t row, int64_t n) {
+    return lm_i32(node->in[3])[row] >= n;
+}
+
+/* Of ATTENTION_PAGED: the positions that were chosen for a row; NULL: none were, or all. */
+static inline const int32_t *lm_paged_chosen(const lm_node *node, int64_t row) {
+    const lm_tensor *chosen = node->in[11];
+    if (!chosen || !lm_paged_chooses(node, row, chosen->shape[1])) return NULL;
+    return lm_i32(chosen) + row * chosen->shape[1];
+}
+
+/* Of ATTENTION_PAGED: the positions that a row sees; of chosen ones, the manieth they are. */
 static inline lm_range lm_paged_seen(const lm_node *node, int64_t row) {
     int64_t last = lm_i32(node->in[3])[row], window = node->attrs.window;
+    if (lm_paged_chosen(node, row)) return (lm_range){0, node->in[11]->shape[1]};
     if (node->attrs.chunked && window > 0) return (lm_range){last - last % window, last + 1};
     if (!node->in[9]) return (lm_range){lm_paged_first(last, window), last + 1};
     int64_t at = lm_i32(node->in[9])[row], half = window > 0 ? window / 2 : INT32_MAX;

@@ -1,0 +1,2 @@
+/* choose.inc on AVX2 with FMA and F16C. */
+#include "backend/cpu/choose.inc"

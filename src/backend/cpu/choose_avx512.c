@@ -1,0 +1,2 @@
+/* choose.inc on AVX-512. */
+#include "backend/cpu/choose.inc"

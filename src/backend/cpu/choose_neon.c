@@ -1,0 +1,2 @@
+/* choose.inc on NEON. */
+#include "backend/cpu/choose.inc"
