@@ -73,7 +73,7 @@ static void weigh(model_bench *b) {
             if (n_elems[w->dtype] > n_elems[most]) most = w->dtype;
         }
     }
-    lm_kv_options kv = lm_kv_options_of(&config->hparams, b->kv_dtype);
+    lm_kv_options kv = lm_kv_options_of(&config->hparams, b->kv_dtype, 0);
     b->arith = bench_arith_of(most);
     b->token_bytes = (double)lm_kv_block_bytes(&kv) / LM_KV_BLOCK_TOKENS;
     b->seq_bytes = 2 * (double)lm_state_seq_bytes(&config->hparams);

@@ -255,7 +255,7 @@ static void show(const show_settings *settings, const lm_model_file *file, const
         gguf ? lm_tokenizer_open_gguf(gguf, &tokenizer, &no_tokenizer)
              : lm_tokenizer_open(lm_model_file_path(file), &tokenizer, &no_tokenizer);
     const lm_hparams *h = lm_model_file_hparams(file);
-    lm_kv_options kv = lm_kv_options_of(h, LM_F16);
+    lm_kv_options kv = lm_kv_options_of(h, LM_F16, 0);
     model_facts facts = {
         .file = file,
         .hparams = h,

@@ -139,14 +139,14 @@ static loam_status describe(const char *path, const lm_show_memory_options *o, l
         json_decref(smaller);
         return status;
     }
-    *out =
-        json_pack("{s:I, s:I, s:s, s:I, s:o, s:I, s:I, s:I, s:b, s:b, s:I, s:o}", "context",
-                  (json_int_t)session.max_context, "batch", (json_int_t)session.max_seqs,
-                  "kv_dtype", o->kv_dtype, "total_bytes", (json_int_t)total, "parts",
-                  parts_json(&now), "token_cache_bytes", (json_int_t)now.token_cache_bytes,
-                  "machine_bytes", (json_int_t)(o->memory ? memory : machine.total_bytes),
-                  "available_bytes", (json_int_t)memory, "here", o->memory == NULL, "fits",
-                  total <= memory, "model_context", (json_int_t)model_context, "smaller", smaller);
+    *out = json_pack("{s:I, s:I, s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:b, s:b, s:I, s:o}", "context",
+                     (json_int_t)session.max_context, "batch", (json_int_t)session.max_seqs,
+                     "kv_dtype", o->kv_dtype, "total_bytes", (json_int_t)total, "parts",
+                     parts_json(&now), "token_cache_bytes", (json_int_t)now.token_cache_bytes,
+                     "index_cache_bytes", (json_int_t)now.index_cache_bytes, "machine_bytes",
+                     (json_int_t)(o->memory ? memory : machine.total_bytes), "available_bytes",
+                     (json_int_t)memory, "here", o->memory == NULL, "fits", total <= memory,
+                     "model_context", (json_int_t)model_context, "smaller", smaller);
     json_object_set_new(*out, "longest_context",
                         json_integer(lm_show_context_in(*out, (int64_t)memory)));
     json_object_set_new(*out, "machines", machines_json(*out));
@@ -222,18 +222,21 @@ static void print_machines(const json_t *m) {
 
 void lm_show_memory_print(const json_t *m) {
     const json_t *parts = json_object_get(m, "parts");
-    char text[6][32], states[48] = "", size[32];
+    char text[6][32], index[64] = "", states[48] = "", size[32];
+    if (number_of(m, "index_cache_bytes") > 0)
+        snprintf(index, sizeof index, " (%s of it what an indexer reads)",
+                 size_of(m, "index_cache_bytes", size));
     if (number_of(parts, "state_bytes") > 0)
         snprintf(states, sizeof states, " and %s of states", size_of(parts, "state_bytes", size));
     printf("memory        %s to serve %lld at once with %lld tokens each, keys and values as %s\n",
            size_of(m, "total_bytes", text[0]), number_of(m, "batch"), number_of(m, "context"),
            json_string_value(json_object_get(m, "kv_dtype")));
-    printf(
-        "              %s weights, packed; %s weights read from the file; %s cache, %s a token%s;\n"
-        "              %s values of a step; %s program and tokenizer\n",
-        size_of(parts, "packed_bytes", text[0]), size_of(parts, "stored_bytes", text[1]),
-        size_of(parts, "cache_bytes", text[2]), size_of(m, "token_cache_bytes", text[3]), states,
-        size_of(parts, "step_bytes", text[4]), size_of(parts, "process_bytes", text[5]));
+    printf("              %s weights, packed; %s weights read from the file; %s cache%s, %s a "
+           "token%s;\n"
+           "              %s values of a step; %s program and tokenizer\n",
+           size_of(parts, "packed_bytes", text[0]), size_of(parts, "stored_bytes", text[1]),
+           size_of(parts, "cache_bytes", text[2]), index, size_of(m, "token_cache_bytes", text[3]),
+           states, size_of(parts, "step_bytes", text[4]), size_of(parts, "process_bytes", text[5]));
     print_fit(m);
     print_machines(m);
     print_smaller(json_object_get(m, "smaller"));

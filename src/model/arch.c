@@ -49,6 +49,9 @@ typedef enum param_dim {
     DIM_KV_LATENT,
     DIM_NOPE,
     DIM_ROPE,
+    DIM_INDEX_Q,
+    DIM_INDEX_KEY,
+    DIM_INDEX_HEADS,
     DIM_TAPS, /* of a convolution */
     DIM_STATE_KEYS,
     DIM_STATE_VALUES, /* or what a short convolution has */
@@ -308,7 +311,11 @@ static bool is_plain_attention(lm_param_id id) {
 }
 
 bool lm_param_is_attention(lm_param_id id) {
-    return id >= LM_PARAM_Q && id <= LM_PARAM_V_UP;
+    return id >= LM_PARAM_Q && id <= LM_PARAM_INDEX_WEIGHTS;
+}
+
+static bool is_of_index(lm_param_id id) {
+    return id >= LM_PARAM_INDEX_Q && id <= LM_PARAM_INDEX_WEIGHTS;
 }
 
 /* Of layers that do not. */
@@ -390,6 +397,7 @@ bool lm_param_at(const lm_arch_config *config, lm_param_id id, int64_t layer) {
         !lm_layer_in(&config->hparams.windowed, layer))
         return false;
     if (id == LM_PARAM_V && lm_layer_in(&config->hparams.keys_are_values, layer)) return false;
+    if (is_of_index(id) && !lm_layer_indexes(&config->hparams, layer)) return false;
     if (lm_param_is_cached(id) && !lm_layer_keeps(&config->hparams, layer)) return false;
     if (is_recurrent(id)) return lm_layer_in(&config->hparams.recurrent, layer);
     if (id == LM_PARAM_ATTN_NORM && !lm_layer_mixes(&config->hparams, layer)) return false;
@@ -467,6 +475,14 @@ lm_attrs lm_arch_attention(const lm_arch_config *config, int64_t layer) {
                       .soft_cap = (float)hp->attention_soft_cap};
 }
 
+lm_attrs lm_arch_choice(const lm_arch_config *config) {
+    const lm_hparams *hp = &config->hparams;
+    return (lm_attrs){.n_heads = hp->index_heads,
+                      .head_dim = hp->index_dim,
+                      .n_used = hp->index_topk,
+                      .scale = (float)(1 / sqrt((double)(hp->index_dim * hp->index_heads)))};
+}
+
 static int64_t dim_size(const lm_arch_config *config, param_dim dim, int64_t layer) {
     const lm_hparams *hp = &config->hparams;
     int64_t n_kv_heads = lm_kv_heads_at(hp, layer), head_dim = lm_head_dim_at(hp, layer);
@@ -513,6 +529,9 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim, int64_t lay
     case DIM_KV_LATENT: return hp->kv_latent_dim;
     case DIM_NOPE: return hp->nope_dim;
     case DIM_ROPE: return hp->rope_dim;
+    case DIM_INDEX_Q: return hp->index_heads * hp->index_dim;
+    case DIM_INDEX_KEY: return hp->index_dim;
+    case DIM_INDEX_HEADS: return hp->index_heads;
     case DIM_TAPS: return hp->conv_taps;
     case DIM_STATE_KEYS: return lm_state_keys(hp);
     case DIM_STATE_VALUES: return lm_state_values(hp);

@@ -62,6 +62,7 @@ typedef enum lm_feature {
     LM_FEATURE_POOLER = LM_BIT(27),        /* tanh of a matrix product in front of it */
     LM_FEATURE_NO_HEAD = LM_BIT(28),       /* no logits: an encoder, or made for embeddings */
     LM_FEATURE_LATENT = LM_BIT(29),        /* latent attention, */
+    LM_FEATURE_INDEX = LM_BIT(45), /* to positions that an indexer chooses: the file's numbers say it */
     LM_FEATURE_Q_LATENT = LM_BIT(30),      /* of queries too: the file's numbers say it */
     LM_FEATURE_HEAD_BIAS = LM_BIT(31),     /* on the output matrix */
     LM_FEATURE_SHARED_ROUTER = LM_BIT(32), /* shared experts are weighted, too: by a sigmoid */
@@ -231,6 +232,7 @@ typedef struct lm_arch {
     bool hf_interleaved;   /* Hugging Face folders do */
     bool fixed_act;        /* the activation is `act` whatever the file says */
     bool yarn_exact;       /* yarn's ramp is not rounded to whole pairs (GGUF does not say) */
+    bool index_half_split; /* queries and keys of indexers turn as LM_ROPE_HALF_SPLIT, in files of both formats, whatever others do */
     bool no_rope;
     bool no_attention; /* all layers are recurrent, and there are no others */
     bool side_by_side; /* so, but they attend too */
@@ -407,6 +409,9 @@ const char *lm_arch_pooler_act(const lm_arch *arch); /* in front of the matrix t
 /* How rows of a layer attend: the attributes of attention that are the model's, n_heads to soft_cap. */
 lm_attrs lm_arch_attention(const lm_arch_config *config, int64_t layer);
 
+/* How rows of a layer with an indexer choose: the attributes of CHOOSE. */
+lm_attrs lm_arch_choice(const lm_arch_config *config);
+
 /* What a forward pass gives of a row. */
 typedef enum lm_head {
     LM_HEAD_LOGITS, /* [n_vocab]; not of models with LM_FEATURE_NO_HEAD */
@@ -448,6 +453,11 @@ typedef struct lm_forward_inputs {
      * its kind, with a window or without. */
     lm_tensor *(*attend)(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q, lm_tensor *k,
                          lm_tensor *v);
+    /* Which positions rows of this layer attend to, and of those behind it until one chooses anew (lm_arch_choice): q [rows, index_heads *
+     * index_dim], k [rows, index_dim], weights [rows, index_heads], q and k after rope. NULL: all up to their own; no layer then has an
+     * indexer. */
+    void (*choose)(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q, lm_tensor *k,
+                   lm_tensor *weights);
     /* An op that keeps a state for each sequence (ops/sequence_state.h): this part of the layer's, which is to be added to its inputs with
      * the rows' positions and slots. NULL where no layer is recurrent. */
     lm_tensor *(*keep_state)(void *ctx, lm_graph *graph, int64_t layer, lm_state_part part,

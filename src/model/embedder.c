@@ -45,7 +45,7 @@ static int64_t blocks_of(int64_t n_tokens) {
 /* The model's context, or what a quarter of the memory holds of it in the cache. */
 static int64_t affordable_context(const lm_model *model) {
     const lm_hparams *hp = &lm_model_config(model)->hparams;
-    lm_kv_options kv = lm_kv_options_of(hp, LM_F32);
+    lm_kv_options kv = lm_kv_options_of(hp, LM_F32, 0);
     size_t block_bytes = lm_kv_block_bytes(&kv);
     int64_t n_blocks = (int64_t)(lm_device_memory_bytes(lm_model_device(model)) / 4 / block_bytes);
     if (n_blocks < 1) n_blocks = 1;

@@ -85,10 +85,11 @@ static loam_status measure_session(const lm_model *model, const lm_measure *meas
     LM_TRY(lm_session_new(model, &wanted, &session, err));
     const lm_session_options *limits = lm_session_limits(session);
     const lm_hparams *hp = &lm_model_config(model)->hparams;
-    lm_kv_options kv = lm_kv_options_of(hp, limits->kv_dtype);
+    lm_kv_options kv = lm_kv_options_of(hp, limits->kv_dtype, limits->max_context);
     size_t block_bytes = lm_kv_block_bytes(&kv);
     out->cache_bytes = block_bytes * (size_t)limits->n_blocks;
     out->token_cache_bytes = block_bytes / LM_KV_BLOCK_TOKENS;
+    out->index_cache_bytes = lm_kv_block_index_bytes(&kv) * (size_t)limits->n_blocks;
     out->n_tokens = limits->n_blocks * LM_KV_BLOCK_TOKENS;
     out->state_bytes = lm_state_seq_bytes(hp) * (size_t)limits->max_seqs;
     out->step_bytes = measure->n_bytes - before - out->cache_bytes - out->state_bytes;

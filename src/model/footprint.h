@@ -17,6 +17,7 @@ typedef struct lm_footprint {
     size_t step_bytes;        /* a step's values and workspace */
     size_t process_bytes;     /* program, tokenizer, tables and books */
     size_t token_cache_bytes; /* of the cache: for one token */
+    size_t index_cache_bytes; /* of the cache: keys of indexers */
     int64_t n_tokens;         /* whose rows of the embedding are at hand at once */
 } lm_footprint;
 

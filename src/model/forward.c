@@ -112,18 +112,23 @@ static lm_tensor *linear(const builder *b, lm_tensor *x, lm_param_id weight, lm_
 }
 
 /* Rotation by position. x [rows, n_heads * head_dim]. */
-static lm_tensor *turn(const builder *b, lm_tensor *x, int64_t n_heads, int64_t head_dim) {
+static lm_tensor *turn_as(const builder *b, lm_tensor *x, int64_t n_heads, int64_t head_dim,
+                          lm_rope_layout layout) {
     const lm_forward_inputs *in = b->in;
     bool local = in->local_inv_freq && lm_layer_in(&b->hp->windowed, b->layer);
     lm_attrs attrs = {.n_heads = n_heads,
                       .head_dim = head_dim,
                       .scale = local ? 1.0f : in->rope_scale,
                       .inverse = b->config->arch->rope_backwards,
-                      .interleaved = b->hp->rope_layout == LM_ROPE_INTERLEAVED};
+                      .interleaved = layout == LM_ROPE_INTERLEAVED};
     return lm_graph_op(
         b->graph, LM_OP_ROPE,
         &(lm_op_args){.in = {x, in->positions, local ? in->local_inv_freq : in->inv_freq},
                       .attrs = attrs});
+}
+
+static lm_tensor *turn(const builder *b, lm_tensor *x, int64_t n_heads, int64_t head_dim) {
+    return turn_as(b, x, n_heads, head_dim, b->hp->rope_layout);
 }
 
 /* The norm of queries or keys: a layer norm is of each head alone, but of few models. */
@@ -216,6 +221,25 @@ static lm_tensor *by_head(const builder *b, lm_tensor *x, lm_param_id weight) {
     return lm_graph_op(b->graph, LM_OP_HEAD_LINEAR, &(lm_op_args){.in = {x, param(b, weight)}});
 }
 
+/* The lightning indexer of DeepSeek-V3.2, arXiv:2512.02556. q_latent: what queries are made from. The Hadamard rotation that published
+ * code puts behind rope, of queries and keys alike, changes no product of the two. */
+static void choose_positions(const builder *b, lm_tensor *x, lm_tensor *q_latent) {
+    const float eps = 1e-6f; /* whatever the model's */
+    const lm_hparams *hp = b->hp;
+    lm_rope_layout layout =
+        b->config->arch->index_half_split ? LM_ROPE_HALF_SPLIT : hp->rope_layout;
+    lm_tensor *q = linear(b, q_latent, LM_PARAM_INDEX_Q, LM_PARAM_COUNT);
+    lm_tensor *k = lm_graph_op(b->graph, LM_OP_LAYER_NORM,
+                               &(lm_op_args){.in = {linear(b, x, LM_PARAM_INDEX_K, LM_PARAM_COUNT),
+                                                    param(b, LM_PARAM_INDEX_K_NORM),
+                                                    param(b, LM_PARAM_INDEX_K_NORM_BIAS)},
+                                             .attrs.eps = eps});
+    q = turn_as(b, q, hp->index_heads, hp->index_dim, layout);
+    k = turn_as(b, k, 1, hp->index_dim, layout);
+    lm_tensor *weights = linear(b, x, LM_PARAM_INDEX_WEIGHTS, LM_PARAM_COUNT);
+    b->in->choose(b->in->ctx, b->graph, b->layer, q, k, weights);
+}
+
 /* Multi-head latent attention, arXiv:2405.04434, with the matrices that make keys and values out of a latent vector applied to
  * queries and to what is attended instead: all heads then read one key, and values are its first elements. */
 static lm_tensor *latent_attention(const builder *b, lm_tensor *x) {
@@ -224,6 +248,7 @@ static lm_tensor *latent_attention(const builder *b, lm_tensor *x) {
     if (b->hp->q_latent_dim > 0)
         from = norm(b, linear(b, x, LM_PARAM_Q_DOWN, LM_PARAM_COUNT), LM_PARAM_Q_LATENT_NORM,
                     LM_PARAM_COUNT, LM_F32);
+    if (b->in->choose && lm_layer_indexes(b->hp, b->layer)) choose_positions(b, x, from);
     lm_tensor *q = by_head(b, linear(b, from, LM_PARAM_Q_NOPE, LM_PARAM_COUNT), LM_PARAM_K_UP);
     bool turns = b->in->inv_freq != NULL;
     lm_tensor *q_rope = linear(b, from, LM_PARAM_Q_ROPE, LM_PARAM_COUNT);

@@ -240,6 +240,23 @@ static LM_MUST_USE loam_status check_streams(const lm_hparams *h, const char *pa
     return check_range(path, "width of layers' inputs", h->layer_input_dim, 1 << 14, err);
 }
 
+static LM_MUST_USE loam_status check_index(const lm_hparams *h, const char *path, loam_error *err) {
+    if (h->index_topk == 0) return LOAM_OK;
+    LM_TRY(check_range(path, "number of positions that are chosen", h->index_topk, 1 << 24, err));
+    if (h->q_latent_dim == 0 || h->kv_latent_dim == 0)
+        return lm_error_set(err, LOAM_UNSUPPORTED,
+                            "%s: an indexer, but no latent vectors of queries and keys", path);
+    LM_TRY(check_range(path, "number of an indexer's heads", h->index_heads, LM_MAX_HEADS, err));
+    LM_TRY(check_range(path, "width of an indexer's heads", h->index_dim, LM_MAX_HEAD_DIM, err));
+    if (h->index_dim < h->rope_dim)
+        return lm_error_set(err, LOAM_INVALID,
+                            "%s: of an indexer's heads, %lld wide, %lld elements rotate", path,
+                            (long long)h->index_dim, (long long)h->rope_dim);
+    if (lm_layer_in(&h->index_shared, 0))
+        return lm_error_set(err, LOAM_INVALID, "%s: the first layer has no indexer", path);
+    return LOAM_OK;
+}
+
 loam_status lm_hparams_check(const lm_hparams *h, const char *path, loam_error *err) {
     LM_TRY(check_range(path, "number of layers", h->n_layers, LM_MAX_LAYERS, err));
     LM_TRY(check_shared_kv(h, path, err));
@@ -255,9 +272,7 @@ loam_status lm_hparams_check(const lm_hparams *h, const char *path, loam_error *
     LM_TRY(check_positive(path, "rope scaling factor", h->rope_scaling.factor, err));
     LM_TRY(check_options(h, path, err));
     LM_TRY(check_experts(h, path, err));
-    if (h->index_topk != 0)
-        LM_TRY(check_range(path, "number of positions that are chosen", h->index_topk,
-                           (int64_t)1 << 32, err));
+    LM_TRY(check_index(h, path, err));
     if (h->n_guess_layers != 0)
         LM_TRY(check_range(path, "number of guessing layers", h->n_guess_layers, 64, err));
     LM_TRY(check_layer_inputs(h, path, err));

@@ -106,7 +106,10 @@ typedef struct lm_hparams {
     int64_t embed_dim;   /* width of embeddings; 0: dim */
     bool map_unbiased;   /* the matrix that leads from there to the stream has no bias */
     int64_t context_len; /* longest sequence the model is made for */
-    int64_t index_topk; /* of longer ones an indexer would choose so many positions for each row to see: context_len is at most this; 0: none does */
+    /* An indexer, which latent attention may have (arXiv:2512.02556): of more positions each row sees the index_topk that score best by
+     * index_heads heads of index_dim, with one key for all of them. index_topk 0: there is none. */
+    int64_t index_topk, index_heads, index_dim;
+    lm_layer_set index_shared; /* layers that see what the last one before them that is not of these chose */
     double rms_norm_eps;
     double post_norm_eps; /* of norms behind attention and MLP; 0: the same */
     double query_norm; /* what all weights of queries' norms are, where folders have them by a number; 0: not that alone */
@@ -266,6 +269,15 @@ static inline int64_t lm_cached_layer(const lm_hparams *hparams, int64_t layer) 
 static inline int64_t lm_cached_layers(const lm_hparams *hparams) {
     int64_t n = hparams->n_layers - hparams->n_shared_kv_layers;
     return hparams->bidirectional ? 1 : lm_cached_layer(hparams, n);
+}
+
+/* Whether a layer has an indexer; and whether one is of use to sequences of at most max_context tokens. */
+static inline bool lm_layer_indexes(const lm_hparams *hparams, int64_t layer) {
+    return hparams->index_topk > 0 && !lm_layer_in(&hparams->index_shared, layer);
+}
+
+static inline bool lm_hparams_choose(const lm_hparams *hparams, int64_t max_context) {
+    return hparams->index_topk > 0 && max_context > hparams->index_topk;
 }
 
 /* Widths of a recurrent layer's keys, as of its queries, and of its values; of a short convolution these are its channels. */

@@ -171,17 +171,17 @@ static LM_MUST_USE loam_status read_varied(const lm_gguf *gguf, lm_hparams *h, l
     return LOAM_OK;
 }
 
-/* As many positions as an indexer may choose, which is passed over: of MiniMax-M3 so many blocks. */
-static LM_MUST_USE loam_status read_index(const lm_gguf *gguf, const lm_arch *arch, lm_hparams *h,
-                                          loam_error *err) {
+/* MiniMax-M3's indexer chooses among blocks, and is passed over; of as many as it may choose it takes all. */
+static LM_MUST_USE loam_status read_blocks_chosen(const lm_gguf *gguf, const lm_arch *arch,
+                                                  lm_hparams *h, loam_error *err) {
     int64_t n, block;
+    if (!arch || !arch->blocks_chosen) return LOAM_OK;
     LM_TRY(read_i64_or(gguf, h, "attention.indexer.top_k", 0, &n, err));
     LM_TRY(read_i64_or(gguf, h, "attention.indexer.block_size", 1, &block, err));
     if (block < 1 || n < 0 || n > INT32_MAX / block)
         return lm_error_set(err, LOAM_INVALID, "%s: an indexer chooses %lld blocks of %lld",
                             lm_gguf_path(gguf), (long long)n, (long long)block);
     if (n > 0 && n * block < h->context_len) h->context_len = n * block;
-    if (!arch || !arch->blocks_chosen) h->index_topk = n;
     return LOAM_OK;
 }
 
@@ -213,7 +213,7 @@ static LM_MUST_USE loam_status read_sizes(const lm_gguf *gguf, lm_hparams *h, lo
         LM_TRY(read_ffn(gguf, h, err));
     if (arch && arch->ffn_halved) h->ffn_dim /= 2;
     LM_TRY(read_i64(gguf, h, "context_length", &h->context_len, err));
-    LM_TRY(read_index(gguf, arch, h, err));
+    LM_TRY(read_blocks_chosen(gguf, arch, h, err));
     LM_TRY(lm_gguf_array_or_empty(gguf, "tokenizer.ggml.tokens", LM_GGUF_STRING, &tokens, err));
     LM_TRY(read_i64_or(gguf, h, "vocab_size", (int64_t)tokens.n, &h->vocab_size, err));
     LM_TRY(read_i64_or(gguf, h, "embedding_length_per_layer_input", 0, &h->layer_input_dim, err));
@@ -633,6 +633,26 @@ static LM_MUST_USE loam_status read_latent(const lm_gguf *gguf, lm_hparams *h, l
     return lm_hparams_fill_latent(h, lm_gguf_path(gguf), err);
 }
 
+/* Files that do not say which layers have an indexer show it. */
+static LM_MUST_USE loam_status read_index(const lm_gguf *gguf, const lm_arch *arch, lm_hparams *h,
+                                          loam_error *err) {
+    char key[KEY_BYTES];
+    lm_gguf_array listed;
+    if (arch->blocks_chosen) return LOAM_OK;
+    LM_TRY(read_i64_or(gguf, h, "attention.indexer.top_k", 0, &h->index_topk, err));
+    if (h->index_topk == 0) return LOAM_OK;
+    LM_TRY(read_i64(gguf, h, "attention.indexer.head_count", &h->index_heads, err));
+    LM_TRY(read_i64(gguf, h, "attention.indexer.key_length", &h->index_dim, err));
+    full_key(h, "attention.indexer.types", key);
+    LM_TRY(lm_gguf_array_or_empty(gguf, key, LM_GGUF_BOOL, &listed, err));
+    for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
+        bool own = (size_t)i < listed.n ? lm_gguf_array_bool(&listed, (size_t)i)
+                                        : i == 0 || has_layer_tensor(gguf, LM_PARAM_INDEX_K, i);
+        if (!own) lm_layer_add(&h->index_shared, i);
+    }
+    return LOAM_OK;
+}
+
 /* A tensor of divisors of frequencies; NULL where there is none. */
 static LM_MUST_USE loam_status find_factors(const lm_gguf *gguf, const lm_hparams *h,
                                             const char *name, const float **out, loam_error *err) {
@@ -706,6 +726,7 @@ loam_status lm_hparams_from_gguf(const lm_gguf *gguf, lm_hparams *out, loam_erro
     LM_TRY(read_scaling(gguf, &h, err));
     lm_arch_settle_layers(arch, &h);
     LM_TRY(read_latent(gguf, &h, err));
+    LM_TRY(read_index(gguf, arch, &h, err));
     LM_TRY(lm_hparams_check(&h, lm_gguf_path(gguf), err));
     LM_TRY(read_freq_factors(gguf, &h, err));
     h.rope_scaling.exact_bounds = arch->yarn_exact;

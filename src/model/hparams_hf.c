@@ -39,13 +39,6 @@ static LM_MUST_USE loam_status read_trained_context(const lm_config_reader *r, l
     return LOAM_OK;
 }
 
-/* Where as many positions as there are may be chosen, all are: the indexer of DeepSeek's sparse attention is not there. */
-static LM_MUST_USE loam_status read_index(const lm_config_reader *r, lm_hparams *h) {
-    LM_TRY(lm_config_i64(r, "index_topk", 0, &h->index_topk));
-    if (h->index_topk > 0 && h->index_topk < h->context_len) h->context_len = h->index_topk;
-    return LOAM_OK;
-}
-
 /* MiniMax-M3's indexer chooses among blocks; of as many as it may choose it takes all. */
 static LM_MUST_USE loam_status read_blocks_chosen(const lm_config_reader *r, lm_hparams *h) {
     const json_t *own = json_object_get(r->config, "sparse_attention_config");
@@ -174,7 +167,6 @@ static LM_MUST_USE loam_status read_sizes(const lm_config_reader *r, lm_hparams 
         LM_TRY(lm_config_need_i64(r, "max_position_embeddings|seq_length|model_max_length",
                                   &h->context_len));
     LM_TRY(read_trained_context(r, h));
-    LM_TRY(read_index(r, h));
     LM_TRY(read_blocks_chosen(r, h));
     const json_t *rms = json_object_get(r->config, "rms_norm_eps");
     h->layer_norms = r->arch && (r->arch->optional & LM_FEATURE_LAYER_NORM) && !json_is_number(rms);
@@ -304,6 +296,33 @@ static LM_MUST_USE loam_status read_latent(const lm_config_reader *r, lm_hparams
         lm_config_bool(r, "rope_interleave", h->rope_layout == LM_ROPE_INTERLEAVED, &interleaved));
     h->rope_layout = interleaved ? LM_ROPE_INTERLEAVED : LM_ROPE_HALF_SPLIT;
     return lm_hparams_fill_latent(h, r->path, r->err);
+}
+
+/* Whether a layer has an indexer of its own: by a list of words or a text of letters, else all, or each how many-th of those from
+ * `offset` on. */
+static bool has_index(const json_t *types, int64_t period, int64_t offset, int64_t layer) {
+    if (json_is_string(types))
+        return (size_t)layer >= json_string_length(types) || json_string_value(types)[layer] != 'S';
+    const char *type = json_string_value(json_array_get(types, (size_t)layer));
+    if (type) return strcmp(type, "shared") != 0;
+    return period <= 1 || layer < offset || (layer - offset + 1) % period == 0;
+}
+
+/* The indexer of DeepSeek's sparse attention; GLM's layers may share what one chose. */
+static LM_MUST_USE loam_status read_index(const lm_config_reader *r, lm_hparams *h) {
+    char key[LM_CONFIG_KEY_BYTES];
+    int64_t period, offset;
+    LM_TRY(lm_config_i64(r, "index_topk", 0, &h->index_topk));
+    if (h->index_topk == 0) return LOAM_OK;
+    LM_TRY(lm_config_i64(r, "index_n_heads", 0, &h->index_heads));
+    LM_TRY(lm_config_i64(r, "index_head_dim", 0, &h->index_dim));
+    LM_TRY(lm_config_i64(r, "index_topk_freq", 1, &period));
+    LM_TRY(lm_config_i64(r, "index_skip_topk_offset", 2, &offset));
+    const json_t *types =
+        json_object_get(r->config, lm_config_key(r, "indexer_types|index_topk_pattern", key));
+    for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++)
+        if (!has_index(types, period, offset, i)) lm_layer_add(&h->index_shared, i);
+    return LOAM_OK;
 }
 
 /* --- Encoders. */
@@ -685,6 +704,7 @@ static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_
     LM_TRY(read_experts(&r, &h));
     if (r.arch) lm_arch_settle_layers(r.arch, &h);
     LM_TRY(read_latent(&r, &h));
+    LM_TRY(read_index(&r, &h));
     LM_TRY(lm_hparams_check(&h, path, err));
     *out = h;
     return LOAM_OK;

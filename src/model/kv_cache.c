@@ -28,7 +28,7 @@ static int64_t blocks_for(int64_t n_tokens) {
     return (n_tokens + LM_KV_BLOCK_TOKENS - 1) / LM_KV_BLOCK_TOKENS;
 }
 
-lm_kv_options lm_kv_options_of(const lm_hparams *hp, lm_dtype dtype) {
+lm_kv_options lm_kv_options_of(const lm_hparams *hp, lm_dtype dtype, int64_t max_context) {
     lm_kv_options o = {.n_layers = lm_cached_layers(hp),
                        .n_kv_heads = hp->n_kv_heads,
                        .head_dim = hp->head_dim,
@@ -36,11 +36,19 @@ lm_kv_options lm_kv_options_of(const lm_hparams *hp, lm_dtype dtype) {
                        .local_head_dim = hp->local_head_dim,
                        .value_dim = hp->kv_latent_dim > 0 ? 0 : hp->value_dim,
                        .keys_only = hp->kv_latent_dim > 0,
+                       .max_context = max_context > 0 ? max_context : hp->context_len,
                        .dtype = dtype};
+    if (lm_hparams_choose(hp, o.max_context)) o.index_dim = hp->index_dim;
+    for (int64_t i = 0; i < hp->n_layers; i++)
+        if (lm_layer_indexes(hp, i)) lm_layer_add(&o.indexed, lm_cached_layer(hp, i));
     for (int64_t i = 0; i < hp->n_layers; i++)
         if (lm_layer_keeps(hp, i) && lm_layer_is_local(hp, i))
             lm_layer_add(&o.local, lm_cached_layer(hp, i));
     return o;
+}
+
+lm_dtype lm_kv_index_dtype(lm_dtype dtype) {
+    return lm_paged_coded(dtype) ? LM_F16 : dtype;
 }
 
 loam_status lm_kv_dtype_check(lm_dtype dtype, loam_error *err) {
@@ -51,8 +59,14 @@ loam_status lm_kv_dtype_check(lm_dtype dtype, loam_error *err) {
                         lm_dtype_get(dtype)->name);
 }
 
+static size_t index_bytes(const lm_kv_options *o, int64_t layer) {
+    if (o->index_dim == 0 || !lm_layer_in(&o->indexed, layer)) return 0;
+    return lm_dtype_bytes(lm_kv_index_dtype(o->dtype), LM_KV_BLOCK_TOKENS * o->index_dim);
+}
+
 /* Bytes of one block in one layer's part; 0 where there is no such part. */
 static size_t part_bytes(const lm_kv_options *o, int64_t layer, lm_kv_part part) {
+    if (part == LM_KV_INDEX_KEYS) return index_bytes(o, layer);
     bool local = lm_layer_in(&o->local, layer);
     size_t n_vectors = (size_t)(LM_KV_BLOCK_TOKENS * (local ? o->local_kv_heads : o->n_kv_heads));
     if (o->keys_only && (part == LM_KV_VALUES || part == LM_KV_VALUE_SCALES)) return 0;
@@ -74,6 +88,13 @@ static size_t block_bytes(const lm_kv_options *o, int64_t n_layers) {
 
 size_t lm_kv_block_bytes(const lm_kv_options *options) {
     return block_bytes(options, options->n_layers);
+}
+
+size_t lm_kv_block_index_bytes(const lm_kv_options *options) {
+    size_t bytes = 0;
+    for (int64_t layer = 0; layer < options->n_layers; layer++)
+        bytes += index_bytes(options, layer);
+    return bytes;
 }
 
 /* All sizes; false when they overflow. */

@@ -23,6 +23,7 @@ typedef enum lm_kv_part {
     LM_KV_VALUES, /* [n_blocks, n_kv_heads, LM_KV_BLOCK_TOKENS, value_dim]; not of latent attention */
     LM_KV_KEY_SCALES,   /* [n_blocks, n_kv_heads, LM_KV_BLOCK_TOKENS] f32, i8 and i16 only */
     LM_KV_VALUE_SCALES, /* the same, where there are values */
+    LM_KV_INDEX_KEYS, /* [n_blocks, 1, index_dim, LM_KV_BLOCK_TOKENS]: what an indexer scores, of layers that have one */
     LM_KV_N_PARTS,
 } lm_kv_part;
 
@@ -35,20 +36,27 @@ typedef struct lm_kv_options {
     int64_t local_kv_heads, local_head_dim;
     int64_t value_dim; /* 0: as wide as keys */
     bool keys_only; /* values are parts of keys: latent attention */
+    int64_t index_dim; /* of indexers' keys; 0: there are none */
+    lm_layer_set indexed; /* layers that have one */
     int64_t n_blocks;
     int64_t max_seqs;
     int64_t max_context; /* tokens in one sequence */
     lm_dtype dtype;      /* see lm_kv_dtype_check */
 } lm_kv_options;
 
-/* What a model's cache is like; how large is left to be filled in. */
-lm_kv_options lm_kv_options_of(const lm_hparams *hparams, lm_dtype dtype);
+/* What a model's cache is like for sequences of at most max_context tokens, 0: of as many as it is made for; for how many is left to be
+ * filled in. */
+lm_kv_options lm_kv_options_of(const lm_hparams *hparams, lm_dtype dtype, int64_t max_context);
+
+/* The type of an indexer's keys: the cache's, or f16 where that is of integers. */
+lm_dtype lm_kv_index_dtype(lm_dtype dtype);
 
 /* f32, f16, bf16, and i16 and i8 with a scale for each token and head. LOAM_UNSUPPORTED: any other. */
 loam_status lm_kv_dtype_check(lm_dtype dtype, loam_error *err) LM_MUST_USE;
 
-/* Bytes of one block in all layers. n_blocks, max_seqs and max_context are not read. */
+/* Bytes of one block in all layers, and of what indexers have of that. n_blocks, max_seqs and max_context are not read. */
 size_t lm_kv_block_bytes(const lm_kv_options *options);
+size_t lm_kv_block_index_bytes(const lm_kv_options *options);
 
 loam_status lm_kv_cache_new(lm_device *device, const lm_kv_options *options, lm_kv_cache **out,
                             loam_error *err) LM_MUST_USE;

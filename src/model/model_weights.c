@@ -80,6 +80,7 @@ void lm_model_weights_describe(const lm_model_file *file, const lm_arch *arch,
     if (hp->layer_norms) features |= LM_FEATURE_LAYER_NORM;
     if (hp->kv_latent_dim > 0) features |= LM_FEATURE_LATENT;
     if (hp->q_latent_dim > 0) features |= LM_FEATURE_Q_LATENT;
+    if (hp->index_topk > 0) features |= LM_FEATURE_INDEX;
     if (hp->layer_input_dim > 0) features |= LM_FEATURE_LAYER_INPUT;
     for (int id = 0; id < LM_PARAM_COUNT; id++) {
         if ((lm_param_feature(id) & (OPTIONAL_FEATURES | arch->optional)) &&
@@ -168,9 +169,10 @@ static bool is_ignorable(const char *name, const lm_arch_config *config) {
     if (lm_arch_has(config, LM_FEATURE_LATENT) && is_up_again(text)) return true;
     bool experts_normed = lm_arch_has(config, LM_FEATURE_MIXTURE_NORM); /* dense layers have one that is not used */
     if (experts_normed && lm_str_ends(text, LM_STR(".post_mlp_layernorm.weight"))) return true;
-    if (config->hparams.index_topk > 0 && strstr(name, ".indexer.")) return true;
     if (config->arch->blocks_chosen && (strstr(name, ".indexer.") || strstr(name, ".index_")))
         return true;
+    bool shares = lm_layers_before(&config->hparams.index_shared, config->hparams.n_layers) > 0;
+    if (shares && strstr(name, ".indexer.")) return true; /* that of a layer that uses another's */
     for (size_t i = 0; i < LM_COUNT_OF(ends); i++)
         if (lm_str_ends(text, lm_str_of(ends[i]))) return true;
     for (size_t i = 0; tied && i < LM_COUNT_OF(heads); i++)

@@ -45,13 +45,6 @@ static loam_status fill_limits(lm_session_options *o, const lm_hparams *hp, loam
     o->max_seqs = or_default(o->max_seqs, 1);
     o->max_outs = or_default(o->max_outs, o->max_seqs);
     o->max_context = or_default(o->max_context, hp->context_len);
-    if (hp->index_topk > 0 && o->max_context > hp->index_topk) {
-        lm_error_set(err, LOAM_UNSUPPORTED,
-                     "a context of %lld tokens is wanted, of more than %lld this model's rows see "
-                     "those that an indexer chooses",
-                     (long long)o->max_context, (long long)hp->index_topk);
-        return lm_error_hint(err, LOAM_UNSUPPORTED, "a context up to that is supported");
-    }
     if (o->max_context > hp->context_len && hp->rope_scaling.kind != LM_ROPE_SCALING_DYNAMIC)
         return lm_error_set(err, LOAM_INVALID,
                             "a context of %lld tokens is wanted, the model was made for %lld",
@@ -91,10 +84,9 @@ static loam_status build(lm_session *session, loam_error *err) {
     lm_session_options *o = &session->limits;
     LM_TRY(check_head(lm_model_config(session->model), o->head, err));
     LM_TRY(fill_limits(o, hp, err));
-    lm_kv_options kv = lm_kv_options_of(hp, o->kv_dtype);
+    lm_kv_options kv = lm_kv_options_of(hp, o->kv_dtype, o->max_context);
     kv.n_blocks = o->n_blocks;
     kv.max_seqs = o->max_seqs;
-    kv.max_context = o->max_context;
     loam_status status =
         lm_kv_cache_new(lm_model_device(session->model), &kv, &session->cache, err);
     if (status != LOAM_OK)
@@ -270,10 +262,11 @@ static void fill_tables(lm_session *session) {
     }
 }
 
-/* Of the positions up to `position` those that n rows, the last of them there, see through the model's window. */
+/* Of the positions up to `position` those that n rows, the last of them there, see through the model's window; where so many are chosen
+ * for a row, as if they were the last. */
 static int64_t in_window(const lm_session *session, int64_t position, int64_t n_rows) {
     const lm_hparams *hp = &lm_model_config(session->model)->hparams;
-    int64_t window = hp->window, first = position - n_rows + 1;
+    int64_t window = hp->window > 0 ? hp->window : hp->index_topk, first = position - n_rows + 1;
     if (hp->chunked_windows && window > 0) return position + 1 - (first - first % window);
     return window > 0 && position >= window + n_rows - 1 ? window + n_rows - 1 : position + 1;
 }

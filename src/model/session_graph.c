@@ -15,6 +15,7 @@ typedef struct build {
     lm_state_cache *states;
     const lm_session_options *limits;
     lm_session_graph *sg;
+    lm_tensor *chosen; /* positions that rows of this layer and those behind it see; NULL: all */
     lm_tensor *written[2][LM_KV_N_PARTS]; /* caches of the last layers without and with a window that wrote to theirs */
 } build;
 
@@ -25,7 +26,7 @@ static lm_tensor *param(void *ctx, lm_graph *graph, lm_param_id id, int64_t laye
 
 /* A part of a layer's cache as a state; NULL where there is none. */
 static lm_tensor *cache_state(const build *b, lm_graph *graph, int64_t layer, lm_kv_part part) {
-    static const char *const names[LM_KV_N_PARTS] = {"k_cache", "v_cache", "k_scale", "v_scale"};
+    static const char *const names[] = {"k_cache", "v_cache", "k_scale", "v_scale"};
     void *data = lm_kv_cache_part(b->cache, lm_cached_layer(b->hp, layer), part);
     if (!data) return NULL;
     bool keys = part == LM_KV_KEYS, scales = part >= LM_KV_KEY_SCALES;
@@ -37,14 +38,23 @@ static lm_tensor *cache_state(const build *b, lm_graph *graph, int64_t layer, lm
                           shape, data, NULL);
 }
 
+/* The keys of a layer's indexer; see cache_state. */
+static lm_tensor *index_state(const build *b, lm_graph *graph, int64_t layer) {
+    int64_t shape[] = {b->limits->n_blocks, 1, b->hp->index_dim, LM_KV_BLOCK_TOKENS};
+    void *data = lm_kv_cache_part(b->cache, lm_cached_layer(b->hp, layer), LM_KV_INDEX_KEYS);
+    return lm_graph_state(graph, "index_cache", lm_kv_index_dtype(b->limits->kv_dtype), 4, shape,
+                          data, NULL);
+}
+
 /* Writes to the layer's; parts: it, as it is then. */
 static void write_cache(const build *b, lm_graph *graph, int64_t layer, lm_tensor *k, lm_tensor *v,
                         lm_tensor **parts) {
-    for (int i = 0; i < LM_KV_N_PARTS; i++) parts[i] = cache_state(b, graph, layer, (lm_kv_part)i);
+    for (int i = 0; i < LM_KV_INDEX_KEYS; i++)
+        parts[i] = cache_state(b, graph, layer, (lm_kv_part)i);
     lm_op_args write = {.in = {k, v, parts[LM_KV_KEYS], parts[LM_KV_VALUES], b->sg->slots,
                                parts[LM_KV_KEY_SCALES], parts[LM_KV_VALUE_SCALES]}};
     lm_tensor *written = lm_graph_op(graph, LM_OP_KV_WRITE, &write);
-    for (int i = 0, n = 0; i < LM_KV_N_PARTS; i++)
+    for (int i = 0, n = 0; i < LM_KV_INDEX_KEYS; i++)
         if (parts[i]) parts[i] = lm_graph_out(written, n++);
 }
 
@@ -58,9 +68,21 @@ static lm_tensor *attend(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q
                               b->sg->row_seq, b->sg->table, parts[LM_KV_KEY_SCALES],
                               parts[LM_KV_VALUE_SCALES],
                               sinks ? lm_graph_weight(graph, sinks) : NULL, b->sg->at,
-                              b->sg->bias},
+                              b->sg->bias, b->chosen},
                        .attrs = lm_arch_attention(lm_model_config(b->model), layer)};
     return lm_graph_op(graph, LM_OP_ATTENTION_PAGED, &args);
+}
+
+static void choose(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q, lm_tensor *k,
+                   lm_tensor *weights) {
+    build *b = ctx;
+    lm_tensor *keys = lm_graph_op(
+        graph, LM_OP_KV_WRITE,
+        &(lm_op_args){.in = {k, NULL, index_state(b, graph, layer), NULL, b->sg->slots}});
+    b->chosen = lm_graph_op(
+        graph, LM_OP_CHOOSE,
+        &(lm_op_args){.in = {q, keys, weights, b->sg->seen, b->sg->row_seq, b->sg->table},
+                      .attrs = lm_arch_choice(lm_model_config(b->model))});
 }
 
 /* An op whose state is a part of the layer's. */
@@ -241,6 +263,7 @@ static loam_status build_graph(build *b, float *inv_freq, loam_error *err) {
         .head = b->limits->head,
         .param = param,
         .attend = attend,
+        .choose = lm_hparams_choose(b->hp, b->limits->max_context) ? choose : NULL,
         .keep_state = keep_state,
         .ctx = b,
     };

@@ -121,7 +121,7 @@ static int64_t default_blocks(const lm_model *model, const lm_session_options *s
     const lm_hparams *h = &lm_model_config(model)->hparams;
     int64_t context = session->max_context > 0 ? session->max_context : h->context_len;
     int64_t per_seq = (context + LM_KV_BLOCK_TOKENS - 1) / LM_KV_BLOCK_TOKENS;
-    lm_kv_options kv = lm_kv_options_of(h, session->kv_dtype);
+    lm_kv_options kv = lm_kv_options_of(h, session->kv_dtype, context);
     size_t block_bytes = lm_kv_block_bytes(&kv);
     size_t memory = lm_device_memory_bytes(lm_model_device(model));
     size_t states = lm_state_seq_bytes(h) * (size_t)session->max_seqs;

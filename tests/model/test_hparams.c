@@ -678,16 +678,41 @@ static void test_dense_with_rope(void **state) {
 #undef AVERAGED
 }
 
-/* A model whose rows would see chosen positions only runs as long as all are. */
+/* An indexer, and which layers use that of one before them. */
 static void test_index(void **state) {
+#define INDEXED                                                                              \
+    "{\"model_type\":\"glm_moe_dsa\",\"num_hidden_layers\":6,\"hidden_size\":32,\"vocab_size\":48," \
+    "\"num_attention_heads\":4,\"intermediate_size\":40,\"max_position_embeddings\":128,"    \
+    "\"rms_norm_eps\":1e-5,\"kv_lora_rank\":20,\"q_lora_rank\":24,\"qk_nope_head_dim\":10,\"qk_rope_head_dim\":6," \
+    "\"v_head_dim\":14,\"index_topk\":100,\"index_n_heads\":2"
+    const struct {
+        const char *config;
+        const char *shared; /* a digit for each of six layers */
+    } cases[] = {{"", "000000"},
+                 {",\"index_topk_freq\":3", "001101"},
+                 {",\"index_topk_freq\":3,\"index_skip_topk_offset\":1", "011011"},
+                 {",\"index_topk_pattern\":\"FSSFSF\",\"index_topk_freq\":3", "011010"},
+                 {",\"indexer_types\":[\"full\",\"shared\",\"shared\",\"full\",\"full\",\"shared\"]",
+                  "011001"}};
     lm_hparams h;
-    assert_ok(read_config(SWA("deepseek_v32") ",\"kv_lora_rank\":20,\"qk_nope_head_dim\":10,"
-                                              "\"qk_rope_head_dim\":6,\"v_head_dim\":14,"
-                                              "\"index_topk\":100}",
-                          &h, &err));
-    assert_int_equal(h.index_topk, 100);
-    assert_int_equal(h.context_len, 100);
+    for (size_t i = 0; i < LM_COUNT_OF(cases); i++) {
+        char *config = lm_asprintf("%s,\"index_head_dim\":8%s}", INDEXED, cases[i].config);
+        assert_ok(read_config(config, &h, &err));
+        assert_int_equal(h.index_topk, 100);
+        assert_int_equal(h.index_heads, 2);
+        assert_int_equal(h.index_dim, 8);
+        assert_true(h.context_len > 100);
+        for (int layer = 0; layer < 6; layer++)
+            assert_int_equal(lm_layer_indexes(&h, layer), cases[i].shared[layer] == '0');
+        lm_free(config);
+    }
+    check_refused(INDEXED ",\"index_head_dim\":5}", LOAM_INVALID, "5 wide, 6 elements rotate");
+    check_refused(INDEXED "}", LOAM_INVALID, "width of an indexer's heads");
+    check_refused(INDEXED ",\"index_head_dim\":8,\"index_topk_pattern\":\"SF\"}", LOAM_INVALID,
+                  "first layer has no indexer");
     check_refused(SWA("llama") ",\"index_topk\":-1}", LOAM_INVALID, "positions that are chosen");
+    check_refused(SWA("llama") ",\"index_topk\":9}", LOAM_UNSUPPORTED, "no latent vectors");
+#undef INDEXED
 }
 
 /* MiMo-V2's, as published. */
@@ -744,7 +769,7 @@ static void test_layers_that_share_keys(void **state) {
         assert_int_equal(lm_ffn_dim_at(&h, i), i < 2 ? 40 : 80);
     }
     assert_int_equal(lm_cached_layers(&h), 2);
-    lm_kv_options kv = lm_kv_options_of(&h, LM_F32);
+    lm_kv_options kv = lm_kv_options_of(&h, LM_F32, 0);
     assert_int_equal(kv.n_layers, 2);
     assert_false(lm_layer_in(&kv.local, 0));
     assert_true(lm_layer_in(&kv.local, 1));

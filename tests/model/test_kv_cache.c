@@ -133,7 +133,7 @@ static void test_parts(void **state) {
     int32_t a = new_seq(&f, 2), b;
     int64_t from = lm_kv_cache_table(f.cache, a)[0];
     const size_t sizes[] = {HEAD_DIM, HEAD_DIM, sizeof(float), sizeof(float)};
-    for (int part = 0; part < LM_KV_N_PARTS; part++)
+    for (int part = 0; part < LM_KV_INDEX_KEYS; part++)
         memset((char *)lm_kv_cache_part(f.cache, 1, (lm_kv_part)part) +
                    from * N_KV_HEADS * BLOCK * sizes[part],
                1 + part, N_KV_HEADS * BLOCK * sizes[part]);
@@ -141,7 +141,7 @@ static void test_parts(void **state) {
     assert_ok(lm_kv_cache_reserve(f.cache, b, 1, &err));
     int64_t to = lm_kv_cache_table(f.cache, b)[0];
     assert_true(to != from);
-    for (int part = 0; part < LM_KV_N_PARTS; part++) {
+    for (int part = 0; part < LM_KV_INDEX_KEYS; part++) {
         const char *layer = lm_kv_cache_part(f.cache, 1, (lm_kv_part)part);
         size_t bytes = N_KV_HEADS * BLOCK * sizes[part];
         for (size_t i = 0; i < bytes; i++) assert_int_equal(layer[to * bytes + i], 1 + part);
@@ -201,6 +201,37 @@ static void test_values_of_another_width(void **state) {
     assert_int_equal(lm_kv_block_bytes(&options), BLOCK * (1 + 2) * (12 + 8) * 2);
 }
 
+/* Of layers that have an indexer its keys are a part, too. */
+static void test_keys_of_indexers(void **state) {
+    enum { INDEX_DIM = 6 };
+    fixture f = make(8, 4, 6 * BLOCK);
+    lm_kv_cache_free(f.cache);
+    lm_kv_options options = {.n_layers = 2,
+                             .n_kv_heads = 1,
+                             .head_dim = 8,
+                             .keys_only = true,
+                             .index_dim = INDEX_DIM,
+                             .n_blocks = 3,
+                             .max_seqs = 2,
+                             .max_context = BLOCK,
+                             .dtype = LM_I8};
+    lm_layer_add(&options.indexed, 1);
+    assert_int_equal(lm_kv_block_index_bytes(&options), BLOCK * INDEX_DIM * 2); /* as f16 */
+    assert_int_equal(lm_kv_block_bytes(&options),
+                     2 * BLOCK * (8 + sizeof(float)) + BLOCK * INDEX_DIM * 2);
+    assert_ok(lm_kv_cache_new(f.device, &options, &f.cache, &err));
+    assert_null(lm_kv_cache_part(f.cache, 0, LM_KV_INDEX_KEYS));
+    int32_t a = new_seq(&f, 2), b;
+    uint16_t *keys = lm_kv_cache_part(f.cache, 1, LM_KV_INDEX_KEYS);
+    keys[lm_kv_cache_table(f.cache, a)[0] * INDEX_DIM * BLOCK + 7] = 77;
+    assert_ok(lm_kv_cache_seq_fork(f.cache, a, 1, &b, &err));
+    assert_ok(lm_kv_cache_reserve(f.cache, b, 1, &err));
+    assert_int_equal(keys[lm_kv_cache_table(f.cache, b)[0] * INDEX_DIM * BLOCK + 7], 77);
+    options.index_dim = 0;
+    assert_int_equal(lm_kv_block_bytes(&options), 2 * BLOCK * (8 + sizeof(float)));
+    drop(&f);
+}
+
 static void test_use_allocates_nothing(void **state) {
     fixture f = make(8, 4, 6 * BLOCK);
     uint64_t before = lm_mem_n_allocs();
@@ -238,6 +269,7 @@ int main(void) {
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_layers_with_other_heads),
         cmocka_unit_test(test_values_of_another_width),
+        cmocka_unit_test(test_keys_of_indexers),
         cmocka_unit_test(test_use_allocates_nothing),
         cmocka_unit_test(test_absurd_sizes),
     };

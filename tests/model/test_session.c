@@ -194,20 +194,6 @@ static void test_refusals(void **state) {
     golden_close(&g);
 }
 
-/* Of longer sequences an indexer would choose what rows see. */
-static void test_context_of_an_index(void **state) {
-    char *path = lm_path_join(LM_FAMILIES_DIR, "deepseek_v32");
-    golden_model g = golden_open(path, 1);
-    lm_session *session;
-    assert_status(LOAM_UNSUPPORTED,
-                  lm_session_new(g.model, &(lm_session_options){.max_context = 101}, &session, &err));
-    assert_ok(lm_session_new(g.model, &(lm_session_options){0}, &session, &err));
-    assert_int_equal(lm_session_limits(session)->max_context, 100);
-    lm_session_free(session);
-    golden_close(&g);
-    lm_free(path);
-}
-
 /* FLOPs of a row: the matrix products at 2 a multiply-add, attention by position, the head only where logits are. */
 static void test_row_flops(void **state) {
     golden_model g = golden_open_gguf("plain", 1);
@@ -258,7 +244,6 @@ int main(void) {
         cmocka_unit_test(test_fork_and_truncate_go_on_as_if_alone),
         cmocka_unit_test(test_steps_allocate_nothing),
         cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_context_of_an_index),
         cmocka_unit_test(test_row_flops),
         cmocka_unit_test(test_windows_are_counted),
     };

@@ -1,5 +1,5 @@
-/* The whole server with a model whose layers keep states: what one client gets does not depend on the others, on several
- * answers to its prompt, or on being preempted and computed again. */
+/* The whole server with models whose layers keep states, or more of a token than keys and values (an indexer's key): what one client gets
+ * does not depend on the others, on several answers to its prompt, or on being preempted and computed again. */
 #include "serve/live_server.h"
 
 enum { N_CLIENTS = 24, N_VOCAB = 48 };
@@ -75,7 +75,12 @@ static void test_company_changes_no_bit(void **state) {
     for (size_t i = 0; i < LM_COUNT_OF(families); i++) check_family(families[i]);
 }
 
+static void test_keys_of_indexers_go_along(void **state) {
+    check_family("glm_moe_dsa-sparse");
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_company_changes_no_bit)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_company_changes_no_bit),
+                                       cmocka_unit_test(test_keys_of_indexers_go_along)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
