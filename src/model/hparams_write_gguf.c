@@ -262,6 +262,15 @@ static void add_recurrent(const gguf_out *out, const lm_hparams *hp) {
         lm_gguf_writer_push_bool(out->writer, !lm_layer_attends(hp, i));
 }
 
+/* Which layers have an indexer of their own. */
+static void add_indexers(const gguf_out *out, const lm_hparams *hp) {
+    char key[KEY_BYTES];
+    lm_gguf_writer_open_array(out->writer, full_key(out, "attention.indexer.types", key),
+                              LM_GGUF_BOOL, (size_t)hp->n_layers);
+    for (int64_t i = 0; i < hp->n_layers; i++)
+        lm_gguf_writer_push_bool(out->writer, lm_layer_indexes(hp, i));
+}
+
 /* Readers want them, of text too. */
 static void add_sections(const gguf_out *out, const lm_hparams *hp) {
     static const int32_t usual[LM_COUNT_OF(hp->rope_sections)] = {11, 11, 10, 0};
@@ -313,4 +322,5 @@ void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer)
     bool listed = lm_arch_has(config, LM_FEATURE_DELTA) || lm_arch_has(config, LM_FEATURE_DECAY);
     if (listed && !key_steps) add_recurrent(&out, hp);
     if (is_named(arch, "qwen35 qwen35moe")) add_sections(&out, hp);
+    if (is_named(arch, "glm-dsa") && hp->index_topk > 0) add_indexers(&out, hp);
 }

@@ -319,6 +319,14 @@ static json_t *thetas_json(const lm_hparams *hp) {
     return list;
 }
 
+/* Whether layers have an indexer of their own: GLM's words. */
+static json_t *indexers_json(const lm_hparams *hp) {
+    json_t *list = json_array();
+    for (int64_t i = 0; i < hp->n_layers; i++)
+        json_array_append_new(list, json_string(lm_layer_indexes(hp, i) ? "full" : "shared"));
+    return list;
+}
+
 /* MPT's. */
 static json_t *attn_config_json(const lm_hparams *hp) {
     return json_pack("{s:b, s:o, s:o}", "alibi", hp->alibi_max > 0, "alibi_bias_max",
@@ -509,7 +517,8 @@ json_t *lm_hparams_config_json(const lm_arch_config *config, lm_dtype dtype) {
                              arch->hf_type, "torch_dtype", torch_name(dtype));
 #define IN_GROUPS(key)                                                                            \
     "glm4_moe:" key " glm4_moe_lite:" key " deepseek_v2:" key " deepseek_v3:" key " kimi_k2:" key \
-    " dots1:" key " deepseek:" key " solar_open:" key " mistral4:" key " mimo_v2_flash:" key
+    " dots1:" key " deepseek:" key " solar_open:" key " mistral4:" key " mimo_v2_flash:" key \
+    " deepseek_v32:" key " glm_moe_dsa:" key
 #define DELTA_RULES(key) "qwen3_next:" key " qwen3_5_text:" key " qwen3_5_moe_text:" key
 #define MAMBAS(key) "mamba:" key " falcon_mamba:" key " mamba2:" key
 #define OF_MAMBA(key) "granitemoehybrid:" key " bamba:" key " falcon_h1:" key " jamba:" key

@@ -38,6 +38,9 @@ SHAPES = {"baichuan2": dict(num_hidden_layers=32), "cohere-qk_norm": dict(num_hi
           "mellum": dict(rope_parameters=dict(
               full_attention=dict(rope_type="yarn", rope_theta=1000.0, factor=4.0, original_max_position_embeddings=32),
               sliding_attention=dict(rope_type="default", rope_theta=1000.0))),
+          # Heads that its rotation can turn; by two heads many positions score the same, of which it takes others.
+          **dict.fromkeys(("deepseek_v32-sparse", "glm_moe_dsa-sparse"), dict(index_head_dim=64)),
+          **dict.fromkeys(("deepseek_v32", "glm_moe_dsa"), dict(index_head_dim=64, index_topk=128)),
           "exaone4": dict(num_hidden_layers=64, layer_types=(["sliding_attention"] * 3 + ["full_attention"]) * 16)}
 # Where llama.cpp computes otherwise than transformers does, or refuses the file.
 OTHERWISE = dict.fromkeys(("mistral-window", "qwen2-window", "starcoder2-window", "ministral", "phi3", "cwm"), "has no window there") | {
