@@ -68,14 +68,19 @@ static json_t *hparams_json(const lm_hparams *h) {
                                      "q_dim", (json_int_t)h->q_latent_dim, "nope_dim",
                                      (json_int_t)h->nope_dim, "value_dim", (json_int_t)h->value_dim)
                          : NULL;
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:b, s:b, s:b, s:o, s:o*}",
-                     "n_layers", (json_int_t)h->n_layers, "dim", (json_int_t)h->dim, "n_heads",
-                     (json_int_t)h->n_heads, "n_kv_heads", (json_int_t)h->n_kv_heads, "head_dim",
-                     (json_int_t)h->head_dim, "ffn_dim", (json_int_t)h->ffn_dim, "vocab_size",
-                     (json_int_t)h->vocab_size, "context_len", (json_int_t)h->context_len,
-                     "rms_norm_eps", h->rms_norm_eps, "tied_embeddings", h->tied_embeddings,
-                     "attention_bias", h->attention_bias, "mlp_bias", h->mlp_bias, "rope", rope,
-                     "latent_attention", latent);
+    json_t *index =
+        h->index_topk > 0
+            ? json_pack("{s:I, s:I, s:I}", "n_chosen", (json_int_t)h->index_topk, "n_heads",
+                        (json_int_t)h->index_heads, "head_dim", (json_int_t)h->index_dim)
+            : NULL;
+    return json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:b, s:b, s:b, s:o, s:o*, s:o*}", "n_layers",
+        (json_int_t)h->n_layers, "dim", (json_int_t)h->dim, "n_heads", (json_int_t)h->n_heads,
+        "n_kv_heads", (json_int_t)h->n_kv_heads, "head_dim", (json_int_t)h->head_dim, "ffn_dim",
+        (json_int_t)h->ffn_dim, "vocab_size", (json_int_t)h->vocab_size, "context_len",
+        (json_int_t)h->context_len, "rms_norm_eps", h->rms_norm_eps, "tied_embeddings",
+        h->tied_embeddings, "attention_bias", h->attention_bias, "mlp_bias", h->mlp_bias, "rope",
+        rope, "latent_attention", latent, "indexer", index);
 }
 
 static json_t *tokenizer_json(const model_facts *facts) {
@@ -136,6 +141,14 @@ static void print_attention(const lm_hparams *h) {
                h->attention_bias ? ", with bias" : "");
 }
 
+static void print_index(const lm_hparams *h) {
+    if (h->index_topk == 0) return;
+    printf("indexer       %lld heads of %lld choose %lld positions, in %lld of %lld layers\n",
+           (long long)h->index_heads, (long long)h->index_dim, (long long)h->index_topk,
+           (long long)(h->n_layers - lm_layers_before(&h->index_shared, h->n_layers)),
+           (long long)h->n_layers);
+}
+
 static void print_rope(const lm_hparams *h) {
     if (lm_layers_before(&h->no_rope, h->n_layers) == h->n_layers) return;
     printf("rope          theta %g, scaling %s", h->rope_theta,
@@ -149,6 +162,7 @@ static void print_hparams(const lm_hparams *h) {
     if (h->ffn_dim > 0) printf(", feed-forward %lld (%s)", (long long)h->ffn_dim, h->hidden_act);
     putchar('\n');
     print_attention(h);
+    print_index(h);
     printf("context       %lld tokens\n", (long long)h->context_len);
     print_rope(h);
     printf("embeddings    %lld tokens, %s the output\n", (long long)h->vocab_size,

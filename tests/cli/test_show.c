@@ -43,6 +43,19 @@ static void test_latent_attention(void **state) {
     assert_non_null(strstr(r.text, "4 heads of 16, keys and values of all in 26 numbers"));
 }
 
+/* What an indexer reads of a token is a part of the cache where a sequence can be long enough to need it. */
+static void test_indexer(void **state) {
+    static const char model[] = LM_GOLDEN_DIR "/../families/glm_moe_dsa-sparse/model.gguf";
+    cli_result r = cli_loam("show %s --context 64 --kv-dtype f16", model);
+    assert_int_equal(r.code, 0);
+    assert_non_null(
+        strstr(r.text, "indexer       12 heads of 10 choose 9 positions, in 3 of 4 layers\n"));
+    assert_non_null(
+        strstr(r.text, "16.8 KiB cache (3.8 KiB of it what an indexer reads), 268 B a token"));
+    r = cli_loam("show %s --context 9 --kv-dtype f16", model);
+    assert_non_null(strstr(r.text, "13.0 KiB cache, 208 B a token"));
+}
+
 static void test_refusals(void **state) {
     static const char *const bad[] = {"--memory much", "--memory 0", "--memory 24X",
                                       "--kv-dtype q9"};
@@ -52,9 +65,8 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_elsewhere),
-        cmocka_unit_test(test_latent_attention),
+        cmocka_unit_test(test_memory),           cmocka_unit_test(test_elsewhere),
+        cmocka_unit_test(test_latent_attention), cmocka_unit_test(test_indexer),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
