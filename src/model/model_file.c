@@ -157,8 +157,7 @@ loam_status lm_model_file_weight(const lm_model_file *file, const char *name, in
                      tensor->type->name);
         return lm_error_hint(err, LOAM_UNSUPPORTED,
                              "loam loads F32, BF16, F16, Q4_0 to Q8_0, Q2_K to Q6_K, IQ4_NL, "
-                             "IQ4_XS and MXFP4; convert "
-                             "the model");
+                             "IQ4_XS, MXFP4, TQ1_0 and TQ2_0; convert the model");
     }
     *out = (lm_weight){.name = tensor->name,
                        .dtype = tensor->type->dtype,

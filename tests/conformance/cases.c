@@ -51,6 +51,8 @@ static const op_case cases[] = {
     {"embed iq4_nl", LM_OP_EMBED, {MATRIX(LM_IQ4_NL, 19, 64), COLUMN_I32(FILL_BELOW, 9, 19)}, .rows = true},
     {"embed iq4_xs", LM_OP_EMBED, {MATRIX(LM_IQ4_XS, 19, 256), COLUMN_I32(FILL_BELOW, 9, 19)}, .rows = true},
     {"embed mxfp4", LM_OP_EMBED, {MATRIX(LM_MXFP4, 19, 64), COLUMN_I32(FILL_BELOW, 9, 19)}, .rows = true},
+    {"embed tq1_0", LM_OP_EMBED, {MATRIX(LM_TQ1_0, 19, 256), COLUMN_I32(FILL_BELOW, 9, 19)}, .rows = true},
+    {"embed tq2_0", LM_OP_EMBED, {MATRIX(LM_TQ2_0, 19, 256), COLUMN_I32(FILL_BELOW, 9, 19)}, .rows = true},
     {"embed gradient", LM_OP_EMBED, {TRAINED(5, 3), IDS(FILL_BELOW, 8, 5)}},
     {"embed_backward", LM_OP_EMBED_BACKWARD, {ROWS(LM_F32, 9, 37), COLUMN_I32(FILL_BELOW, 9, 5), STATE(LM_F32, 5, 37)}},
 
@@ -75,6 +77,8 @@ static const op_case cases[] = {
     {"linear iq4_nl weight", LM_OP_LINEAR, {ROWS(LM_F32, 9, 352), MATRIX(LM_IQ4_NL, 37, 352)}, .rows = true},
     {"linear iq4_xs weight", LM_OP_LINEAR, {ROWS(LM_F32, 9, 768), MATRIX(LM_IQ4_XS, 37, 768)}, .rows = true},
     {"linear mxfp4 weight", LM_OP_LINEAR, {ROWS(LM_F32, 9, 352), MATRIX(LM_MXFP4, 37, 352)}, .rows = true},
+    {"linear tq1_0 weight", LM_OP_LINEAR, {ROWS(LM_F32, 9, 768), MATRIX(LM_TQ1_0, 37, 768)}, .rows = true},
+    {"linear tq2_0 weight", LM_OP_LINEAR, {ROWS(LM_F32, 9, 768), MATRIX(LM_TQ2_0, 37, 768)}, .rows = true},
     {"linear bf16 q4_0", LM_OP_LINEAR, {ROWS(LM_BF16, 9, 96), MATRIX(LM_Q4_0, 37, 96)}, .rows = true},
     {"linear q8_0 even", LM_OP_LINEAR, {ROWS(LM_F32, 4, 256), MATRIX(LM_Q8_0, 64, 256), VECTOR(64)}, .rows = true},
     {"linear bf16 bf16", LM_OP_LINEAR, {ROWS(LM_BF16, 7, 266), MATRIX(LM_BF16, 37, 266)}, .rows = true},

@@ -22,7 +22,8 @@ def write(path, architecture, fill):
 
 def all_types(w):
     rng = np.random.default_rng(1)
-    for t in ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "MXFP4"):
+    for t in ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "MXFP4",
+              "TQ1_0", "TQ2_0"):
         kind = gguf.GGMLQuantizationType[t]
         elems, size = gguf.GGML_QUANT_SIZES[kind]
         w.add_tensor(t, rng.integers(0, 256, (1, size), dtype=np.uint8), raw_shape=(1, size), raw_dtype=kind)

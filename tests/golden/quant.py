@@ -15,7 +15,8 @@ from gguf.quants import dequantize
 OUT = pathlib.Path(__file__).resolve().parent / "quant" / "formats.gguf"
 # Name: where the block's f16 numbers are.
 TYPES = {"Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0], "Q2_K": [80, 82], "Q3_K": [108],
-         "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208], "IQ4_NL": [0], "IQ4_XS": [0], "MXFP4": []}
+         "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208], "IQ4_NL": [0], "IQ4_XS": [0], "MXFP4": [],
+         "TQ1_0": [52], "TQ2_0": [64]}
 HARD_SCALES = np.array([0x0000, 0x8000, 0x0001, 0x8001, 0x7BFF, 0xFBFF, 0x3C00, 0x03FF], np.uint16)
 
 
@@ -36,6 +37,10 @@ def blocks(rng, name, places):
         out[:, place:place + 2] = scales(rng, n)[:, None].view(np.uint8)
     if name == "MXFP4":
         out[:, 0] = np.arange(256)
+    if name == "TQ1_0":  # five digits to the base 3, or four and a 0, as the least byte that begins with them
+        digits = out[:, :52] % 243
+        digits[:, 48:] -= digits[:, 48:] % 3
+        out[:, :52] = (digits.astype(int) * 256 + 242) // 243
     return out.reshape(4, -1)
 
 

@@ -37,6 +37,7 @@ typedef struct lm_quant_block {
 
 typedef struct lm_quant_info {
     int bits;              /* of a code: 2, 3, 4, 5, 6 or 8 */
+    int n_codes;           /* that are written, from 0 up; 0: all that so many bits can say */
     int sub_elems;         /* elements that share a scale: 16 or 32 */
     int zero;              /* 0 to 128 */
     const uint8_t *values; /* [LM_QUANT_VALUES], what a code stands for; NULL: itself */

@@ -60,7 +60,7 @@ static void table_levels(levels *l, const uint8_t *values) {
 }
 
 static void levels_init(levels *l, const lm_quant_info *quant) {
-    int n_codes = 1 << quant->bits;
+    int n_codes = quant->n_codes ? quant->n_codes : 1 << quant->bits;
     *l = (levels){.zero = quant->zero, .is_table = quant->values != NULL};
     l->both_signs = quant->bits <= 4;
     l->spread = SPREAD / (quant->bits < 4 ? 1.0f : (float)(n_codes / 16));
@@ -410,7 +410,7 @@ static choice search_split(const block *b) {
 
 static choice search_whole(const block *b) {
     choice best = {.error = FLT_MAX};
-    consider(b, b->ideal[0].scale, b->ideal[0].min, &best);
+    for (int s = 0; s < b->n_parts; s++) consider(b, b->ideal[s].scale, b->ideal[s].min, &best);
     settle(b, &best);
     return best;
 }
