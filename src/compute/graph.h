@@ -50,7 +50,7 @@ typedef enum lm_function {
 /* Parameters of ops by the field's names; each op reads the few that its file documents. */
 typedef struct lm_attrs {
     float eps;
-    float scale; /* of attention scores; of rope's sines and cosines, where 0 stands for 1; map's number */
+    float scale; /* of attention scores; of rope's sines and cosines, where 0 stands for 1; map's number; recur's bound */
     float beta1, beta2, weight_decay; /* optimizers */
     int64_t n_heads, n_kv_heads, head_dim;
     int64_t seq_len;      /* training attention: rows are n_seqs * seq_len */
@@ -60,8 +60,8 @@ typedef struct lm_attrs {
     bool chunked;         /* paged attention: that window is the run of so many positions that the row is in */
     float soft_cap;       /* paged attention: scores become cap * tanh(score / cap); 0: they stay */
     lm_function function; /* map */
-    int64_t n_used, n_groups, n_groups_used; /* route; n_used: choose */
-    bool sigmoid, normalize;                 /* route */
+    int64_t n_used, n_groups, n_groups_used; /* route; the first of choose, the second of blend and mix, too */
+    bool sigmoid, normalize, by_logits;      /* route */
     float jitter;         /* route: a choice's rivals are those that are less than so far behind it; 0: all are */
     bool delta, tiled;                       /* recur */
     int64_t first, n_columns;                /* columns */

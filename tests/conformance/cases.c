@@ -151,6 +151,11 @@ static const op_case cases[] = {
     {.dtype = LM_I32, .n_dims = 2, .extent = LM_EXTENT_ROWS, .shape = {rows, k}, .fill = FILL_BELOW, .limit = below}
     {"route", LM_OP_ROUTE, {ROWS(LM_F32, 7, 19)}, {.n_used = 3, .normalize = true}, .rows = true},
     {"route biased", LM_OP_ROUTE, {ROWS(LM_F32, 7, 19), VECTOR(19)}, {.n_used = 19, .scale = 2.5f}, .rows = true},
+    {"route by logits",
+     LM_OP_ROUTE,
+     {ROWS(LM_F32, 7, 19), VECTOR(19)},
+     {.n_used = 5, .sigmoid = true, .normalize = true, .by_logits = true},
+     .rows = true},
     {"route factors", LM_OP_ROUTE, {ROWS(LM_F32, 7, 19), {0}, VECTOR(19)}, {.n_used = 3, .normalize = true}, .rows = true},
     {"route groups",
      LM_OP_ROUTE,
@@ -208,6 +213,7 @@ static const op_case cases[] = {
     ROWS(LM_F32, rows, (h) * (dk)), ROWS(LM_F32, rows, (h) * (dk)), ROWS(LM_F32, rows, (h) * (dv)),                     \
         STATE4(3, h, dk, dv), TURNS(rows), INVERSES(rows, (h) * (dk)), VECTOR(h), INVERSES(rows, h)
     {"recur delta by key", LM_OP_RECUR, {RECUR_BY_KEY(19, 3, 21, 75)}, {RECUR_ATTRS(3, 21, 3, 75), .delta = true}},
+    {"recur delta bounded", LM_OP_RECUR, {RECUR_BY_KEY(9, 2, 8, 37)}, {RECUR_ATTRS(2, 8, 2, 37), .delta = true, .scale = 5}},
 #define SCAN(rows, n, c)                                                                                               \
     ROWS(LM_F32, rows, n), ROWS(LM_F32, rows, n), ROWS(LM_F32, rows, c), STATE3(3, n, c), TURNS(rows),                  \
         INVERSES(rows, c), MATRIX(LM_F32, n, c), VECTOR(c)
@@ -223,6 +229,8 @@ static const op_case cases[] = {
     {"cutoff", LM_OP_CUTOFF, {ROWS(LM_F32, 7, 67)}, {.scale = 0.7f}, .rows = true},
     {"join", LM_OP_JOIN, {ROWS(LM_F32, 7, 3 * 37), ROWS(LM_F32, 7, 3 * 5)}, {.n_heads = 3}, .rows = true},
     {"mix", LM_OP_MIX, {ROWS(LM_F32, 7, 3 * 37), ROWS(LM_F32, 7, 3)}, .rows = true},
+    {"mix heads", LM_OP_MIX, {ROWS(LM_F32, 7, 5 * 21), ROWS(LM_F32, 7, 5)}, {.n_groups = 5}, .rows = true},
+    {"mix parts", LM_OP_MIX, {ROWS(LM_F32, 7, 2 * 3 * 37), ROWS(LM_F32, 7, 2 * 3)}, {.n_groups = 2}, .rows = true},
 
     {"layer_norm", LM_OP_LAYER_NORM, {ROWS(LM_F32, 7, 69), VECTOR(69), VECTOR(69)}, {.eps = 1e-5f}, .rows = true},
     {"layer_norm bf16", LM_OP_LAYER_NORM, {ROWS(LM_F32, 7, 69), VECTOR(69)}, {.eps = 1e-5f, .dtype = LM_BF16}, .rows = true},

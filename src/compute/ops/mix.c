@@ -1,29 +1,31 @@
-/* MIX: what k experts say of a row, weighted and added
- * x        [R, k * N] f32                 in
- * weights  [R, k] f32                     in
- * y        [R, N] f32                     out
+/* MIX: what k experts say of a row, weighted and added; or of each of S parts of a row, by weights of its own
+ * x        [R, S * k * N] f32             in
+ * weights  [R, S * k] f32                 in
+ * y        [R, S * N] f32                 out
+ * attrs    n_groups S, 0 stands for 1
  *
- * Order: acc = fmaf(weights[r, i], x[r, i * N + n], acc) for i = 0 .. k - 1, from +0.
+ * Order: acc = fmaf(weights[r, s * k + i], x[r, (s * k + i) * N + n], acc) for i = 0 .. k - 1, from +0.
  */
-#include "compute/ops/rules.h"
+#include "compute/ops/mix.h"
 
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
     const lm_tensor *x = node->in[0], *weights = node->in[1];
+    int64_t s = lm_mix_parts(node);
     if (!lm_is(x, LM_F32, 2) || !lm_is(weights, LM_F32, 2) || !lm_same_rows(x, weights) ||
-        x->shape[1] % weights->shape[1] != 0)
-        return lm_op_refuse(node, err, "x [R, k * N] f32 and weights [R, k] f32");
-    lm_out_rows(out[0], x, x->shape[1] / weights->shape[1]);
+        weights->shape[1] % s != 0 || x->shape[1] % weights->shape[1] != 0)
+        return lm_op_refuse(node, err, "x [R, n_groups * k * N] and weights [R, n_groups * k] f32");
+    lm_out_rows(out[0], x, x->shape[1] / weights->shape[1] * s);
     return LOAM_OK;
 }
 
 static void reference(const lm_kernel_args *args) {
     const lm_node *node = args->node;
-    int64_t k = node->in[1]->shape[1], n = node->out[0]->shape[1];
+    int64_t s = lm_mix_parts(node), k = node->in[1]->shape[1] / s, n = node->out[0]->shape[1] / s;
     lm_range elems = lm_share(args, lm_elems_now(node->out[0], args->extents));
     for (int64_t at = elems.begin; at < elems.end; at++) {
-        int64_t row = at / n, column = at % n;
-        const float *x = lm_f32(node->in[0]) + row * k * n + column,
-                    *weights = lm_f32(node->in[1]) + row * k;
+        int64_t part = at / n, column = at % n;
+        const float *x = lm_f32(node->in[0]) + part * k * n + column,
+                    *weights = lm_f32(node->in[1]) + part * k;
         float acc = 0.0f;
         for (int64_t i = 0; i < k; i++) acc = fmaf(weights[i], x[i * n], acc);
         lm_f32(node->out[0])[at] = acc;

@@ -12,9 +12,10 @@
  * y          [R, H * Dv] f32                                      out 0
  * state                                                           out 1
  * attrs      n_heads H, n_kv_heads Hk (a divisor), head_dim Dk, value_dim Dv; delta: only what the state does not yet answer a key with is
- *            taken up; tiled: head h has the key of head h mod Hk, instead of h / (H / Hk)
+ *            taken up; tiled: head h has the key of head h mod Hk, instead of h / (H / Hk); scale B: steps may be below 0 and decay
+ *            at most by e^-B, 0: they are not bounded
  *
- *     a = e^(rate * step);  u = beta * v, of a delta rule beta * (v - a * (S^T k));  S = a * S + k u^T;  y = S^T q + skip * v
+ *     a = e^(rate * step), or e^(-B sigmoid(-rate * step));  u = beta * v, of a delta rule beta * (v - a * (S^T k));  S = a * S + k u^T;  y = S^T q + skip * v
  *
  * With steps of rows a is a vector, row i of S is multiplied by a[i] at first, and u = beta * (v - S^T k).
  *

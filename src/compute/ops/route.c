@@ -5,7 +5,7 @@
  * ids      [R, k] i32, the chosen in the order of their scores, the lower number first of equal ones    out 0
  * weights  [R, k] f32                                                                out 1
  * attrs    n_used k; sigmoid: scores are sigmoids of logits, else their softmax; normalize: weights are divided by their
- *          sum; scale: of weights, 0 stands for 1; n_groups, n_groups_used: experts are chosen from those n_groups_used of
+ *          sum; by_logits: bias is added to logits where experts are chosen, not to scores; scale: of weights, 0 stands for 1; n_groups, n_groups_used: experts are chosen from those n_groups_used of
  *          n_groups runs of E / n_groups experts whose best scores (with sigmoid: two best scores, added) are largest
  *          jitter: instead, experts are chosen one after the other, each the one of the largest logit s, whose weight is its
  *          softmax among those left with (s - logit) / max(|logit|, s) <= 2 * jitter: arXiv:2409.12136
@@ -124,14 +124,15 @@ void lm_route_mix(const lm_node *node, int64_t row, const float *logits) {
     }
 }
 
-void lm_route_choose(const lm_node *node, int64_t row, const float *scores) {
+void lm_route_choose(const lm_node *node, int64_t row, const float *logits, const float *scores) {
     const lm_attrs *a = &node->attrs;
     int64_t n = node->in[0]->shape[1];
+    const float *by = a->by_logits ? logits : scores;
     float choice[LM_MAX_EXPERTS], sum = 0.0f;
     int32_t *ids = (int32_t *)node->out[0]->data + row * a->n_used;
     float *weights = lm_f32(node->out[1]) + row * a->n_used;
     for (int64_t e = 0; e < n; e++)
-        choice[e] = node->in[1] ? scores[e] + lm_f32(node->in[1])[e] : scores[e];
+        choice[e] = node->in[1] ? by[e] + lm_f32(node->in[1])[e] : by[e];
     close_groups(a, choice, n);
     choose(choice, n, a->n_used, ids);
     for (int64_t i = 0; i < a->n_used; i++) {
@@ -158,7 +159,7 @@ static void reference(const lm_kernel_args *args) {
             continue;
         }
         score(&node->attrs, logits, n, scores);
-        lm_route_choose(node, r, scores);
+        lm_route_choose(node, r, logits, scores);
     }
 }
 

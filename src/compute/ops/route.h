@@ -6,8 +6,8 @@
 
 enum { LM_MAX_EXPERTS = 1024 };
 
-/* Writes the row's ids and weights from the scores [E] of its experts. */
-void lm_route_choose(const lm_node *route, int64_t row, const float *scores);
+/* Writes the row's ids and weights from the logits and scores [E] of its experts. */
+void lm_route_choose(const lm_node *route, int64_t row, const float *logits, const float *scores);
 
 /* The same with attrs.jitter, which goes by logits. */
 void lm_route_mix(const lm_node *route, int64_t row, const float *logits);

@@ -52,8 +52,9 @@ static inline bool lm_recur_by_key(const lm_node *node) {
 /* Of element i of keys where each has its own, else i is 0. */
 static inline float lm_recur_decay(const lm_node *node, int64_t r, int64_t head, int64_t i) {
     int64_t n_steps = node->in[6]->shape[1], of_head = n_steps / node->attrs.n_heads;
-    float step = lm_f32(node->in[6])[r * n_steps + head * of_head + i];
-    return lm_exp(lm_f32(node->in[7])[head] * step);
+    float step = lm_f32(node->in[6])[r * n_steps + head * of_head + i],
+          power = lm_f32(node->in[7])[head] * step, bound = node->attrs.scale;
+    return lm_exp(bound > 0.0f ? -bound * lm_sigmoid(-power) : power);
 }
 
 /* Bytes of states that a run reads, and as many that it writes: those of its sequences. */
