@@ -136,8 +136,9 @@ static void print_attention(const lm_hparams *h) {
                (long long)h->n_heads, (long long)(h->nope_dim + h->rope_dim),
                (long long)h->head_dim);
     else
-        printf("attention     %lld heads of %lld, %lld for keys and values%s\n",
+        printf("attention     %lld heads of %lld, %lld for keys and values%s%s\n",
                (long long)h->n_heads, (long long)h->head_dim, (long long)h->n_kv_heads,
+               lm_hparams_heads_vary(h) ? ", others in some layers" : "",
                h->attention_bias ? ", with bias" : "");
 }
 

@@ -24,6 +24,7 @@ typedef enum param_dim {
     DIM_EMBED, /* the width of the embeddings of tokens, */
     DIM_ADDED, /* and of what is added to them */
     DIM_Q,
+    DIM_Q_GATE,
     DIM_KV,
     DIM_VALUES,
     DIM_HEADS,
@@ -174,7 +175,7 @@ loam_status lm_arch_config_check(const lm_arch_config *config, loam_error *err) 
     if (config->arch->weighs_input && hp->n_experts > 0 && hp->n_experts_used != 1)
         return lm_error_set(err, LOAM_UNSUPPORTED, "%lld experts that weigh what they read",
                             (long long)hp->n_experts_used);
-    if (lm_arch_has(config, LM_FEATURE_STEPS_UP) && hp->step_latent_dim < 1)
+    if (lm_arch_has(config, LM_FEATURE_SCAN) && hp->step_latent_dim < 1)
         return lm_error_set(err, LOAM_INVALID, "steps of states are made from %lld numbers",
                             (long long)hp->step_latent_dim);
     if (hp->context_len > INT32_MAX)
@@ -370,6 +371,8 @@ bool lm_param_in(const lm_arch_config *config, lm_param_id id) {
     if (id == LM_PARAM_POOLER_BIAS && config->hparams.pooler_unbiased) return false;
     if (id == LM_PARAM_EMBED_IN_BIAS && config->hparams.map_unbiased) return false;
     if (id == LM_PARAM_EMBED_OUT && lm_arch_has(config, LM_FEATURE_NO_HEAD)) return false;
+    bool of_few = id == LM_PARAM_STEP_UP || id == LM_PARAM_STATE_GATE_DOWN;
+    if (of_few && config->hparams.step_latent_dim == 0) return false;
     if (is_plain_attention(id) && lm_arch_has(config, LM_FEATURE_LATENT)) return false;
     if (is_recurrent(id))
         return lm_layers_before(&config->hparams.recurrent, config->hparams.n_layers) > 0;
@@ -465,7 +468,7 @@ lm_attrs lm_arch_attention(const lm_arch_config *config, int64_t layer) {
     const lm_hparams *hp = &config->hparams;
     double scale =
         hp->attention_scale > 0 ? hp->attention_scale : 1 / sqrt((double)lm_head_dim_at(hp, layer));
-    return (lm_attrs){.n_heads = hp->n_heads,
+    return (lm_attrs){.n_heads = lm_heads_at(hp, layer),
                       .n_kv_heads = lm_kv_heads_at(hp, layer),
                       .head_dim = lm_head_dim_at(hp, layer),
                       .value_dim = attended_dim(hp, layer),
@@ -485,7 +488,8 @@ lm_attrs lm_arch_choice(const lm_arch_config *config) {
 
 static int64_t dim_size(const lm_arch_config *config, param_dim dim, int64_t layer) {
     const lm_hparams *hp = &config->hparams;
-    int64_t n_kv_heads = lm_kv_heads_at(hp, layer), head_dim = lm_head_dim_at(hp, layer);
+    int64_t n_heads = lm_heads_at(hp, layer), n_kv_heads = lm_kv_heads_at(hp, layer),
+            head_dim = lm_head_dim_at(hp, layer);
     bool whole = lm_arch_has(config, LM_FEATURE_QK_NORM_WHOLE);
     switch (dim) {
     case DIM_NONE:
@@ -496,17 +500,18 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim, int64_t lay
     case DIM_DIM: return hp->dim;
     case DIM_EMBED: return lm_embed_dim(hp);
     case DIM_ADDED: return config->arch->maps_tokens ? hp->dim : lm_embed_dim(hp);
-    case DIM_Q: return hp->n_heads * head_dim;
+    case DIM_Q: return n_heads * head_dim;
+    case DIM_Q_GATE: return n_heads * (hp->gate_by_head ? 1 : lm_value_dim_at(hp, layer));
     case DIM_KV: return n_kv_heads * head_dim;
     case DIM_VALUES: return n_kv_heads * lm_value_dim_at(hp, layer);
-    case DIM_HEADS: return hp->n_heads;
+    case DIM_HEADS: return n_heads;
     case DIM_SPANS: return LM_DISTANCE_SPANS;
     case DIM_EXPERTS: return hp->n_experts;
     case DIM_EXPERT_FFN: return hp->expert_ffn_dim;
     case DIM_EXPERTS_FFN: return hp->n_experts * hp->expert_ffn_dim;
     case DIM_EXPERTS_DIM: return hp->n_experts * hp->dim;
     case DIM_SHARED_FFN: return hp->shared_ffn_dim;
-    case DIM_Q_NORM: return head_dim * (whole ? hp->n_heads : 1);
+    case DIM_Q_NORM: return head_dim * (whole ? n_heads : 1);
     case DIM_K_NORM: return head_dim * (whole ? n_kv_heads : 1);
     case DIM_LAYER_INPUT: return hp->layer_input_dim;
     case DIM_LAYER_INPUTS: return hp->n_layers * hp->layer_input_dim;
@@ -519,7 +524,7 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim, int64_t lay
     case DIM_TYPES: return hp->n_token_types;
     case DIM_TASKS: return hp->n_tasks;
     case DIM_LABELS: return hp->n_labels;
-    case DIM_ATTENDED: return hp->n_heads * lm_value_dim_at(hp, layer);
+    case DIM_ATTENDED: return n_heads * lm_value_dim_at(hp, layer);
     case DIM_Q_LATENT: return hp->q_latent_dim;
     case DIM_Q_SOURCE: return hp->q_latent_dim ? hp->q_latent_dim : hp->dim;
     case DIM_HEADS_NOPE: return hp->n_heads * hp->nope_dim;
@@ -542,9 +547,10 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim, int64_t lay
     case DIM_STEPS_UP:
         return lm_arch_has(config, LM_FEATURE_KEY_STEPS) ? lm_state_keys(hp) : hp->state_heads;
     case DIM_STATE_GATE:
-        return lm_arch_has(config, LM_FEATURE_KEY_STEPS) ? hp->step_latent_dim : hp->dim;
+        return lm_param_in(config, LM_PARAM_STATE_GATE_DOWN) ? hp->step_latent_dim : hp->dim;
     case DIM_STEP_LATENT: return hp->step_latent_dim;
-    case DIM_STATE_STEPS: return hp->step_latent_dim ? hp->step_latent_dim : hp->state_heads;
+    case DIM_STATE_STEPS:
+        return hp->step_latent_dim ? hp->step_latent_dim : dim_size(config, DIM_STEPS_UP, layer);
     case DIM_SCAN: return hp->state_key_dim;
     }
     return 0;

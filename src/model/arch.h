@@ -94,10 +94,10 @@ typedef enum lm_feature {
     LM_FEATURE_SCAN = LM_BIT(54),       /* they are selective state spaces: Mamba 1 */
     LM_FEATURE_SCAN_NORM = LM_BIT(55),  /* what those read is normed by weights */
     LM_FEATURE_KEY_STEPS = LM_BIT(
-        56), /* elements of keys have steps of their own, and gates are sigmoids of few numbers: Kimi Linear */
+        56), /* elements of keys have steps of their own, and gates are sigmoids, both of few numbers or not: Kimi Linear */
     LM_FEATURE_DECAY = LM_BIT(
         53), /* they are states that decay by a number of each head's, and take up rows as they are: MiniMax-01 */
-    LM_FEATURE_ATTN_GATE = LM_BIT(51), /* what heads attend to is weighted by a sigmoid */
+    LM_FEATURE_ATTN_GATE = LM_BIT(51), /* what heads attend to is weighted by a gate */
     /* Of recurrent layers those that convolve values, and keys and queries too; and all. The file's numbers say which are. */
     LM_FEATURE_HEAD_STATES = LM_FEATURE_DELTA | LM_FEATURE_SSM,
     LM_FEATURE_SPACES = LM_FEATURE_SSM | LM_FEATURE_SCAN,
@@ -200,6 +200,11 @@ typedef enum lm_dialect {
     LM_DIALECT_GRANITE_SWA, /* whose GGUF files have gates and what they weight together */
     LM_DIALECT_FLINT,
     LM_DIALECT_MIMO2,
+    LM_DIALECT_KOLIBRI1,
+    LM_DIALECT_LAGUNA,
+    LM_DIALECT_LFM3,
+    LM_DIALECT_OPENELM,
+    LM_DIALECT_BAILING_3,
     LM_DIALECT_MUSE,
     LM_DIALECT_MINIMAX, /* Mixtral's, beside recurrent layers */
     LM_DIALECT_MINIMAX_M3, /* Mixtral's, beside dense layers and shared experts */
@@ -256,6 +261,7 @@ typedef struct lm_arch {
     bool expert_normalize; /* weights of the chosen experts add up to 1 where the file does not say */
     bool expert_sigmoid;   /* scores of experts are sigmoids where the file does not say */
     int n_shared_experts;  /* of a mixture where the file does not say */
+    bool chosen_by_logits; /* biases where experts are chosen are added to logits, not to scores */
     bool weighs_input;     /* the weight of the one expert that is chosen multiplies what it reads */
     double expert_jitter;  /* see ops/route.c; of folders that do not say it, and of GGUF files, which never do; 0: none */
     bool ffn_halved;       /* files say twice the width of the MLP */
@@ -289,6 +295,9 @@ typedef struct lm_arch {
     bool local_heads;       /* heads of windowed layers are of numbers of their own */
     int local_kv_factor;    /* windowed layers have so many times the others' key heads where the file does not say */
     bool sinks_in_windows;  /* only they have sinks */
+    bool soft_gates;        /* what heads attend to is weighted by softplus, not by a sigmoid */
+    bool local_ropes;       /* windowed layers' heads turn in another part than others' */
+    bool heads_listed;      /* layers may differ in heads, which files list */
     bool unit_values;       /* values of each head are divided by their root mean square */
     bool rope_backwards;    /* heads turn the other way */
     bool heads_normed_together; /* layer norms of queries and keys are of all heads as one */

@@ -188,8 +188,13 @@ static lm_tensor *sub_normed(const builder *b, lm_tensor *x, lm_param_id weight)
 static lm_tensor *gated(const builder *b, lm_tensor *x, lm_tensor *y) {
     if (!lm_param_in(b->config, LM_PARAM_Q_GATE)) return y;
     lm_tensor *gate = linear(b, x, LM_PARAM_Q_GATE, LM_PARAM_COUNT);
-    return lm_graph_op(b->graph, LM_OP_MAP,
-                       &(lm_op_args){.in = {gate, y}, .attrs.function = LM_FN_SIGMOID});
+    lm_function function = b->config->arch->soft_gates ? LM_FN_SOFTPLUS : LM_FN_SIGMOID;
+    if (!b->hp->gate_by_head)
+        return lm_graph_op(b->graph, LM_OP_MAP,
+                           &(lm_op_args){.in = {gate, y}, .attrs.function = function});
+    return lm_graph_op(b->graph, LM_OP_MIX,
+                       &(lm_op_args){.in = {y, mapped(b, gate, function, 0)},
+                                     .attrs.n_groups = lm_heads_at(b->hp, b->layer)});
 }
 
 /* k: the keys before norm and rope, which may be the values as well. */
@@ -205,7 +210,7 @@ static lm_tensor *attention(const builder *b, lm_tensor *x) {
     lm_tensor *q = linear(b, x, LM_PARAM_Q, LM_PARAM_Q_BIAS);
     lm_tensor *k = keeps ? linear(b, x, LM_PARAM_K, LM_PARAM_K_BIAS) : NULL;
     lm_tensor *v = keeps ? values(b, x, k) : NULL;
-    q = grown(b, placed(b, q, LM_PARAM_Q_NORM, b->hp->n_heads));
+    q = grown(b, placed(b, q, LM_PARAM_Q_NORM, lm_heads_at(b->hp, b->layer)));
     if (keeps) k = placed(b, k, LM_PARAM_K_NORM, lm_kv_heads_at(b->hp, b->layer));
     lm_tensor *y = gated(b, x, b->in->attend(b->in->ctx, b->graph, b->layer, q, k, v));
     return linear(b, sub_normed(b, y, LM_PARAM_ATTN_SUB_NORM), LM_PARAM_OUT, LM_PARAM_OUT_BIAS);
@@ -260,7 +265,8 @@ static lm_tensor *latent_attention(const builder *b, lm_tensor *x) {
     if (turns) k_rope = turn(b, k_rope, 1, rope_dim);
     k = joined(b, k, k_rope, 1);
     lm_tensor *y = b->in->attend(b->in->ctx, b->graph, b->layer, q, k, NULL);
-    return linear(b, by_head(b, y, LM_PARAM_V_UP), LM_PARAM_OUT, LM_PARAM_OUT_BIAS);
+    y = gated(b, x, by_head(b, y, LM_PARAM_V_UP));
+    return linear(b, y, LM_PARAM_OUT, LM_PARAM_OUT_BIAS);
 }
 
 /* Element by element, or all by the number that y is. */
@@ -321,19 +327,21 @@ static lm_tensor *state_values(const builder *b, lm_tensor *x) {
 
 static lm_tensor *state_steps(const builder *b, lm_tensor *x) {
     lm_param_id weight = LM_PARAM_STATE_STEP;
-    if (lm_arch_has(b->config, LM_FEATURE_KEY_STEPS)) {
+    if (lm_param_in(b->config, LM_PARAM_STEP_UP)) {
         x = linear(b, x, weight, LM_PARAM_COUNT);
         weight = LM_PARAM_STEP_UP;
     }
-    return mapped(b, linear(b, x, weight, LM_PARAM_STATE_STEP_BIAS), LM_FN_SOFTPLUS, 0);
+    lm_tensor *steps = linear(b, x, weight, LM_PARAM_STATE_STEP_BIAS);
+    return b->hp->step_bound > 0 ? steps : mapped(b, steps, LM_FN_SOFTPLUS, 0);
 }
 
 /* What heads of states answer, normed, through their gate. */
 static lm_tensor *state_gated(const builder *b, lm_tensor *x, lm_tensor *y) {
-    bool few = lm_arch_has(b->config, LM_FEATURE_KEY_STEPS);
-    if (few) x = linear(b, x, LM_PARAM_STATE_GATE_DOWN, LM_PARAM_COUNT);
+    bool sigmoid = lm_arch_has(b->config, LM_FEATURE_KEY_STEPS);
+    if (lm_param_in(b->config, LM_PARAM_STATE_GATE_DOWN))
+        x = linear(b, x, LM_PARAM_STATE_GATE_DOWN, LM_PARAM_COUNT);
     lm_tensor *gate = linear(b, x, LM_PARAM_STATE_GATE, LM_PARAM_COUNT);
-    if (!few) return lm_graph_op(b->graph, LM_OP_SWIGLU, &(lm_op_args){.in = {gate, y}});
+    if (!sigmoid) return lm_graph_op(b->graph, LM_OP_SWIGLU, &(lm_op_args){.in = {gate, y}});
     return lm_graph_op(b->graph, LM_OP_MAP,
                        &(lm_op_args){.in = {gate, y}, .attrs.function = LM_FN_SIGMOID});
 }
@@ -348,6 +356,7 @@ static lm_tensor *recur_by(const builder *b, lm_tensor *q, lm_tensor *k, lm_tens
                                  .n_kv_heads = hp->state_key_heads,
                                  .head_dim = hp->state_key_dim,
                                  .value_dim = hp->state_value_dim,
+                                 .scale = (float)hp->step_bound,
                                  .delta = lm_arch_has(b->config, LM_FEATURE_DELTA),
                                  .tiled = hp->state_tiled}};
     return keep_state(b, LM_STATE_MATRIX, LM_OP_RECUR, &args);
@@ -561,6 +570,7 @@ static lm_tensor *mixture(const builder *b, lm_tensor *stream, lm_tensor *x) {
                       .n_groups_used = hp->n_expert_groups_used,
                       .sigmoid = hp->expert_sigmoid,
                       .normalize = hp->expert_normalize,
+                      .by_logits = b->config->arch->chosen_by_logits,
                       .jitter = (float)hp->expert_jitter,
                       .scale = (float)hp->expert_weight_scale};
     lm_tensor *ids = lm_graph_op(b->graph, LM_OP_ROUTE,

@@ -56,6 +56,7 @@ static LM_MUST_USE loam_status check_options(const lm_hparams *h, const char *pa
         {"logit soft cap", h->logit_soft_cap},
         {"largest ALiBi bias", h->alibi_max},
         {"growth of queries", h->query_growth},
+        {"bound of states' steps", h->step_bound},
         {"bound of queries, keys and values", h->qkv_clip},
         {"embedding scale", h->embedding_scale},
         {"residual scale", h->residual_scale},
@@ -97,6 +98,32 @@ loam_status lm_hparams_set_ffn(lm_hparams *h, int64_t layer, int64_t width, cons
     h->ffn_dims[layer] = (int32_t)width;
     if (width > h->ffn_dim) h->ffn_dim = width;
     return LOAM_OK;
+}
+
+loam_status lm_hparams_set_heads(lm_hparams *h, int64_t layer, int64_t n_heads, int64_t n_kv_heads,
+                                 const char *path, loam_error *err) {
+    if (layer >= LM_MAX_VARIED_LAYERS)
+        return lm_error_set(err, LOAM_UNSUPPORTED, "%s: layer %lld has heads of its own", path,
+                            (long long)layer);
+    LM_TRY(check_range(path, "number of heads", n_heads, 4096, err));
+    LM_TRY(check_range(path, "number of key-value heads", n_kv_heads, n_heads, err));
+    h->head_counts[layer] = (int32_t)n_heads;
+    h->kv_head_counts[layer] = (int32_t)n_kv_heads;
+    if (n_heads > h->n_heads) h->n_heads = n_heads;
+    if (n_kv_heads > h->n_kv_heads) h->n_kv_heads = n_kv_heads;
+    return LOAM_OK;
+}
+
+bool lm_hparams_heads_vary(const lm_hparams *h) {
+    int64_t n_heads = 0, n_kv_heads = 0;
+    for (int64_t i = 0; i < h->n_layers; i++) {
+        if (!lm_layer_attends(h, i)) continue;
+        if (n_heads != 0 && n_heads != lm_heads_at(h, i)) return true;
+        if (n_kv_heads != 0 && n_kv_heads != lm_kv_heads_at(h, i)) return true;
+        n_heads = lm_heads_at(h, i);
+        n_kv_heads = lm_kv_heads_at(h, i);
+    }
+    return false;
 }
 
 int64_t lm_hparams_leading_dense(const lm_hparams *h) {
@@ -174,10 +201,21 @@ static LM_MUST_USE loam_status check_local_heads(const lm_hparams *h, const char
     LM_TRY(check_positive(path, "local rope theta", h->local_rope_theta, err));
     LM_TRY(check_range(path, "rotary width of windowed layers", lm_local_rope_dim(h),
                        h->local_head_dim, err));
-    if (h->n_heads % h->local_kv_heads == 0 && lm_local_rope_dim(h) % 2 == 0) return LOAM_OK;
-    return lm_error_set(
-        err, LOAM_INVALID, "%s: %lld heads of width %lld cannot share %lld key-value heads", path,
-        (long long)h->n_heads, (long long)h->local_head_dim, (long long)h->local_kv_heads);
+    if (lm_local_rope_dim(h) % 2 == 0) return LOAM_OK;
+    return lm_error_set(err, LOAM_INVALID, "%s: rotary width %lld of windowed layers is odd", path,
+                        (long long)lm_local_rope_dim(h));
+}
+
+/* Of layers that attend. */
+static LM_MUST_USE loam_status check_shared_keys(const lm_hparams *h, const char *path,
+                                                 loam_error *err) {
+    for (int64_t i = 0; i < h->n_layers; i++) {
+        int64_t n_heads = lm_heads_at(h, i), n_kv_heads = lm_kv_heads_at(h, i);
+        if (!lm_layer_attends(h, i) || n_heads % n_kv_heads == 0) continue;
+        return lm_error_set(err, LOAM_INVALID, "%s: %lld heads cannot share %lld key-value heads",
+                            path, (long long)n_heads, (long long)n_kv_heads);
+    }
+    return LOAM_OK;
 }
 
 /* Of models that have any. */
@@ -187,14 +225,12 @@ static LM_MUST_USE loam_status check_heads(const lm_hparams *h, const char *path
     LM_TRY(check_range(path, "number of key-value heads", h->n_kv_heads, h->n_heads, err));
     LM_TRY(check_range(path, "head width", h->head_dim, 1 << 14, err));
     LM_TRY(check_range(path, "rotary width", h->rope_dim, h->head_dim, err));
-    if (h->n_heads % h->n_kv_heads != 0)
-        return lm_error_set(err, LOAM_INVALID, "%s: %lld heads cannot share %lld key-value heads",
-                            path, (long long)h->n_heads, (long long)h->n_kv_heads);
     LM_TRY(check_values(h, path, err));
     if (h->rope_dim % 2 != 0)
         return lm_error_set(err, LOAM_INVALID, "%s: rotary width %lld is odd", path,
                             (long long)h->rope_dim);
-    return check_local_heads(h, path, err);
+    LM_TRY(check_local_heads(h, path, err));
+    return check_shared_keys(h, path, err);
 }
 
 static bool has_mlps(const lm_hparams *h) {

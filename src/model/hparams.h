@@ -17,7 +17,7 @@ enum {
     LM_ARCHITECTURE_BYTES = 64,
     LM_HIDDEN_ACT_BYTES = 32,
     LM_MAX_LAYERS = 4096,
-    LM_MAX_VARIED_LAYERS = 512, /* whose MLPs differ in width */
+    LM_MAX_VARIED_LAYERS = 512, /* whose MLPs differ in width, or attention in heads */
     LM_DISTANCE_SPANS = 32,     /* of LM_FEATURE_DISTANCE_BIAS: half before a row, half behind it */
     LM_MAX_ROPE_PAIRS = LM_MAX_HEAD_DIM / 2,
 };
@@ -154,6 +154,7 @@ typedef struct lm_hparams {
     int64_t laurel_rank; /* of what is added to attention: LAuReL, arXiv:2411.07501 */
     lm_layer_set cut_gates; /* layers whose MLP's gates are 0 up to gate_cutoff standard deviations above their mean */
     double gate_cutoff;
+    bool gate_by_head;       /* what a head attended to is weighted by one number */
     bool shared_norm;        /* attention and MLP, side by side, read the same normed rows */
     bool serial_residual;    /* a member of a family of parallel residuals that is not parallel */
     /* Mixtures of experts; n_experts 0: the MLP of every layer is dense. */
@@ -177,6 +178,7 @@ typedef struct lm_hparams {
      * steps are made from; else these come from the residual. */
     bool channel_states;
     int64_t step_latent_dim; /* steps are made from so many numbers; 0: by one product */
+    double step_bound; /* steps decay a state at most by e to minus this, and are not above 0: sigmoids; 0: they are not bounded */
     double scan_norm_eps; /* of norms of its keys, queries and those numbers; 0: there are none */
     double state_beta_scale; /* of how much of a row delta rules take up; 0: 1 */
     bool side_by_side;    /* recurrent layers attend as well, both of the same rows */
@@ -188,6 +190,8 @@ typedef struct lm_hparams {
     lm_layer_set no_mlp;   /* layers without an MLP */
     int32_t ffn_dims
         [LM_MAX_VARIED_LAYERS]; /* of layers where it is not ffn_dim, which is the largest; 0: that */
+    /* The same of n_heads, and of n_kv_heads and local_kv_heads. */
+    int32_t head_counts[LM_MAX_VARIED_LAYERS], kv_head_counts[LM_MAX_VARIED_LAYERS];
     /* Encoders and heads that score. */
     bool bidirectional;      /* a row sees the whole sequence, not only what is before it */
     int64_t position_offset; /* of learned positions: the first one's row in their table */
@@ -238,7 +242,14 @@ static inline bool lm_layer_is_local(const lm_hparams *hparams, int64_t layer) {
     return hparams->local_head_dim > 0 && lm_layer_in(&hparams->windowed, layer);
 }
 
+static inline int64_t lm_heads_at(const lm_hparams *hparams, int64_t layer) {
+    bool varied = layer < LM_MAX_VARIED_LAYERS && hparams->head_counts[layer] > 0;
+    return varied ? hparams->head_counts[layer] : hparams->n_heads;
+}
+
 static inline int64_t lm_kv_heads_at(const lm_hparams *hparams, int64_t layer) {
+    if (layer < LM_MAX_VARIED_LAYERS && hparams->kv_head_counts[layer] > 0)
+        return hparams->kv_head_counts[layer];
     return lm_layer_is_local(hparams, layer) ? hparams->local_kv_heads : hparams->n_kv_heads;
 }
 
@@ -293,6 +304,13 @@ static inline int64_t lm_state_values(const lm_hparams *hparams) {
 /* For readers of models whose layers are varied: a layer's MLP, 0: it has none. LOAM_UNSUPPORTED beyond LM_MAX_VARIED_LAYERS. */
 loam_status lm_hparams_set_ffn(lm_hparams *hparams, int64_t layer, int64_t width, const char *path,
                                loam_error *err) LM_MUST_USE;
+
+/* A layer's heads, and those of keys, that attends. LOAM_UNSUPPORTED beyond LM_MAX_VARIED_LAYERS, LOAM_INVALID for numbers out of reason. */
+loam_status lm_hparams_set_heads(lm_hparams *hparams, int64_t layer, int64_t n_heads,
+                                 int64_t n_kv_heads, const char *path, loam_error *err) LM_MUST_USE;
+
+/* Whether layers that attend differ in heads, or in those of keys. */
+bool lm_hparams_heads_vary(const lm_hparams *hparams);
 
 /* How many layers there are before the first that has experts. */
 int64_t lm_hparams_leading_dense(const lm_hparams *hparams);

@@ -138,37 +138,58 @@ static LM_MUST_USE loam_status read_ffn(const lm_gguf *gguf, lm_hparams *h, loam
     return LOAM_OK;
 }
 
-/* Of families whose layers are varied: heads of each layer and widths of MLPs, 0 where there are none. */
+/* A list of one for each layer, or nothing. */
+static LM_MUST_USE loam_status read_varied_list(const lm_gguf *gguf, const lm_hparams *h,
+                                                const char *name, lm_gguf_array *out,
+                                                loam_error *err) {
+    LM_TRY(read_list(gguf, h, name, out, err));
+    if (out->n == 0 || ((int64_t)out->n >= h->n_layers && h->n_layers <= LM_MAX_VARIED_LAYERS))
+        return LOAM_OK;
+    return lm_error_set(err, LOAM_UNSUPPORTED,
+                        "%s: '%s' lists %zu of %lld layers, at most %d are supported",
+                        lm_gguf_path(gguf), name, out->n, (long long)h->n_layers,
+                        LM_MAX_VARIED_LAYERS);
+}
+
+/* Heads and widths of MLPs layer by layer, 0 where there are none. */
+typedef struct varied_lists {
+    lm_gguf_array heads, kv_heads, widths; /* of none: all layers have the numbers here */
+    int64_t n_heads, n_kv_heads;
+} varied_lists;
+
+static LM_MUST_USE loam_status read_varied_layer(const lm_gguf *gguf, lm_hparams *h,
+                                                 const varied_lists *lists, int64_t layer,
+                                                 loam_error *err) {
+    const char *path = lm_gguf_path(gguf);
+    size_t i = (size_t)layer;
+    int64_t n_heads = lists->heads.n > 0 ? lm_gguf_array_i32(&lists->heads, i) : lists->n_heads,
+            n_kv_heads = lists->kv_heads.n > 0 ? lm_gguf_array_i32(&lists->kv_heads, i)
+                                               : lists->n_kv_heads;
+    if (n_heads != 0 && n_kv_heads == 0)
+        return lm_error_set(err, LOAM_UNSUPPORTED, "%s: layer %lld has a matrix in place of attention",
+                            path, (long long)layer);
+    if (n_heads == 0)
+        lm_layer_add(&h->mlp_only, layer);
+    else
+        LM_TRY(lm_hparams_set_heads(h, layer, n_heads, n_kv_heads, path, err));
+    if (lists->widths.n == 0) return LOAM_OK;
+    return lm_hparams_set_ffn(h, layer, lm_gguf_array_i32(&lists->widths, i), path, err);
+}
+
+/* Of families whose layers are varied, or differ in heads. */
 static LM_MUST_USE loam_status read_varied(const lm_gguf *gguf, lm_hparams *h, loam_error *err) {
-    static const char *const names[] = {"attention.head_count", "attention.head_count_kv",
-                                        "feed_forward_length"};
-    lm_gguf_array lists[3];
-    int64_t *heads[] = {&h->n_heads, &h->n_kv_heads};
-    for (size_t k = 0; k < LM_COUNT_OF(names); k++) {
-        LM_TRY(read_list(gguf, h, names[k], &lists[k], err));
-        if ((int64_t)lists[k].n < h->n_layers || h->n_layers > LM_MAX_VARIED_LAYERS)
-            return lm_error_set(err, LOAM_UNSUPPORTED,
-                                "%s: '%s' lists %zu of %lld layers, at most %d are supported",
-                                lm_gguf_path(gguf), names[k], lists[k].n, (long long)h->n_layers,
-                                LM_MAX_VARIED_LAYERS);
-    }
-    for (int64_t i = 0; i < h->n_layers; i++) {
-        for (int k = 0; k < 2; k++) {
-            int32_t n = lm_gguf_array_i32(&lists[k], (size_t)i);
-            if (n == 0) lm_layer_add(&h->mlp_only, i);
-            if (n != 0 && *heads[k] != 0 && *heads[k] != n)
-                return not_alike(gguf, h, names[k], "layers that attend", err);
-            if (n != 0) *heads[k] = n;
-        }
-        bool linear = lm_layer_in(&h->mlp_only, i) && lm_gguf_array_i32(&lists[0], (size_t)i) != 0;
-        if (linear)
-            return lm_error_set(err, LOAM_UNSUPPORTED,
-                                "%s: layer %lld has a matrix in place of attention",
-                                lm_gguf_path(gguf), (long long)i);
-        LM_TRY(lm_hparams_set_ffn(h, i, lm_gguf_array_i32(&lists[2], (size_t)i), lm_gguf_path(gguf),
-                                  err));
-    }
-    return LOAM_OK;
+    varied_lists lists = {0};
+    LM_TRY(read_varied_list(gguf, h, "attention.head_count", &lists.heads, err));
+    LM_TRY(read_varied_list(gguf, h, "attention.head_count_kv", &lists.kv_heads, err));
+    LM_TRY(read_varied_list(gguf, h, "feed_forward_length", &lists.widths, err));
+    if (lists.heads.n == 0)
+        LM_TRY(read_i64(gguf, h, "attention.head_count", &lists.n_heads, err));
+    if (lists.kv_heads.n == 0)
+        LM_TRY(read_i64_or(gguf, h, "attention.head_count_kv", lists.n_heads, &lists.n_kv_heads,
+                           err));
+    for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++)
+        LM_TRY(read_varied_layer(gguf, h, &lists, i, err));
+    return lists.widths.n > 0 ? LOAM_OK : read_alike_or(gguf, h, "feed_forward_length", 0, &h->ffn_dim, err);
 }
 
 /* MiniMax-M3's indexer chooses among blocks, and is passed over; of as many as it may choose it takes all. */
@@ -192,9 +213,10 @@ static LM_MUST_USE loam_status read_sizes(const lm_gguf *gguf, lm_hparams *h, lo
     if (h->n_guess_layers > 0 && h->n_guess_layers < h->n_layers) h->n_layers -= h->n_guess_layers;
     LM_TRY(read_i64(gguf, h, "embedding_length", &h->dim, err));
     const lm_arch *arch = lm_arch_find(h->architecture);
-    lm_gguf_array listed;
-    LM_TRY(read_list(gguf, h, "attention.head_count", &listed, err));
-    bool varied = arch && arch->varied && listed.n > 0;
+    lm_gguf_array heads, kv_heads;
+    LM_TRY(read_list(gguf, h, "attention.head_count", &heads, err));
+    LM_TRY(read_list(gguf, h, "attention.head_count_kv", &kv_heads, err));
+    bool varied = arch && (arch->varied || arch->heads_listed) && heads.n + kv_heads.n > 0;
     if (varied) {
         LM_TRY(read_varied(gguf, h, err));
     } else {
@@ -432,11 +454,14 @@ static LM_MUST_USE loam_status read_layers(const lm_gguf *gguf, const lm_arch *a
     h->chunked_windows = arch->chunk > 0;
     if (h->window > 0) LM_TRY(read_windowed(gguf, arch, h, err));
     LM_TRY(read_local_heads(gguf, arch, h, err));
-    if (arch->local_kv_factor > 0) {
-        LM_TRY(read_heads_of_kinds(gguf, h, err));
+    if (arch->local_kv_factor > 0) LM_TRY(read_heads_of_kinds(gguf, h, err));
+    if (arch->local_ropes) h->local_kv_heads = h->n_kv_heads;
+    if (arch->local_kv_factor > 0 || arch->local_ropes) {
         h->local_head_dim = h->head_dim;
         h->local_rope_dim = h->rope_dim;
     }
+    if (arch->local_ropes)
+        LM_TRY(read_i64_or(gguf, h, "rope.dimension_count_swa", h->head_dim, &h->local_rope_dim, err));
     LM_TRY(read_streams(gguf, arch, h, err));
     LM_TRY(read_f64_or(gguf, h, "rope.freq_base_swa", arch->local_rope_theta, &h->local_rope_theta,
                        err));

@@ -107,11 +107,10 @@ static LM_MUST_USE loam_status read_blocks(const lm_config_reader *r, const json
         LM_TRY(check_no_matrix(r, ffn, i));
         int64_t per_key = json_integer_value(n), wanted = 0;
         int64_t n_kv_heads = per_key > 0 ? h->n_heads / per_key : 0;
-        if (n_kv_heads == 0) lm_layer_add(&h->mlp_only, i);
-        if (n_kv_heads > 0 && h->n_kv_heads > 0 && h->n_kv_heads != n_kv_heads)
-            return lm_error_set(r->err, LOAM_UNSUPPORTED,
-                                "%s: 'n_heads_in_group' is not the same in all layers", r->path);
-        if (n_kv_heads > 0) h->n_kv_heads = n_kv_heads;
+        if (n_kv_heads > 0)
+            LM_TRY(lm_hparams_set_heads(h, i, h->n_heads, n_kv_heads, r->path, r->err));
+        else
+            lm_layer_add(&h->mlp_only, i);
         double factor = json_number_value(multiple);
         if (factor > 0 && factor < 1024 && h->dim > 0 && h->dim < 1 << 20)
             wanted = ((int64_t)(2 * factor * (double)h->dim / 3) + 255) / 256 * 256;
@@ -120,17 +119,72 @@ static LM_MUST_USE loam_status read_blocks(const lm_config_reader *r, const json
     return LOAM_OK;
 }
 
+/* OpenELM's, of a multiple of the model's width, each rounded to a multiple of a divisor but no more than a tenth down. */
+static LM_MUST_USE loam_status read_multiples(const lm_config_reader *r, lm_hparams *h) {
+    const json_t *multiples = json_object_get(r->config, "ffn_multipliers");
+    int64_t divisor;
+    LM_TRY(lm_config_i64(r, "ffn_dim_divisor", 256, &divisor));
+    if (divisor < 1 || divisor > 1 << 20 || h->dim < 1 || h->dim > 1 << 20)
+        return lm_error_set(r->err, LOAM_INVALID, "%s: 'ffn_dim_divisor' is %lld", r->path,
+                            (long long)divisor);
+    for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
+        double multiple = json_number_value(json_array_get(multiples, (size_t)i)),
+               wanted = multiple * (double)h->dim;
+        if (!(multiple > 0 && multiple < 1024))
+            return lm_error_set(r->err, LOAM_INVALID, "%s: 'ffn_multipliers' has %g for layer %lld",
+                                r->path, multiple, (long long)i);
+        int64_t width = (int64_t)(wanted + (double)divisor / 2) / divisor * divisor;
+        if (width < divisor) width = divisor;
+        if ((double)width < 0.9 * wanted) width += divisor;
+        LM_TRY(lm_hparams_set_ffn(h, i, width, r->path, r->err));
+    }
+    return LOAM_OK;
+}
+
+static const json_t *heads_list(const lm_config_reader *r) {
+    const json_t *list = json_object_get(r->config, "num_attention_heads_per_layer");
+    return list ? list : json_object_get(r->config, "num_query_heads");
+}
+
+/* Heads of each layer, and of keys: lists of both or of either, beside what all have. */
+static LM_MUST_USE loam_status read_listed_heads(const lm_config_reader *r, lm_hparams *h) {
+    const json_t *heads = heads_list(r),
+                 *keys = json_object_get(r->config, "num_key_value_heads_per_layer");
+    if (!keys) keys = json_object_get(r->config, "num_kv_heads");
+    int64_t of_all = h->n_heads, keys_of_all = h->n_kv_heads;
+    if (!r->arch || !r->arch->heads_listed || (!json_is_array(heads) && !json_is_array(keys)))
+        return LOAM_OK;
+    h->n_heads = h->n_kv_heads = 0;
+    for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
+        const json_t *n = json_array_get(heads, (size_t)i),
+                     *n_keys = json_array_get(keys, (size_t)i);
+        LM_TRY(lm_hparams_set_heads(h, i, n ? json_integer_value(n) : of_all,
+                                    n_keys ? json_integer_value(n_keys) : keys_of_all, r->path,
+                                    r->err));
+    }
+    return LOAM_OK;
+}
+
+/* Of all layers, where they are not listed. */
+static LM_MUST_USE loam_status read_heads(const lm_config_reader *r, lm_hparams *h) {
+    if (json_is_array(json_object_get(r->config, "num_query_heads"))) return LOAM_OK;
+    LM_TRY(lm_config_need_i64(r, "num_attention_heads|n_head|n_heads|num_heads|attention_heads",
+                              &h->n_heads));
+    return json_is_array(json_object_get(r->config, "block_configs")) ? LOAM_OK
+                                                                      : read_kv_heads(r, h);
+}
+
 /* Of attention and MLPs. */
 static LM_MUST_USE loam_status read_widths(const lm_config_reader *r, lm_hparams *h) {
     if (r->arch && r->arch->no_attention) return LOAM_OK;
-    LM_TRY(lm_config_need_i64(r, "num_attention_heads|n_head|n_heads|num_heads|attention_heads",
-                              &h->n_heads));
+    LM_TRY(read_heads(r, h));
     const json_t *blocks = json_object_get(r->config, "block_configs");
     bool varied = r->arch && r->arch->varied && json_is_array(blocks);
-    LM_TRY(varied ? read_blocks(r, blocks, h) : read_kv_heads(r, h));
+    LM_TRY(varied ? read_blocks(r, blocks, h) : read_listed_heads(r, h));
     int64_t head_dim = h->n_heads > 0 ? h->dim / h->n_heads : 0;
     LM_TRY(lm_config_i64(r, "head_dim|kv_channels", head_dim, &h->head_dim));
     if (varied) return LOAM_OK;
+    if (json_is_array(json_object_get(r->config, "ffn_multipliers"))) return read_multiples(r, h);
     LM_TRY(lm_config_i64(r, "v_head_dim", 0, &h->value_dim)); /* see read_latent, too */
     int64_t multiple;
     LM_TRY(lm_config_i64(r, "intermediate_multiple_size", 4, &multiple));
@@ -152,9 +206,10 @@ static LM_MUST_USE loam_status read_sizes(const lm_config_reader *r, lm_hparams 
     bool has_default = leaves_out_sizes(r);
     h->n_layers = (int64_t)json_array_size(listed);
     if (!json_is_array(listed))
-        LM_TRY(
-            lm_config_need_i64(r, "num_hidden_layers|n_layer|num_layers|n_layers", &h->n_layers));
-    LM_TRY(lm_config_need_i64(r, "hidden_size|n_embd|n_embed|d_model|dim", &h->dim));
+        LM_TRY(lm_config_need_i64(
+            r, "num_hidden_layers|n_layer|num_layers|n_layers|num_transformer_layers",
+            &h->n_layers));
+    LM_TRY(lm_config_need_i64(r, "hidden_size|n_embd|n_embed|d_model|dim|model_dim", &h->dim));
     LM_TRY(read_widths(r, h));
     LM_TRY(lm_config_need_i64(r, "vocab_size|padded_vocab_size", &h->vocab_size));
     LM_TRY(lm_config_i64(r, "output_vocab_size", 0, &h->head_vocab_size));
@@ -164,8 +219,9 @@ static LM_MUST_USE loam_status read_sizes(const lm_config_reader *r, lm_hparams 
             r, "model_max_length|max_position_embeddings|n_positions|n_ctx|seq_length|max_seq_len",
             2048, &h->context_len));
     else
-        LM_TRY(lm_config_need_i64(r, "max_position_embeddings|seq_length|model_max_length",
-                                  &h->context_len));
+        LM_TRY(lm_config_need_i64(
+            r, "max_position_embeddings|seq_length|model_max_length|max_context_length",
+            &h->context_len));
     LM_TRY(read_trained_context(r, h));
     LM_TRY(read_blocks_chosen(r, h));
     const json_t *rms = json_object_get(r->config, "rms_norm_eps");
@@ -194,6 +250,13 @@ static LM_MUST_USE loam_status read_local_heads(const lm_config_reader *r, lm_hp
     if (keys_are_values)
         LM_TRY(lm_config_i64(r, "num_global_key_value_heads", h->n_kv_heads, &h->n_kv_heads));
     return lm_config_i64(&full, "num_key_value_heads", h->n_kv_heads, &h->n_kv_heads);
+}
+
+/* Of layers that turn otherwise. */
+static void settle_local_ropes(const lm_config_reader *r, lm_hparams *h) {
+    if (!r->arch || !r->arch->local_ropes) return;
+    h->local_kv_heads = h->n_kv_heads;
+    h->local_head_dim = h->head_dim;
 }
 
 /* MiMo-V2's key heads of windowed layers. */
@@ -509,6 +572,18 @@ static LM_MUST_USE loam_status check_latent_experts(const lm_config_reader *r) {
                         r->path);
 }
 
+/* Laguna's may be bounded, of no published one. */
+static LM_MUST_USE loam_status check_expert_logits(const lm_config_reader *r) {
+    double cap;
+    bool weighs_input;
+    LM_TRY(lm_config_f64(r, "moe_router_logit_softcapping", 0, &cap));
+    LM_TRY(lm_config_bool(r, "moe_apply_router_weight_on_input", false, &weighs_input));
+    if (cap == 0 && !weighs_input) return LOAM_OK;
+    return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: '%s' is not known to loam", r->path,
+                        cap != 0 ? "moe_router_logit_softcapping"
+                                 : "moe_apply_router_weight_on_input");
+}
+
 /* Cohere 2's experts: they are chosen by their logits, weighed among each other, and averaged with the shared ones. */
 static LM_MUST_USE loam_status read_averaged(const lm_config_reader *r, lm_hparams *h) {
     lm_str score, together;
@@ -541,6 +616,7 @@ static LM_MUST_USE loam_status read_experts(const lm_config_reader *r, lm_hparam
     if (has_dense_mlps_alone(h) || !mixes) h->n_experts = 0;
     if (h->n_experts == 0) return LOAM_OK;
     LM_TRY(check_latent_experts(r));
+    LM_TRY(check_expert_logits(r));
     LM_TRY(lm_config_alike(
         r, "num_experts_per_tok|moe_k|moe_topk|moe_top_k|top_k_experts|num_experts_per_token", 0,
         &h->n_experts_used));
@@ -562,8 +638,9 @@ static LM_MUST_USE loam_status read_experts(const lm_config_reader *r, lm_hparam
     LM_TRY(lm_config_i64(r, "topk_group", 0, &h->n_expert_groups_used));
     LM_TRY(lm_json_str_or(r->config, r->path, "topk_method", LM_STR(""), &method, r->err));
     if (lm_str_is(method, "greedy")) h->n_expert_groups = h->n_expert_groups_used = 0;
-    LM_TRY(lm_config_f64(r, "routed_scaling_factor|route_scale|router_scaling_factor", 0,
-                         &h->expert_weight_scale));
+    LM_TRY(lm_config_f64(
+        r, "routed_scaling_factor|route_scale|router_scaling_factor|moe_routed_scaling_factor", 0,
+        &h->expert_weight_scale));
     LM_TRY(lm_config_bool(r, "moe_renormalize", normalize, &normalize)); /* Kimi Linear's */
     LM_TRY(lm_config_bool(r, "norm_topk_prob", normalize, &h->expert_normalize));
     LM_TRY(lm_json_str_or(r->config, r->path, "scoring_func", LM_STR("softmax"), &score, r->err));
@@ -575,7 +652,8 @@ static LM_MUST_USE loam_status read_experts(const lm_config_reader *r, lm_hparam
 static LM_MUST_USE loam_status read_flags(const lm_config_reader *r, lm_hparams *h) {
     bool parallel, parallel_attn;
     bool tied = r->arch && r->arch->tied;
-    LM_TRY(lm_config_bool(r, "tie_embedding", tied, &tied)); /* LFM2's first */
+    LM_TRY(lm_config_bool(r, "tie_embedding", tied, &tied));             /* LFM2's first */
+    LM_TRY(lm_config_bool(r, "share_input_output_layers", tied, &tied)); /* OpenELM's */
     LM_TRY(lm_config_bool(r, "tie_word_embeddings", tied, &h->tied_embeddings));
     LM_TRY(lm_config_bool(r, "attention_bias", false, &h->attention_bias));
     LM_TRY(lm_config_bool(r, "mlp_bias", false, &h->mlp_bias));
@@ -680,14 +758,16 @@ static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_
     LM_TRY(choose_arch(&r, &h));
     LM_TRY(add_defaults(r.arch, config, err));
     const char *act = r.arch && r.arch->act ? r.arch->act : "silu";
-    LM_TRY(lm_config_text(
-        &r, "hidden_activation|hidden_act|activation_function|activation|mlp_hidden_act",
-        lm_str_of(act), h.hidden_act, sizeof h.hidden_act));
+    LM_TRY(lm_config_text(&r,
+                          "hidden_activation|hidden_act|activation_function|activation|mlp_hidden_"
+                          "act|activation_fn_name",
+                          lm_str_of(act), h.hidden_act, sizeof h.hidden_act));
     if (r.arch && r.arch->fixed_act) snprintf(h.hidden_act, sizeof h.hidden_act, "%s", act);
     h.rope_layout = r.arch && r.arch->hf_interleaved ? LM_ROPE_INTERLEAVED : LM_ROPE_HALF_SPLIT;
     LM_TRY(read_sizes(&r, &h));
     LM_TRY(read_local_heads(&r, &h));
     LM_TRY(read_local_kv_heads(&r, &h));
+    settle_local_ropes(&r, &h);
     LM_TRY(read_shared_kv(&r, &h));
     LM_TRY(read_streams(&r, &h));
     LM_TRY(read_positions(&r, &h));

@@ -1,4 +1,6 @@
 /* What config.json says of kinds of layers: windows, layers without rope, recurrent ones. */
+#include <math.h>
+
 #include "base/json.h"
 #include "model/hparams_hf.h"
 
@@ -48,7 +50,8 @@ static LM_MUST_USE loam_status read_recurrent_layers(const lm_config_reader *r, 
     const char *recurrent = recurrent_type(r);
     bool all = h->side_by_side || (r->arch && r->arch->no_attention);
     int64_t period, first;
-    LM_TRY(lm_config_i64(r, "full_attention_interval|attn_layer_period", 0, &period));
+    LM_TRY(
+        lm_config_i64(r, "full_attention_interval|attn_layer_period|layer_group_size", 0, &period));
     LM_TRY(lm_config_i64(r, "attn_layer_offset", period - 1, &first));
     for (int64_t i = 0; recurrent && i < h->n_layers && i < LM_MAX_LAYERS; i++) {
         const char *type = json_string_value(json_array_get(types, (size_t)i));
@@ -197,6 +200,31 @@ static void read_decaying(lm_hparams *h) {
     h->state_key_dim = h->state_value_dim = h->head_dim;
 }
 
+/* Ling 3's: as many heads as attention has, of which each makes steps by one product, and they may be bounded. */
+static LM_MUST_USE loam_status read_bounded_steps(const lm_config_reader *r, lm_hparams *h) {
+    bool bounded, plain, head_gates;
+    double low;
+    lm_str gates;
+    LM_TRY(lm_config_bool(r, "no_kda_lora", true, &plain));
+    LM_TRY(lm_json_str_or(r->config, r->path, "gated_attention_proj_granularity_type",
+                          LM_STR("head_wise"), &gates, r->err));
+    head_gates = lm_str_is(gates, "head_wise");
+    if (!plain || !head_gates)
+        return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: '%s' is not known to loam", r->path,
+                            head_gates ? "no_kda_lora" : "gated_attention_proj_granularity_type");
+    LM_TRY(lm_config_i64(r, "short_conv_kernel_size", 4, &h->conv_taps));
+    LM_TRY(lm_config_bool(r, "kda_safe_gate", true, &bounded));
+    LM_TRY(lm_config_f64(r, "kda_lower_bound", -5, &low));
+    if (bounded && !(low < 0 && isfinite(low)))
+        return lm_error_set(r->err, LOAM_INVALID, "%s: 'kda_lower_bound' is %g", r->path, low);
+    h->step_bound = bounded ? -low : 0;
+    LM_TRY(lm_config_i64(r, "linear_num_heads", h->n_heads, &h->state_heads));
+    LM_TRY(lm_config_i64(r, "linear_head_dim", h->head_dim, &h->state_key_dim));
+    h->state_key_heads = h->state_heads;
+    h->state_value_dim = h->state_key_dim;
+    return LOAM_OK;
+}
+
 /* What a layer of the family keeps of a sequence. */
 static LM_MUST_USE loam_status read_states(const lm_config_reader *r, lm_hparams *h) {
     uint64_t features = r->arch ? r->arch->features : 0;
@@ -205,6 +233,7 @@ static LM_MUST_USE loam_status read_states(const lm_config_reader *r, lm_hparams
         return LOAM_OK;
     }
     if (features & LM_FEATURE_SCAN) return read_selective(r, h);
+    if (json_object_get(r->config, "kda_safe_gate")) return read_bounded_steps(r, h);
     return features & LM_FEATURE_KEY_STEPS ? read_key_steps(r, h) : read_state_sizes(r, h);
 }
 

@@ -112,7 +112,8 @@ loam_status lm_config_read_rope(const lm_config_reader *r, lm_hparams *h) {
     const lm_config_reader inner = {json_is_object(parameters) ? parameters : NULL, r->path,
                                     r->arch, r->err};
     double ratio, fraction = r->arch && r->arch->rope_fraction > 0 ? r->arch->rope_fraction : 1;
-    LM_TRY(lm_config_f64(r, "rope_theta|rotary_emb_base|global_rope_theta", 10000, &h->rope_theta));
+    LM_TRY(lm_config_f64(r, "rope_theta|rotary_emb_base|global_rope_theta|rope_freq_constant",
+                         10000, &h->rope_theta));
     LM_TRY(lm_config_f64(&inner, "rope_theta", h->rope_theta, &h->rope_theta));
     LM_TRY(lm_config_f64(r, "rope_ratio", 1, &ratio)); /* ChatGLM's */
     h->rope_theta *= ratio;
@@ -135,7 +136,7 @@ loam_status lm_config_read_rope(const lm_config_reader *r, lm_hparams *h) {
         LM_TRY(lm_config_f64(r, "rope_local_base_freq|local_rope_theta|swa_rope_theta",
                              r->arch->local_rope_theta, &h->local_rope_theta));
         LM_TRY(lm_config_f64(&windowed, "rope_theta", h->local_rope_theta, &h->local_rope_theta));
-        if (r->arch->local_heads) fraction = 1;
+        if (r->arch->local_heads || r->arch->local_ropes) fraction = 1;
         LM_TRY(lm_config_f64(&windowed, "partial_rotary_factor", fraction, &fraction));
         LM_TRY(check_fraction(r, fraction));
         h->local_rope_dim = (int64_t)((double)h->local_head_dim * fraction);

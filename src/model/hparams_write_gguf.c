@@ -230,21 +230,40 @@ static void add_mlps(const gguf_out *out, const lm_arch_config *config) {
     }
 }
 
-/* Heads and widths of layers of which some do without, and MLPs differ. */
-static void add_varied(const gguf_out *out, const lm_hparams *hp) {
-    static const char *const names[] = {"attention.head_count", "attention.head_count_kv",
-                                        "feed_forward_length"};
+static int64_t heads_said(const lm_hparams *hp, int64_t layer) {
+    return lm_layer_attends(hp, layer) ? lm_heads_at(hp, layer) : 0;
+}
+
+static int64_t kv_heads_said(const lm_hparams *hp, int64_t layer) {
+    return lm_layer_attends(hp, layer) ? lm_kv_heads_at(hp, layer) : 0;
+}
+
+static int64_t width_said(const lm_hparams *hp, int64_t layer) {
+    return lm_layer_has_mlp(hp, layer) ? lm_ffn_dim_at(hp, layer) : 0;
+}
+
+/* What each layer has, or one number where all have it. */
+static void add_counts(const gguf_out *out, const char *name, const lm_hparams *hp, bool listed,
+                       int64_t (*count)(const lm_hparams *, int64_t)) {
     char key[KEY_BYTES];
-    for (size_t k = 0; k < LM_COUNT_OF(names); k++) {
-        lm_gguf_writer_open_array(out->writer, full_key(out, names[k], key), LM_GGUF_I32,
-                                  (size_t)hp->n_layers);
-        for (int64_t i = 0; i < hp->n_layers; i++) {
-            const int64_t counts[] = {lm_layer_attends(hp, i) ? hp->n_heads : 0,
-                                      lm_layer_attends(hp, i) ? hp->n_kv_heads : 0,
-                                      lm_layer_has_mlp(hp, i) ? lm_ffn_dim_at(hp, i) : 0};
-            lm_gguf_writer_push_i32(out->writer, (int32_t)counts[k]);
-        }
+    for (int64_t i = 1; i < hp->n_layers; i++) listed |= count(hp, i) != count(hp, 0);
+    if (!listed) {
+        add_U32(out, name, count(hp, 0));
+        return;
     }
+    lm_gguf_writer_open_array(out->writer, full_key(out, name, key), LM_GGUF_I32,
+                              (size_t)hp->n_layers);
+    for (int64_t i = 0; i < hp->n_layers; i++)
+        lm_gguf_writer_push_i32(out->writer, (int32_t)count(hp, i));
+}
+
+/* Of layers that may differ in them. */
+static void add_heads(const gguf_out *out, const lm_arch_config *config) {
+    const lm_hparams *hp = &config->hparams;
+    bool listed = is_named(config->arch, "laguna"); /* in any case */
+    add_counts(out, "attention.head_count", hp, listed, heads_said);
+    add_counts(out, "attention.head_count_kv", hp, false, kv_heads_said);
+    if (config->arch->varied) add_counts(out, "feed_forward_length", hp, false, width_said);
 }
 
 /* Each how many-th layer attends, as files say it beside the list of them: 4 where none is. */
@@ -318,7 +337,7 @@ void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer)
     if (arch->gguf_ropes_listed) add_ropes(&out, hp);
     if (kv_listed) add_kv_heads(&out, hp);
     if (mlps_listed) add_mlps(&out, config);
-    if (arch->varied) add_varied(&out, hp);
+    if (arch->varied || arch->heads_listed) add_heads(&out, config);
     bool listed = lm_arch_has(config, LM_FEATURE_DELTA) || lm_arch_has(config, LM_FEATURE_DECAY);
     if (listed && !key_steps) add_recurrent(&out, hp);
     if (is_named(arch, "qwen35 qwen35moe")) add_sections(&out, hp);

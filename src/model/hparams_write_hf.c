@@ -58,6 +58,15 @@ static bool is_distilbert(const lm_hparams *hp) {
     return hp->n_token_types == 0 && hp->n_labels == 0 && hp->rms_norm_eps == 1e-12f;
 }
 
+/* Layers that differ in heads at most. */
+static bool has_whole_layers(const lm_hparams *hp) {
+    for (int64_t i = 0; i < hp->n_layers; i++)
+        if (!lm_layer_attends(hp, i) || !lm_layer_has_mlp(hp, i) ||
+            lm_ffn_dim_at(hp, i) != hp->ffn_dim)
+            return false;
+    return true;
+}
+
 /* Families that GGUF has one name for: those but the first that bears it. */
 static const struct {
     const char *name;
@@ -70,13 +79,14 @@ static const struct {
     {"deepseek2", has_no_experts, "youtu"}, {"deepseek2", has_sigmoid_experts, "deepseek_v3"},
     {"bert", is_distilbert, "distilbert"},  {"mamba", has_unweighted_norms, "falcon_mamba"},
     {"granitehybrid", has_rope, "bamba"}, {"granite_swa", has_experts, "granitemoe_swa"},
+    {"deci", has_whole_layers, "deci"},
 };
 
 const lm_arch *lm_arch_for_folder(const lm_arch_config *config) {
     const lm_arch *first = lm_arch_find(config->arch->name);
     for (size_t i = 0; config->arch == first && i < LM_COUNT_OF(kin); i++)
         if (strcmp(kin[i].name, first->name) == 0 && kin[i].is(&config->hparams))
-            return lm_arch_find(kin[i].hf_type);
+            return lm_arch_of_folder(kin[i].hf_type);
     return config->arch;
 }
 
@@ -293,7 +303,8 @@ static json_t *ropes_json(const lm_arch_config *config) {
     }
     json_t *windowed = json_pack("{s:s, s:f}", "rope_type", "default", "rope_theta", local);
     const lm_hparams *hp = &config->hparams;
-    if (config->arch->rope_fraction > 0 && hp->local_head_dim > 0) {
+    bool apart = config->arch->rope_fraction > 0 || config->arch->local_ropes;
+    if (apart && hp->local_head_dim > 0) {
         json_object_set_new(full, "partial_rotary_factor",
                             json_real((double)hp->rope_dim / (double)hp->head_dim));
         json_object_set_new(
@@ -422,6 +433,28 @@ static json_t *dense_layers_json(const lm_hparams *hp) {
     return list;
 }
 
+static json_t *counts_json(const lm_hparams *hp, int64_t (*count)(const lm_hparams *, int64_t)) {
+    json_t *list = json_array();
+    for (int64_t i = 0; i < hp->n_layers; i++)
+        json_array_append_new(list, json_integer((json_int_t)count(hp, i)));
+    return list;
+}
+
+/* OpenELM's: widths as multiples of the model's, and what all are multiples of. */
+static json_t *multipliers_json(const lm_hparams *hp) {
+    json_t *list = json_array();
+    for (int64_t i = 0; i < hp->n_layers; i++)
+        json_array_append_new(list, json_real((double)lm_ffn_dim_at(hp, i) / (double)hp->dim));
+    return list;
+}
+
+static int64_t ffn_divisor(const lm_hparams *hp) {
+    int64_t divisor = 256;
+    for (int64_t i = 0; i < hp->n_layers; i++)
+        while (lm_ffn_dim_at(hp, i) % divisor != 0) divisor /= 2;
+    return divisor;
+}
+
 /* Llama-Nemotron's. */
 static json_t *blocks_json(const lm_hparams *hp) {
     json_t *list = json_array();
@@ -431,7 +464,7 @@ static json_t *blocks_json(const lm_hparams *hp) {
         json_array_append_new(
             list, json_pack("{s:{s:b, s:b, s:o}, s:{s:b, s:b, s:o}}", "attention", "no_op",
                             !attends, "replace_with_linear", 0, "n_heads_in_group",
-                            integer_or_null(attends ? hp->n_heads / hp->n_kv_heads : 0), "ffn",
+                            integer_or_null(attends ? lm_heads_at(hp, i) / lm_kv_heads_at(hp, i) : 0), "ffn",
                             "no_op", !has_mlp, "replace_with_linear", 0, "ffn_mult",
                             number_or_null(has_mlp ? multiple : 0)));
     }

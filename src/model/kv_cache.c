@@ -39,11 +39,13 @@ lm_kv_options lm_kv_options_of(const lm_hparams *hp, lm_dtype dtype, int64_t max
                        .max_context = max_context > 0 ? max_context : hp->context_len,
                        .dtype = dtype};
     if (lm_hparams_choose(hp, o.max_context)) o.index_dim = hp->index_dim;
-    for (int64_t i = 0; i < hp->n_layers; i++)
+    for (int64_t i = 0; i < hp->n_layers; i++) {
+        if (!lm_layer_keeps(hp, i) || !lm_layer_attends(hp, i)) continue;
         if (lm_layer_indexes(hp, i)) lm_layer_add(&o.indexed, lm_cached_layer(hp, i));
-    for (int64_t i = 0; i < hp->n_layers; i++)
-        if (lm_layer_keeps(hp, i) && lm_layer_is_local(hp, i))
-            lm_layer_add(&o.local, lm_cached_layer(hp, i));
+        if (lm_layer_is_local(hp, i)) lm_layer_add(&o.local, lm_cached_layer(hp, i));
+        if (i < LM_MAX_VARIED_LAYERS)
+            o.kv_head_counts[lm_cached_layer(hp, i)] = hp->kv_head_counts[i];
+    }
     return o;
 }
 
@@ -68,7 +70,10 @@ static size_t index_bytes(const lm_kv_options *o, int64_t layer) {
 static size_t part_bytes(const lm_kv_options *o, int64_t layer, lm_kv_part part) {
     if (part == LM_KV_INDEX_KEYS) return index_bytes(o, layer);
     bool local = lm_layer_in(&o->local, layer);
-    size_t n_vectors = (size_t)(LM_KV_BLOCK_TOKENS * (local ? o->local_kv_heads : o->n_kv_heads));
+    int64_t n_heads = local ? o->local_kv_heads : o->n_kv_heads;
+    if (layer < LM_MAX_VARIED_LAYERS && o->kv_head_counts[layer] > 0)
+        n_heads = o->kv_head_counts[layer];
+    size_t n_vectors = (size_t)(LM_KV_BLOCK_TOKENS * n_heads);
     if (o->keys_only && (part == LM_KV_VALUES || part == LM_KV_VALUE_SCALES)) return 0;
     int64_t width = local ? o->local_head_dim : o->head_dim;
     if (part == LM_KV_VALUES && o->value_dim > 0) width = o->value_dim;

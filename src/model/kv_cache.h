@@ -34,6 +34,7 @@ typedef struct lm_kv_options {
     int64_t n_kv_heads, head_dim;
     lm_layer_set local; /* layers that have these instead: */
     int64_t local_kv_heads, local_head_dim;
+    int32_t kv_head_counts[LM_MAX_VARIED_LAYERS]; /* of layers where it is another number; 0: that */
     int64_t value_dim; /* 0: as wide as keys */
     bool keys_only; /* values are parts of keys: latent attention */
     int64_t index_dim; /* of indexers' keys; 0: there are none */

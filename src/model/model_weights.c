@@ -20,16 +20,6 @@ enum {
                         LM_FEATURE_CLASSIFIER_BIAS | LM_FEATURE_POOLER
 };
 
-/* Rows of a matrix that the file's numbers do not tell: 0 where the model has none. */
-static int64_t rows_in_file(const lm_model_file *file, const lm_arch_config *config,
-                            lm_param_id id) {
-    lm_param_source source;
-    if (!lm_arch_has(config, lm_param_feature(id)) ||
-        !lm_param_source_find(file, config, id, 0, &source))
-        return 0;
-    return source.tensor->shape[0];
-}
-
 /* Falcon's first models, and its last, have one norm for both. */
 static bool shares_norm(const lm_model_file *file, const lm_arch_config *config) {
     lm_param_source attention, mlp;
@@ -49,6 +39,16 @@ static int64_t last_layer_of(const lm_hparams *hp, lm_param_id id) {
     int64_t layer = hp->n_layers - 1;
     while (layer > 0 && !may_have(hp, id, layer)) layer--;
     return layer;
+}
+
+/* Rows of a matrix that the file's numbers do not tell: 0 where the model has none. */
+static int64_t rows_in_file(const lm_model_file *file, const lm_arch_config *config,
+                            lm_param_id id) {
+    lm_param_source source;
+    if (!lm_arch_has(config, lm_param_feature(id)) ||
+        !lm_param_source_find(file, config, id, last_layer_of(&config->hparams, id), &source))
+        return 0;
+    return source.tensor->shape[0];
 }
 
 /* Whether the last layer has it, or the last one of the other kind where some have experts and some do not. */
@@ -95,6 +95,9 @@ void lm_model_weights_describe(const lm_model_file *file, const lm_arch *arch,
     config.hparams.shared_norm = shares_norm(file, &config);
     config.hparams.map_unbiased = rows_in_file(file, &config, LM_PARAM_EMBED_IN_BIAS) == 0;
     config.hparams.pooler_unbiased = rows_in_file(file, &config, LM_PARAM_POOLER_BIAS) == 0;
+    int64_t gate_rows = rows_in_file(file, &config, LM_PARAM_Q_GATE);
+    config.hparams.gate_by_head =
+        gate_rows > 0 && gate_rows == lm_heads_at(hp, last_layer_of(hp, LM_PARAM_Q_GATE));
     config.hparams.laurel_rank = rows_in_file(file, &config, LM_PARAM_LAUREL_DOWN);
     config.hparams.n_token_types = rows_in_file(file, &config, LM_PARAM_TYPE_EMBED);
     config.hparams.n_tasks = rows_in_file(file, &config, LM_PARAM_TASK_EMBED);

@@ -148,6 +148,9 @@ static bool understands(lm_dialect dialect, int other) {
                  {LM_DIALECT_CODEGEN, LM_DIALECT_GPTJ},
                  {LM_DIALECT_NEOX_JAPANESE, LM_DIALECT_NEOX},
                  {LM_DIALECT_GPT1, LM_DIALECT_GPT2},
+                 {LM_DIALECT_KOLIBRI1, LM_DIALECT_GLM4},
+                 {LM_DIALECT_LAGUNA, LM_DIALECT_QWEN2_MOE},
+                 {LM_DIALECT_LFM3, LM_DIALECT_LFM2},
                  {LM_DIALECT_NOMIC_MOE, LM_DIALECT_NOMIC_BERT},
                  {LM_DIALECT_JINA_V3, LM_DIALECT_NOMIC_BERT},
                  {LM_DIALECT_FLINT, LM_DIALECT_QWEN2_MOE},
@@ -183,7 +186,7 @@ static int64_t groups_of(const lm_arch_config *config, lm_part_order order, lm_p
                          int64_t layer) {
     switch (order) {
     case LM_PART_GROUPS: return lm_kv_heads_at(&config->hparams, layer);
-    case LM_PART_HEADS: return config->hparams.n_heads;
+    case LM_PART_HEADS: return lm_heads_at(&config->hparams, layer);
     case LM_PART_KEY_HEADS: return config->hparams.state_key_heads;
     case LM_PART_QUARTERS: return 4;
     case LM_PART_EXPERTS: return config->hparams.n_experts;

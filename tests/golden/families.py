@@ -959,6 +959,73 @@ CASES["jais"] = dict(plain("jais", "JAISLMHeadModel", activation_function="swigl
                      reference=dict(model_type="gpt2", activation_function="gelu_new"), publish=jais, modify=swiglus, settle=without_positions)
 
 
+def biased_choice(model):
+    """Biases where experts are chosen, which transformers keeps as buffers."""
+    for name, p in model.named_buffers():
+        if name.endswith("e_score_correction_bias"):
+            p.data = (torch.randn_like(p) * 0.3).half().float()
+
+
+def sized(base, model, *layers):
+    """Layers of `base` (llama or qwen3), each with heads, those of keys, and an MLP of its own size."""
+    module = sys.modules[type(model).__module__]
+    for i, (heads, keys, width) in enumerate(layers):
+        config = AutoConfig.for_model(**dict(model.config.to_dict(), num_attention_heads=heads, num_key_value_heads=keys, intermediate_size=width))
+        config._attn_implementation = "eager"
+        model.model.layers[i].self_attn = getattr(module, base + "Attention")(config, i)
+        model.model.layers[i].mlp = getattr(module, base + "MLP")(config)
+
+
+def openelm(state, config):
+    for i in range(config["num_transformer_layers"]):
+        stem = f"model.layers.{i}."
+        state[stem + "attn.qkv_proj.weight"] = torch.cat([state.pop(f"{stem}self_attn.{x}_proj.weight") for x in "qkv"])
+        state[stem + "ffn.proj_1.weight"] = torch.cat([state.pop(f"{stem}mlp.{x}_proj.weight") for x in ("gate", "up")])
+    names = {"model.embed_tokens": "transformer.token_embeddings", "self_attn.o_proj": "attn.out_proj", "self_attn.": "attn.",
+             "mlp.down_proj": "ffn.proj_2", "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm", "model.": "transformer."}
+    return renamed(state, names)
+
+
+CASES["kolibri1"] = dict(case("kolibri1", "Kolibri1ForCausalLM", head_dim=16, num_hidden_layers=3, sliding_window=20, num_experts=8,
+                              num_experts_per_tok=3, moe_intermediate_size=12, shared_expert_intermediate_size=16, norm_topk_prob=True,
+                              layer_types=["sliding_attention", "sliding_attention", "full_attention"], publish="as saved"),
+                         settle=biased_choice)
+del CASES["kolibri1"]["config"]["intermediate_size"]
+LAGUNA = dict(head_dim=16, num_hidden_layers=3, num_experts=8, num_experts_per_tok=3, moe_intermediate_size=12, gating=True,
+              shared_expert_intermediate_size=16, moe_routed_scaling_factor=2.5, mlp_layer_types=["dense", "sparse", "sparse"],
+              tie_word_embeddings=False, publish="as saved")
+CASES["laguna"] = case("laguna", "LagunaForCausalLM", num_attention_heads_per_layer=[2, 4, 4], sliding_window=20, rope_parameters=dict(
+    full_attention=dict(rope_type="yarn", rope_theta=1000.0, partial_rotary_factor=0.5, factor=4.0, original_max_position_embeddings=32,
+                        beta_fast=32.0, beta_slow=1.0),
+    sliding_attention=dict(rope_type="default", rope_theta=100.0, partial_rotary_factor=1.0)),
+    layer_types=["full_attention", "sliding_attention", "sliding_attention"], **LAGUNA)
+CASES["laguna-elements"] = case("laguna", "LagunaForCausalLM", sliding_window=0, rope_parameters=dict(
+    full_attention=dict(rope_type="default", rope_theta=1000.0, partial_rotary_factor=1.0)),
+    layer_types=["full_attention"] * 3, **dict(LAGUNA, gating="per-element"))
+CASES["lfm3"] = case("lfm3", "Lfm3ForCausalLM", head_dim=16, num_hidden_layers=4, norm_eps=1e-5, conv_L_cache=7, sliding_window=20,
+                     tie_word_embeddings=True, layer_types=["conv", "sliding_attention", "full_attention", "conv"], rope_parameters=dict(
+                         full_attention=dict(rope_type="proportional", rope_theta=1000.0, partial_rotary_factor=0.5),
+                         sliding_attention=dict(rope_type="default", rope_theta=100.0)), publish="as saved")
+CASES["openelm"] = dict(plain("openelm", "OpenELMForCausalLM", model_dim=32, num_transformer_layers=3, head_dim=16, vocab_size=N_VOCAB,
+                              num_query_heads=[2, 3, 4], num_kv_heads=[1, 1, 2], ffn_multipliers=[0.5, 1.3, 2.0], ffn_dim_divisor=16,
+                              ffn_with_glu=True, normalize_qk_projections=True, share_input_output_layers=True, rope_freq_constant=1000,
+                              rope_max_length=4096, max_context_length=128, activation_fn_name="swish",
+                              normalization_layer_name="rms_norm"),
+                        reference=dict(SIZES, model_type="qwen3", head_dim=16, num_hidden_layers=3, tie_word_embeddings=True,
+                                       rope_parameters=dict(rope_type="default", rope_theta=1000.0)),
+                        publish=openelm, modify=lambda model: sized("Qwen3", model, (2, 1, 16), (3, 1, 48), (4, 2, 64)))
+CASES["deci-7b"] = dict(case("deci", "DeciLMForCausalLM", reference=dict(model_type="llama", num_key_value_heads=2), num_key_value_heads=None,
+                             num_key_value_heads_per_layer=[4, 1], rope_theta=1000.0, publish=lambda state, config: state),
+                        modify=lambda model: sized("Llama", model, (4, 4, 40), (4, 1, 40)))
+CASES["bailing_hybrid"] = dict(case(
+    "bailing_hybrid", "BailingMoeV3ForCausalLM", head_dim=8, num_hidden_layers=4, num_key_value_heads=4, num_experts=8, num_experts_per_tok=3,
+    num_shared_experts=1, moe_intermediate_size=12, n_group=4, topk_group=2, first_k_dense_replace=1, routed_scaling_factor=2.5,
+    norm_topk_prob=True, layer_group_size=3, short_conv_kernel_size=4, kda_safe_gate=True, kda_lower_bound=-5.0, q_lora_rank=24,
+    kv_lora_rank=20, qk_nope_head_dim=10, qk_rope_head_dim=6, v_head_dim=14, rope_theta=1000.0, num_nextn_predict_layers=0,
+    tie_word_embeddings=False, publish="as saved"), settle=biased_choice)
+NO_GGUF |= {"kolibri1", "lfm3", "bailing_hybrid"}
+
+
 def clear_choices(model):
     """Refuses scores of positions of which the best are better by so little that roundings might tell."""
     topk = torch.Tensor.topk

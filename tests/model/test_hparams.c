@@ -253,15 +253,15 @@ static void test_gguf_files_that_say_too_much(void **state) {
           "unread",
           0,
           {{"feed_forward_length", {96, 0, 96}}, {"attention.head_count", {4, 4, 4}}}},
-         "lists 0 of 3 layers"},
+         "layer 0 has a matrix in place of attention"},
         {{"deci",
           "output_norm.weight",
           "unread",
           0,
           {{"feed_forward_length", {96, 0, 96}},
            {"attention.head_count", {4, 4, 4}},
-           {"attention.head_count_kv", {2, 1, 2}}}},
-         "layers that attend"},
+           {"attention.head_count_kv", {2, 0, 1}}}},
+         "layer 1 has a matrix in place of attention"},
     };
     char *dir = test_temp_dir(), *path = lm_path_join(dir, "x.gguf");
     for (size_t i = 0; i < LM_COUNT_OF(cases); i++) {
@@ -522,12 +522,45 @@ static void test_varied_layers(void **state) {
     assert_int_equal(lm_cached_layers(&h), 1);
     check_refused(VARIED "{\"attention\":{\"n_heads_in_group\":2},\"ffn\":{\"ffn_mult\":16}}]}",
                   LOAM_INVALID, "1 of 2 layers");
-    check_refused(VARIED "{\"attention\":{\"n_heads_in_group\":2},\"ffn\":{\"ffn_mult\":16}},"
-                         "{\"attention\":{\"n_heads_in_group\":4},\"ffn\":{\"ffn_mult\":16}}]}",
-                  LOAM_UNSUPPORTED, "n_heads_in_group");
+    assert_ok(read_config(VARIED
+                          "{\"attention\":{\"n_heads_in_group\":2},\"ffn\":{\"ffn_mult\":16}},"
+                          "{\"attention\":{\"n_heads_in_group\":4},\"ffn\":{\"ffn_mult\":16}}]}",
+                          &h, &err));
+    assert_true(lm_kv_heads_at(&h, 0) == 2 && lm_kv_heads_at(&h, 1) == 1);
     check_refused(VARIED "{\"attention\":{\"replace_with_linear\":true},\"ffn\":{}},{}]}",
                   LOAM_UNSUPPORTED, "a matrix in place of a block");
     check_refused(VARIED "{},{}]}", LOAM_INVALID, "feed-forward width");
+}
+
+#define LISTED                                                                                   \
+    "{\"num_hidden_layers\":2,\"hidden_size\":48,\"vocab_size\":48,\"num_attention_heads\":4,"    \
+    "\"intermediate_size\":40,\"max_position_embeddings\":128,"
+
+/* Heads layer by layer: DeciLM's of keys, Laguna's of queries, OpenELM's of both, whose MLPs differ as well. */
+static void test_listed_heads(void **state) {
+    lm_hparams h;
+    assert_ok(read_config(LISTED
+                          "\"model_type\":\"deci\",\"num_key_value_heads_per_layer\":[4,2]}",
+                          &h, &err));
+    assert_true(lm_heads_at(&h, 1) == 4 && lm_kv_heads_at(&h, 0) == 4 && lm_kv_heads_at(&h, 1) == 2);
+    assert_true(h.n_kv_heads == 4 && lm_hparams_heads_vary(&h));
+    check_refused(LISTED "\"model_type\":\"deci\",\"num_key_value_heads_per_layer\":[4,3]}",
+                  LOAM_INVALID, "cannot share");
+    check_refused(LISTED "\"model_type\":\"deci\",\"num_key_value_heads_per_layer\":[4,0]}",
+                  LOAM_INVALID, "number of key-value heads");
+    assert_ok(read_config(LISTED "\"model_type\":\"laguna\",\"num_key_value_heads\":2,"
+                                 "\"num_attention_heads_per_layer\":[4,6]}",
+                          &h, &err));
+    assert_true(h.n_heads == 6 && lm_heads_at(&h, 0) == 4 && lm_kv_heads_at(&h, 1) == 2);
+#define OPENELM                                                                                   \
+    "{\"model_type\":\"openelm\",\"num_transformer_layers\":2,\"model_dim\":48,\"vocab_size\":48," \
+    "\"head_dim\":8,\"max_context_length\":128,\"num_query_heads\":[2,3],\"num_kv_heads\":[1,3],"
+    assert_ok(read_config(OPENELM "\"ffn_multipliers\":[0.5,2],\"ffn_dim_divisor\":32}", &h, &err));
+    assert_true(lm_heads_at(&h, 1) == 3 && lm_kv_heads_at(&h, 0) == 1 && h.tied_embeddings);
+    assert_true(lm_ffn_dim_at(&h, 0) == 32 && lm_ffn_dim_at(&h, 1) == 96);
+    check_refused(OPENELM "\"ffn_multipliers\":[0.5]}", LOAM_INVALID, "ffn_multipliers");
+    check_refused(OPENELM "\"ffn_multipliers\":[1,1],\"ffn_dim_divisor\":0}", LOAM_INVALID,
+                  "ffn_dim_divisor");
 }
 
 /* What encoders' configs say that is not known. */
@@ -892,6 +925,7 @@ int main(void) {
         cmocka_unit_test(test_recurrent_layers),
         cmocka_unit_test(test_lone_blocks),
         cmocka_unit_test(test_varied_layers),
+        cmocka_unit_test(test_listed_heads),
         cmocka_unit_test(test_encoders),
         cmocka_unit_test(test_theta_by_layer),
         cmocka_unit_test(test_key_heads_by_layer),
