@@ -205,6 +205,7 @@ typedef enum lm_dialect {
     LM_DIALECT_LFM3,
     LM_DIALECT_OPENELM,
     LM_DIALECT_BAILING_3,
+    LM_DIALECT_SMALLTHINKER,
     LM_DIALECT_MUSE,
     LM_DIALECT_MINIMAX, /* Mixtral's, beside recurrent layers */
     LM_DIALECT_MINIMAX_M3, /* Mixtral's, beside dense layers and shared experts */
@@ -261,6 +262,7 @@ typedef struct lm_arch {
     bool expert_normalize; /* weights of the chosen experts add up to 1 where the file does not say */
     bool expert_sigmoid;   /* scores of experts are sigmoids where the file does not say */
     int n_shared_experts;  /* of a mixture where the file does not say */
+    bool early_router;     /* experts are chosen by what the layer reads of the stream, unnormed */
     bool chosen_by_logits; /* biases where experts are chosen are added to logits, not to scores */
     bool weighs_input;     /* the weight of the one expert that is chosen multiplies what it reads */
     double expert_jitter;  /* see ops/route.c; of folders that do not say it, and of GGUF files, which never do; 0: none */
@@ -275,6 +277,7 @@ typedef struct lm_arch {
     bool embed_norm_plain;  /* the norm of embeddings learns nothing */
     bool
         gguf_scaled; /* GGUF files have factors of products, embeddings and logits in the matrices */
+    bool gguf_positive_rates; /* GGUF files have what states decay by above 0 */
     bool gguf_tiled;        /* GGUF files have the heads of states in the order of lm_hparams.state_tiled */
     bool hf_transposed;     /* folders have matrices of layers as [n_in, n_out] */
     bool hf_transposed_experts; /* folders have those of experts so, where they are not coded */

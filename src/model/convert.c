@@ -237,7 +237,8 @@ static void shape(const converter *c, const lm_param_tensor *named, lm_convert_t
             id == LM_PARAM_STATE_NORM ? t->shape[0] / c->config.hparams.state_key_heads : 1;
         t->shape[0] /= t->shape[1];
     }
-    if (c->options->to_folder && id == LM_PARAM_STATE_RATE &&
+    bool of_few = c->config.hparams.step_latent_dim > 0; /* Kimi's, not Ling's */
+    if (c->options->to_folder && id == LM_PARAM_STATE_RATE && of_few &&
         lm_arch_has(&c->config, LM_FEATURE_KEY_STEPS)) { /* [1, 1, heads, 1] */
         t->shape[2] = t->shape[0];
         t->shape[0] = t->shape[1] = t->shape[3] = 1;
@@ -252,6 +253,8 @@ static void shape(const converter *c, const lm_param_tensor *named, lm_convert_t
 /* What a file has in its matrices of the factors that the model multiplies by beside them. */
 static float factor_for(const converter *c, lm_param_id id) {
     const lm_hparams *hp = &lm_model_config(c->model)->hparams;
+    bool positive = c->config.arch->gguf_positive_rates && !c->options->to_folder;
+    if (positive && lm_param_is_rate(id)) return -1.0f;
     double factor = id == LM_PARAM_TOKEN_EMBED   ? hp->embedding_scale
                     : id == LM_PARAM_OUTPUT_HEAD ? hp->logit_scale
                                                  : lm_product_factor(hp, id);

@@ -12,6 +12,7 @@ typedef struct builder {
     const lm_arch_config *config;
     const lm_forward_inputs *in;
     int64_t layer;
+    lm_tensor *entering;     /* the stream as the layer found it */
     lm_tensor *layer_inputs; /* [rows, n_layers * layer_input_dim]; NULL: there are none */
 } builder;
 
@@ -548,6 +549,7 @@ static lm_tensor *with_shared(const builder *b, lm_tensor *y, lm_tensor *x) {
 
 /* The scores by which experts are chosen. */
 static lm_tensor *expert_logits(const builder *b, lm_tensor *stream, lm_tensor *x) {
+    if (b->config->arch->early_router) x = factor(b, b->entering);
     if (lm_param_in(b->config, LM_PARAM_ROUTER_NORM))
         x = scaled(b, norm(b, stream, LM_PARAM_ROUTER_NORM, LM_PARAM_COUNT, LM_F32),
                    1 / sqrt((double)b->hp->dim));
@@ -771,7 +773,10 @@ static lm_tensor *body(builder *b) {
     lm_tensor *x = embed(b);
     if (b->hp->layer_input_dim > 0) b->layer_inputs = layer_inputs(b, x);
     if (b->hp->n_streams > 0) x = parted(b, x);
-    for (b->layer = 0; b->layer < b->hp->n_layers; b->layer++) x = block(b, x);
+    for (b->layer = 0; b->layer < b->hp->n_layers; b->layer++) {
+        b->entering = x;
+        x = block(b, x);
+    }
     if (b->in->out_rows)
         x = lm_graph_op(b->graph, LM_OP_GATHER_ROWS, &(lm_op_args){.in = {x, b->in->out_rows}});
     if (b->hp->n_streams > 0) x = merged(b, x);

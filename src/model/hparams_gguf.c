@@ -329,8 +329,15 @@ static LM_MUST_USE loam_status read_state_sizes(const lm_gguf *gguf, lm_hparams 
 
 static LM_MUST_USE loam_status read_key_steps(const lm_gguf *gguf, lm_hparams *h, loam_error *err) {
     LM_TRY(read_i64(gguf, h, "kda.head_dim", &h->state_key_dim, err));
+    double low; /* Ling's, whose steps come of one product */
+    bool bounded;
+    char key[KEY_BYTES];
+    LM_TRY(read_f64_or(gguf, h, "kda.gate_lower_bound", 0, &low, err));
+    LM_TRY(lm_gguf_bool_or(gguf, full_key(h, "kda.safe_gate", key), low < 0, &bounded, err));
     h->state_heads = h->state_key_heads = h->n_heads;
-    h->state_value_dim = h->step_latent_dim = h->state_key_dim;
+    h->state_value_dim = h->state_key_dim;
+    h->step_latent_dim = low < 0 ? 0 : h->state_key_dim;
+    h->step_bound = bounded && low < 0 ? -low : 0;
     return LOAM_OK;
 }
 

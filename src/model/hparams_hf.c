@@ -195,7 +195,7 @@ static LM_MUST_USE loam_status read_widths(const lm_config_reader *r, lm_hparams
         LM_TRY(lm_config_need_alike(
             r,
             "intermediate_size_mlp|dense_intermediate_size|block_ff_dim|prefix_dense_intermediate_"
-            "size|intermediate_size|ffn_hidden_size|moe_intermediate_size",
+            "size|intermediate_size|ffn_hidden_size|moe_intermediate_size|moe_ffn_hidden_size",
             &h->ffn_dim));
     if (r->arch && r->arch->ffn_halved) h->ffn_dim /= 2;
     return adjust_ffn(r, h);
@@ -572,10 +572,16 @@ static LM_MUST_USE loam_status check_latent_experts(const lm_config_reader *r) {
                         r->path);
 }
 
-/* Laguna's may be bounded, of no published one. */
+/* Laguna's may be bounded, SmallThinker's come of what the MLP reads, and experts have experts, all of no published one. */
 static LM_MUST_USE loam_status check_expert_logits(const lm_config_reader *r) {
     double cap;
-    bool weighs_input;
+    bool weighs_input, early, within;
+    LM_TRY(lm_config_bool(r, "moe_enable_early_router", true, &early));
+    LM_TRY(lm_config_bool(r, "moe_enable_secondary_experts", false, &within));
+    if (!early || within)
+        return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: '%s' is %s", r->path,
+                            within ? "moe_enable_secondary_experts" : "moe_enable_early_router",
+                            within ? "true" : "false");
     LM_TRY(lm_config_f64(r, "moe_router_logit_softcapping", 0, &cap));
     LM_TRY(lm_config_bool(r, "moe_apply_router_weight_on_input", false, &weighs_input));
     if (cap == 0 && !weighs_input) return LOAM_OK;
@@ -608,8 +614,9 @@ static LM_MUST_USE loam_status read_experts(const lm_config_reader *r, lm_hparam
     int64_t n_shared;
     lm_str score, method;
     bool normalize = r->arch && r->arch->expert_normalize;
-    LM_TRY(lm_config_i64(r, "num_local_experts|num_experts|n_routed_experts|moe_num_experts", 0,
-                         &h->n_experts));
+    LM_TRY(lm_config_i64(
+        r, "num_local_experts|num_experts|n_routed_experts|moe_num_experts|moe_num_primary_experts",
+        0, &h->n_experts));
     if (h->n_experts == 1 && r->arch && r->arch->one_expert_is_none) h->n_experts = 0;
     bool beside = r->arch && (r->arch->features & LM_FEATURE_EXPERTS_BESIDE), mixes;
     LM_TRY(lm_config_bool(r, "enable_moe_block", !beside, &mixes));
@@ -617,11 +624,12 @@ static LM_MUST_USE loam_status read_experts(const lm_config_reader *r, lm_hparam
     if (h->n_experts == 0) return LOAM_OK;
     LM_TRY(check_latent_experts(r));
     LM_TRY(check_expert_logits(r));
-    LM_TRY(lm_config_alike(
-        r, "num_experts_per_tok|moe_k|moe_topk|moe_top_k|top_k_experts|num_experts_per_token", 0,
-        &h->n_experts_used));
-    LM_TRY(lm_config_alike(r, "moe_intermediate_size|intermediate_size", h->ffn_dim,
-                           &h->expert_ffn_dim));
+    LM_TRY(lm_config_alike(r,
+                           "num_experts_per_tok|moe_k|moe_topk|moe_top_k|top_k_experts|num_experts_"
+                           "per_token|moe_num_active_primary_experts",
+                           0, &h->n_experts_used));
+    LM_TRY(lm_config_alike(r, "moe_intermediate_size|moe_ffn_hidden_size|intermediate_size",
+                           h->ffn_dim, &h->expert_ffn_dim));
     LM_TRY(lm_config_alike(
         r, "n_shared_experts|moe_num_shared_experts|num_shared_experts|num_shared_expert",
         r->arch ? r->arch->n_shared_experts : 0, &n_shared));
@@ -645,7 +653,10 @@ static LM_MUST_USE loam_status read_experts(const lm_config_reader *r, lm_hparam
     LM_TRY(lm_config_bool(r, "norm_topk_prob", normalize, &h->expert_normalize));
     LM_TRY(lm_json_str_or(r->config, r->path, "scoring_func", LM_STR("softmax"), &score, r->err));
     LM_TRY(lm_json_str_or(r->config, r->path, "score_function", score, &score, r->err));
-    h->expert_sigmoid = lm_str_is(score, "sigmoid") || (r->arch && r->arch->expert_sigmoid);
+    bool softmax; /* SmallThinker's */
+    LM_TRY(lm_config_bool(r, "moe_primary_router_apply_softmax", false, &softmax));
+    h->expert_sigmoid =
+        !softmax && (lm_str_is(score, "sigmoid") || (r->arch && r->arch->expert_sigmoid));
     return read_averaged(r, h);
 }
 

@@ -260,7 +260,8 @@ loam_status lm_config_read_recurrent(const lm_config_reader *r, lm_hparams *h) {
 
 static const json_t *layer_types(const lm_config_reader *r) {
     const json_t *types = json_object_get(r->config, "layer_types");
-    if (!types) types = json_object_get(r->config, "attention_layers"); /* GPT-Neo's */
+    if (!types) types = json_object_get(r->config, "attention_layers");      /* GPT-Neo's */
+    if (!types) types = json_object_get(r->config, "sliding_window_layout"); /* SmallThinker's, */
     return types ? types
                  : json_object_get(r->config, "hybrid_layer_pattern"); /* MiMo-V2's, 1: windowed */
 }
@@ -308,6 +309,8 @@ loam_status lm_config_read_window(const lm_config_reader *r, lm_hparams *h) {
     if (both && !(r->arch && r->arch->bidirectional)) h->window /= 2;
     int64_t before; /* MiMo-V2's, of positions without the row's own */
     LM_TRY(lm_config_i64(r, "sliding_window_size", -1, &before));
+    const json_t *layout = json_object_get(r->config, "sliding_window_layout");
+    if (before > 0 && lm_config_lists(layout, 1)) h->window = before; /* SmallThinker's, with it */
     if (before >= 0 && r->arch && r->arch->local_kv_factor > 0)
         h->window = before < h->context_len ? before + 1 : h->context_len;
     LM_TRY(lm_config_bool(r, "use_sliding_window", true, &use_window));
@@ -362,7 +365,8 @@ static bool lacks_rope(const lm_config_reader *r) {
 loam_status lm_config_read_no_rope(const lm_config_reader *r, lm_hparams *h) {
     LM_TRY(read_layer_thetas(r, h));
     const json_t *layers = json_object_get(r->config, "no_rope_layers"), /* 1: with rope */
-        *types = json_object_get(r->config, "layer_types"),
+        *layout = json_object_get(r->config, "rope_layout"), /* SmallThinker's, the same */
+            *types = json_object_get(r->config, "layer_types"),
                  *ropes =
                      json_object_get(r->config, "rope_parameters"); /* null: of such layers none */
     bool none = lacks_rope(r);
@@ -370,7 +374,7 @@ loam_status lm_config_read_no_rope(const lm_config_reader *r, lm_hparams *h) {
     LM_TRY(
         lm_config_i64(r, "no_rope_layer_interval", r->arch ? r->arch->no_rope_period : 0, &period));
     for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
-        const json_t *listed = json_array_get(layers, (size_t)i);
+        const json_t *listed = json_array_get(layers ? layers : layout, (size_t)i);
         bool without =
             listed ? json_integer_value(listed) == 0 : period > 0 && (i + 1) % period == 0;
         const char *type = json_string_value(json_array_get(types, (size_t)i));

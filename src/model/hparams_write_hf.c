@@ -440,6 +440,14 @@ static json_t *counts_json(const lm_hparams *hp, int64_t (*count)(const lm_hpara
     return list;
 }
 
+static int64_t turns_at(const lm_hparams *hp, int64_t layer) {
+    return !lm_layer_in(&hp->no_rope, layer);
+}
+
+static int64_t windowed_at(const lm_hparams *hp, int64_t layer) {
+    return hp->window > 0 && lm_layer_in(&hp->windowed, layer);
+}
+
 /* OpenELM's: widths as multiples of the model's, and what all are multiples of. */
 static json_t *multipliers_json(const lm_hparams *hp) {
     json_t *list = json_array();

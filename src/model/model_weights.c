@@ -528,6 +528,16 @@ static loam_status make_rates(lm_model_weights *w, lm_weight *weight, loam_error
     return LOAM_OK;
 }
 
+/* Files of a few families have them above 0. */
+static loam_status negate_rates(lm_model_weights *w, lm_weight *weight, loam_error *err) {
+    int64_t n = n_elems_of(weight);
+    float *rates = lm_arena_alloc(&w->arena, (size_t)n * sizeof *rates);
+    if (!rates) return lm_error_no_memory(err, (size_t)n * sizeof *rates);
+    for (int64_t i = 0; i < n; i++) rates[i] = -((const float *)weight->data)[i];
+    weight->data = rates;
+    return LOAM_OK;
+}
+
 /* Which task a text is for is not told here: the first one's vector goes into those of segments, and is 0 then. */
 static loam_status fold_task(lm_model_weights *w, lm_weight *tasks, loam_error *err) {
     lm_weight *types = slot(w, LM_PARAM_TYPE_EMBED, 0);
@@ -572,6 +582,8 @@ static loam_status finish_weight(const loader *l, lm_param_id id, lm_weight *wei
     if (folder && lm_param_less_one(l->config->arch, id)) return add_one(l->w, weight, err);
     if (folder && id == LM_PARAM_TASK_EMBED) return fold_task(l->w, weight, err);
     if (folder && lm_param_is_rate(id)) return make_rates(l->w, weight, err);
+    if (lm_param_is_rate(id) && l->config->arch->gguf_positive_rates)
+        return negate_rates(l->w, weight, err);
     if (l->options->check_finite && !is_vector && !by_row) let_go(l->w, weight, weight->data);
     return LOAM_OK;
 }

@@ -34,7 +34,7 @@ TIE, LIMIT = 1e-3, 1e-2
 # What llama.cpp tells members of a family apart by, or takes for granted.
 SHAPES = {"baichuan2": dict(num_hidden_layers=32), "cohere-qk_norm": dict(num_hidden_layers=64), "bailing_moe_v2": dict(head_dim=8),
           "deepseek_v2-lite": dict(num_hidden_layers=27), "sarvam_mla": dict(num_hidden_layers=27),
-          "llama4-maverick": dict(num_hidden_layers=4), "dots1": dict(num_key_value_heads=4),
+          "llama4-maverick": dict(num_hidden_layers=4), "smallthinker": dict(sliding_window_size=4096), "dots1": dict(num_key_value_heads=4),
           "mellum": dict(rope_parameters=dict(
               full_attention=dict(rope_type="yarn", rope_theta=1000.0, factor=4.0, original_max_position_embeddings=32),
               sliding_attention=dict(rope_type="default", rope_theta=1000.0))),

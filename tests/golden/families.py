@@ -1018,12 +1018,67 @@ CASES["deci-7b"] = dict(case("deci", "DeciLMForCausalLM", reference=dict(model_t
                              num_key_value_heads_per_layer=[4, 1], rope_theta=1000.0, publish=lambda state, config: state),
                         modify=lambda model: sized("Llama", model, (4, 4, 40), (4, 1, 40)))
 CASES["bailing_hybrid"] = dict(case(
-    "bailing_hybrid", "BailingMoeV3ForCausalLM", head_dim=8, num_hidden_layers=4, num_key_value_heads=4, num_experts=8, num_experts_per_tok=3,
+    "bailing_hybrid", "BailingMoeV3ForCausalLM", head_dim=8, num_hidden_layers=3, num_key_value_heads=4, num_experts=8, num_experts_per_tok=3,
     num_shared_experts=1, moe_intermediate_size=12, n_group=4, topk_group=2, first_k_dense_replace=1, routed_scaling_factor=2.5,
     norm_topk_prob=True, layer_group_size=3, short_conv_kernel_size=4, kda_safe_gate=True, kda_lower_bound=-5.0, q_lora_rank=24,
     kv_lora_rank=20, qk_nope_head_dim=10, qk_rope_head_dim=6, v_head_dim=14, rope_theta=1000.0, num_nextn_predict_layers=0,
+    moe_shared_expert_intermediate_size=12, no_kda_lora=True, gated_attention_proj_granularity_type="head_wise", score_function="sigmoid",
     tie_word_embeddings=False, publish="as saved"), settle=biased_choice)
-NO_GGUF |= {"kolibri1", "lfm3", "bailing_hybrid"}
+NO_GGUF |= {"kolibri1", "lfm3"}
+
+
+class EarlyRouter(torch.nn.Module):
+    """Experts are chosen by the stream as a layer finds it."""
+
+    def __init__(self, softmax):
+        super().__init__()
+        self.weight, self.entering, self.softmax = torch.nn.Parameter(torch.zeros(8, 32)), None, softmax
+
+    def forward(self, x):
+        top, chosen = (self.entering.reshape(-1, 32) @ self.weight.T).topk(3, dim=-1)
+        weights = top.softmax(-1) if self.softmax else top.sigmoid() / top.sigmoid().sum(-1, keepdim=True)
+        return top, weights, chosen
+
+
+def windowed(attend, window):
+    at = torch.arange(N_TOKENS)
+    seen = (at[None] <= at[:, None]) & (at[:, None] - at[None] < window)
+    mask = torch.where(seen, 0.0, -torch.inf)[None, None]
+    return lambda *args, attention_mask=None, **kwargs: attend(*args, attention_mask=mask, **kwargs)
+
+
+def unturned(attend):
+    def still(*args, position_embeddings=None, **kwargs):
+        cos, sin = position_embeddings
+        return attend(*args, position_embeddings=(torch.ones_like(cos), torch.zeros_like(sin)), **kwargs)
+    return still
+
+
+def early(model, window=None, softmax=False):
+    """SmallThinker is a Mixtral with such routers, ReLUs for gates, and windows in three of four layers, of which the others turn nothing."""
+    for i, layer in enumerate(model.model.layers):
+        layer.mlp.gate = router = EarlyRouter(softmax)
+        layer.register_forward_pre_hook(lambda layer, args, router=router: setattr(router, "entering", args[0]))
+        if window:
+            attend = layer.self_attn.forward
+            layer.self_attn.forward = windowed(attend, window) if i % 4 else unturned(attend)
+
+
+def smallthinker(state, config):
+    state = experts_apart("block_sparse_moe", ("gate", "up", "down"))(state, config)
+    return renamed(state, {"block_sparse_moe.gate.": "block_sparse_moe.primary_router."})
+
+
+SMALLTHINKER = dict(head_dim=8, moe_num_primary_experts=8, moe_num_active_primary_experts=3, moe_ffn_hidden_size=12, moe_enable_early_router=True,
+                    num_hidden_layers=3, sliding_window_size=20, rope_theta=1000.0, tie_word_embeddings=True, publish=smallthinker,
+                    reference=dict(model_type="mixtral", num_local_experts=8, num_experts_per_tok=3, hidden_act="relu", sliding_window=None,
+                                   intermediate_size=12, rope_parameters=dict(rope_type="default", rope_theta=1000.0)))
+CASES["smallthinker"] = dict(case("smallthinker", "SmallThinkerForCausalLM", moe_primary_router_apply_softmax=False, rope_layout=[0, 1, 1],
+                                  sliding_window_layout=[0, 1, 1], **SMALLTHINKER), modify=lambda model: early(model, window=20))
+CASES["smallthinker-4b"] = dict(case("smallthinker", "SmallThinkerForCausalLM", moe_primary_router_apply_softmax=True, rope_layout=[1] * 3,
+                                     sliding_window_layout=[0] * 3, **SMALLTHINKER), modify=lambda model: early(model, softmax=True))
+for name in ("smallthinker", "smallthinker-4b"):
+    del CASES[name]["config"]["intermediate_size"]
 
 
 def clear_choices(model):

@@ -133,6 +133,7 @@ static bool is_beside(const char *key) {
     static const char *const beside[] = {"granite.ssm.",
                                          "granitehybrid.context_length",
                                          "kimi-linear.attention.value_length",
+                                         "bailingmoe3.attention.value_length",
                                          "nemotron_h.context_length",
                                          "nemotron_h_moe.context_length",
                                          "qwen.context_length",
