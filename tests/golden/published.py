@@ -35,7 +35,7 @@ N_ROWS = 2     # of a run
 N_ANGLES = 5   # pairs of a rope that are kept
 N_ROUTED = 16  # random rows for a router
 ENCODERS = ("bert", "roberta", "xlm-roberta", "distilbert", "modernbert", "mpnet", "electra")
-TEXT_ALONE = ("qwen2_5_vl_text", "qwen3_vl_text", "qwen3_vl_moe_text")  # are no AutoModelForCausalLM
+TEXT_ALONE = ("qwen2_5_vl_text", "qwen3_vl_text", "qwen3_vl_moe_text", "qwen2_vl_text")  # are no AutoModelForCausalLM
 ACTS = dict(silu=torch.nn.functional.silu, gelu=torch.nn.functional.gelu, relu=torch.relu,
             gelu_tanh=lambda x: torch.nn.functional.gelu(x, approximate="tanh"), relu2=lambda x: torch.relu(x) ** 2)
 
