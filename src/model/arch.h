@@ -207,6 +207,7 @@ typedef enum lm_dialect {
     LM_DIALECT_BAILING_3,
     LM_DIALECT_SMALLTHINKER,
     LM_DIALECT_MUSE,
+    LM_DIALECT_STEP,
     LM_DIALECT_MINIMAX, /* Mixtral's, beside recurrent layers */
     LM_DIALECT_MINIMAX_M3, /* Mixtral's, beside dense layers and shared experts */
 } lm_dialect;
@@ -300,6 +301,7 @@ typedef struct lm_arch {
     bool sinks_in_windows;  /* only they have sinks */
     bool soft_gates;        /* what heads attend to is weighted by softplus, not by a sigmoid */
     bool local_ropes;       /* windowed layers' heads turn in another part than others' */
+    bool gguf_local_rope;   /* GGUF files say what turns of windowed layers' heads, of whose others' it is rope_fraction */
     bool heads_listed;      /* layers may differ in heads, which files list */
     bool unit_values;       /* values of each head are divided by their root mean square */
     bool rope_backwards;    /* heads turn the other way */

@@ -63,6 +63,10 @@ loam_status lm_convert_extras_find(lm_model *model, const lm_arch_config *config
         push_factors(inout, hp, "rope_factors_short.weight", hp->rope_scaling.short_factors);
     } else if (lm_hparams_freq_factors(hp, inout->freq_factors)) {
         push_factors(inout, hp, "rope_freqs.weight", inout->freq_factors);
+        int64_t n = hp->rope_dim / 2, longest = lm_local_rope_dim(hp) / 2;
+        for (; config->arch->gguf_local_rope && n < longest && n < LM_MAX_ROPE_PAIRS; n++)
+            inout->freq_factors[n] = 1;
+        inout->list[inout->n - 1].shape[0] = n;
     }
     for (int i = 0; i < lm_dense_count(dense); i++) push_dense(inout, lm_dense_at(dense, i), i);
     return push_answers(model, config, inout, err);

@@ -485,9 +485,17 @@ static lm_tensor *mixed_rows(const builder *b, lm_tensor *x) {
     return lm_arch_has(b->config, LM_FEATURE_LATENT) ? latent_attention(b, x) : attention(b, x);
 }
 
-/* act(gate) * up, or act(up). */
-static lm_tensor *activated(const builder *b, lm_tensor *gate, lm_tensor *up) {
+/* SiLU of the gate, from above, and what it weights, from both sides, bounded; no SiLU is so far below 0. */
+static lm_tensor *limited(const builder *b, lm_tensor *gate, lm_tensor *up, double limit) {
+    gate = mapped(b, mapped(b, gate, LM_FN_SILU, 0), LM_FN_CLAMP, limit);
+    return times(b, gate, mapped(b, up, LM_FN_CLAMP, limit));
+}
+
+/* act(gate) * up, or act(up). limits: of layers; NULL: there are none. */
+static lm_tensor *activated(const builder *b, lm_tensor *gate, lm_tensor *up, const float *limits) {
     lm_attrs attrs = {.dtype = factor_dtype(b)};
+    if (limits && b->layer < LM_MAX_VARIED_LAYERS && limits[b->layer] > 0)
+        return factor(b, limited(b, gate, up, limits[b->layer]));
     if (lm_arch_has(b->config, LM_FEATURE_XIELU))
         return lm_graph_op(
             b->graph, LM_OP_XIELU,
@@ -513,7 +521,7 @@ static lm_tensor *mlp(const builder *b, lm_tensor *x) {
             b->graph, LM_OP_CUTOFF,
             &(lm_op_args){.in = {gate}, .attrs.scale = (float)b->hp->gate_cutoff});
     lm_tensor *up = linear(b, x, LM_PARAM_UP, LM_PARAM_UP_BIAS);
-    lm_tensor *y = activated(b, gate, up);
+    lm_tensor *y = activated(b, gate, up, b->hp->mlp_limits);
     if (norms(b, LM_PARAM_MLP_SUB_NORM)) y = sub_normed(b, y, LM_PARAM_MLP_SUB_NORM);
     return linear(b, y, LM_PARAM_DOWN, LM_PARAM_DOWN_BIAS);
 }
@@ -530,7 +538,8 @@ static lm_tensor *shared_expert(const builder *b, lm_tensor *x) {
                           ? linear(b, x, LM_PARAM_SHARED_GATE, LM_PARAM_COUNT)
                           : NULL;
     lm_tensor *up = linear(b, x, LM_PARAM_SHARED_UP, LM_PARAM_COUNT);
-    lm_tensor *y = linear(b, activated(b, gate, up), LM_PARAM_SHARED_DOWN, LM_PARAM_COUNT);
+    lm_tensor *y = linear(b, activated(b, gate, up, b->hp->mlp_limits), LM_PARAM_SHARED_DOWN,
+                          LM_PARAM_COUNT);
     if (!lm_param_in(b->config, LM_PARAM_SHARED_ROUTER)) return y;
     lm_tensor *weight = mapped(b, linear(b, x, LM_PARAM_SHARED_ROUTER, LM_PARAM_COUNT),
                                LM_FN_SIGMOID, 0);
@@ -589,7 +598,7 @@ static lm_tensor *mixture(const builder *b, lm_tensor *stream, lm_tensor *x) {
                           ? chosen(b, read, LM_PARAM_GATE_EXPS, ids, LM_PARAM_GATE_EXPS_BIAS)
                           : NULL;
     lm_tensor *up = chosen(b, read, LM_PARAM_UP_EXPS, ids, LM_PARAM_UP_EXPS_BIAS);
-    lm_tensor *y = chosen(b, activated(b, gate, up), LM_PARAM_DOWN_EXPS, ids,
+    lm_tensor *y = chosen(b, activated(b, gate, up, hp->expert_limits), LM_PARAM_DOWN_EXPS, ids,
                           LM_PARAM_DOWN_EXPS_BIAS);
     if (!before) y = mixed(b, y, weights);
     if (lm_param_in(b->config, LM_PARAM_MIXTURE_BIAS)) /* a table of one row */
@@ -617,7 +626,7 @@ static lm_tensor *columns(const builder *b, lm_tensor *x, int64_t first, int64_t
 static lm_tensor *layer_input(const builder *b, lm_tensor *x) {
     int64_t n = b->hp->layer_input_dim;
     lm_tensor *gate = linear(b, factor(b, x), LM_PARAM_LAYER_INPUT_GATE, LM_PARAM_COUNT);
-    lm_tensor *y = activated(b, gate, columns(b, b->layer_inputs, b->layer * n, n, NULL));
+    lm_tensor *y = activated(b, gate, columns(b, b->layer_inputs, b->layer * n, n, NULL), NULL);
     return norm(b, linear(b, y, LM_PARAM_LAYER_INPUT_OUT, LM_PARAM_COUNT),
                 LM_PARAM_POST_LAYER_INPUT_NORM, LM_PARAM_COUNT, LM_F32);
 }

@@ -157,6 +157,8 @@ typedef struct lm_hparams {
     bool gate_by_head;       /* what a head attended to is weighted by one number */
     bool shared_norm;        /* attention and MLP, side by side, read the same normed rows */
     bool serial_residual;    /* a member of a family of parallel residuals that is not parallel */
+    /* Bounds of a layer's gates, behind SiLU, and of what they weight: of experts, and of other MLPs; 0: there are none. */
+    float expert_limits[LM_MAX_VARIED_LAYERS], mlp_limits[LM_MAX_VARIED_LAYERS];
     /* Mixtures of experts; n_experts 0: the MLP of every layer is dense. */
     int64_t n_experts, n_experts_used;
     int64_t expert_ffn_dim, shared_ffn_dim; /* of one expert; of all shared ones together, 0: none */

@@ -228,6 +228,8 @@ static LM_MUST_USE loam_status read_sizes(const lm_gguf *gguf, lm_hparams *h, lo
     LM_TRY(read_i64_or(gguf, h, "attention.value_length", h->head_dim, &h->value_dim, err));
     if (h->value_dim == h->head_dim) h->value_dim = 0;
     LM_TRY(read_i64_or(gguf, h, "rope.dimension_count", h->head_dim, &h->rope_dim, err));
+    if (arch && arch->gguf_local_rope)
+        h->rope_dim = (int64_t)((double)h->rope_dim * arch->rope_fraction);
     h->lone_blocks = arch && arch->lone_blocks;
     if (h->lone_blocks && !arch->no_attention)
         LM_TRY(read_lone_mlps(gguf, h, err));
@@ -455,6 +457,26 @@ static LM_MUST_USE loam_status read_listed_ropes(const lm_gguf *gguf, lm_hparams
     return LOAM_OK;
 }
 
+/* Step's bounds of gates: one of all layers, or one of each. */
+static LM_MUST_USE loam_status read_limits(const lm_gguf *gguf, const lm_hparams *h,
+                                           const char *name, float *out, loam_error *err) {
+    char key[KEY_BYTES];
+    lm_gguf_array list = {0};
+    double of_all = 0;
+    const lm_gguf_value *value = lm_gguf_find(gguf, full_key(h, name, key));
+    if (value && value->type == LM_GGUF_ARRAY)
+        LM_TRY(lm_gguf_array_or_empty(gguf, key, LM_GGUF_F32, &list, err));
+    else
+        LM_TRY(read_f64_or(gguf, h, name, 0, &of_all, err));
+    for (int64_t i = 0; i < h->n_layers && i < LM_MAX_VARIED_LAYERS; i++) {
+        out[i] = (size_t)i < list.n ? lm_gguf_array_f32(&list, (size_t)i) : (float)of_all;
+        if (out[i] != 0 && !(out[i] >= 0.3f))
+            return lm_error_set(err, LOAM_UNSUPPORTED, "%s: '%s' of layer %lld is %g",
+                                lm_gguf_path(gguf), key, (long long)i, (double)out[i]);
+    }
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status read_layers(const lm_gguf *gguf, const lm_arch *arch, lm_hparams *h,
                                            loam_error *err) {
     LM_TRY(read_i64_or(gguf, h, "attention.sliding_window", arch->chunk, &h->window, err));
@@ -469,6 +491,8 @@ static LM_MUST_USE loam_status read_layers(const lm_gguf *gguf, const lm_arch *a
     }
     if (arch->local_ropes)
         LM_TRY(read_i64_or(gguf, h, "rope.dimension_count_swa", h->head_dim, &h->local_rope_dim, err));
+    LM_TRY(read_limits(gguf, h, "swiglu_clamp_exp", h->expert_limits, err));
+    LM_TRY(read_limits(gguf, h, "swiglu_clamp_shexp", h->mlp_limits, err));
     LM_TRY(read_streams(gguf, arch, h, err));
     LM_TRY(read_f64_or(gguf, h, "rope.freq_base_swa", arch->local_rope_theta, &h->local_rope_theta,
                        err));
@@ -691,8 +715,11 @@ static LM_MUST_USE loam_status find_factors(const lm_gguf *gguf, const lm_hparam
     const lm_stored_tensor *freqs = lm_stored_tensors_find(lm_gguf_tensors(gguf), name);
     *out = NULL;
     if (!freqs) return LOAM_OK;
+    const lm_arch *arch = lm_arch_find(h->architecture); /* some have them as of windowed layers, too */
+    int64_t longest = arch && arch->gguf_local_rope ? h->local_rope_dim : 0;
     if (!freqs->type->is_loadable || freqs->type->dtype != LM_F32 || freqs->n_dims != 1 ||
-        freqs->shape[0] != h->rope_dim / 2 || freqs->shape[0] > LM_MAX_ROPE_PAIRS)
+        freqs->shape[0] != (longest > 0 ? longest : h->rope_dim) / 2 ||
+        freqs->shape[0] > LM_MAX_ROPE_PAIRS)
         return lm_error_set(err, LOAM_INVALID, "%s: tensor '%s' must be F32 [%lld]",
                             lm_gguf_path(gguf), name, (long long)h->rope_dim / 2);
     *out = freqs->data;

@@ -1,6 +1,7 @@
 /* Hyperparameters out of a Hugging Face config.json. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/json.h"
 #include "model/arch.h"
@@ -22,11 +23,12 @@ static LM_MUST_USE loam_status read_kv_heads(const lm_config_reader *r, lm_hpara
         return LOAM_OK;
     }
     LM_TRY(lm_config_bool(r, "multi_query_attention", false, &multi_query)); /* ChatGLM's */
-    return lm_config_i64(r,
-                         multi_query
-                             ? "multi_query_group_num"
-                             : "num_key_value_heads|num_kv_heads|kv_n_heads|num_query_groups",
-                         h->n_heads, &h->n_kv_heads);
+    return lm_config_i64(
+        r,
+        multi_query
+            ? "multi_query_group_num"
+            : "num_key_value_heads|num_kv_heads|kv_n_heads|num_query_groups|num_attention_groups",
+        h->n_heads, &h->n_kv_heads);
 }
 
 /* Qwen's first models turn and scale longer sequences otherwise. */
@@ -257,6 +259,24 @@ static void settle_local_ropes(const lm_config_reader *r, lm_hparams *h) {
     if (!r->arch || !r->arch->local_ropes) return;
     h->local_kv_heads = h->n_kv_heads;
     h->local_head_dim = h->head_dim;
+}
+
+/* Step's heads of windowed layers, once it is known which those are. */
+static LM_MUST_USE loam_status read_windowed_heads(const lm_config_reader *r, lm_hparams *h) {
+    const json_t *own = json_object_get(r->config, "attention_other_setting");
+    const lm_config_reader inner = {json_is_object(own) ? own : NULL, r->path, r->arch, r->err};
+    int64_t n_heads = h->n_heads, n_kv_heads = h->n_kv_heads, local = n_heads,
+            local_kv = n_kv_heads;
+    LM_TRY(lm_config_i64(&inner, "num_attention_heads", local, &local));
+    LM_TRY(lm_config_i64(&inner, "num_attention_groups", local_kv, &local_kv));
+    LM_TRY(lm_config_i64(r, "num_sliding_attention_heads", local, &local));
+    if (local == n_heads && local_kv == n_kv_heads) return LOAM_OK;
+    for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
+        bool windowed = lm_layer_in(&h->windowed, i);
+        LM_TRY(lm_hparams_set_heads(h, i, windowed ? local : n_heads,
+                                    windowed ? local_kv : n_kv_heads, r->path, r->err));
+    }
+    return LOAM_OK;
 }
 
 /* MiMo-V2's key heads of windowed layers. */
@@ -534,11 +554,35 @@ static LM_MUST_USE loam_status read_numbers(const lm_config_reader *r, lm_hparam
 
 /* --- Experts. */
 
+/* Whether a text of numbers with commas between them has this one. */
+static bool text_lists(const char *text, int64_t number) {
+    for (char *end; text && *text; text = *end ? end + 1 : end)
+        if (strtoll(text, &end, 10) == number && end != text) return true;
+    return false;
+}
+
+/* Step's bounds of gates of each layer, experts' and others'. */
+static LM_MUST_USE loam_status read_limits(const lm_config_reader *r, const lm_hparams *h,
+                                           const char *key, float *out) {
+    const double least = 0.3; /* SiLU is nowhere as far below 0 */
+    const json_t *limits = json_object_get(r->config, key);
+    for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
+        double limit = json_number_value(json_array_get(limits, (size_t)i));
+        if (limit == 0) continue;
+        if (!(limit >= least) || i >= LM_MAX_VARIED_LAYERS || strcmp(h->hidden_act, "silu") != 0)
+            return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: '%s' of layer %lld is %g", r->path,
+                                key, (long long)i, limit);
+        out[i] = (float)limit;
+    }
+    return LOAM_OK;
+}
+
 /* Layers of a mixture without experts: the first ones, those that a list has, or all but each n-th of the others. */
 static LM_MUST_USE loam_status read_dense_layers(const lm_config_reader *r, lm_hparams *h) {
     const json_t *kinds = json_object_get(r->config, "mlp_layer_types"),
                  *without = json_object_get(r->config, "mlp_only_layers"),
-                 *mixed = json_object_get(r->config, "moe_layer_freq"); /* MiMo-V2's */
+                 *mixed = json_object_get(r->config, "moe_layer_freq"),     /* MiMo-V2's */
+                     *with = json_object_get(r->config, "moe_layers_enum"); /* Step's */
     int64_t leading, period, offset;
     LM_TRY(lm_config_i64(r, "first_k_dense_replace|moe_layer_start_index|num_dense_layers", 0,
                          &leading));
@@ -553,6 +597,7 @@ static LM_MUST_USE loam_status read_dense_layers(const lm_config_reader *r, lm_h
         bool dense =
             i < leading || lm_config_lists(without, i) || (period > 1 && i % period != offset);
         const json_t *listed = json_array_get(mixed, (size_t)i);
+        if (with) dense = !text_lists(json_string_value(with), i) && !lm_config_lists(with, i);
         if (listed) dense = json_integer_value(listed) == 0;
         if (kind ? strcmp(kind, "dense") == 0 : dense) lm_layer_add(&h->dense_layers, i);
     }
@@ -637,7 +682,7 @@ static LM_MUST_USE loam_status read_experts(const lm_config_reader *r, lm_hparam
     if (beside) h->shared_ffn_dim = h->ffn_dim;
     LM_TRY(lm_config_i64(r,
                          "shared_intermediate_size|shared_expert_intermediate_size|moe_shared_"
-                         "expert_intermediate_size",
+                         "expert_intermediate_size|share_expert_dim|share_expert_dims",
                          h->shared_ffn_dim, &h->shared_ffn_dim));
     LM_TRY(read_dense_layers(r, h));
     if (r->arch && r->arch->expert_jitter > 0)
@@ -646,10 +691,12 @@ static LM_MUST_USE loam_status read_experts(const lm_config_reader *r, lm_hparam
     LM_TRY(lm_config_i64(r, "topk_group", 0, &h->n_expert_groups_used));
     LM_TRY(lm_json_str_or(r->config, r->path, "topk_method", LM_STR(""), &method, r->err));
     if (lm_str_is(method, "greedy")) h->n_expert_groups = h->n_expert_groups_used = 0;
-    LM_TRY(lm_config_f64(
-        r, "routed_scaling_factor|route_scale|router_scaling_factor|moe_routed_scaling_factor", 0,
-        &h->expert_weight_scale));
-    LM_TRY(lm_config_bool(r, "moe_renormalize", normalize, &normalize)); /* Kimi Linear's */
+    LM_TRY(lm_config_f64(r,
+                         "routed_scaling_factor|route_scale|router_scaling_factor|moe_routed_"
+                         "scaling_factor|moe_router_scaling_factor",
+                         0, &h->expert_weight_scale));
+    LM_TRY(lm_config_bool(r, "moe_renormalize", normalize, &normalize));    /* Kimi Linear's */
+    LM_TRY(lm_config_bool(r, "norm_expert_weight", normalize, &normalize)); /* Step's */
     LM_TRY(lm_config_bool(r, "norm_topk_prob", normalize, &h->expert_normalize));
     LM_TRY(lm_json_str_or(r->config, r->path, "scoring_func", LM_STR("softmax"), &score, r->err));
     LM_TRY(lm_json_str_or(r->config, r->path, "score_function", score, &score, r->err));
@@ -658,6 +705,11 @@ static LM_MUST_USE loam_status read_experts(const lm_config_reader *r, lm_hparam
     h->expert_sigmoid =
         !softmax && (lm_str_is(score, "sigmoid") || (r->arch && r->arch->expert_sigmoid));
     return read_averaged(r, h);
+}
+
+static LM_MUST_USE loam_status read_all_limits(const lm_config_reader *r, lm_hparams *h) {
+    LM_TRY(read_limits(r, h, "swiglu_limits", h->expert_limits));
+    return read_limits(r, h, "swiglu_limits_shared", h->mlp_limits);
 }
 
 static LM_MUST_USE loam_status read_flags(const lm_config_reader *r, lm_hparams *h) {
@@ -768,6 +820,7 @@ static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_
     LM_TRY(lm_config_text(&r, "model_type", LM_STR(""), h.architecture, sizeof h.architecture));
     LM_TRY(choose_arch(&r, &h));
     LM_TRY(add_defaults(r.arch, config, err));
+    LM_TRY(lm_config_join_ropes(config, path, err));
     const char *act = r.arch && r.arch->act ? r.arch->act : "silu";
     LM_TRY(lm_config_text(&r,
                           "hidden_activation|hidden_act|activation_function|activation|mlp_hidden_"
@@ -785,6 +838,7 @@ static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_
     LM_TRY(read_pooler(&r, &h));
     LM_TRY(lm_config_read_rope(&r, &h));
     LM_TRY(lm_config_read_window(&r, &h));
+    LM_TRY(read_windowed_heads(&r, &h));
     LM_TRY(read_keys_as_values(&r, &h));
     LM_TRY(lm_config_read_no_rope(&r, &h));
     LM_TRY(lm_config_read_temperature(&r, &h));
@@ -793,6 +847,7 @@ static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_
     LM_TRY(read_alibi(&r, &h));
     LM_TRY(read_flags(&r, &h));
     LM_TRY(read_experts(&r, &h));
+    LM_TRY(read_all_limits(&r, &h));
     if (r.arch) lm_arch_settle_layers(r.arch, &h);
     LM_TRY(read_latent(&r, &h));
     LM_TRY(read_index(&r, &h));

@@ -105,6 +105,49 @@ static LM_MUST_USE loam_status check_fraction(const lm_config_reader *r, double 
                         fraction);
 }
 
+/* Of the layers of one kind, which must be alike; NULL: there is none, or no memory. */
+static json_t *rope_of_kind(const json_t *config, const char *kind, bool *out_alike) {
+    const json_t *types = json_object_get(config, "layer_types"),
+                 *thetas = json_object_get(config, "rope_theta"),
+                 *fractions = json_object_get(config, "partial_rotary_factors"), *theta = NULL,
+                 *fraction = NULL;
+    for (size_t i = 0; i < json_array_size(thetas); i++) {
+        const char *type = json_string_value(json_array_get(types, i));
+        const json_t *own_theta = json_array_get(thetas, i),
+                     *own_fraction = json_array_get(fractions, i);
+        if (!type || strcmp(type, kind) != 0) continue;
+        if (theta && (json_number_value(theta) != json_number_value(own_theta) ||
+                      json_number_value(fraction) != json_number_value(own_fraction)))
+            *out_alike = false;
+        theta = own_theta;
+        fraction = own_fraction;
+    }
+    if (!theta) return NULL;
+    json_t *rope =
+        json_pack("{s:s, s:f}", "rope_type", "default", "rope_theta", json_number_value(theta));
+    if (fraction)
+        json_object_set_new(rope, "partial_rotary_factor", json_real(json_number_value(fraction)));
+    return rope;
+}
+
+loam_status lm_config_join_ropes(json_t *config, const char *path, loam_error *err) {
+    bool alike = true;
+    if (!json_is_array(json_object_get(config, "rope_theta"))) return LOAM_OK;
+    const json_t *scaling = json_object_get(config, "rope_scaling");
+    json_t *full = rope_of_kind(config, "full_attention", &alike),
+           *windowed = rope_of_kind(config, "sliding_attention", &alike), *both = json_object();
+    if (full && json_is_object(scaling)) json_object_update(full, (json_t *)scaling);
+    if (full) json_object_set_new(both, "full_attention", full);
+    if (windowed) json_object_set_new(both, "sliding_attention", windowed);
+    json_object_del(config, "rope_theta");
+    if (!both || json_object_set_new(config, "rope_parameters", both))
+        return lm_error_no_memory(err, 0);
+    if (alike) return LOAM_OK;
+    return lm_error_set(err, LOAM_UNSUPPORTED,
+                        "%s: 'rope_theta' or 'partial_rotary_factors' differ in layers of one kind",
+                        path);
+}
+
 /* Either rope_theta beside rope_scaling, or both in rope_parameters (since transformers 5). */
 loam_status lm_config_read_rope(const lm_config_reader *r, lm_hparams *h) {
     const json_t *parameters = rope_object(r, "full_attention");

@@ -183,7 +183,7 @@ static void add_windowed(const gguf_out *out, const lm_arch_config *config) {
     const lm_hparams *hp = &config->hparams;
     char key[KEY_BYTES];
     bool listed = /* in any case */
-        is_named(config->arch, "exaone4 exaone-moe olmo2 mellum gemma4 granite_swa mimo2 cohere2moe muse-glimmer");
+        is_named(config->arch, "exaone4 exaone-moe olmo2 mellum gemma4 granite_swa mimo2 cohere2moe muse-glimmer step35");
     if (lm_hparams_said_window(config) == 0 || (usual_windows(config) && !listed)) return;
     bool numbers = is_named(config->arch, "mimo2");
     lm_gguf_writer_open_array(out->writer, full_key(out, "attention.sliding_window_pattern", key),
@@ -260,9 +260,10 @@ static void add_counts(const gguf_out *out, const char *name, const lm_hparams *
 /* Of layers that may differ in them. */
 static void add_heads(const gguf_out *out, const lm_arch_config *config) {
     const lm_hparams *hp = &config->hparams;
-    bool listed = is_named(config->arch, "laguna"); /* in any case */
+    bool step = is_named(config->arch, "step35"),
+         listed = step || is_named(config->arch, "laguna"); /* in any case */
     add_counts(out, "attention.head_count", hp, listed, heads_said);
-    add_counts(out, "attention.head_count_kv", hp, false, kv_heads_said);
+    add_counts(out, "attention.head_count_kv", hp, step, kv_heads_said);
     if (config->arch->varied) add_counts(out, "feed_forward_length", hp, false, width_said);
 }
 
@@ -299,6 +300,19 @@ static void add_sections(const gguf_out *out, const lm_hparams *hp) {
                               LM_GGUF_I32, LM_COUNT_OF(usual));
     for (size_t i = 0; i < LM_COUNT_OF(usual); i++)
         lm_gguf_writer_push_i32(out->writer, sections[i]);
+}
+
+/* Where a layer has one. */
+static void add_limits(const gguf_out *out, const char *name, const lm_hparams *hp,
+                       const float *limits) {
+    char key[KEY_BYTES];
+    bool any = false;
+    for (int64_t i = 0; i < hp->n_layers && i < LM_MAX_VARIED_LAYERS; i++) any |= limits[i] > 0;
+    if (!any) return;
+    lm_gguf_writer_open_array(out->writer, full_key(out, name, key), LM_GGUF_F32,
+                              (size_t)hp->n_layers);
+    for (int64_t i = 0; i < hp->n_layers; i++)
+        lm_gguf_writer_push_f32(out->writer, i < LM_MAX_VARIED_LAYERS ? limits[i] : 0);
 }
 
 void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer) {
@@ -338,6 +352,8 @@ void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer)
     if (kv_listed) add_kv_heads(&out, hp);
     if (mlps_listed) add_mlps(&out, config);
     if (arch->varied || arch->heads_listed) add_heads(&out, config);
+    add_limits(&out, "swiglu_clamp_exp", hp, hp->expert_limits);
+    add_limits(&out, "swiglu_clamp_shexp", hp, hp->mlp_limits);
     bool listed = lm_arch_has(config, LM_FEATURE_DELTA) || lm_arch_has(config, LM_FEATURE_DECAY);
     if (listed && !key_steps) add_recurrent(&out, hp);
     if (is_named(arch, "qwen35 qwen35moe")) add_sections(&out, hp);

@@ -411,6 +411,15 @@ static json_t *linear_attn_json(const lm_hparams *hp) {
                      attending);
 }
 
+/* Bounds of gates by layer, 0 of none. */
+static json_t *limits_json(const lm_hparams *hp, const float *limits) {
+    json_t *list = json_array();
+    for (int64_t i = 0; i < hp->n_layers; i++)
+        json_array_append_new(
+            list, json_real(i < LM_MAX_VARIED_LAYERS ? shortest((double)limits[i]) : 0));
+    return list;
+}
+
 static json_t *attending_json(const lm_hparams *hp) {
     json_t *list = json_array();
     for (int64_t i = 0; i < hp->n_layers; i++)

@@ -815,6 +815,37 @@ CASES["minimax"] = case("MiniMaxText01", "MiniMaxText01ForCausalLM", head_dim=8,
                             model_type="minimax", layer_types=["linear_attention"] * 7 + ["full_attention"], full_attn_alpha_factor=1.5,
                             linear_attn_alpha_factor=1.5, mlp_alpha_factor=1.5, block_size=32, tie_word_embeddings=False,
                             rope_parameters=dict(rope_type="default", rope_theta=1000.0)))
+STEP_LAYERS = ["full_attention", "sliding_attention", "sliding_attention", "full_attention"]
+
+
+def step(state, config):
+    """As Step 3.5 is published, whose text is all there is."""
+    out = {}
+    for name, w in state.items():
+        name = name.replace("model.language_model.", "model.").replace(".mlp.shared_experts.", ".share_expert.")
+        name = name.replace(".mlp.gate.e_score_correction_bias", ".moe.router_bias").replace(".mlp.gate.", ".moe.gate.")
+        if name.endswith("mlp.experts.gate_up_proj"):
+            for part, x in zip(("gate", "up"), w.chunk(2, dim=1)):
+                out[name.replace("mlp.experts.gate_up_proj", f"moe.{part}_proj.weight")] = x
+        elif "vision" not in name and "multi_modal" not in name:
+            out[name.replace("mlp.experts.down_proj", "moe.down_proj.weight")] = w
+    return out
+
+
+STEP_SCALING = dict(rope_type="llama3", factor=2.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32)
+STEP_TEXT = dict({k: v for k, v in SIZES.items() if k != "num_key_value_heads"}, rms_norm_eps=1e-5, num_hidden_layers=4, num_attention_heads=2, head_dim=16, sliding_window=20,
+                 num_attention_groups=2, attention_other_setting=dict(
+                     attention_type="sliding_attention", num_attention_heads=4, num_attention_groups=2, head_dim=16, true_head_dim=16),
+                 rope_theta=[5000.0, 100.0, 100.0, 5000.0], partial_rotary_factors=[0.5, 1.0, 1.0, 0.5], rope_scaling=STEP_SCALING,
+                 yarn_only_types=["full_attention"], layer_types=STEP_LAYERS, moe_layers_enum="1,2,3", moe_num_experts=6, moe_top_k=3,
+                 moe_intermediate_size=12, share_expert_dim=12, moe_router_scaling_factor=3.0, norm_expert_weight=True,
+                 moe_router_activation="sigmoid", use_moe_router_bias=True, use_head_wise_attn_gate=True, num_nextn_predict_layers=0,
+                 swiglu_limits=[0.0, 0.0, 0.0, 0.5], swiglu_limits_shared=[0.0, 0.0, 0.4, 0.6])
+CASES["step3p5"] = dict(config=dict(STEP_TEXT, model_type="step3p5", architectures=["Step3p5ForCausalLM"], tie_word_embeddings=False), apart=True, publish=step, reference=dict(
+    model_type="step3p7", text_config=dict(
+        {k: v for k, v in STEP_TEXT.items() if not k.startswith("num_attention_groups")}, model_type="step3p5", num_key_value_heads=2,
+        n_routed_experts=6, num_experts_per_tok=3), vision_config=dict(
+            hidden_size=16, num_hidden_layers=1, num_attention_heads=2, mlp_ratio=1.0, image_size=56, patch_size=14, max_position_embeddings=16)))
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none.
 # Published with experts in MXFP4, an older GGUF file.
@@ -1108,7 +1139,7 @@ def tokens(prompt):
 
 
 def build(spec, seed):
-    config = dict(spec["config"], **(spec["reference"] or {}))
+    config = spec["reference"] if spec.get("apart") else dict(spec["config"], **(spec["reference"] or {}))
     torch.manual_seed(seed)
     auto = AutoModelForImageTextToText if "text_config" in config else AutoModelForCausalLM
     kind = spec["config"]["model_type"]
@@ -1118,7 +1149,7 @@ def build(spec, seed):
         name = name.replace("norm_attn_norm.", "")  # DBRX's, of more than norms
         spread = 0.1 if "norm" in name or "ln_" in name or name.endswith("bias") else 1.0 if "emb" in name else 0.3
         around = 1.0 if ("norm" in name or "ln_" in name) and name.endswith("weight") else 0.0
-        less_one = kind.startswith(("gemma", "muse_glimmer", "minimax_m3", "qwen3_next", "qwen3_5")) and not kind.startswith(GEMMA_SINCE_3N)
+        less_one = kind.startswith(("gemma", "step3p5", "muse_glimmer", "minimax_m3", "qwen3_next", "qwen3_5")) and not kind.startswith(GEMMA_SINCE_3N)
         whole = "linear_attn" in name or (kind == "muse_glimmer" and name.endswith("language_model.norm.weight"))
         if less_one and around and not whole:
             around = 0.0
@@ -1177,7 +1208,7 @@ def as_published(model, state):
 
 def state_of(model, spec):
     state = {k: v.clone() for k, v in model.state_dict().items() if not k.endswith((".attn.bias", ".masked_bias"))}
-    if model.config.tie_word_embeddings:
+    if getattr(model.config, "tie_word_embeddings", False):
         state.pop("lm_head.weight", None)
         state.pop("embed_out.weight", None)
         state.pop("decoder.weight", None)
