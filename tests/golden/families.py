@@ -752,100 +752,6 @@ CASES |= {
                         norm_topk_prob=True, index_topk=100, index_n_heads=2, index_head_dim=8, num_nextn_predict_layers=0,
                         index_topk_freq=2, **LATENT),
 }
-CASES["muse_glimmer"] = seeing("muse_glimmer", "MuseGlimmerForConditionalGeneration", "muse_glimmer_text", MUSE_VISION, head_dim=16,
-                               num_hidden_layers=4, sliding_window=20, rms_norm_eps=1e-5, post_norm_eps=1e-8, qk_scale_factor=3.87,
-                               output_multiplier=0.8, final_logit_softcapping=20.0,
-                               layer_types=["sliding_attention"] * 3 + ["full_attention"], layer_rope_theta=[1000.0] * 3 + [0],
-                               rope_parameters=dict(rope_type="default", rope_theta=1000.0))
-CASES["muse_glimmer"]["config"].update(out_hidden_size=16, projector_hidden_size=8)
-# As published, in words of their own, and as long as all blocks are chosen.
-CASES["minimax_m3"] = seeing("minimax_m3_vl", "MiniMaxM3SparseForConditionalGeneration", "minimax_m3_vl_text", MINIMAX_VISION, head_dim=16,
-                             num_hidden_layers=3, rotary_dim=8, partial_rotary_factor=0.5, rope_theta=1000.0, hidden_act="swigluoai",
-                             swiglu_alpha=1.702, swiglu_limit=7.0, dense_intermediate_size=40, intermediate_size=12,
-                             shared_intermediate_size=12, n_shared_experts=1, num_local_experts=6, num_experts_per_tok=3,
-                             routed_scaling_factor=2.0, scoring_func="sigmoid", use_qk_norm=True, moe_layer_freq=[0, 1, 1],
-                             sparse_attention_config=dict(
-                                 sparse_num_index_heads=2, sparse_index_dim=8, sparse_block_size=32, sparse_topk_blocks=4,
-                                 sparse_local_block=1, sparse_attention_freq=[0, 1, 1]))
-CASES["minimax_m3"]["config"].update(projector_hidden_size=8)
-
-
-def open_gates(model):
-    """Shared experts that are not weighted: 1 is the sigmoid of this number."""
-    class Open(torch.nn.Module):
-        def forward(self, x):
-            return torch.full_like(x[..., :1], 30.0)
-    for layer in model.model.layers:
-        if hasattr(layer.mlp, "shared_expert_gate"):
-            layer.mlp.shared_expert_gate = Open()
-
-
-def first_mixture(state, config):
-    state = experts_apart("mlp", ("gate_proj", "up_proj", "down_proj"))(state, config)
-    return renamed(state, {"shared_expert.": "shared_experts."})
-
-
-CASES["deepseek"] = dict(case("deepseek", "DeepseekForCausalLM", num_hidden_layers=3, n_routed_experts=6, num_experts_per_tok=3,
-                              n_shared_experts=2, moe_intermediate_size=12, first_k_dense_replace=1, moe_layer_freq=1,
-                              norm_topk_prob=False, scoring_func="softmax", publish=first_mixture, reference=dict(
-                                  model_type="qwen2_moe", num_experts=6, shared_expert_intermediate_size=24, mlp_only_layers=[0],
-                                  qkv_bias=False, tie_word_embeddings=False)), modify=open_gates)
-CASES["cohere_compass"] = case("cohere_compass_text", "CohereCompassForCausalLM", head_dim=8, num_hidden_layers=4, sliding_window=20,
-                               logit_scale=0.25, tie_word_embeddings=True, layer_norm_eps=1e-5, publish="as saved",
-                               layer_types=["sliding_attention"] * 3 + ["full_attention"], rope_parameters=dict(
-                                   sliding_attention=dict(rope_type="default", rope_theta=1000.0, mrope_section=[2, 1, 1],
-                                                          mrope_interleaved=True), full_attention=None))
-CASES["apertus1p5"] = case("apertus1p5_text", "Apertus1p5TextForCausalLM", head_dim=8, output_vocab_size=40, tie_word_embeddings=False,
-                           rope_parameters=dict(rope_type="llama3", rope_theta=10000.0, factor=8.0, low_freq_factor=1.0,
-                                                high_freq_factor=4.0, original_max_position_embeddings=32))
-
-
-def decaying(state, config):
-    """Without the tables that are made of what heads decay by."""
-    state = {name: w for name, w in state.items() if not name.endswith(("_decay", "slope_rate"))}
-    return experts_apart("block_sparse_moe", ("w1", "w3", "w2"))(state, config)
-
-
-# As published, with a number for each layer's kind.
-CASES["minimax"] = case("MiniMaxText01", "MiniMaxText01ForCausalLM", head_dim=8, num_hidden_layers=8, hidden_size=16, rms_norm_eps=1e-5,
-                        num_local_experts=4, num_experts_per_tok=2, intermediate_size=12, attn_type_list=[0] * 7 + [1], rotary_dim=8,
-                        rope_theta=1000.0, postnorm=True, layernorm_full_attention_alpha=1.5, layernorm_full_attention_beta=1.0,
-                        layernorm_linear_attention_alpha=1.5, layernorm_linear_attention_beta=1.0, layernorm_mlp_alpha=1.5,
-                        layernorm_mlp_beta=1.0, shared_intermediate_size=0, publish=decaying, reference=dict(
-                            model_type="minimax", layer_types=["linear_attention"] * 7 + ["full_attention"], full_attn_alpha_factor=1.5,
-                            linear_attn_alpha_factor=1.5, mlp_alpha_factor=1.5, block_size=32, tie_word_embeddings=False,
-                            rope_parameters=dict(rope_type="default", rope_theta=1000.0)))
-STEP_LAYERS = ["full_attention", "sliding_attention", "sliding_attention", "full_attention"]
-
-
-def step(state, config):
-    """As Step 3.5 is published, whose text is all there is."""
-    out = {}
-    for name, w in state.items():
-        name = name.replace("model.language_model.", "model.").replace(".mlp.shared_experts.", ".share_expert.")
-        name = name.replace(".mlp.gate.e_score_correction_bias", ".moe.router_bias").replace(".mlp.gate.", ".moe.gate.")
-        if name.endswith("mlp.experts.gate_up_proj"):
-            for part, x in zip(("gate", "up"), w.chunk(2, dim=1)):
-                out[name.replace("mlp.experts.gate_up_proj", f"moe.{part}_proj.weight")] = x
-        elif "vision" not in name and "multi_modal" not in name:
-            out[name.replace("mlp.experts.down_proj", "moe.down_proj.weight")] = w
-    return out
-
-
-STEP_SCALING = dict(rope_type="llama3", factor=2.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32)
-STEP_TEXT = dict({k: v for k, v in SIZES.items() if k != "num_key_value_heads"}, rms_norm_eps=1e-5, num_hidden_layers=4, num_attention_heads=2, head_dim=16, sliding_window=20,
-                 num_attention_groups=2, attention_other_setting=dict(
-                     attention_type="sliding_attention", num_attention_heads=4, num_attention_groups=2, head_dim=16, true_head_dim=16),
-                 rope_theta=[5000.0, 100.0, 100.0, 5000.0], partial_rotary_factors=[0.5, 1.0, 1.0, 0.5], rope_scaling=STEP_SCALING,
-                 yarn_only_types=["full_attention"], layer_types=STEP_LAYERS, moe_layers_enum="1,2,3", moe_num_experts=6, moe_top_k=3,
-                 moe_intermediate_size=12, share_expert_dim=12, moe_router_scaling_factor=3.0, norm_expert_weight=True,
-                 moe_router_activation="sigmoid", use_moe_router_bias=True, use_head_wise_attn_gate=True, num_nextn_predict_layers=0,
-                 swiglu_limits=[0.0, 0.0, 0.0, 0.5], swiglu_limits_shared=[0.0, 0.0, 0.4, 0.6])
-CASES["step3p5"] = dict(config=dict(STEP_TEXT, model_type="step3p5", architectures=["Step3p5ForCausalLM"], tie_word_embeddings=False), apart=True, publish=step, reference=dict(
-    model_type="step3p7", text_config=dict(
-        {k: v for k, v in STEP_TEXT.items() if not k.startswith("num_attention_groups")}, model_type="step3p5", num_key_value_heads=2,
-        n_routed_experts=6, num_experts_per_tok=3), vision_config=dict(
-            hidden_size=16, num_hidden_layers=1, num_attention_heads=2, mlp_ratio=1.0, image_size=56, patch_size=14, max_position_embeddings=16)))
 # Windows of these families are not in the format, nor is Mistral 4's growth of queries; Baichuan's converter calls itself for ever; of
 # others there is none.
 # Published with experts in MXFP4, an older GGUF file.
@@ -988,6 +894,100 @@ CASES["jais"] = dict(plain("jais", "JAISLMHeadModel", activation_function="swigl
                            n_inner=40, scale_qk_dot_by_d=True, embeddings_scale=4.0, width_scale=0.5, tie_word_embeddings=False,
                            **dict(GPT, n_head=8)),
                      reference=dict(model_type="gpt2", activation_function="gelu_new"), publish=jais, modify=swiglus, settle=without_positions)
+CASES["muse_glimmer"] = seeing("muse_glimmer", "MuseGlimmerForConditionalGeneration", "muse_glimmer_text", MUSE_VISION, head_dim=16,
+                               num_hidden_layers=4, sliding_window=20, rms_norm_eps=1e-5, post_norm_eps=1e-8, qk_scale_factor=3.87,
+                               output_multiplier=0.8, final_logit_softcapping=20.0,
+                               layer_types=["sliding_attention"] * 3 + ["full_attention"], layer_rope_theta=[1000.0] * 3 + [0],
+                               rope_parameters=dict(rope_type="default", rope_theta=1000.0))
+CASES["muse_glimmer"]["config"].update(out_hidden_size=16, projector_hidden_size=8)
+# As published, in words of their own, and as long as all blocks are chosen.
+CASES["minimax_m3"] = seeing("minimax_m3_vl", "MiniMaxM3SparseForConditionalGeneration", "minimax_m3_vl_text", MINIMAX_VISION, head_dim=16,
+                             num_hidden_layers=3, rotary_dim=8, partial_rotary_factor=0.5, rope_theta=1000.0, hidden_act="swigluoai",
+                             swiglu_alpha=1.702, swiglu_limit=7.0, dense_intermediate_size=40, intermediate_size=12,
+                             shared_intermediate_size=12, n_shared_experts=1, num_local_experts=6, num_experts_per_tok=3,
+                             routed_scaling_factor=2.0, scoring_func="sigmoid", use_qk_norm=True, moe_layer_freq=[0, 1, 1],
+                             sparse_attention_config=dict(
+                                 sparse_num_index_heads=2, sparse_index_dim=8, sparse_block_size=32, sparse_topk_blocks=4,
+                                 sparse_local_block=1, sparse_attention_freq=[0, 1, 1]))
+CASES["minimax_m3"]["config"].update(projector_hidden_size=8)
+
+
+def open_gates(model):
+    """Shared experts that are not weighted: 1 is the sigmoid of this number."""
+    class Open(torch.nn.Module):
+        def forward(self, x):
+            return torch.full_like(x[..., :1], 30.0)
+    for layer in model.model.layers:
+        if hasattr(layer.mlp, "shared_expert_gate"):
+            layer.mlp.shared_expert_gate = Open()
+
+
+def first_mixture(state, config):
+    state = experts_apart("mlp", ("gate_proj", "up_proj", "down_proj"))(state, config)
+    return renamed(state, {"shared_expert.": "shared_experts."})
+
+
+CASES["deepseek"] = dict(case("deepseek", "DeepseekForCausalLM", num_hidden_layers=3, n_routed_experts=6, num_experts_per_tok=3,
+                              n_shared_experts=2, moe_intermediate_size=12, first_k_dense_replace=1, moe_layer_freq=1,
+                              norm_topk_prob=False, scoring_func="softmax", publish=first_mixture, reference=dict(
+                                  model_type="qwen2_moe", num_experts=6, shared_expert_intermediate_size=24, mlp_only_layers=[0],
+                                  qkv_bias=False, tie_word_embeddings=False)), modify=open_gates)
+CASES["cohere_compass"] = case("cohere_compass_text", "CohereCompassForCausalLM", head_dim=8, num_hidden_layers=4, sliding_window=20,
+                               logit_scale=0.25, tie_word_embeddings=True, layer_norm_eps=1e-5, publish="as saved",
+                               layer_types=["sliding_attention"] * 3 + ["full_attention"], rope_parameters=dict(
+                                   sliding_attention=dict(rope_type="default", rope_theta=1000.0, mrope_section=[2, 1, 1],
+                                                          mrope_interleaved=True), full_attention=None))
+CASES["apertus1p5"] = case("apertus1p5_text", "Apertus1p5TextForCausalLM", head_dim=8, output_vocab_size=40, tie_word_embeddings=False,
+                           rope_parameters=dict(rope_type="llama3", rope_theta=10000.0, factor=8.0, low_freq_factor=1.0,
+                                                high_freq_factor=4.0, original_max_position_embeddings=32))
+
+
+def decaying(state, config):
+    """Without the tables that are made of what heads decay by."""
+    state = {name: w for name, w in state.items() if not name.endswith(("_decay", "slope_rate"))}
+    return experts_apart("block_sparse_moe", ("w1", "w3", "w2"))(state, config)
+
+
+# As published, with a number for each layer's kind.
+CASES["minimax"] = case("MiniMaxText01", "MiniMaxText01ForCausalLM", head_dim=8, num_hidden_layers=8, hidden_size=16, rms_norm_eps=1e-5,
+                        num_local_experts=4, num_experts_per_tok=2, intermediate_size=12, attn_type_list=[0] * 7 + [1], rotary_dim=8,
+                        rope_theta=1000.0, postnorm=True, layernorm_full_attention_alpha=1.5, layernorm_full_attention_beta=1.0,
+                        layernorm_linear_attention_alpha=1.5, layernorm_linear_attention_beta=1.0, layernorm_mlp_alpha=1.5,
+                        layernorm_mlp_beta=1.0, shared_intermediate_size=0, publish=decaying, reference=dict(
+                            model_type="minimax", layer_types=["linear_attention"] * 7 + ["full_attention"], full_attn_alpha_factor=1.5,
+                            linear_attn_alpha_factor=1.5, mlp_alpha_factor=1.5, block_size=32, tie_word_embeddings=False,
+                            rope_parameters=dict(rope_type="default", rope_theta=1000.0)))
+STEP_LAYERS = ["full_attention", "sliding_attention", "sliding_attention", "full_attention"]
+
+
+def step(state, config):
+    """As Step 3.5 is published, whose text is all there is."""
+    out = {}
+    for name, w in state.items():
+        name = name.replace("model.language_model.", "model.").replace(".mlp.shared_experts.", ".share_expert.")
+        name = name.replace(".mlp.gate.e_score_correction_bias", ".moe.router_bias").replace(".mlp.gate.", ".moe.gate.")
+        if name.endswith("mlp.experts.gate_up_proj"):
+            for part, x in zip(("gate", "up"), w.chunk(2, dim=1)):
+                out[name.replace("mlp.experts.gate_up_proj", f"moe.{part}_proj.weight")] = x
+        elif "vision" not in name and "multi_modal" not in name:
+            out[name.replace("mlp.experts.down_proj", "moe.down_proj.weight")] = w
+    return out
+
+
+STEP_SCALING = dict(rope_type="llama3", factor=2.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32)
+STEP_TEXT = dict({k: v for k, v in SIZES.items() if k != "num_key_value_heads"}, rms_norm_eps=1e-5, num_hidden_layers=4, num_attention_heads=2, head_dim=16, sliding_window=20,
+                 num_attention_groups=2, attention_other_setting=dict(
+                     attention_type="sliding_attention", num_attention_heads=4, num_attention_groups=2, head_dim=16, true_head_dim=16),
+                 rope_theta=[5000.0, 100.0, 100.0, 5000.0], partial_rotary_factors=[0.5, 1.0, 1.0, 0.5], rope_scaling=STEP_SCALING,
+                 yarn_only_types=["full_attention"], layer_types=STEP_LAYERS, moe_layers_enum="1,2,3", moe_num_experts=6, moe_top_k=3,
+                 moe_intermediate_size=12, share_expert_dim=12, moe_router_scaling_factor=3.0, norm_expert_weight=True,
+                 moe_router_activation="sigmoid", use_moe_router_bias=True, use_head_wise_attn_gate=True, num_nextn_predict_layers=0,
+                 swiglu_limits=[0.0, 0.0, 0.0, 0.5], swiglu_limits_shared=[0.0, 0.0, 0.4, 0.6])
+CASES["step3p5"] = dict(config=dict(STEP_TEXT, model_type="step3p5", architectures=["Step3p5ForCausalLM"], tie_word_embeddings=False), apart=True, publish=step, reference=dict(
+    model_type="step3p7", text_config=dict(
+        {k: v for k, v in STEP_TEXT.items() if not k.startswith("num_attention_groups")}, model_type="step3p5", num_key_value_heads=2,
+        n_routed_experts=6, num_experts_per_tok=3), vision_config=dict(
+            hidden_size=16, num_hidden_layers=1, num_attention_heads=2, mlp_ratio=1.0, image_size=56, patch_size=14, max_position_embeddings=16)))
 
 
 def biased_choice(model):
