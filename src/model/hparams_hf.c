@@ -561,7 +561,7 @@ static bool text_lists(const char *text, int64_t number) {
     return false;
 }
 
-/* Step's bounds of gates of each layer, experts' and others'. */
+/* Bounds of gates of each layer, experts' or others'. */
 static LM_MUST_USE loam_status read_limits(const lm_config_reader *r, const lm_hparams *h,
                                            const char *key, float *out) {
     const double least = 0.3; /* SiLU is nowhere as far below 0 */
@@ -708,8 +708,10 @@ static LM_MUST_USE loam_status read_experts(const lm_config_reader *r, lm_hparam
 }
 
 static LM_MUST_USE loam_status read_all_limits(const lm_config_reader *r, lm_hparams *h) {
-    LM_TRY(read_limits(r, h, "swiglu_limits", h->expert_limits));
-    return read_limits(r, h, "swiglu_limits_shared", h->mlp_limits);
+    LM_TRY(read_limits(r, h, "swiglu_limits", h->expert_limits)); /* Step's */
+    LM_TRY(read_limits(r, h, "swiglu_limits_shared", h->mlp_limits));
+    LM_TRY(read_limits(r, h, "expert_swiglu_limit_list", h->expert_limits)); /* Ling 3's */
+    return read_limits(r, h, "share_expert_swiglu_limit_list", h->mlp_limits);
 }
 
 static LM_MUST_USE loam_status read_flags(const lm_config_reader *r, lm_hparams *h) {

@@ -552,6 +552,11 @@ static void test_listed_heads(void **state) {
                                  "\"num_attention_heads_per_layer\":[4,6]}",
                           &h, &err));
     assert_true(h.n_heads == 6 && lm_heads_at(&h, 0) == 4 && lm_kv_heads_at(&h, 1) == 2);
+    assert_ok(read_config(LISTED
+                          "\"model_type\":\"laguna\",\"expert_swiglu_limit_list\":[null,2.5],"
+                          "\"share_expert_swiglu_limit_list\":[0,1]}",
+                          &h, &err));
+    assert_true(h.expert_limits[0] == 0 && h.expert_limits[1] == 2.5f && h.mlp_limits[1] == 1);
 #define OPENELM                                                                                   \
     "{\"model_type\":\"openelm\",\"num_transformer_layers\":2,\"model_dim\":48,\"vocab_size\":48," \
     "\"head_dim\":8,\"max_context_length\":128,\"num_query_heads\":[2,3],\"num_kv_heads\":[1,3],"
