@@ -104,4 +104,10 @@ static inline LM_UNUSED lm_session *golden_session(const golden_model *g,
     return session;
 }
 
+static inline LM_UNUSED int32_t golden_new_seq(lm_session *session) {
+    int32_t seq = -1;
+    assert_ok(lm_session_seq_new(session, &seq, &err));
+    return seq;
+}
+
 #endif

@@ -46,12 +46,6 @@ static char *folder_of(const char *family, int n_chosen) {
     return dir;
 }
 
-static int32_t new_seq(lm_session *session) {
-    int32_t seq = -1;
-    assert_ok(lm_session_seq_new(session, &seq, &err));
-    return seq;
-}
-
 /* Appends tokens [begin, end) in one step, a row of another sequence, if any, in front of each. */
 static void append(lm_session *session, int32_t seq, int begin, int end, int32_t other,
                    trace *out) {
@@ -70,7 +64,7 @@ static void append(lm_session *session, int32_t seq, int begin, int end, int32_t
 static void run_on(const golden_model *g, lm_session_options options, int n_tokens, int chunk,
                    bool company, trace *out) {
     lm_session *session = golden_session(g, options);
-    int32_t other = company ? new_seq(session) : -1, seq = new_seq(session);
+    int32_t other = company ? golden_new_seq(session) : -1, seq = golden_new_seq(session);
     for (int i = 0; i < n_tokens; i += chunk)
         append(session, seq, i, i + chunk < n_tokens ? i + chunk : n_tokens, other, out);
     lm_session_free(session);
@@ -132,13 +126,13 @@ static void test_fork_and_truncate_go_on_as_if_alone(void **state) {
     char *path = path_of(families[1]);
     golden_model g = open_on(path, 2, NULL);
     lm_session *session = golden_session(&g, roomy);
-    int32_t a = new_seq(session), b;
+    int32_t a = golden_new_seq(session), b;
     append(session, a, 0, TOKENS, -1, &whole);
     assert_ok(lm_session_seq_fork(session, a, 70, &b, &err));
     append(session, b, 70, 90, -1, &forked);
     assert_memory_equal(whole.logits[70], forked.logits[70], 20 * ROW_BYTES);
     lm_session_seq_truncate(session, a, 21);
-    append(session, a, 21, TOKENS, new_seq(session), &forked);
+    append(session, a, 21, TOKENS, golden_new_seq(session), &forked);
     assert_memory_equal(whole.logits[21], forked.logits[21], (TOKENS - 21) * ROW_BYTES);
     lm_session_free(session);
     golden_close(&g);
@@ -150,7 +144,7 @@ static void test_steps_allocate_nothing(void **state) {
     golden_model g = open_on(path, 2, NULL);
     lm_session *session = golden_session(&g, roomy);
     uint64_t before = lm_mem_n_allocs();
-    int32_t a = new_seq(session), b;
+    int32_t a = golden_new_seq(session), b;
     append(session, a, 0, 70, -1, NULL);
     assert_ok(lm_session_seq_fork(session, a, 70, &b, &err));
     append(session, b, 70, 72, a, NULL);

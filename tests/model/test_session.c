@@ -14,12 +14,6 @@ typedef struct trace {
     float logits[LONG][GOLDEN_VOCAB];
 } trace;
 
-static int32_t new_seq(lm_session *session) {
-    int32_t seq = -1;
-    assert_ok(lm_session_seq_new(session, &seq, &err));
-    return seq;
-}
-
 /* Appends golden tokens [begin, end) to a sequence in one step, beside `others` rows of another sequence. */
 static void append(lm_session *session, int32_t seq, int begin, int end, int32_t other,
                    int n_others, trace *out) {
@@ -51,7 +45,7 @@ static void run_in_chunks(int n_tokens, lm_session_options options, way w, trace
     golden_model g =
         options.max_context ? open_stretching(w.n_threads) : golden_open_gguf("plain", w.n_threads);
     lm_session *session = golden_session(&g, options);
-    int32_t other = new_seq(session), seq = new_seq(session);
+    int32_t other = golden_new_seq(session), seq = golden_new_seq(session);
     memset(out, 0, sizeof *out);
     for (int i = 0; i < n_tokens; i += w.chunk) {
         int end = i + w.chunk < n_tokens ? i + w.chunk : n_tokens;
@@ -119,7 +113,7 @@ static void test_cache_types_stay_near(void **state) {
 static void test_fork_and_truncate_go_on_as_if_alone(void **state) {
     golden_model g = golden_open_gguf("biased", 2);
     lm_session *session = golden_session(&g, roomy);
-    int32_t a = new_seq(session), b;
+    int32_t a = golden_new_seq(session), b;
     static trace whole, forked;
     append(session, a, 0, GOLDEN_TOKENS, a, 0, &whole);
 
@@ -142,7 +136,7 @@ static void test_steps_allocate_nothing(void **state) {
     golden_model g = golden_open_gguf("plain", 2);
     lm_session *session = golden_session(&g, roomy);
     uint64_t before = lm_mem_n_allocs();
-    int32_t a = new_seq(session), b;
+    int32_t a = golden_new_seq(session), b;
     append(session, a, 0, 20, a, 0, NULL);
     assert_ok(lm_session_seq_fork(session, a, 18, &b, &err));
     append(session, b, 18, 19, a, 4, NULL);
@@ -158,7 +152,7 @@ static void test_refusals(void **state) {
     lm_session *session = golden_session(
         &g, (lm_session_options){
                 .max_rows = 32, .max_outs = 2, .max_seqs = 3, .max_context = 40, .n_blocks = 2});
-    int32_t a = new_seq(session), b = new_seq(session), c = new_seq(session);
+    int32_t a = golden_new_seq(session), b = golden_new_seq(session), c = golden_new_seq(session);
     lm_step_row rows[40];
     for (int i = 0; i < 40; i++) rows[i] = (lm_step_row){.token = 1, .seq = i < 17 ? a : b};
     assert_ok(lm_session_step(session, rows, 16, &err));
@@ -223,7 +217,7 @@ static void test_windows_are_counted(void **state) {
                 lm_session_row_flops(session, WINDOW - 1, true));
     assert_int_equal(lm_session_row_flops(session, WINDOW, true),
                      lm_session_row_flops(session, WINDOW - 1, true));
-    int32_t seq = new_seq(session);
+    int32_t seq = golden_new_seq(session);
     append(session, seq, 0, LAST - AT_ONCE, seq, 0, NULL);
     append(session, seq, LAST - AT_ONCE, LAST, seq, 0, NULL);
     const int64_t *extents = lm_session_extents(session);

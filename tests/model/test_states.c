@@ -26,12 +26,6 @@ static golden_model open_family(const char *name, int n_threads) {
     return g;
 }
 
-static int32_t new_seq(lm_session *session) {
-    int32_t seq = -1;
-    assert_ok(lm_session_seq_new(session, &seq, &err));
-    return seq;
-}
-
 /* Appends golden tokens [begin, end) in one step, a row of another sequence, if any, in front of each. */
 static void append(lm_session *session, int32_t seq, int begin, int end, int32_t other,
                    trace *out) {
@@ -50,7 +44,7 @@ static void run(const char *family, int n_threads, int chunk, bool company, trac
     golden_model g = open_family(family, n_threads);
     lm_session *session =
         golden_session(&g, (lm_session_options){.max_rows = 96, .max_outs = 64, .max_seqs = 4});
-    int32_t other = new_seq(session), seq = new_seq(session);
+    int32_t other = golden_new_seq(session), seq = golden_new_seq(session);
     for (int i = 0; i < GOLDEN_TOKENS; i += chunk) {
         int end = i + chunk < GOLDEN_TOKENS ? i + chunk : GOLDEN_TOKENS;
         append(session, seq, i, end, company ? other : -1, out);
@@ -76,7 +70,7 @@ static void check_slots(const char *family) {
     static trace first, again, forked;
     golden_model g = open_family(family, 2);
     lm_session *session = golden_session(&g, roomy);
-    int32_t a = new_seq(session), b;
+    int32_t a = golden_new_seq(session), b;
     append(session, a, 0, 30, -1, &first);
     assert_int_equal(lm_session_seq_keeps(session, a, 30), 30);
     assert_int_equal(lm_session_seq_keeps(session, a, 21), 0);
@@ -90,7 +84,7 @@ static void check_slots(const char *family) {
     assert_memory_equal(first.logits, again.logits, 30 * ROW_BYTES);
     assert_memory_equal(first.logits[30], forked.logits[30], 14 * ROW_BYTES);
     lm_session_seq_free(session, a);
-    a = new_seq(session);
+    a = golden_new_seq(session);
     append(session, a, 0, 30, b, &again);
     assert_memory_equal(first.logits, again.logits, 30 * ROW_BYTES);
     lm_session_free(session);
@@ -105,7 +99,7 @@ static void test_steps_allocate_nothing(void **state) {
     golden_model g = open_family(families[0], 2);
     lm_session *session = golden_session(&g, roomy);
     uint64_t before = lm_mem_n_allocs();
-    int32_t a = new_seq(session), b;
+    int32_t a = golden_new_seq(session), b;
     append(session, a, 0, 20, -1, NULL);
     assert_ok(lm_session_seq_fork(session, a, 20, &b, &err));
     append(session, b, 20, 22, a, NULL);
@@ -149,7 +143,7 @@ static void test_no_keys_and_values(void **state) {
     assert_int_equal(footprint.state_bytes,
                      lm_state_seq_bytes(&lm_model_config(g.model)->hparams) * SEQS);
     assert_int_equal(lm_session_n_blocks(session), SEQS * BLOCKS);
-    int32_t seq = new_seq(session);
+    int32_t seq = golden_new_seq(session);
     append(session, seq, 0, GOLDEN_TOKENS, -1, NULL);
     assert_ok(lm_session_seq_reserve(session, seq, CONTEXT - GOLDEN_TOKENS, &err));
     assert_status(LOAM_LIMIT,
