@@ -143,8 +143,8 @@ typedef enum lm_dialect {
     LM_DIALECT_REMBERT,
     LM_DIALECT_MEGATRON_BERT, /* BERT with norms before */
     LM_DIALECT_NOMIC_BERT,
-    LM_DIALECT_NOMIC_MOE,  /* NOMIC_BERT with experts and biases */
-    LM_DIALECT_JINA_V3,    /* NOMIC_BERT with RoBERTa's MLP */
+    LM_DIALECT_NOMIC_MOE, /* NOMIC_BERT with experts and biases */
+    LM_DIALECT_JINA_V3,   /* NOMIC_BERT with RoBERTa's MLP */
     LM_DIALECT_DEEPSEEK,
     LM_DIALECT_DISTILBERT,
     LM_DIALECT_PHI,
@@ -208,8 +208,11 @@ typedef enum lm_dialect {
     LM_DIALECT_SMALLTHINKER,
     LM_DIALECT_MUSE,
     LM_DIALECT_STEP,
-    LM_DIALECT_MINIMAX, /* Mixtral's, beside recurrent layers */
+    LM_DIALECT_MINIMAX,    /* Mixtral's, beside recurrent layers */
     LM_DIALECT_MINIMAX_M3, /* Mixtral's, beside dense layers and shared experts */
+    LM_DIALECT_MAPLE,
+    LM_DIALECT_GTE, /* BERT with q, k and v in one, and gate and up */
+    LM_DIALECT_NEO_BERT,
 } lm_dialect;
 
 /* Positions that are added as sines and cosines, not learned: arXiv:1706.03762. */
@@ -265,6 +268,8 @@ typedef struct lm_arch {
     int n_shared_experts;  /* of a mixture where the file does not say */
     bool early_router;     /* experts are chosen by what the layer reads of the stream, unnormed */
     bool chosen_by_logits; /* biases where experts are chosen are added to logits, not to scores */
+    double
+        expert_limit; /* bounds are of gates before SiLU, in folders this one in all layers; 0: behind it */
     bool weighs_input;     /* the weight of the one expert that is chosen multiplies what it reads */
     double expert_jitter;  /* see ops/route.c; of folders that do not say it, and of GGUF files, which never do; 0: none */
     bool ffn_halved;       /* files say twice the width of the MLP */

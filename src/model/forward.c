@@ -485,9 +485,11 @@ static lm_tensor *mixed_rows(const builder *b, lm_tensor *x) {
     return lm_arch_has(b->config, LM_FEATURE_LATENT) ? latent_attention(b, x) : attention(b, x);
 }
 
-/* SiLU of the gate, from above, and what it weights, from both sides, bounded; no SiLU is so far below 0. */
+/* SiLU of the gate, from above, and what it weights, from both sides, bounded; no SiLU is so far below 0. A gate that is bounded itself
+ * has a SiLU of at most its bound's. */
 static lm_tensor *limited(const builder *b, lm_tensor *gate, lm_tensor *up, double limit) {
-    gate = mapped(b, mapped(b, gate, LM_FN_SILU, 0), LM_FN_CLAMP, limit);
+    double most = b->config->arch->expert_limit > 0 ? limit / (1 + exp(-limit)) : limit;
+    gate = mapped(b, mapped(b, gate, LM_FN_SILU, 0), LM_FN_CLAMP, most);
     return times(b, gate, mapped(b, up, LM_FN_CLAMP, limit));
 }
 

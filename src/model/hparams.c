@@ -7,6 +7,7 @@ static const char *const scaling_names[] = {
     [LM_ROPE_SCALING_NONE] = "none",       [LM_ROPE_SCALING_LINEAR] = "linear",
     [LM_ROPE_SCALING_DYNAMIC] = "dynamic", [LM_ROPE_SCALING_LLAMA3] = "llama3",
     [LM_ROPE_SCALING_YARN] = "yarn",       [LM_ROPE_SCALING_LONGROPE] = "longrope",
+    [LM_ROPE_SCALING_NTK] = "ntk",
 };
 
 const char *lm_rope_scaling_name(lm_rope_scaling_kind kind) {
@@ -26,8 +27,9 @@ loam_status lm_rope_scaling_parse(lm_str name, const char *path, lm_rope_scaling
         return LOAM_OK;
     }
     lm_error_set(err, LOAM_UNSUPPORTED, "%s: rope scaling '%.*s'", path, (int)name.len, name.ptr);
-    return lm_error_hint(err, LOAM_UNSUPPORTED,
-                         "loam knows none, linear, dynamic, llama3, yarn and longrope");
+    return lm_error_hint(
+        err, LOAM_UNSUPPORTED,
+        "loam knows none, linear, dynamic, llama3, yarn, longrope and, of some encoders, ntk");
 }
 
 static LM_MUST_USE loam_status check_range(const char *path, const char *what, int64_t value,

@@ -55,6 +55,7 @@ typedef enum lm_rope_scaling_kind {
     LM_ROPE_SCALING_DYNAMIC, /* theta grows with the sequence once it is longer than original_context_len */
     LM_ROPE_SCALING_LLAMA3, /* frequencies scaled by wavelength bands (Llama 3.1) */
     LM_ROPE_SCALING_YARN,   /* arXiv:2309.00071 */
+    LM_ROPE_SCALING_NTK, /* theta times the factor, and all by so much that the slowest pair is as many times slower */
     LM_ROPE_SCALING_LONGROPE, /* a divisor for each frequency, others past original_context_len: arXiv:2402.13753 */
 } lm_rope_scaling_kind;
 

@@ -222,7 +222,10 @@ static LM_MUST_USE loam_status read_sizes(const lm_config_reader *r, lm_hparams 
             2048, &h->context_len));
     else
         LM_TRY(lm_config_need_i64(
-            r, "max_position_embeddings|seq_length|model_max_length|max_context_length",
+            r,
+            r->arch && r->arch->dialect == LM_DIALECT_NEO_BERT
+                ? "max_length"
+                : "max_position_embeddings|seq_length|model_max_length|max_context_length",
             &h->context_len));
     LM_TRY(read_trained_context(r, h));
     LM_TRY(read_blocks_chosen(r, h));
@@ -410,6 +413,18 @@ static LM_MUST_USE loam_status read_index(const lm_config_reader *r, lm_hparams 
 
 /* --- Encoders. */
 
+/* Scores that grow with a text's length, and norms of another kind, of no published one. */
+static LM_MUST_USE loam_status check_gte(const lm_config_reader *r) {
+    bool grows;
+    lm_str norm;
+    LM_TRY(lm_config_bool(r, "logn_attention_scale", false, &grows));
+    LM_TRY(
+        lm_json_str_or(r->config, r->path, "layer_norm_type", LM_STR("layer_norm"), &norm, r->err));
+    if (!grows && lm_str_is(norm, "layer_norm")) return LOAM_OK;
+    return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: '%s' is not known to loam", r->path,
+                        grows ? "logn_attention_scale" : "layer_norm_type");
+}
+
 /* RoBERTa counts positions from the one behind its padding token's number, and config.json counts those before it too;
  * Nomic says how long it could be made to be, and how long it was trained to be. */
 static LM_MUST_USE loam_status read_positions(const lm_config_reader *r, lm_hparams *h) {
@@ -427,6 +442,7 @@ static LM_MUST_USE loam_status read_positions(const lm_config_reader *r, lm_hpar
     LM_TRY(lm_config_bool(r, "rotary_value", false, &turned));
     if (turned)
         return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'rotary_value' is true", r->path);
+    LM_TRY(check_gte(r));
     h->bidirectional = r->arch && r->arch->bidirectional;
     h->position_offset = r->arch ? r->arch->position_shift : 0;
     LM_TRY(lm_config_i64(r, "max_trained_positions", h->context_len, &trained));
@@ -708,6 +724,8 @@ static LM_MUST_USE loam_status read_experts(const lm_config_reader *r, lm_hparam
 }
 
 static LM_MUST_USE loam_status read_all_limits(const lm_config_reader *r, lm_hparams *h) {
+    for (int64_t i = 0; r->arch && i < h->n_layers && i < LM_MAX_VARIED_LAYERS; i++)
+        h->expert_limits[i] = (float)r->arch->expert_limit;
     LM_TRY(read_limits(r, h, "swiglu_limits", h->expert_limits)); /* Step's */
     LM_TRY(read_limits(r, h, "swiglu_limits_shared", h->mlp_limits));
     LM_TRY(read_limits(r, h, "expert_swiglu_limit_list", h->expert_limits)); /* Ling 3's */

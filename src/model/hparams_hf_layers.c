@@ -363,6 +363,11 @@ static bool lacks_rope(const lm_config_reader *r) {
 }
 
 loam_status lm_config_read_no_rope(const lm_config_reader *r, lm_hparams *h) {
+    bool windows_only; /* Maple's, of which all say so */
+    LM_TRY(lm_config_bool(r, "nope_on_global_attention", true, &windows_only));
+    if (!windows_only)
+        return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'nope_on_global_attention' is false",
+                            r->path);
     LM_TRY(read_layer_thetas(r, h));
     const json_t *layers = json_object_get(r->config, "no_rope_layers"), /* 1: with rope */
         *layout = json_object_get(r->config, "rope_layout"), /* SmallThinker's, the same */

@@ -27,6 +27,16 @@ static LM_MUST_USE loam_status read_attention_factor(const lm_config_reader *sca
                         scaling->path, of_short, out->attention_factor);
 }
 
+/* Theta stretched once for all is known of Alibaba's encoders, and there by one rule. */
+static LM_MUST_USE loam_status check_ntk(const lm_config_reader *scaling,
+                                         lm_rope_scaling_kind kind) {
+    bool known = scaling->arch && scaling->arch->dialect == LM_DIALECT_GTE,
+         mixed = json_is_number(json_object_get(scaling->config, "mixed_b"));
+    if (kind != LM_ROPE_SCALING_NTK || (known && !mixed)) return LOAM_OK;
+    return lm_error_set(scaling->err, LOAM_UNSUPPORTED, "%s: rope scaling 'ntk'%s", scaling->path,
+                        mixed ? " with 'mixed_b'" : "");
+}
+
 static LM_MUST_USE loam_status read_scaling(const lm_config_reader *model, const json_t *object,
                                             lm_rope_scaling *out, double *out_growth) {
     const lm_config_reader r = {object, model->path, model->arch, model->err};
@@ -38,6 +48,7 @@ static LM_MUST_USE loam_status read_scaling(const lm_config_reader *model, const
     LM_TRY(lm_json_str_or(object, r.path, "type", LM_STR("none"), &kind, r.err));
     LM_TRY(lm_json_str_or(object, r.path, "rope_type", kind, &kind, r.err));
     LM_TRY(lm_rope_scaling_parse(kind, r.path, &out->kind, r.err));
+    LM_TRY(check_ntk(&r, out->kind));
     LM_TRY(lm_config_f64(&r, "factor", 1, &out->factor));
     LM_TRY(lm_config_i64(model, "original_max_position_embeddings", 0, &original));
     LM_TRY(lm_config_i64(&r, "original_max_position_embeddings", original,

@@ -143,6 +143,7 @@ static bool understands(lm_dialect dialect, int other) {
                  {LM_DIALECT_ROBERTA_XL, LM_DIALECT_ROBERTA},
                  {LM_DIALECT_REMBERT, LM_DIALECT_BERT},
                  {LM_DIALECT_MEGATRON_BERT, LM_DIALECT_BERT},
+                 {LM_DIALECT_GTE, LM_DIALECT_BERT},
                  {LM_DIALECT_MODERN_DECODER, LM_DIALECT_MODERN_BERT},
                  {LM_DIALECT_XGLM, LM_DIALECT_OPT},
                  {LM_DIALECT_CODEGEN, LM_DIALECT_GPTJ},

@@ -91,6 +91,8 @@ static double scaled_freq(const lm_hparams *hp, double freq, int64_t pair) {
     case LM_ROPE_SCALING_LONGROPE: /* see lm_rope_table */
     case LM_ROPE_SCALING_DYNAMIC: return freq;
     case LM_ROPE_SCALING_LINEAR: return freq / hp->rope_scaling.factor;
+    case LM_ROPE_SCALING_NTK:
+        return freq / pow(hp->rope_scaling.factor, 2.0 / (double)hp->rope_dim);
     case LM_ROPE_SCALING_LLAMA3: return llama3_freq(hp, freq);
     case LM_ROPE_SCALING_YARN: return yarn_freq(hp, freq, pair);
     }
@@ -100,6 +102,7 @@ static double scaled_freq(const lm_hparams *hp, double freq, int64_t pair) {
 void lm_rope_table(const lm_hparams *hp, int64_t context, float *out_inv_freq, float *out_scale) {
     bool dynamic = hp->rope_scaling.kind == LM_ROPE_SCALING_DYNAMIC;
     double theta = dynamic ? stretched_theta(hp, context) : hp->rope_theta;
+    if (hp->rope_scaling.kind == LM_ROPE_SCALING_NTK) theta *= hp->rope_scaling.factor;
     bool longrope = hp->rope_scaling.kind == LM_ROPE_SCALING_LONGROPE;
     const float *divisors = !longrope                        ? hp->rope_freq_factors
                             : context > original_context(hp) ? hp->rope_scaling.long_factors

@@ -104,6 +104,54 @@ class NomicMoe(JinaEmbeddingsV3Model):
             layer.mlp = NomicExperts(c["n_embd"], c["n_inner"], c["num_experts"], c["moe_top_k"], c["num_experts"] == 5)
 
 
+def publish_gte(state, config):
+    """As the publisher's own code (new-impl) has it."""
+    out, own = {}, {"gte.": "new.", "layers.": "encoder.layer.", "self_attn.": "attention.", "post_attention_layernorm": "attn_ln",
+                    "post_mlp_layernorm": "mlp_ln"}
+    for parts, whole in (("self_attn.q_proj self_attn.k_proj self_attn.v_proj", "attention.qkv_proj"), ("mlp.up_proj mlp.gate_proj", "mlp.up_gate_proj")):
+        first, *others = parts.split()
+        for name in [x for x in state if first in x]:
+            out[name.replace(first, whole)] = torch.cat([state.pop(name), *(state.pop(name.replace(first, other)) for other in others)])
+    return families.renamed(out | state, own)
+
+
+class NeoBert(torch.nn.Module):
+    """NeoBERT (arXiv:2502.19587), after its publisher's code: each head's query, key and value lie together, and so do rotary pairs."""
+
+    def __init__(self, c):
+        super().__init__()
+        tree, linear, width = torch.nn.ModuleDict, torch.nn.Linear, c["hidden_size"]
+        inner = (2 * c["intermediate_size"] // 3 + 7) // 8 * 8
+        self.heads = c["num_attention_heads"]
+
+        def norm():
+            return torch.nn.RMSNorm(width, c["norm_eps"])
+
+        def layer():
+            return tree(dict(qkv=linear(width, 3 * width, bias=False), wo=linear(width, width, bias=False), attention_norm=norm(), ffn_norm=norm(),
+                             ffn=tree(dict(w12=linear(width, 2 * inner, bias=False), w3=linear(inner, width, bias=False)))))
+        self.encoder = torch.nn.Embedding(N_VOCAB, width)
+        self.transformer_encoder = torch.nn.ModuleList(layer() for _ in range(c["num_hidden_layers"]))
+        self.layer_norm = norm()
+
+    def attend(self, layer, x):
+        n, width = x.shape
+        q, k, v = layer["qkv"](x).view(n, self.heads, -1).transpose(0, 1).chunk(3, dim=-1)
+        dim = q.shape[-1]
+        angles = torch.outer(torch.arange(n), 10000.0 ** (-torch.arange(0, dim, 2) / dim))
+        turns = torch.polar(torch.ones_like(angles), angles)
+        q, k = (torch.view_as_real(torch.view_as_complex(t.unflatten(-1, (-1, 2)).contiguous()) * turns).flatten(-2) for t in (q, k))
+        return layer["wo"](((q @ k.transpose(1, 2) / dim ** 0.5).softmax(-1) @ v).transpose(0, 1).reshape(n, width))
+
+    def forward(self, input_ids, attention_mask):
+        x = self.encoder(input_ids[0])
+        for layer in self.transformer_encoder:
+            x = x + self.attend(layer, layer["attention_norm"](x))
+            gate, up = layer["ffn"]["w12"](layer["ffn_norm"](x)).chunk(2, dim=-1)
+            x = x + layer["ffn"]["w3"](torch.nn.functional.silu(gate) * up)
+        return types.SimpleNamespace(last_hidden_state=self.layer_norm(x)[None])
+
+
 class Jina(torch.nn.Module):
     """jina-embeddings-v2, from its paper (arXiv:2310.19923): BERT with ALiBi on both sides of a row and GEGLU."""
 
@@ -237,6 +285,20 @@ CASES.update({
                     publish=publish_jina_v3, gguf=False),
     "jina-v3-tasks": case("jina_embeddings_v3", "mean", AutoModel, JINA_TASKS, publish=publish_jina_tasks),
 })
+GTE = dict(BERT, model_type="new", architectures=["NewModel"], type_vocab_size=1, pad_token_id=1, rope_theta=20000.0,
+           rope_scaling=dict(type="ntk", factor=8.0), position_embedding_type="rope", layer_norm_type="layer_norm", pack_qkv=True,
+           logn_attention_clip1=False, logn_attention_scale=False, unpad_inputs=False, use_memory_efficient_attention=False)
+CASES.update({
+    "gte": case("gte", "cls", AutoModel, GTE, publish=publish_gte, gguf=False),
+    # Arctic Embed 2 M, which stretches nothing, and the first English ones, without segments.
+    "gte-plain": case("gte", "cls", AutoModel, dict(GTE, model_type="gte", architectures=["GteModel"], type_vocab_size=0, rope_theta=160000.0,
+                                                    rope_scaling=None), publish=publish_gte, gguf=False),
+    "gte-reranker": case("gte", "rank", AutoModelForSequenceClassification, dict(
+        GTE, architectures=["NewForSequenceClassification"], num_labels=1, id2label={"0": "LABEL_0"}), publish=publish_gte, gguf=False),
+    "neobert": case("neobert", "cls", NeoBert, dict(
+        model_type="neobert", architectures=["NeoBERT"], hidden_size=32, num_hidden_layers=2, num_attention_heads=4, dim_head=8,
+        intermediate_size=60, norm_eps=1e-5, max_length=128, vocab_size=N_VOCAB, pad_token_id=0), publish=lambda state, config: state),
+})
 CLASSES = {"eurobert": "EuroBert", "bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert",
            "megatron-bert": "MegatronBert", "electra": "Electra", "data2vec-text": "Data2VecText", "ernie": "Ernie", "rembert": "RemBert", "roformer": "RoFormer",
            "roberta-prelayernorm": "RobertaPreLayerNorm", "xlm-roberta-xl": "XLMRobertaXL", "distilbert": "DistilBert", "nomic_bert": "NomicBert", "qwen3": "Qwen3", "modernbert": "ModernBert", "gemma3_text": "Gemma3Text", "mpnet": "MPNet"}
@@ -250,6 +312,12 @@ def reference_config(spec):
     config = spec["config"]
     if spec["model_type"] == "jina_embeddings_v3":
         return AutoConfig.for_model("jina_embeddings_v3", **ROBERTA)
+    if spec["model_type"] == "gte":
+        stretch = (config["rope_scaling"] or {}).get("factor", 1)
+        rope = dict(rope_type="linear", factor=stretch ** (2 / (config["hidden_size"] / config["num_attention_heads"])),
+                    rope_theta=config["rope_theta"] * stretch)
+        own = makers.less(config, "model_type", "architectures", "rope_theta", "rope_scaling", "id2label", "position_embedding_type")
+        return AutoConfig.for_model("gte", **own, rope_parameters=rope)
     if spec["model_type"] != "nomic_bert":
         return AutoConfig.for_model(spec["model_type"], **config)
     return AutoConfig.for_model("nomic_bert", hidden_size=config["n_embd"], intermediate_size=config["n_inner"],
@@ -260,7 +328,7 @@ def reference_config(spec):
 
 def build(spec, seed):
     torch.manual_seed(seed)
-    if spec["cls"] in (Jina, JinaCode, NomicMoe):
+    if spec["cls"] in (Jina, JinaCode, NomicMoe, NeoBert):
         model = spec["cls"](spec["config"]).eval()
     else:
         model = spec["cls"].from_config(reference_config(spec), attn_implementation="eager").eval()

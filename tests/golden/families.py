@@ -1134,6 +1134,80 @@ CASES["glm_moe_dsa-sparse"] = dict(case("glm_moe_dsa", "GlmMoeDsaForCausalLM", n
                                         **dict(LATENT, num_hidden_layers=4)), modify=clear_choices)
 
 
+def by_turns(w, dim):
+    """Rows of heads whose rotary pairs lie apart, with each pair's together."""
+    return w.unflatten(0, (-1, 2, dim // 2)).transpose(1, 2).flatten(0, 2)
+
+
+def maincoder(state, config):
+    """Hunyuan's, with pairs together and other names."""
+    out = {}
+    for name, w in state.items():
+        if name.endswith(("q_proj.weight", "k_proj.weight", "query_layernorm.weight", "key_layernorm.weight")):
+            w = by_turns(w, config["head_dim"])
+        out[name] = w
+    return renamed(out, {"query_layernorm": "q_norm", "key_layernorm": "k_norm", ".mlp.": ".feed_forward."})
+
+
+CASES["maincoder"] = case("maincoder", "MaincoderForCausalLM", head_dim=8, intermediate_size_mlp=40, rms_norm_eps=1e-5, rope_theta=1000.0,
+                          use_qk_norm=True, tie_word_embeddings=True, publish=maincoder, reference=dict(
+                              model_type="hunyuan_v1_dense", rope_parameters=dict(rope_type="default", rope_theta=1000.0)))
+
+
+class BoundedExperts(torch.nn.Module):
+    """Qwen3-MoE's, whose gates are bounded from above and what they weight from both sides."""
+
+    def __init__(self, experts, bound):
+        super().__init__()
+        self.gate_up_proj, self.down_proj, self.bound = experts.gate_up_proj, experts.down_proj, bound
+
+    def forward(self, x, chosen, weights):
+        gate, up = torch.einsum("rk,eok->reo", x, self.gate_up_proj).chunk(2, dim=-1)
+        y = torch.nn.functional.silu(gate.clamp(max=self.bound)) * up.clamp(-self.bound, self.bound)
+        said = torch.einsum("reo,eko->rek", y, self.down_proj)
+        return (said.gather(1, chosen[..., None].expand(-1, -1, x.shape[-1])) * weights[..., None]).sum(1)
+
+
+def half_turned(model, dim):
+    """Rope on the first half of a head's pairs, as many as lie in half a head of a model that turns that alone."""
+    rope = model.model.rotary_emb
+    rope.inv_freq = torch.cat([1000.0 ** (-torch.arange(0, dim // 2, 2) / (dim // 2)), torch.zeros(dim // 4)])
+
+
+def as_maple(model):
+    half_turned(model, model.config.head_dim)
+    for i, layer in enumerate(model.model.layers):
+        layer.mlp.experts = BoundedExperts(layer.mlp.experts, 7.0)
+        attend = layer.self_attn.forward
+        layer.self_attn.forward = windowed(attend, 20) if i % 4 < 3 else unturned(attend)
+
+
+def wider_gates(model):
+    """So that many reach their bounds."""
+    for layer in model.model.layers:
+        layer.mlp.experts.gate_up_proj.data *= 4
+
+
+def maple(state, config):
+    """The pairs that turn together in front of the others."""
+    dim, out = config["head_dim"], {}
+    turning = torch.arange(dim // 4)
+    order = torch.cat([turning, dim // 2 + turning, dim // 4 + turning, dim * 3 // 4 + turning])
+    for name, w in state.items():
+        if name.endswith(("q_proj.weight", "k_proj.weight", "q_norm.weight", "k_norm.weight")):
+            w = w.unflatten(0, (-1, dim))[:, order].flatten(0, 1)
+        out[name] = w
+    return renamed(experts_apart("mlp", ("gate_proj", "up_proj", "down_proj"))(out, config), {"embed_tokens": "word_embeddings"})
+
+
+CASES["maple"] = dict(case("maple", "MapleForCausalLM", head_dim=8, num_hidden_layers=5, intermediate_size=24, num_experts=4,
+                           num_experts_per_tok=2, moe_intermediate_size=12, norm_topk_prob=True, hidden_act="silu", partial_rotary_factor=0.5,
+                           rope_theta=1000.0, sliding_window=20, nope_on_global_attention=True, tie_word_embeddings=False, publish=maple,
+                           layer_types=["sliding_attention"] * 3 + ["full_attention", "sliding_attention"], reference=dict(
+                               model_type="qwen3_moe", decoder_sparse_step=1, mlp_only_layers=[], layer_types=None, sliding_window=None,
+                               rope_parameters=dict(rope_type="default", rope_theta=1000.0))), modify=as_maple, settle=wider_gates)
+
+
 def tokens(prompt):
     return [(7 * i + 3) % N_VOCAB if prompt == 0 else (5 * i * i + i + 11) % N_VOCAB for i in range(N_TOKENS)]
 

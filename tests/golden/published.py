@@ -34,7 +34,7 @@ FAR = (1 << 30) - 1  # a row behind any window, the last of its run
 N_ROWS = 2     # of a run
 N_ANGLES = 5   # pairs of a rope that are kept
 N_ROUTED = 16  # random rows for a router
-ENCODERS = ("bert", "roberta", "xlm-roberta", "distilbert", "modernbert", "mpnet", "electra")
+ENCODERS = ("gte", "bert", "roberta", "xlm-roberta", "distilbert", "modernbert", "mpnet", "electra")
 TEXT_ALONE = ("qwen2_5_vl_text", "qwen3_vl_text", "qwen3_vl_moe_text", "qwen2_vl_text")  # are no AutoModelForCausalLM
 ACTS = dict(silu=torch.nn.functional.silu, gelu=torch.nn.functional.gelu, relu=torch.relu,
             gelu_tanh=lambda x: torch.nn.functional.gelu(x, approximate="tanh"), relu2=lambda x: torch.relu(x) ** 2)

@@ -580,6 +580,16 @@ static void test_encoders(void **state) {
     check_refused(ENCODER("electra") ",\"embedding_size\":-1}", LOAM_INVALID,
                   "width of embeddings");
     check_refused(ENCODER("roformer") ",\"rotary_value\":true}", LOAM_UNSUPPORTED, "rotary_value");
+    check_refused(ENCODER("new") ",\"logn_attention_scale\":true}", LOAM_UNSUPPORTED,
+                  "logn_attention_scale");
+    check_refused(ENCODER("new") ",\"layer_norm_type\":\"rms_norm\"}", LOAM_UNSUPPORTED,
+                  "layer_norm_type");
+    check_refused(
+        ENCODER("new") ",\"rope_scaling\":{\"type\":\"ntk\",\"factor\":8,\"mixed_b\":0.6}}",
+        LOAM_UNSUPPORTED, "mixed_b");
+    check_refused(ENCODER("bert") ",\"rope_scaling\":{\"type\":\"ntk\",\"factor\":8}}",
+                  LOAM_UNSUPPORTED, "'ntk'");
+    check_refused(ENCODER("neobert") "}", LOAM_INVALID, "'max_length' is missing");
     check_refused(ENCODER("modernbert") ",\"classifier_activation\":\"silu\"}", LOAM_UNSUPPORTED,
                   "classifier_activation");
     assert_ok(read_config(ENCODER("modernbert") ",\"classifier_pooling\":\"mean\"}", &h, &err));
@@ -666,6 +676,10 @@ static void test_theta_by_layer(void **state) {
     check_refused(SWA("granite_swa") ",\"layer_rope_theta\":[0,5000,10000]}", LOAM_UNSUPPORTED,
                   "layer_rope_theta");
     check_refused(SWA("flint") "}", LOAM_INVALID, "'layer_types' is missing");
+    check_refused(SWA("maple") "}", LOAM_INVALID, "'layer_types' is missing");
+    check_refused(
+        SWA("maple") ",\"layer_types\":[\"full_attention\"],\"nope_on_global_attention\":false}",
+        LOAM_UNSUPPORTED, "nope_on_global_attention");
 }
 
 /* Granite 4 turns by one word only; published members without say "nope", Command R7B "rope_gptj". Encoders' words are kinds, of which
