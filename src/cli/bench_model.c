@@ -62,7 +62,8 @@ static void weigh(model_bench *b) {
         if (lm_param_is_by_token((lm_param_id)id) ||
             (id != LM_PARAM_OUTPUT_HEAD && !lm_param_in(config, (lm_param_id)id)))
             continue;
-        int64_t n_layers = lm_param_has_layer((lm_param_id)id) ? config->hparams.n_layers : 1;
+        int64_t n_layers =
+            lm_param_has_layer((lm_param_id)id) ? lm_stored_layers(&config->hparams) : 1;
         for (int64_t layer = 0; layer < n_layers; layer++) {
             const lm_weight *w = lm_model_param(b->model, (lm_param_id)id, layer);
             int64_t n = 1;

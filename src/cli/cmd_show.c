@@ -159,7 +159,9 @@ static void print_rope(const lm_hparams *h) {
 }
 
 static void print_hparams(const lm_hparams *h) {
-    printf("layers        %lld, width %lld", (long long)h->n_layers, (long long)h->dim);
+    printf("layers        %lld", (long long)lm_stored_layers(h));
+    if (h->n_loops > 1) printf(" that run %lld times", (long long)h->n_loops);
+    printf(", width %lld", (long long)h->dim);
     if (h->ffn_dim > 0) printf(", feed-forward %lld (%s)", (long long)h->ffn_dim, h->hidden_act);
     putchar('\n');
     print_attention(h);

@@ -373,6 +373,8 @@ bool lm_param_in(const lm_arch_config *config, lm_param_id id) {
     if (id == LM_PARAM_EMBED_OUT && lm_arch_has(config, LM_FEATURE_NO_HEAD)) return false;
     bool of_few = id == LM_PARAM_STEP_UP || id == LM_PARAM_STATE_GATE_DOWN;
     if (of_few && config->hparams.step_latent_dim == 0) return false;
+    if (id == LM_PARAM_ATTN_MATRIX)
+        return lm_layers_before(&config->hparams.by_matrix, config->hparams.n_layers) > 0;
     if (is_plain_attention(id) && lm_arch_has(config, LM_FEATURE_LATENT)) return false;
     if (is_recurrent(id))
         return lm_layers_before(&config->hparams.recurrent, config->hparams.n_layers) > 0;
@@ -392,6 +394,7 @@ bool lm_arch_lacks_norm(const lm_arch_config *config, lm_param_id id, int64_t la
 
 bool lm_param_at(const lm_arch_config *config, lm_param_id id, int64_t layer) {
     if (!lm_param_in(config, id) || lm_arch_lacks_norm(config, id, layer)) return false;
+    if (id == LM_PARAM_ATTN_MATRIX) return lm_layer_in(&config->hparams.by_matrix, layer);
     if (lm_param_is_attention(id) && !lm_layer_attends(&config->hparams, layer)) return false;
     if (id == LM_PARAM_OUT_BIAS && config->arch && config->arch->last_biased &&
         layer != config->hparams.n_layers - 1)
@@ -594,7 +597,8 @@ void lm_param_name_fill(const char *pattern, int64_t layer, char out[LM_PARAM_NA
 int64_t lm_arch_n_params(const lm_arch_config *config) {
     int64_t total = 0;
     for (int id = 0; id < LM_PARAM_COUNT; id++) {
-        int64_t shape[2], n_layers = lm_param_has_layer(id) ? config->hparams.n_layers : 1;
+        int64_t shape[2],
+            n_layers = lm_param_has_layer(id) ? lm_stored_layers(&config->hparams) : 1;
         for (int64_t layer = 0; layer < n_layers; layer++) {
             if (!lm_param_at(config, id, layer)) continue;
             lm_param_shape(config, id, layer, shape);

@@ -213,6 +213,8 @@ typedef enum lm_dialect {
     LM_DIALECT_MAPLE,
     LM_DIALECT_GTE, /* BERT with q, k and v in one, and gate and up */
     LM_DIALECT_NEO_BERT,
+    LM_DIALECT_OURO,
+    LM_DIALECT_ALBERT, /* BERT of one layer */
 } lm_dialect;
 
 /* Positions that are added as sines and cosines, not learned: arXiv:1706.03762. */
@@ -317,6 +319,8 @@ typedef struct lm_arch {
     bool shared_averaged;   /* what the chosen experts and the shared ones say is averaged where the file does not say */
     bool scaled_outside;    /* the rope scaling is that of layers without a window only */
     bool alibi;             /* ALiBi where the file does not say */
+    bool looped;            /* all layers run as many times as files say */
+    bool one_layer;         /* files have one layer, which runs so many times */
     bool alibi_scaled;      /* its biases are scaled as scores are */
     int alibi_from_layers;  /* members of so many layers or more have ALiBi, which files do not say; 0: none */
     bool scaled_by_width;   /* scores are divided by the width of heads, not by its root */

@@ -286,7 +286,7 @@ static void fill_parts(const converter *c, const lm_param_tensor *named, int64_t
 }
 
 static int32_t *uses_of(const converter *c, const lm_convert_tensor *t, int part) {
-    return &c->uses[t->ids[part] * c->config.hparams.n_layers + t->layer];
+    return &c->uses[t->ids[part] * lm_stored_layers(&c->config.hparams) + t->layer];
 }
 
 static LM_MUST_USE loam_status push_item(converter *c, const lm_convert_tensor *t,
@@ -344,11 +344,11 @@ static bool is_metadata(const converter *c, lm_param_id id) {
 }
 
 static LM_MUST_USE loam_status list_items(converter *c, loam_error *err) {
-    size_t n_params = LM_PARAM_COUNT * (size_t)c->config.hparams.n_layers;
+    size_t n_params = LM_PARAM_COUNT * (size_t)lm_stored_layers(&c->config.hparams);
     c->uses = lm_calloc(n_params, sizeof *c->uses);
     if (!c->uses) return lm_error_no_memory(err, n_params * sizeof *c->uses);
     for (int id = 0; id < LM_PARAM_COUNT; id++) {
-        int64_t n = lm_param_has_layer(id) ? c->config.hparams.n_layers : 1;
+        int64_t n = lm_param_has_layer(id) ? lm_stored_layers(&c->config.hparams) : 1;
         for (int64_t layer = 0; layer < n; layer++)
             if (lm_param_at(&c->config, id, layer) && !is_metadata(c, id))
                 LM_TRY(add_param(c, id, layer, err));
@@ -448,8 +448,8 @@ static void add_listed(const converter *c) {
     for (int id = 0; id < LM_PARAM_COUNT; id++) {
         if (!lm_param_is_listed(id) || !lm_param_in(&c->config, id)) continue;
         lm_gguf_writer_open_array(c->gguf, lm_param_list_key(id), LM_GGUF_F32,
-                                  (size_t)c->config.hparams.n_layers);
-        for (int64_t i = 0; i < c->config.hparams.n_layers; i++)
+                                  (size_t)lm_stored_layers(&c->config.hparams));
+        for (int64_t i = 0; i < lm_stored_layers(&c->config.hparams); i++)
             lm_gguf_writer_push_f32(c->gguf, *(const float *)lm_model_param(c->model, id, i)->data);
     }
 }

@@ -33,7 +33,7 @@ static bool is_second_time(const lm_model *model, lm_param_id id, const lm_weigh
 }
 
 static int64_t layers_of(const lm_model *model, lm_param_id id) {
-    return lm_param_has_layer(id) ? lm_model_config(model)->hparams.n_layers : 1;
+    return lm_param_has_layer(id) ? lm_stored_layers(&lm_model_config(model)->hparams) : 1;
 }
 
 /* Tokens whose rows of the embedding are at hand at once: what a tied model looked up it lets go of after steps (lm_model_weights_trim). */
@@ -129,7 +129,7 @@ size_t lm_footprint_total(const lm_footprint *f) {
 
 static lm_mix_model describe(const lm_arch_config *config) {
     const lm_hparams *hp = &config->hparams;
-    return (lm_mix_model){.n_layers = hp->n_layers,
+    return (lm_mix_model){.n_layers = lm_stored_layers(hp),
                           .heads_per_kv = hp->n_kv_heads > 0 ? hp->n_heads / hp->n_kv_heads : 1,
                           .tied_head = !lm_param_in(config, LM_PARAM_OUTPUT_HEAD)};
 }

@@ -480,6 +480,8 @@ static lm_tensor *recurrent_rows(const builder *b, lm_tensor *x) {
 
 /* What a layer's rows take from those before them. */
 static lm_tensor *mixed_rows(const builder *b, lm_tensor *x) {
+    if (lm_layer_in(&b->hp->by_matrix, b->layer))
+        return linear(b, x, LM_PARAM_ATTN_MATRIX, LM_PARAM_COUNT);
     if (b->hp->side_by_side) return add(b, recurrent_rows(b, x), attention(b, x));
     if (lm_layer_in(&b->hp->recurrent, b->layer)) return recurrent_rows(b, x);
     return lm_arch_has(b->config, LM_FEATURE_LATENT) ? latent_attention(b, x) : attention(b, x);
@@ -779,6 +781,12 @@ static lm_tensor *merged(const builder *b, lm_tensor *streams) {
     return scaled(b, blend(b, first, others, ones(b, n_others), 1), 1 / (double)(n_others + 1));
 }
 
+/* Whether behind the layer all layers run once more, and read what is normed. */
+static bool runs_again(const builder *b) {
+    int64_t next = b->layer + 1;
+    return !b->hp->loops_unnormed && next < b->hp->n_layers && next % lm_stored_layers(b->hp) == 0;
+}
+
 /* What heads read. */
 static lm_tensor *body(builder *b) {
     lm_tensor *x = embed(b);
@@ -787,6 +795,7 @@ static lm_tensor *body(builder *b) {
     for (b->layer = 0; b->layer < b->hp->n_layers; b->layer++) {
         b->entering = x;
         x = block(b, x);
+        if (runs_again(b)) x = settled(b, x, LM_PARAM_OUTPUT_NORM, LM_PARAM_OUTPUT_NORM_BIAS);
     }
     if (b->in->out_rows)
         x = lm_graph_op(b->graph, LM_OP_GATHER_ROWS, &(lm_op_args){.in = {x, b->in->out_rows}});
@@ -879,6 +888,8 @@ lm_tensor *lm_arch_loss(lm_graph *graph, const lm_arch_config *config,
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no layers that share keys");
     if (b.hp->layer_input_dim > 0)
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no inputs of layers");
+    if (b.hp->n_loops > 1)
+        return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no layers that run again");
     lm_tensor *x = body(&b), *head = output_head(&b);
     return lm_graph_op(graph, LM_OP_LINEAR_CROSS_ENTROPY,
                        &(lm_op_args){.in = {x, head, targets, head ? head->grad : NULL}});

@@ -297,6 +297,8 @@ static LM_MUST_USE loam_status check_index(const lm_hparams *h, const char *path
 
 loam_status lm_hparams_check(const lm_hparams *h, const char *path, loam_error *err) {
     LM_TRY(check_range(path, "number of layers", h->n_layers, LM_MAX_LAYERS, err));
+    if (h->n_loops != 0)
+        LM_TRY(check_range(path, "number of times that layers run", h->n_loops, h->n_layers, err));
     LM_TRY(check_shared_kv(h, path, err));
     LM_TRY(check_range(path, "width", h->dim, 1 << 20, err));
     LM_TRY(check_range(path, "width of embeddings", lm_embed_dim(h), 1 << 20, err));

@@ -87,6 +87,11 @@ typedef struct lm_hparams {
     char architecture
         [LM_ARCHITECTURE_BYTES]; /* "llama", "qwen2": general.architecture or model_type */
     int64_t n_layers;
+    int64_t
+        n_loops; /* so many times all layers that files have run one behind the other, each time with keys and values of its own, and are
+                         counted in n_layers; 0: once */
+    bool
+        loops_unnormed; /* the norm behind the last layer is not behind those times that end before it */
     int64_t dim; /* width of the residual stream */
     int64_t n_heads;
     int64_t n_kv_heads; /* divides n_heads */
@@ -191,6 +196,7 @@ typedef struct lm_hparams {
     bool lone_blocks; /* a layer is one block: recurrent, attention, or MLP (Nemotron-H) */
     lm_layer_set mlp_only; /* such layers that are an MLP, or any without attention */
     lm_layer_set no_mlp;   /* layers without an MLP */
+    lm_layer_set by_matrix; /* layers with a matrix in place of attention */
     int32_t ffn_dims
         [LM_MAX_VARIED_LAYERS]; /* of layers where it is not ffn_dim, which is the largest; 0: that */
     /* The same of n_heads, and of n_kv_heads and local_kv_heads. */
@@ -210,18 +216,27 @@ static inline int64_t lm_embed_dim(const lm_hparams *hparams) {
     return hparams->embed_dim != 0 ? hparams->embed_dim : hparams->dim;
 }
 
+/* Layers that files have: a layer of several times has the weights of layer modulo so many. */
+static inline int64_t lm_stored_layers(const lm_hparams *hparams) {
+    return hparams->n_loops > 1 ? hparams->n_layers / hparams->n_loops : hparams->n_layers;
+}
+
+static inline int64_t lm_stored_layer(const lm_hparams *hparams, int64_t layer) {
+    return hparams->n_loops > 1 ? layer % lm_stored_layers(hparams) : layer;
+}
+
 static inline int64_t lm_head_vocab(const lm_hparams *hparams) {
     return hparams->head_vocab_size > 0 ? hparams->head_vocab_size : hparams->vocab_size;
 }
 
-/* Whether a layer's rows take something from those before them; and whether by attention. */
+/* Whether a layer's rows take something from those before them, or a matrix stands where that would be; and whether by attention. */
 static inline bool lm_layer_mixes(const lm_hparams *hparams, int64_t layer) {
     return !lm_layer_in(&hparams->mlp_only, layer);
 }
 
 static inline bool lm_layer_attends(const lm_hparams *hparams, int64_t layer) {
     bool recurs = lm_layer_in(&hparams->recurrent, layer) && !hparams->side_by_side;
-    return lm_layer_mixes(hparams, layer) && !recurs;
+    return lm_layer_mixes(hparams, layer) && !recurs && !lm_layer_in(&hparams->by_matrix, layer);
 }
 
 static inline bool lm_layer_has_mlp(const lm_hparams *hparams, int64_t layer) {
@@ -276,7 +291,8 @@ static inline int64_t lm_cached_layer(const lm_hparams *hparams, int64_t layer) 
     if (hparams->bidirectional) return 0;
     if (hparams->side_by_side) return layer;
     return layer - lm_layers_before(&hparams->recurrent, layer) -
-           lm_layers_before(&hparams->mlp_only, layer);
+           lm_layers_before(&hparams->mlp_only, layer) -
+           lm_layers_before(&hparams->by_matrix, layer);
 }
 
 /* Layers whose keys and values are kept. */

@@ -165,11 +165,8 @@ static LM_MUST_USE loam_status read_varied_layer(const lm_gguf *gguf, lm_hparams
     int64_t n_heads = lists->heads.n > 0 ? lm_gguf_array_i32(&lists->heads, i) : lists->n_heads,
             n_kv_heads = lists->kv_heads.n > 0 ? lm_gguf_array_i32(&lists->kv_heads, i)
                                                : lists->n_kv_heads;
-    if (n_heads != 0 && n_kv_heads == 0)
-        return lm_error_set(err, LOAM_UNSUPPORTED, "%s: layer %lld has a matrix in place of attention",
-                            path, (long long)layer);
-    if (n_heads == 0)
-        lm_layer_add(&h->mlp_only, layer);
+    if (n_heads == 0 || n_kv_heads == 0)
+        lm_layer_add(n_heads == 0 ? &h->mlp_only : &h->by_matrix, layer);
     else
         LM_TRY(lm_hparams_set_heads(h, layer, n_heads, n_kv_heads, path, err));
     if (lists->widths.n == 0) return LOAM_OK;
@@ -206,6 +203,18 @@ static LM_MUST_USE loam_status read_blocks_chosen(const lm_gguf *gguf, const lm_
     return LOAM_OK;
 }
 
+static LM_MUST_USE loam_status read_loops(const lm_gguf *gguf, lm_hparams *h, loam_error *err) {
+    char key[KEY_BYTES];
+    LM_TRY(read_i64_or(gguf, h, "num_loops", 1, &h->n_loops, err));
+    LM_TRY(lm_gguf_bool_or(gguf, full_key(h, "skip_loop_final_norm", key), false,
+                           &h->loops_unnormed, err));
+    if (h->n_loops < 1 || h->n_loops > LM_MAX_LAYERS || h->n_layers > LM_MAX_LAYERS)
+        return lm_error_set(err, LOAM_INVALID, "%s: %lld layers run %lld times", lm_gguf_path(gguf),
+                            (long long)h->n_layers, (long long)h->n_loops);
+    h->n_layers *= h->n_loops;
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status read_sizes(const lm_gguf *gguf, lm_hparams *h, loam_error *err) {
     lm_gguf_array tokens;
     LM_TRY(read_i64(gguf, h, "block_count", &h->n_layers, err));
@@ -213,6 +222,7 @@ static LM_MUST_USE loam_status read_sizes(const lm_gguf *gguf, lm_hparams *h, lo
     if (h->n_guess_layers > 0 && h->n_guess_layers < h->n_layers) h->n_layers -= h->n_guess_layers;
     LM_TRY(read_i64(gguf, h, "embedding_length", &h->dim, err));
     const lm_arch *arch = lm_arch_find(h->architecture);
+    if (arch && arch->looped) LM_TRY(read_loops(gguf, h, err));
     lm_gguf_array heads, kv_heads;
     LM_TRY(read_list(gguf, h, "attention.head_count", &heads, err));
     LM_TRY(read_list(gguf, h, "attention.head_count_kv", &kv_heads, err));

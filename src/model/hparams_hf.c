@@ -84,12 +84,9 @@ static bool leaves_out_sizes(const lm_config_reader *r) {
     return r->arch && ((r->arch->features & LM_FEATURE_LAYER_NORM) || r->arch->leaves_out_sizes);
 }
 
-/* Nothing, or a matrix, in place of a block of a layer of block_configs. */
-static LM_MUST_USE loam_status check_no_matrix(const lm_config_reader *r, const json_t *block,
-                                               int64_t layer) {
-    if (!json_is_true(json_object_get(block, "replace_with_linear"))) return LOAM_OK;
-    return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: layer %lld has a matrix in place of a block",
-                        r->path, (long long)layer);
+/* A matrix in place of a block of a layer of block_configs. */
+static bool is_matrix(const json_t *block) {
+    return json_is_true(json_object_get(block, "replace_with_linear"));
 }
 
 /* Llama-Nemotron's layers are said one by one: how many heads share a key, and a multiple of the width as of an MLP without a gate. */
@@ -105,14 +102,16 @@ static LM_MUST_USE loam_status read_blocks(const lm_config_reader *r, const json
                      *ffn = json_object_get(block, "ffn");
         const json_t *n = json_object_get(attention, "n_heads_in_group"),
                      *multiple = json_object_get(ffn, "ffn_mult");
-        LM_TRY(check_no_matrix(r, attention, i));
-        LM_TRY(check_no_matrix(r, ffn, i));
+        if (is_matrix(ffn))
+            return lm_error_set(r->err, LOAM_UNSUPPORTED,
+                                "%s: layer %lld has a matrix in place of an MLP", r->path,
+                                (long long)i);
         int64_t per_key = json_integer_value(n), wanted = 0;
         int64_t n_kv_heads = per_key > 0 ? h->n_heads / per_key : 0;
         if (n_kv_heads > 0)
             LM_TRY(lm_hparams_set_heads(h, i, h->n_heads, n_kv_heads, r->path, r->err));
         else
-            lm_layer_add(&h->mlp_only, i);
+            lm_layer_add(is_matrix(attention) ? &h->by_matrix : &h->mlp_only, i);
         double factor = json_number_value(multiple);
         if (factor > 0 && factor < 1024 && h->dim > 0 && h->dim < 1 << 20)
             wanted = ((int64_t)(2 * factor * (double)h->dim / 3) + 255) / 256 * 256;
@@ -203,6 +202,45 @@ static LM_MUST_USE loam_status read_widths(const lm_config_reader *r, lm_hparams
     return adjust_ffn(r, h);
 }
 
+/* What Nanbeige's configs may say of experiments, of which no published model has any, and when Ouro stops before its last time. */
+static LM_MUST_USE loam_status check_loops(const lm_config_reader *r) {
+    static const char *const flags[] = {"enable_hyper_connection", "enable_depth_attention",
+                                        "enable_double_loop_split", "loop_share_kv",
+                                        "qk_layernorm"};
+    const char *wrong = NULL;
+    double threshold;
+    for (size_t i = 0; i < LM_COUNT_OF(flags); i++)
+        if (json_is_true(json_object_get(r->config, flags[i]))) wrong = flags[i];
+    if (json_is_integer(json_object_get(r->config, "emb_neighbor_num"))) wrong = "emb_neighbor_num";
+    if (json_array_size(json_object_get(r->config, "loop_loss_weights")) > 0)
+        wrong = "loop_loss_weights";
+    if (json_is_integer(json_object_get(r->config, "early_exit_step"))) wrong = "early_exit_step";
+    LM_TRY(lm_config_f64(r, "early_exit_threshold", 1, &threshold));
+    if (threshold < 1) wrong = "early_exit_threshold";
+    if (!wrong) return LOAM_OK;
+    return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: '%s' is not known to loam", r->path, wrong);
+}
+
+/* How often layers run, and that ALBERT has one. */
+static LM_MUST_USE loam_status read_loops(const lm_config_reader *r, lm_hparams *h) {
+    int64_t n_groups, n_inner;
+    if (r->arch && r->arch->one_layer) {
+        LM_TRY(lm_config_i64(r, "num_hidden_groups", 1, &n_groups));
+        LM_TRY(lm_config_i64(r, "inner_group_num", 1, &n_inner));
+        if (n_groups != 1 || n_inner != 1)
+            return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: %lld groups of %lld layers", r->path,
+                                (long long)n_groups, (long long)n_inner);
+        h->n_loops = h->n_layers;
+        h->loops_unnormed = true;
+    }
+    if (!r->arch || !r->arch->looped) return LOAM_OK;
+    LM_TRY(check_loops(r));
+    LM_TRY(lm_config_i64(r, "num_loops|total_ut_steps", 1, &h->n_loops));
+    LM_TRY(lm_config_bool(r, "skip_loop_final_norm", false, &h->loops_unnormed));
+    h->n_layers = lm_config_times(h->n_loops, h->n_layers);
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status read_sizes(const lm_config_reader *r, lm_hparams *h) {
     const json_t *listed = json_object_get(r->config, "layers_block_type");
     bool has_default = leaves_out_sizes(r);
@@ -211,6 +249,7 @@ static LM_MUST_USE loam_status read_sizes(const lm_config_reader *r, lm_hparams 
         LM_TRY(lm_config_need_i64(
             r, "num_hidden_layers|n_layer|num_layers|n_layers|num_transformer_layers",
             &h->n_layers));
+    LM_TRY(read_loops(r, h));
     LM_TRY(lm_config_need_i64(r, "hidden_size|n_embd|n_embed|d_model|dim|model_dim", &h->dim));
     LM_TRY(read_widths(r, h));
     LM_TRY(lm_config_need_i64(r, "vocab_size|padded_vocab_size", &h->vocab_size));

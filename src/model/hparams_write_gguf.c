@@ -232,7 +232,8 @@ static void add_mlps(const gguf_out *out, const lm_arch_config *config) {
 }
 
 static int64_t heads_said(const lm_hparams *hp, int64_t layer) {
-    return lm_layer_attends(hp, layer) ? lm_heads_at(hp, layer) : 0;
+    bool none = !lm_layer_attends(hp, layer) && !lm_layer_in(&hp->by_matrix, layer);
+    return none ? 0 : lm_heads_at(hp, layer);
 }
 
 static int64_t kv_heads_said(const lm_hparams *hp, int64_t layer) {

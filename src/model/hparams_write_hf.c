@@ -476,14 +476,16 @@ static int64_t ffn_divisor(const lm_hparams *hp) {
 static json_t *blocks_json(const lm_hparams *hp) {
     json_t *list = json_array();
     for (int64_t i = 0; i < hp->n_layers; i++) {
-        bool attends = lm_layer_attends(hp, i), has_mlp = lm_layer_has_mlp(hp, i);
+        bool attends = lm_layer_attends(hp, i), has_mlp = lm_layer_has_mlp(hp, i),
+             matrix = lm_layer_in(&hp->by_matrix, i);
         double multiple = 3.0 * (double)lm_ffn_dim_at(hp, i) / (2.0 * (double)hp->dim);
         json_array_append_new(
-            list, json_pack("{s:{s:b, s:b, s:o}, s:{s:b, s:b, s:o}}", "attention", "no_op",
-                            !attends, "replace_with_linear", 0, "n_heads_in_group",
-                            integer_or_null(attends ? lm_heads_at(hp, i) / lm_kv_heads_at(hp, i) : 0), "ffn",
-                            "no_op", !has_mlp, "replace_with_linear", 0, "ffn_mult",
-                            number_or_null(has_mlp ? multiple : 0)));
+            list,
+            json_pack("{s:{s:b, s:b, s:o}, s:{s:b, s:b, s:o}}", "attention", "no_op",
+                      !attends && !matrix, "replace_with_linear", matrix, "n_heads_in_group",
+                      integer_or_null(attends ? lm_heads_at(hp, i) / lm_kv_heads_at(hp, i) : 0),
+                      "ffn", "no_op", !has_mlp, "replace_with_linear", 0, "ffn_mult",
+                      number_or_null(has_mlp ? multiple : 0)));
     }
     return list;
 }

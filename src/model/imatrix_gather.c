@@ -7,7 +7,7 @@ enum { STEP_ROWS = 128 };
 
 /* The parameter that this weight is, by its name in the graph. */
 static bool find_param(const lm_model *model, const char *weight, char out[LM_PARAM_NAME_BYTES]) {
-    int64_t n_layers = lm_model_config(model)->hparams.n_layers;
+    int64_t n_layers = lm_stored_layers(&lm_model_config(model)->hparams);
     for (int id = 0; id < LM_PARAM_COUNT; id++) {
         int64_t n = lm_param_has_layer((lm_param_id)id) ? n_layers : 1;
         for (int64_t layer = 0; layer < n; layer++) {

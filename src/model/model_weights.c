@@ -121,6 +121,8 @@ static bool is_unused_head(const char *name, const lm_arch *arch) {
                                          "vocab_",
                                          "head.",
                                          "decoder.",
+                                         "predictions.",
+                                         "sop_classifier.",
                                          "generator_predictions.",
                                          "generator_lm_head",
                                          "discriminator_predictions."};
@@ -162,10 +164,10 @@ static bool is_ignorable(const char *name, const lm_arch_config *config) {
     static const char *const heads[] = {"embed_out.weight", "lm_head.weight", "output.weight",
                                         "output_projection.weight", "decoder.weight"};
     static const char *const begins[] = {
-        "rope_freqs.",  "rope_factors_",      "vision_",       "dense_2.",
-        "dense_3.",     "model.mtp_layers.",  "mtp.",          "model.vision_",
-        "multi_modal_", "model.multi_modal_", "vision_model.", "model.connector.",
-        "visual.",      "model.visual."};
+        "rope_freqs.",      "rope_factors_", "model.early_exit_gate.", "vision_",
+        "dense_2.",         "dense_3.",      "model.mtp_layers.",      "mtp.",
+        "model.vision_",    "multi_modal_",  "model.multi_modal_",     "vision_model.",
+        "model.connector.", "visual.",       "model.visual."};
     lm_str text = lm_str_of(name);
     if (is_guessing(name, &config->hparams)) return true;
     bool tied = !(config->features & LM_FEATURE_UNTIED_HEAD);
@@ -773,7 +775,7 @@ loam_status lm_model_weights_load(lm_model_weights *w, const lm_model_file *file
                                   const lm_arch_config *config, lm_device *device,
                                   const lm_model_weights_options *options, loam_error *err) {
     *w = (lm_model_weights){.device = device,
-                            .n_layers = config->hparams.n_layers,
+                            .n_layers = lm_stored_layers(&config->hparams),
                             .reserve_only = options->reserve_only,
                             .on_demand = options->on_demand};
     lm_arena_init(&w->arena, 0, 0);
@@ -795,8 +797,8 @@ void lm_model_weights_free(lm_model_weights *w) {
 }
 
 const lm_weight *lm_model_weights_get(const lm_model_weights *w, lm_param_id id, int64_t layer) {
-    LM_ASSERT(layer >= 0 && layer < w->n_layers);
-    const lm_weight *weight = slot(w, id, lm_param_has_layer(id) ? layer : 0);
+    LM_ASSERT(layer >= 0);
+    const lm_weight *weight = slot(w, id, lm_param_has_layer(id) ? layer % w->n_layers : 0);
     return weight->name ? weight : NULL;
 }
 

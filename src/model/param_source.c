@@ -144,6 +144,7 @@ static bool understands(lm_dialect dialect, int other) {
                  {LM_DIALECT_REMBERT, LM_DIALECT_BERT},
                  {LM_DIALECT_MEGATRON_BERT, LM_DIALECT_BERT},
                  {LM_DIALECT_GTE, LM_DIALECT_BERT},
+                 {LM_DIALECT_ALBERT, LM_DIALECT_BERT},
                  {LM_DIALECT_MODERN_DECODER, LM_DIALECT_MODERN_BERT},
                  {LM_DIALECT_XGLM, LM_DIALECT_OPT},
                  {LM_DIALECT_CODEGEN, LM_DIALECT_GPTJ},
@@ -259,6 +260,7 @@ static const lm_stored_tensor *find_whole(const lm_model_file *file, const lm_ar
 
 bool lm_param_source_find(const lm_model_file *file, const lm_arch_config *config, lm_param_id id,
                           int64_t layer, lm_param_source *out) {
+    layer = lm_stored_layer(&config->hparams, layer);
     for (size_t i = 0; i < LM_COUNT_OF(fusions); i++)
         if (find_part(file, config, &fusions[i], id, layer, out)) return true;
     *out = (lm_param_source){.tensor = find_whole(file, config, id, layer, 0)};
@@ -275,7 +277,7 @@ bool lm_param_source_find(const lm_model_file *file, const lm_arch_config *confi
 const lm_stored_tensor *lm_param_source_expert(const lm_model_file *file,
                                                const lm_arch_config *config, lm_param_id id,
                                                int64_t layer, int64_t expert) {
-    return find_whole(file, config, id, layer, expert);
+    return find_whole(file, config, id, lm_stored_layer(&config->hparams, layer), expert);
 }
 
 /* --- Writing. */

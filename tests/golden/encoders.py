@@ -299,7 +299,10 @@ CASES.update({
         model_type="neobert", architectures=["NeoBERT"], hidden_size=32, num_hidden_layers=2, num_attention_heads=4, dim_head=8,
         intermediate_size=60, norm_eps=1e-5, max_length=128, vocab_size=N_VOCAB, pad_token_id=0), publish=lambda state, config: state),
 })
-CLASSES = {"eurobert": "EuroBert", "bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert",
+CASES["albert"] = case("albert", "mean", AutoModel, dict(BERT, embedding_size=16, num_hidden_layers=3, hidden_act="gelu_new"), gguf=False)
+CASES["albert-reranker"] = case("albert", "rank", AutoModelForSequenceClassification, dict(
+    BERT, embedding_size=32, num_hidden_layers=3, num_labels=1), gguf=False)
+CLASSES = {"albert": "Albert", "eurobert": "EuroBert", "bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert",
            "megatron-bert": "MegatronBert", "electra": "Electra", "data2vec-text": "Data2VecText", "ernie": "Ernie", "rembert": "RemBert", "roformer": "RoFormer",
            "roberta-prelayernorm": "RobertaPreLayerNorm", "xlm-roberta-xl": "XLMRobertaXL", "distilbert": "DistilBert", "nomic_bert": "NomicBert", "qwen3": "Qwen3", "modernbert": "ModernBert", "gemma3_text": "Gemma3Text", "mpnet": "MPNet"}
 

@@ -1208,6 +1208,77 @@ CASES["maple"] = dict(case("maple", "MapleForCausalLM", head_dim=8, num_hidden_l
                                rope_parameters=dict(rope_type="default", rope_theta=1000.0))), modify=as_maple, settle=wider_gates)
 
 
+def looped(n_loops, norms=True):
+    """A model whose layers run several times one behind the other, each time but the last with the last norm behind."""
+    def modify(model):
+        inner, runs = model.model, []
+        stored = list(inner.layers)
+        inner.layers = torch.nn.ModuleList(stored * n_loops)
+        model.config.num_hidden_layers = len(inner.layers)
+
+        def normed(layer, args, output):
+            runs.append(1)
+            return inner.norm(output) if norms and len(runs) % n_loops else output
+        stored[-1].register_forward_hook(normed)
+    return modify
+
+
+def first_run(state, config):
+    """One tensor of each that several runs have."""
+    n = config["num_hidden_layers"]
+    return {k: w for k, w in state.items() if not k.startswith("model.layers.") or int(k.split(".")[2]) < n}
+
+
+def ouro(state, config):
+    """With the gate that says when a text could do with fewer runs, which nobody asks where all are wanted."""
+    state = dict(first_run(state, config), **{"model.early_exit_gate.weight": torch.ones(1, 32), "model.early_exit_gate.bias": torch.zeros(1)})
+    return renamed(state, {"post_norm1": "input_layernorm_2", "post_norm2": "post_attention_layernorm_2"})
+
+
+NANBEIGE = dict(head_dim=16, kv_channels=16, rms_norm_eps=1e-5, rope_theta=1000.0, loop_loss_weights=[], tie_word_embeddings=False,
+                publish=first_run, reference=dict(LLAMA, rope_parameters=dict(rope_type="default", rope_theta=1000.0)))
+CASES["nanbeige"] = dict(case("nanbeige", "NanbeigeForCausalLM", num_loops=2, skip_loop_final_norm=False, **NANBEIGE), modify=looped(2))
+CASES["nanbeige-unnormed"] = dict(case("nanbeige", "NanbeigeForCausalLM", num_loops=3, skip_loop_final_norm=True, **NANBEIGE),
+                                  modify=looped(3, norms=False))
+CASES["ouro"] = dict(case("ouro", "OuroForCausalLM", head_dim=8, num_key_value_heads=4, rope_theta=1000.0, total_ut_steps=4,
+                          early_exit_threshold=1.0, early_exit_step=None, sliding_window=None, use_sliding_window=False, max_window_layers=2,
+                          layer_types=["full_attention"] * 2, tie_word_embeddings=False, publish=ouro, reference=dict(
+                              model_type="hyperclovax", embedding_multiplier=1.0, residual_multiplier=1.0, logits_scaling=1.0,
+                              attention_multiplier=8 ** -0.5, rope_parameters=dict(rope_type="default", rope_theta=1000.0))), modify=looped(4))
+NO_GGUF |= {"ouro"}
+
+
+class Matrix(torch.nn.Module):
+    """In place of attention."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.linear_attn = torch.nn.Linear(width, width, bias=False)
+
+    def forward(self, hidden_states, **kwargs):
+        return self.linear_attn(hidden_states), None
+
+
+def as_nemotron_51b(model):
+    """Llama-Nemotron 51B: attention, or a matrix, or nothing in front of an MLP."""
+    sized("Llama", model, (2, 1, 256), (2, 2, 256), (2, 2, 256), (2, 2, 256))
+    model.model.layers[1].self_attn = Matrix(16)
+    layer = model.model.layers[2]
+    layer.forward = lambda x, **kwargs: x + layer.mlp(layer.post_attention_layernorm(x))
+
+
+def without_third(state, config):
+    return {k: w for k, w in state.items() if not k.startswith(("model.layers.2.self_attn.", "model.layers.2.input_layernorm."))}
+
+
+CASES["deci-51b"] = dict(case(
+    "nemotron-nas", "DeciLMForCausalLM", reference=dict(LLAMA, num_key_value_heads=1, intermediate_size=256), publish=without_third, hidden_size=16,
+    num_attention_heads=2, num_hidden_layers=4, intermediate_size=None, num_key_value_heads=None, block_configs=[
+        dict(attention=dict(n_heads_in_group=group, no_op=not group and not matrix, replace_with_linear=matrix),
+             ffn=dict(ffn_mult=24.0, no_op=False, replace_with_linear=False))
+        for group, matrix in ((2, False), (None, True), (None, False), (1, False))]), modify=as_nemotron_51b)
+
+
 def tokens(prompt):
     return [(7 * i + 3) % N_VOCAB if prompt == 0 else (5 * i * i + i + 11) % N_VOCAB for i in range(N_TOKENS)]
 

@@ -34,7 +34,7 @@ FAR = (1 << 30) - 1  # a row behind any window, the last of its run
 N_ROWS = 2     # of a run
 N_ANGLES = 5   # pairs of a rope that are kept
 N_ROUTED = 16  # random rows for a router
-ENCODERS = ("gte", "bert", "roberta", "xlm-roberta", "distilbert", "modernbert", "mpnet", "electra")
+ENCODERS = ("albert", "gte", "bert", "roberta", "xlm-roberta", "distilbert", "modernbert", "mpnet", "electra")
 TEXT_ALONE = ("qwen2_5_vl_text", "qwen3_vl_text", "qwen3_vl_moe_text", "qwen2_vl_text")  # are no AutoModelForCausalLM
 ACTS = dict(silu=torch.nn.functional.silu, gelu=torch.nn.functional.gelu, relu=torch.relu,
             gelu_tanh=lambda x: torch.nn.functional.gelu(x, approximate="tanh"), relu2=lambda x: torch.relu(x) ** 2)
@@ -151,7 +151,7 @@ def build(config):
 
 def is_counted(name, tensor):
     """Not tensors that loam takes from files only: vectors, what has one row, and what config.json says nothing of."""
-    if name.endswith("bias") or any(part in name for part in ("laurel", "token_type_embeddings", "pooler", "project_in", "project_out", "embeddings_project")):
+    if name.endswith("bias") or any(part in name for part in ("laurel", "token_type_embeddings", "pooler", "project_in", "project_out", "embeddings_project", "mapping_in")):
         return False
     return tensor.dim() >= 2 and min(tensor.shape[0], tensor.shape[-1] * (tensor.shape[1] if tensor.dim() > 2 else 1)) > 1
 

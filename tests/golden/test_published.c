@@ -48,7 +48,7 @@ static bool is_counted(lm_param_id id, const int64_t shape[2], int n_dims) {
 static double matrices(const lm_arch_config *config) {
     int64_t total = 0, shape[2];
     for (int id = 0; id < LM_PARAM_COUNT; id++) {
-        int64_t n_layers = lm_param_has_layer(id) ? config->hparams.n_layers : 1;
+        int64_t n_layers = lm_param_has_layer(id) ? lm_stored_layers(&config->hparams) : 1;
         for (int64_t i = 0; i < n_layers; i++)
             if (lm_param_at(config, id, i) &&
                 is_counted(id, shape, lm_param_shape(config, id, i, shape)))

@@ -253,15 +253,7 @@ static void test_gguf_files_that_say_too_much(void **state) {
           "unread",
           0,
           {{"feed_forward_length", {96, 0, 96}}, {"attention.head_count", {4, 4, 4}}}},
-         "layer 0 has a matrix in place of attention"},
-        {{"deci",
-          "output_norm.weight",
-          "unread",
-          0,
-          {{"feed_forward_length", {96, 0, 96}},
-           {"attention.head_count", {4, 4, 4}},
-           {"attention.head_count_kv", {2, 0, 1}}}},
-         "layer 1 has a matrix in place of attention"},
+         "no layer attends or keeps a state"},
     };
     char *dir = test_temp_dir(), *path = lm_path_join(dir, "x.gguf");
     for (size_t i = 0; i < LM_COUNT_OF(cases); i++) {
@@ -527,8 +519,14 @@ static void test_varied_layers(void **state) {
                           "{\"attention\":{\"n_heads_in_group\":4},\"ffn\":{\"ffn_mult\":16}}]}",
                           &h, &err));
     assert_true(lm_kv_heads_at(&h, 0) == 2 && lm_kv_heads_at(&h, 1) == 1);
-    check_refused(VARIED "{\"attention\":{\"replace_with_linear\":true},\"ffn\":{}},{}]}",
-                  LOAM_UNSUPPORTED, "a matrix in place of a block");
+    assert_ok(read_config(VARIED
+                          "{\"attention\":{\"n_heads_in_group\":2},\"ffn\":{\"ffn_mult\":16}},"
+                          "{\"attention\":{\"replace_with_linear\":true},\"ffn\":{}}]}",
+                          &h, &err));
+    assert_true(lm_layer_mixes(&h, 1) && !lm_layer_attends(&h, 1));
+    assert_int_equal(lm_cached_layers(&h), 1);
+    check_refused(VARIED "{\"attention\":{},\"ffn\":{\"replace_with_linear\":true}},{}]}",
+                  LOAM_UNSUPPORTED, "a matrix in place of an MLP");
     check_refused(VARIED "{},{}]}", LOAM_INVALID, "feed-forward width");
 }
 
@@ -676,6 +674,15 @@ static void test_theta_by_layer(void **state) {
     check_refused(SWA("granite_swa") ",\"layer_rope_theta\":[0,5000,10000]}", LOAM_UNSUPPORTED,
                   "layer_rope_theta");
     check_refused(SWA("flint") "}", LOAM_INVALID, "'layer_types' is missing");
+    check_refused(SWA("nanbeige") ",\"loop_share_kv\":true}", LOAM_UNSUPPORTED, "loop_share_kv");
+    check_refused(SWA("nanbeige") ",\"loop_loss_weights\":[1]}", LOAM_UNSUPPORTED,
+                  "loop_loss_weights");
+    check_refused(SWA("nanbeige") ",\"num_loops\":-1}", LOAM_INVALID, "number of layers -3");
+    check_refused(SWA("nanbeige") ",\"num_loops\":4611686018427387904}", LOAM_INVALID,
+                  "number of layers");
+    check_refused(SWA("ouro") ",\"early_exit_threshold\":0.9}", LOAM_UNSUPPORTED,
+                  "early_exit_threshold");
+    check_refused(SWA("albert") ",\"num_hidden_groups\":2}", LOAM_UNSUPPORTED, "2 groups of 1");
     check_refused(SWA("maple") "}", LOAM_INVALID, "'layer_types' is missing");
     check_refused(
         SWA("maple") ",\"layer_types\":[\"full_attention\"],\"nope_on_global_attention\":false}",
