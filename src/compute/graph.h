@@ -41,8 +41,8 @@ typedef enum lm_function {
     LM_FN_RELU_SQUARED, /* its square */
     LM_FN_TANH,
     LM_FN_SIGMOID,
-    LM_FN_SOFTPLUS,     /* log(1 + e^x) */
-    LM_FN_CLAMP,        /* to [-scale, scale] */
+    LM_FN_SOFTPLUS,    /* log(1 + e^x) */
+    LM_FN_CLAMP,       /* to [-scale, scale] */
     LM_FN_SWIGLU_CLAMPED, /* of two: min(x, 7) * sigmoid(1.702 * min(x, 7)), and up is clamp(up, -7, 7) + 1 */
     LM_N_FUNCTIONS,
 } lm_function;
@@ -60,11 +60,12 @@ typedef struct lm_attrs {
     bool chunked;         /* paged attention: that window is the run of so many positions that the row is in */
     float soft_cap;       /* paged attention: scores become cap * tanh(score / cap); 0: they stay */
     lm_function function; /* map */
-    int64_t n_used, n_groups, n_groups_used; /* route; the first of choose, the second of blend and mix, too */
+    int64_t n_used, n_groups,
+        n_groups_used; /* route; the first of choose and hyper, the second of blend, mix and hyper, too */
     bool sigmoid, normalize, by_logits;      /* route */
     float jitter;         /* route: a choice's rivals are those that are less than so far behind it; 0: all are */
     bool delta, tiled;                       /* recur */
-    int64_t first, n_columns;                /* columns */
+    int64_t first, n_columns;                /* columns; the first of rope, too */
     bool first_beyond;                       /* embed: ids beyond the table read its first row */
     bool silu;                               /* causal_conv: what it gives goes through LM_FN_SILU */
     bool interleaved;     /* rotary pairs (2i, 2i+1) instead of (i, i + head_dim / 2) */

@@ -3,11 +3,11 @@
  * pos      [R] i32                                                             in
  * freqs    [F] f32, inverse frequencies, 2 F <= D: any scaling is another table in
  * y        [R, H * D] f32; may take over x                                     out
- * attrs    n_heads H, head_dim D; interleaved: pairs (2i, 2i + 1), else (i, i + F); inverse: rotate
- *          back; scale: of both sine and cosine (YaRN's attention factor), 0 stands for 1
+ * attrs    n_heads H, head_dim D; first: of a head's elements that turn; interleaved: pairs (2i, 2i + 1), counted from there, else
+ *          (i, i + F); inverse: rotate back; scale: of both sine and cosine (YaRN's attention factor), 0 stands for 1
  *
  * angle = (float)pos * freqs[i] in f32, then cosf and sinf; a pair (a, b) becomes (a c - b s,
- * a s + b c), as fmaf(a, c, -(b s)) and fmaf(a, s, b c). Elements past 2 F of a head are unchanged.
+ * a s + b c), as fmaf(a, c, -(b s)) and fmaf(a, s, b c). Elements of a head before `first` and past 2 F more are unchanged.
  */
 #include "compute/ops/rules.h"
 
@@ -17,10 +17,11 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
     bool heads_ok = a->n_heads > 0 && a->head_dim > 0 && a->head_dim <= LM_MAX_HEAD_DIM;
     if (!heads_ok || !lm_is(x, LM_F32, 2) || !lm_is(pos, LM_I32, 1) || !lm_is(freqs, LM_F32, 1) ||
         !lm_same_rows(x, pos) || x->shape[1] / a->head_dim != a->n_heads ||
-        x->shape[1] % a->head_dim != 0 || 2 * freqs->shape[0] > a->head_dim)
-        return lm_op_refuse(
-            node, err,
-            "x [R, n_heads * head_dim] f32, pos [R] i32, freqs [at most head_dim / 2] f32");
+        x->shape[1] % a->head_dim != 0 || a->first < 0 ||
+        2 * freqs->shape[0] > a->head_dim - a->first)
+        return lm_op_refuse(node, err,
+                            "x [R, n_heads * head_dim] f32, pos [R] i32, freqs [at most (head_dim "
+                            "- first) / 2] f32");
     lm_out_like(out[0], x, LM_F32);
     return LOAM_OK;
 }
@@ -42,14 +43,16 @@ static void rotation_at(rotation *rot, const float *freqs, int32_t pos) {
 
 static void rotate_head(const rotation *rot, const float *x, float *y) {
     bool interleaved = rot->attrs->interleaved;
+    int64_t turned = rot->attrs->first, end = turned + 2 * rot->n_pairs;
     for (int64_t i = 0; i < rot->n_pairs; i++) {
-        int64_t first = interleaved ? 2 * i : i,
-                second = interleaved ? 2 * i + 1 : i + rot->n_pairs;
+        int64_t first = turned + (interleaved ? 2 * i : i),
+                second = first + (interleaved ? 1 : rot->n_pairs);
         float a = x[first], b = x[second], c = rot->cosine[i], s = rot->sine[i];
         y[first] = fmaf(a, c, -(b * s));
         y[second] = fmaf(a, s, b * c);
     }
-    for (int64_t i = 2 * rot->n_pairs; i < rot->attrs->head_dim; i++) y[i] = x[i];
+    for (int64_t i = 0; i < turned; i++) y[i] = x[i];
+    for (int64_t i = end; i < rot->attrs->head_dim; i++) y[i] = x[i];
 }
 
 static void reference(const lm_kernel_args *args) {
