@@ -69,7 +69,10 @@ typedef enum param_dim {
     DIM_LAYER_VOCAB,
     DIM_STREAMS,
     DIM_STREAM_PAIRS,
-    DIM_OTHER_STREAMS, /* all but the first, one behind the other */
+    DIM_STREAM_KINDS,   /* of weights of hyper-connections, */
+    DIM_STREAM_WEIGHTS, /* and how many they are */
+    DIM_ALL_STREAMS,    /* one behind the other */
+    DIM_OTHER_STREAMS,  /* all but the first, one behind the other */
     DIM_LAUREL,
 } param_dim;
 
@@ -521,6 +524,9 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim, int64_t lay
     case DIM_LAYER_VOCAB: return hp->layer_vocab_size;
     case DIM_STREAMS: return hp->n_streams;
     case DIM_STREAM_PAIRS: return hp->n_streams * hp->n_streams;
+    case DIM_STREAM_KINDS: return hp->stream_rounds > 0 ? 3 : 2;
+    case DIM_STREAM_WEIGHTS: return hp->n_streams * (hp->stream_rounds > 0 ? hp->n_streams + 2 : 2);
+    case DIM_ALL_STREAMS: return hp->n_streams * hp->dim;
     case DIM_OTHER_STREAMS: return (hp->n_streams - 1) * hp->dim;
     case DIM_LAUREL: return hp->laurel_rank;
     case DIM_FFN: return lm_ffn_dim_at(hp, layer);

@@ -59,10 +59,11 @@ typedef enum lm_feature {
     LM_FEATURE_TYPE_EMBED = LM_BIT(24),    /* a vector of a token's segment is added to it */
     LM_FEATURE_CLASSIFIER = LM_BIT(25),    /* a matrix that gives scores of a whole text */
     LM_FEATURE_CLASSIFIER_BIAS = LM_BIT(26),
-    LM_FEATURE_POOLER = LM_BIT(27),        /* tanh of a matrix product in front of it */
-    LM_FEATURE_NO_HEAD = LM_BIT(28),       /* no logits: an encoder, or made for embeddings */
-    LM_FEATURE_LATENT = LM_BIT(29),        /* latent attention, */
-    LM_FEATURE_INDEX = LM_BIT(45), /* to positions that an indexer chooses: the file's numbers say it */
+    LM_FEATURE_POOLER = LM_BIT(27),  /* tanh of a matrix product in front of it */
+    LM_FEATURE_NO_HEAD = LM_BIT(28), /* no logits: an encoder, or made for embeddings */
+    LM_FEATURE_LATENT = LM_BIT(29),  /* latent attention, */
+    LM_FEATURE_INDEX =
+        LM_BIT(45), /* to positions that an indexer chooses: the file's numbers say it */
     LM_FEATURE_Q_LATENT = LM_BIT(30),      /* of queries too: the file's numbers say it */
     LM_FEATURE_HEAD_BIAS = LM_BIT(31),     /* on the output matrix */
     LM_FEATURE_SHARED_ROUTER = LM_BIT(32), /* shared experts are weighted, too: by a sigmoid */
@@ -77,7 +78,9 @@ typedef enum lm_feature {
     LM_FEATURE_LAYER_INPUT = LM_BIT(40),    /* each layer takes in of a token besides the stream */
     LM_FEATURE_EXPERTS_BESIDE = LM_BIT(41), /* experts and shared ones have norms of their own */
     LM_FEATURE_ALTUP = LM_BIT(42),          /* there are several streams: lm_hparams.n_streams */
-    LM_FEATURE_LAUREL = LM_BIT(43),         /* a narrow product is added to attention */
+    LM_FEATURE_HYPER =
+        LM_BIT(52), /* each block reads and adds to several streams by learned weights */
+    LM_FEATURE_LAUREL = LM_BIT(43), /* a narrow product is added to attention */
     LM_FEATURE_EMBED_MAP =
         LM_BIT(46), /* embeddings are of another width: a matrix leads to the stream, one back */
     LM_FEATURE_TASK_EMBED =
@@ -88,11 +91,11 @@ typedef enum lm_feature {
         LM_BIT(47), /* what attention read is added and normed once more behind RESIDUAL_NORM's */
     LM_FEATURE_MIXTURE_NORM = LM_BIT(44), /* behind experts, chosen and shared: A.X K1 */
     LM_FEATURE_MIXTURE_BIAS = LM_BIT(59), /* on what they say together: Nomic Embed 2 */
-    LM_FEATURE_SHORT_CONV = LM_BIT(48), /* recurrent layers are gated convolutions: LFM2 */
-    LM_FEATURE_DELTA = LM_BIT(49),      /* they are gated delta rules: Qwen3-Next */
-    LM_FEATURE_SSM = LM_BIT(50),        /* they are state spaces: Mamba 2 */
-    LM_FEATURE_SCAN = LM_BIT(54),       /* they are selective state spaces: Mamba 1 */
-    LM_FEATURE_SCAN_NORM = LM_BIT(55),  /* what those read is normed by weights */
+    LM_FEATURE_SHORT_CONV = LM_BIT(48),   /* recurrent layers are gated convolutions: LFM2 */
+    LM_FEATURE_DELTA = LM_BIT(49),        /* they are gated delta rules: Qwen3-Next */
+    LM_FEATURE_SSM = LM_BIT(50),          /* they are state spaces: Mamba 2 */
+    LM_FEATURE_SCAN = LM_BIT(54),         /* they are selective state spaces: Mamba 1 */
+    LM_FEATURE_SCAN_NORM = LM_BIT(55),    /* what those read is normed by weights */
     LM_FEATURE_KEY_STEPS = LM_BIT(
         56), /* elements of keys have steps of their own, and gates are sigmoids, both of few numbers or not: Kimi Linear */
     LM_FEATURE_DECAY = LM_BIT(
@@ -209,6 +212,7 @@ typedef enum lm_dialect {
     LM_DIALECT_MUSE,
     LM_DIALECT_STEP,
     LM_DIALECT_MINIMAX,    /* Mixtral's, beside recurrent layers */
+    LM_DIALECT_HY_V4,
     LM_DIALECT_MINIMAX_M3, /* Mixtral's, beside dense layers and shared experts */
     LM_DIALECT_MAPLE,
     LM_DIALECT_GTE, /* BERT with q, k and v in one, and gate and up */
@@ -244,6 +248,10 @@ typedef struct lm_arch {
     bool hf_interleaved;   /* Hugging Face folders do */
     bool fixed_act;        /* the activation is `act` whatever the file says */
     bool yarn_exact;       /* yarn's ramp is not rounded to whole pairs (GGUF does not say) */
+    bool index_turns_last; /* the last elements of indexers' heads turn, not the first */
+    bool index_eps_alike;  /* norms of their keys have the eps of all */
+    bool
+        caps_gates; /* bounds of gates are of what SiLU reads, and config.json has one for all layers' experts */
     bool index_half_split; /* queries and keys of indexers turn as LM_ROPE_HALF_SPLIT, in files of both formats, whatever others do */
     bool no_rope;
     bool no_attention; /* all layers are recurrent, and there are no others */
@@ -329,6 +337,7 @@ typedef struct lm_arch {
     double norm_eps;         /* of norms where the file does not say; 0: 1e-6, of layer norms 1e-5 */
     bool fixed_norm_eps;     /* which it is whatever the file says */
     double state_norm_eps;   /* of what states answer; 0: as of all norms */
+    double latent_norm_eps;  /* of norms of latent vectors; 0: as of all norms */
     double post_norm_eps;    /* of norms behind attention and MLP where the file does not say; likewise */
     double rope_fraction;    /* of a head that rotates where the file does not say; 0: all */
 } lm_arch;

@@ -53,7 +53,8 @@ static lm_dtype main_dtype(const converter *c) {
 static bool is_wide(lm_param_id id, const lm_weight *from) {
     return from->n_dims == 1 || lm_param_is_bias(id) || lm_param_is_kernel(id) ||
            id == LM_PARAM_ROUTER || id == LM_PARAM_SHARED_ROUTER || id == LM_PARAM_POSITION_EMBED ||
-           id == LM_PARAM_TYPE_EMBED || id == LM_PARAM_INDEX_WEIGHTS;
+           id == LM_PARAM_TYPE_EMBED || id == LM_PARAM_INDEX_WEIGHTS ||
+           lm_param_feature(id) == LM_FEATURE_HYPER;
 }
 
 static int64_t n_elems_of(const lm_weight *w) {

@@ -73,7 +73,9 @@ static lm_tensor *norm(const builder *b, lm_tensor *x, lm_param_id weight, lm_pa
     lm_tensor *w = param_or_none(b, weight);
     if (!w && !layer_norm) w = ones(b, b->hp->dim);
     bool behind = weight == LM_PARAM_POST_ATTN_NORM || weight == LM_PARAM_POST_MLP_NORM;
+    bool latent = weight == LM_PARAM_Q_LATENT_NORM || weight == LM_PARAM_KV_LATENT_NORM;
     double own_eps = behind ? b->hp->post_norm_eps : 0;
+    if (latent) own_eps = b->config->arch->latent_norm_eps;
     lm_attrs attrs = {.eps = (float)(own_eps > 0 ? own_eps : b->hp->rms_norm_eps), .dtype = dtype};
     return lm_graph_op(b->graph, layer_norm ? LM_OP_LAYER_NORM : LM_OP_RMS_NORM,
                        &(lm_op_args){.in = {x, w, shift}, .attrs = attrs});
@@ -112,13 +114,14 @@ static lm_tensor *linear(const builder *b, lm_tensor *x, lm_param_id weight, lm_
                              bias == LM_PARAM_COUNT ? NULL : param_or_none(b, bias)}});
 }
 
-/* Rotation by position. x [rows, n_heads * head_dim]. */
+/* Rotation by position of elements from `first` on of each head. x [rows, n_heads * head_dim]. */
 static lm_tensor *turn_as(const builder *b, lm_tensor *x, int64_t n_heads, int64_t head_dim,
-                          lm_rope_layout layout) {
+                          int64_t first, lm_rope_layout layout) {
     const lm_forward_inputs *in = b->in;
     bool local = in->local_inv_freq && lm_layer_in(&b->hp->windowed, b->layer);
     lm_attrs attrs = {.n_heads = n_heads,
                       .head_dim = head_dim,
+                      .first = first,
                       .scale = local ? 1.0f : in->rope_scale,
                       .inverse = b->config->arch->rope_backwards,
                       .interleaved = layout == LM_ROPE_INTERLEAVED};
@@ -129,7 +132,7 @@ static lm_tensor *turn_as(const builder *b, lm_tensor *x, int64_t n_heads, int64
 }
 
 static lm_tensor *turn(const builder *b, lm_tensor *x, int64_t n_heads, int64_t head_dim) {
-    return turn_as(b, x, n_heads, head_dim, b->hp->rope_layout);
+    return turn_as(b, x, n_heads, head_dim, 0, b->hp->rope_layout);
 }
 
 /* The norm of queries or keys: a layer norm is of each head alone, but of few models. */
@@ -230,18 +233,19 @@ static lm_tensor *by_head(const builder *b, lm_tensor *x, lm_param_id weight) {
 /* The lightning indexer of DeepSeek-V3.2, arXiv:2512.02556. q_latent: what queries are made from. The Hadamard rotation that published
  * code puts behind rope, of queries and keys alike, changes no product of the two. */
 static void choose_positions(const builder *b, lm_tensor *x, lm_tensor *q_latent) {
-    const float eps = 1e-6f; /* whatever the model's */
     const lm_hparams *hp = b->hp;
-    lm_rope_layout layout =
-        b->config->arch->index_half_split ? LM_ROPE_HALF_SPLIT : hp->rope_layout;
+    const lm_arch *arch = b->config->arch;
+    double eps = arch->index_eps_alike ? hp->rms_norm_eps : 1e-6;
+    int64_t first = arch->index_turns_last ? hp->index_dim - hp->rope_dim : 0;
+    lm_rope_layout layout = arch->index_half_split ? LM_ROPE_HALF_SPLIT : hp->rope_layout;
     lm_tensor *q = linear(b, q_latent, LM_PARAM_INDEX_Q, LM_PARAM_COUNT);
-    lm_tensor *k = lm_graph_op(b->graph, LM_OP_LAYER_NORM,
-                               &(lm_op_args){.in = {linear(b, x, LM_PARAM_INDEX_K, LM_PARAM_COUNT),
-                                                    param(b, LM_PARAM_INDEX_K_NORM),
-                                                    param(b, LM_PARAM_INDEX_K_NORM_BIAS)},
-                                             .attrs.eps = eps});
-    q = turn_as(b, q, hp->index_heads, hp->index_dim, layout);
-    k = turn_as(b, k, 1, hp->index_dim, layout);
+    lm_tensor *k = lm_graph_op(
+        b->graph, LM_OP_LAYER_NORM,
+        &(lm_op_args){.in = {linear(b, x, LM_PARAM_INDEX_K, LM_PARAM_COUNT),
+                             param(b, LM_PARAM_INDEX_K_NORM), param(b, LM_PARAM_INDEX_K_NORM_BIAS)},
+                      .attrs.eps = (float)eps});
+    q = turn_as(b, q, hp->index_heads, hp->index_dim, first, layout);
+    k = turn_as(b, k, 1, hp->index_dim, first, layout);
     lm_tensor *weights = linear(b, x, LM_PARAM_INDEX_WEIGHTS, LM_PARAM_COUNT);
     b->in->choose(b->in->ctx, b->graph, b->layer, q, k, weights);
 }
@@ -490,7 +494,9 @@ static lm_tensor *mixed_rows(const builder *b, lm_tensor *x) {
 /* SiLU of the gate, from above, and what it weights, from both sides, bounded; no SiLU is so far below 0. A gate that is bounded itself
  * has a SiLU of at most its bound's. */
 static lm_tensor *limited(const builder *b, lm_tensor *gate, lm_tensor *up, double limit) {
-    double most = b->config->arch->expert_limit > 0 ? limit / (1 + exp(-limit)) : limit;
+    const lm_arch *arch = b->config->arch;
+    bool itself = arch->expert_limit > 0 || arch->caps_gates;
+    double most = itself ? limit / (1 + exp(-limit)) : limit;
     gate = mapped(b, mapped(b, gate, LM_FN_SILU, 0), LM_FN_CLAMP, most);
     return times(b, gate, mapped(b, up, LM_FN_CLAMP, limit));
 }
@@ -705,11 +711,50 @@ static lm_tensor *streams_block(const builder *b, lm_tensor *streams) {
     return blend(b, streams, y, numbers(b, 0, 1, n), n);
 }
 
+/* By what streams are weighted, of hyper-connections: arXiv:2409.19606. In outputs of the op. */
+static lm_tensor *stream_weights(const builder *b, lm_tensor *streams, lm_param_id weight,
+                                 lm_param_id scale, lm_param_id base) {
+    const lm_hparams *hp = b->hp;
+    lm_tensor *x = lm_graph_op(b->graph, LM_OP_RMS_NORM,
+                               &(lm_op_args){.in = {streams, ones(b, hp->n_streams * hp->dim)},
+                                             .attrs.eps = (float)hp->rms_norm_eps});
+    return lm_graph_op(
+        b->graph, LM_OP_HYPER,
+        &(lm_op_args){.in = {linear(b, x, weight, LM_PARAM_COUNT), param(b, scale), param(b, base)},
+                      .attrs = {.n_groups = hp->n_streams,
+                                .n_used = hp->stream_rounds,
+                                .eps = (float)hp->hyper_eps,
+                                .scale = (float)hp->hyper_scale}});
+}
+
+/* What a block says, added to streams, which become each other before. */
+static lm_tensor *added(const builder *b, lm_tensor *streams, lm_tensor *y, lm_tensor *weights) {
+    int64_t n = b->hp->n_streams;
+    if (!weights) return NULL;
+    if (b->hp->stream_rounds > 0) streams = blend(b, NULL, streams, lm_graph_out(weights, 2), n);
+    return blend(b, streams, y, lm_graph_out(weights, 1), n);
+}
+
+/* One layer of streams that each block reads and adds to by weights of its own. */
+static lm_tensor *hyper_block(const builder *b, lm_tensor *streams) {
+    lm_tensor *w = stream_weights(b, streams, LM_PARAM_HYPER_ATTN, LM_PARAM_HYPER_ATTN_SCALE,
+                                  LM_PARAM_HYPER_ATTN_BASE);
+    lm_tensor *x = mixed(b, streams, w);
+    x = read_residual(b, x, LM_PARAM_ATTN_NORM, LM_PARAM_ATTN_NORM_BIAS);
+    streams = added(b, streams, mixed_rows(b, x), w);
+    w = stream_weights(b, streams, LM_PARAM_HYPER_MLP, LM_PARAM_HYPER_MLP_SCALE,
+                       LM_PARAM_HYPER_MLP_BASE);
+    x = mixed(b, streams, w);
+    lm_tensor *entry = read_residual(b, x, LM_PARAM_MLP_NORM, LM_PARAM_MLP_NORM_BIAS);
+    return added(b, streams, feed_forward(b, x, entry), w);
+}
+
 /* One layer. */
 static lm_tensor *block(const builder *b, lm_tensor *x) {
     bool mixes = lm_layer_mixes(b->hp, b->layer), has_mlp = lm_layer_has_mlp(b->hp, b->layer);
     if (!mixes && !has_mlp) return x;
     if (!mixes || !has_mlp) return lone_block(b, x);
+    if (lm_arch_has(b->config, LM_FEATURE_HYPER)) return hyper_block(b, x);
     if (b->hp->n_streams > 0) return streams_block(b, x);
     x = blocks(b, x);
     if (b->layer_inputs) x = add(b, x, layer_input(b, x));
@@ -769,11 +814,16 @@ static lm_tensor *matched(const builder *b, lm_tensor *x, lm_param_id weight, lm
 static lm_tensor *parted(const builder *b, lm_tensor *x) {
     lm_tensor *copies = x;
     for (int64_t i = 2; i < b->hp->n_streams; i++) copies = joined(b, copies, x, 1);
+    if (lm_arch_has(b->config, LM_FEATURE_HYPER)) return joined(b, copies, x, 1);
     return joined(b, x, matched(b, copies, LM_PARAM_ALTUP_IN, x), 1);
 }
 
-/* The mean of several streams. */
+/* The mean of several streams, or their sum by weights. */
 static lm_tensor *merged(const builder *b, lm_tensor *streams) {
+    if (lm_arch_has(b->config, LM_FEATURE_HYPER))
+        return mixed(b, streams,
+                     stream_weights(b, streams, LM_PARAM_HYPER_OUT, LM_PARAM_HYPER_OUT_SCALE,
+                                    LM_PARAM_HYPER_OUT_BASE));
     int64_t dim = b->hp->dim, n_others = b->hp->n_streams - 1;
     lm_tensor *first = columns(b, streams, 0, dim, NULL);
     lm_tensor *others =
@@ -890,6 +940,8 @@ lm_tensor *lm_arch_loss(lm_graph *graph, const lm_arch_config *config,
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no inputs of layers");
     if (b.hp->n_loops > 1)
         return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no layers that run again");
+    if (b.hp->n_streams > 0)
+        return lm_graph_fail(graph, LOAM_UNSUPPORTED, "training has no several streams");
     lm_tensor *x = body(&b), *head = output_head(&b);
     return lm_graph_op(graph, LM_OP_LINEAR_CROSS_ENTROPY,
                        &(lm_op_args){.in = {x, head, targets, head ? head->grad : NULL}});

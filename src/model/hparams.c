@@ -275,7 +275,12 @@ static LM_MUST_USE loam_status check_streams(const lm_hparams *h, const char *pa
         return lm_error_set(err, LOAM_INVALID, "%s: gates are cut off at %g", path, h->gate_cutoff);
     if (h->n_streams == 0) return LOAM_OK;
     LM_TRY(check_range(path, "number of streams less 1", h->n_streams - 1, 15, err));
-    return check_range(path, "width of layers' inputs", h->layer_input_dim, 1 << 14, err);
+    if (h->hyper_scale == 0) /* AltUp, which goes with these */
+        return check_range(path, "width of layers' inputs", h->layer_input_dim, 1 << 14, err);
+    LM_TRY(check_positive(path, "factor of what is added to streams", h->hyper_scale, err));
+    LM_TRY(check_positive(path, "epsilon of streams' weights", h->hyper_eps, err));
+    return check_range(path, "number of rounds that balance streams and 1", h->stream_rounds + 1,
+                       1 << 10, err);
 }
 
 static LM_MUST_USE loam_status check_index(const lm_hparams *h, const char *path, loam_error *err) {

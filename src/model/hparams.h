@@ -156,7 +156,12 @@ typedef struct lm_hparams {
     int64_t shared_kv_ffn_dim;  /* width of those layers' MLPs */
     int64_t layer_input_dim; /* of what each layer takes in of a row's token besides the stream; 0: nothing */
     int64_t layer_vocab_size; /* tokens that there is such an input of; those beyond have the first one's */
-    int64_t n_streams; /* of which layers compute the first, and guess and correct all: AltUp, arXiv:2301.13310; 0: there is one */
+    int64_t
+        n_streams; /* of which layers compute the first, and guess and correct all: AltUp, arXiv:2301.13310; or blocks read and add to all,
+                          LM_FEATURE_HYPER; 0: there is one */
+    int64_t
+        stream_rounds; /* in which what becomes of streams is balanced before blocks add to them; 0: they stay as they are */
+    double hyper_eps, hyper_scale; /* see ops/hyper.c */
     int64_t laurel_rank; /* of what is added to attention: LAuReL, arXiv:2411.07501 */
     lm_layer_set cut_gates; /* layers whose MLP's gates are 0 up to gate_cutoff standard deviations above their mean */
     double gate_cutoff;

@@ -436,6 +436,13 @@ static LM_MUST_USE loam_status read_streams(const lm_gguf *gguf, const lm_arch *
     char key[KEY_BYTES];
     lm_gguf_array list;
     int64_t active;
+    if (arch->features & LM_FEATURE_HYPER) {
+        LM_TRY(read_i64(gguf, h, "hyper_connection.count", &h->n_streams, err));
+        LM_TRY(read_i64_or(gguf, h, "hyper_connection.sinkhorn_iterations", 0, &h->stream_rounds,
+                           err));
+        LM_TRY(read_f64_or(gguf, h, "hyper_connection.epsilon", 1e-6, &h->hyper_eps, err));
+        return read_f64_or(gguf, h, "hyper_connection.magnitude", 2, &h->hyper_scale, err);
+    }
     if (!(arch->features & LM_FEATURE_ALTUP)) return LOAM_OK;
     LM_TRY(read_i64(gguf, h, "altup.num_inputs", &h->n_streams, err));
     LM_TRY(read_i64_or(gguf, h, "altup.active_idx", 0, &active, err));

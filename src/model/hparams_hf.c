@@ -408,6 +408,15 @@ static LM_MUST_USE loam_status read_streams(const lm_config_reader *r, lm_hparam
     return read_cut_gates(r, h);
 }
 
+/* Hyper-connections. */
+static LM_MUST_USE loam_status read_hyper(const lm_config_reader *r, lm_hparams *h) {
+    if (!r->arch || !(r->arch->features & LM_FEATURE_HYPER)) return LOAM_OK;
+    LM_TRY(lm_config_need_i64(r, "hc_mult", &h->n_streams));
+    LM_TRY(lm_config_i64(r, "hc_sinkhorn_iters", 0, &h->stream_rounds));
+    LM_TRY(lm_config_f64(r, "hc_eps", 1e-6, &h->hyper_eps));
+    return lm_config_f64(r, "hc_magnitude", 2, &h->hyper_scale);
+}
+
 /* Multi-head latent attention: DeepSeek-V2 and those after it. */
 static LM_MUST_USE loam_status read_latent(const lm_config_reader *r, lm_hparams *h) {
     LM_TRY(lm_config_i64(r, "kv_lora_rank", 0, &h->kv_latent_dim));
@@ -762,7 +771,21 @@ static LM_MUST_USE loam_status read_experts(const lm_config_reader *r, lm_hparam
     return read_averaged(r, h);
 }
 
+/* One bound of all layers' gates; not above 0: none. */
+static LM_MUST_USE loam_status read_limit(const lm_config_reader *r, lm_hparams *h) {
+    const double least = 0.5; /* whose SiLU is as far above 0 as any is below it */
+    double limit;
+    LM_TRY(lm_config_f64(r, "swiglu_limit", 0, &limit));
+    if (!(limit > 0)) return LOAM_OK;
+    if (limit < least || h->n_layers > LM_MAX_VARIED_LAYERS || strcmp(h->hidden_act, "silu") != 0)
+        return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'swiglu_limit' is %g of %lld layers",
+                            r->path, limit, (long long)h->n_layers);
+    for (int64_t i = 0; i < h->n_layers; i++) h->expert_limits[i] = (float)limit;
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status read_all_limits(const lm_config_reader *r, lm_hparams *h) {
+    if (r->arch && r->arch->caps_gates) return read_limit(r, h);
     for (int64_t i = 0; r->arch && i < h->n_layers && i < LM_MAX_VARIED_LAYERS; i++)
         h->expert_limits[i] = (float)r->arch->expert_limit;
     LM_TRY(read_limits(r, h, "swiglu_limits", h->expert_limits)); /* Step's */
@@ -893,6 +916,7 @@ static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_
     settle_local_ropes(&r, &h);
     LM_TRY(read_shared_kv(&r, &h));
     LM_TRY(read_streams(&r, &h));
+    LM_TRY(read_hyper(&r, &h));
     LM_TRY(read_positions(&r, &h));
     LM_TRY(read_pooler(&r, &h));
     LM_TRY(lm_config_read_rope(&r, &h));

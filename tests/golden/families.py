@@ -1279,6 +1279,46 @@ CASES["deci-51b"] = dict(case(
         for group, matrix in ((2, False), (None, True), (None, False), (1, False))]), modify=as_nemotron_51b)
 
 
+def hy_v4(state, config):
+    """As Tencent publishes it, which transformers' own way back is not."""
+    names = {"attn_hc.": "hc_attn_layer.hc_pre.hc_", "ffn_hc.": "hc_mlp_layer.hc_pre.hc_", "hc_head.hc_": "hc_head.hc_head_",
+             "self_attn.gate_proj": "self_attn.linear_gate", "self_attn.sinks": "self_attn.learnable_sink_param"}
+    return renamed(state, names)
+
+
+def wide_awake(model):
+    """Weights of streams that differ from row to row and from each other, gates that reach their bounds, and clear choices."""
+    clear_choices(model)
+    for name, p in model.named_parameters():
+        if name.endswith(("hc.base", "hc_base", "hc.scale", "hc_scale")):
+            p.data = torch.randn_like(p).half().float() + (1.0 if "scale" in name else 0.0)
+        if name.endswith("indexer.weights_proj.weight"):
+            p.data *= 4.0
+
+
+def in_pairs(model):
+    """Neighbours that turn together, as llama.cpp reads the GGUF files that its converter writes of these weights; transformers, and
+    Tencent's own words in it, turn halves."""
+    module = sys.modules[type(model).__module__]
+
+    def turned(x, cos, sin):
+        n = x.shape[-1] // 2
+        a, b, c, s = x[..., 0::2], x[..., 1::2], cos[..., :n], sin[..., :n]
+        return torch.stack((a * c - b * s, a * s + b * c), dim=-1).flatten(-2)
+    module.apply_rotary_pos_emb = lambda q, k, cos, sin, unsqueeze_dim=1: tuple(
+        turned(x, cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim)) for x in (q, k))
+
+
+HY_V4 = dict(INDEX, **dict(LATENT, num_hidden_layers=4, publish=hy_v4), index_head_dim=12, n_group=1, topk_group=1, swiglu_limit=0.6, rms_norm_eps=1e-5,
+             hc_mult=3, hc_magnitude=1.5, hc_eps=1e-3, indexer_types=["full", "shared", "full", "shared"],
+             rope_parameters=dict(rope_type="default", rope_theta=1000.0))
+del HY_V4["num_nextn_predict_layers"]
+CASES["hy_v4"] = dict(case("hy_v4", "HYV4ForCausalLM", **HY_V4), settle=wide_awake)
+CASES["hy_v4-gguf"] = dict(case("hy_v4", "HYV4ForCausalLM", **HY_V4), settle=lambda model: (wide_awake(model), in_pairs(model)))
+NO_GGUF |= {"hy_v4"}
+NO_FOLDER |= {"hy_v4-gguf"}
+
+
 def tokens(prompt):
     return [(7 * i + 3) % N_VOCAB if prompt == 0 else (5 * i * i + i + 11) % N_VOCAB for i in range(N_TOKENS)]
 
