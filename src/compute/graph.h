@@ -57,12 +57,14 @@ typedef struct lm_attrs {
     int64_t
         value_dim; /* paged attention: values' width where it is not head_dim; without a cache of them they are so many first elements of keys; recur */
     int64_t window;       /* paged attention: positions that a row sees, its own among them; 0: all */
+    int64_t
+        ratio; /* positions that a pooled key stands for: pool, place, list; choose, paged attention and rope, where 0: there are none such */
     bool chunked;         /* paged attention: that window is the run of so many positions that the row is in */
     float soft_cap;       /* paged attention: scores become cap * tanh(score / cap); 0: they stay */
     lm_function function; /* map */
     int64_t n_used, n_groups,
         n_groups_used; /* route; the first of choose and hyper, the second of blend, mix and hyper, too */
-    bool sigmoid, normalize, by_logits;      /* route */
+    bool sigmoid, softplus, normalize, by_logits; /* route */
     float jitter;         /* route: a choice's rivals are those that are less than so far behind it; 0: all are */
     bool delta, tiled;                       /* recur */
     int64_t first, n_columns;                /* columns; the first of rope, too */

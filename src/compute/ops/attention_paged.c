@@ -29,8 +29,11 @@ static bool cache_ok(const lm_node *node) {
     if (!lm_paged_cache_ok(k, v, node->in[6], node->in[7])) return false;
     bool values_ok = v ? lm_paged_value_dim(v) == lm_value_dim(a)
                        : a->value_dim > 0 && a->value_dim <= a->head_dim;
-    return values_ok && lm_paged_n_heads(k) == a->n_kv_heads && lm_paged_head_dim(k) == a->head_dim &&
-           lm_paged_tokens(k) % LM_PAGED_BLOCK == 0;
+    bool pooled = a->ratio > 0 && !v && node->in[11] && lm_pooled_ratio_ok(a->ratio) &&
+                  lm_paged_tokens(k) == lm_pooled_tokens(a->ratio);
+    return values_ok && lm_paged_n_heads(k) == a->n_kv_heads &&
+           lm_paged_head_dim(k) == a->head_dim &&
+           (a->ratio > 0 ? pooled : lm_paged_tokens(k) % LM_PAGED_BLOCK == 0);
 }
 
 static bool bias_ok(const lm_node *node) {
@@ -43,7 +46,9 @@ static bool chosen_ok(const lm_node *node) {
     const lm_tensor *chosen = node->in[11];
     if (!chosen) return true;
     return lm_is(chosen, LM_I32, 2) && lm_same_rows(node->in[0], chosen) && !node->in[2] &&
-           !node->in[9] && !node->in[10] && node->attrs.window == 0;
+           !node->in[9] && !node->in[10] &&
+           (node->attrs.ratio > 0 ? node->attrs.window > 0 && chosen->shape[1] > node->attrs.window
+                                  : node->attrs.window == 0);
 }
 
 static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
@@ -65,8 +70,8 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
         (node->in[9] && (!lm_is(node->in[9], LM_I32, 1) || !lm_same_rows(q, node->in[9]))))
         return lm_op_refuse(node, err, "row_at [R] i32, bias [n_heads, B] f32");
     if (!chosen_ok(node))
-        return lm_op_refuse(node, err,
-                            "chosen [R, K] i32, without v_cache, window, row_at and bias");
+        return lm_op_refuse(
+            node, err, "chosen [R, K] i32, without v_cache, row_at, bias and, but of LIST, window");
     if (!row_pos || !row_seq || !table || !lm_is(q, LM_F32, 2) ||
         q->shape[1] != a->n_heads * a->head_dim || !lm_is(row_pos, LM_I32, 1) ||
         !lm_is(row_seq, LM_I32, 1) || !lm_is(table, LM_I32, 2) || !lm_same_rows(q, row_pos) ||

@@ -6,7 +6,8 @@
  * chosen         [R, K] i32: of row r's positions 0 .. row_pos the K best, in order of positions; all where there are no more,
  *                and -1 behind them                                    out
  * score          [R, K] f32: what each of them scored; 0 where all are chosen    out
- * attrs          n_heads H, head_dim D, n_used K, scale
+ *                or of pooled keys, where T is lm_pooled_in_block(ratio), the manieth they are, of those that end there
+ * attrs          n_heads H, head_dim D, n_used K, scale, ratio
  *
  * score(p) = sum over heads of (weights[h] * scale) * max(q[h] . k[p], 0): s = fmaf(q[d], k[d], s) for d in order, from +0; then the sum
  * fmaf(weights[h] * scale, s, sum) for h in order, from +0. A dot product that is not a number counts as 0, a score as -infinity. Of
@@ -22,7 +23,10 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
         a->head_dim > LM_MAX_HEAD_DIM || a->n_used < 1)
         return lm_op_refuse(node, err, "n_heads, head_dim and n_used of reason");
     if (!lm_paged_cache_ok(k, NULL, NULL, NULL) || lm_paged_n_heads(k) != 1 ||
-        lm_paged_head_dim(k) != a->head_dim || lm_paged_tokens(k) % LM_PAGED_BLOCK != 0)
+        lm_paged_head_dim(k) != a->head_dim || a->ratio < 0 ||
+        (a->ratio > 0
+             ? !lm_pooled_ratio_ok(a->ratio) || lm_paged_tokens(k) != lm_pooled_in_block(a->ratio)
+             : lm_paged_tokens(k) % LM_PAGED_BLOCK != 0))
         return lm_op_refuse(node, err,
                             "k_cache [blocks, 1, head_dim, T] of floats, T a multiple of 64");
     if (!lm_is(q, LM_F32, 2) || q->shape[1] != a->n_heads * a->head_dim ||
@@ -109,7 +113,7 @@ void lm_chosen_end(lm_chosen *c) {
 void lm_choose_all(const lm_node *choose, int64_t row) {
     lm_chosen c = lm_chosen_init(choose, row);
     for (int64_t i = 0; i < c.most; i++) {
-        c.at[i] = i <= lm_i32(choose->in[3])[row] ? (int32_t)i : -1;
+        c.at[i] = i < lm_paged_choices(choose, row) ? (int32_t)i : -1;
         c.score[i] = 0.0f;
     }
 }
@@ -134,13 +138,15 @@ static float score_of(const lm_node *node, int64_t row, const float *keys, int64
 static void choose(const lm_node *node, int64_t row) {
     const lm_tensor *k = node->in[1], *table = node->in[5];
     const int32_t *blocks = lm_i32(table) + lm_i32(node->in[4])[row] * table->shape[1];
-    int64_t n_pos = lm_i32(node->in[3])[row] + 1, tokens = lm_paged_tokens(k);
+    int64_t n_pos = lm_paged_choices(node, row), tokens = lm_paged_tokens(k),
+            each = node->attrs.ratio > LM_PAGED_BLOCK ? node->attrs.ratio / LM_PAGED_BLOCK : 1,
+            piece = tokens < LM_PAGED_BLOCK ? tokens : LM_PAGED_BLOCK;
     float keys[LM_MAX_HEAD_DIM * LM_PAGED_BLOCK], scores[LM_PAGED_BLOCK];
     lm_chosen chosen = lm_chosen_init(node, row);
-    LM_ASSERT(n_pos <= table->shape[1] * tokens);
-    for (int64_t pos = 0; pos < n_pos; pos += LM_PAGED_BLOCK) {
-        int64_t n = n_pos - pos < LM_PAGED_BLOCK ? n_pos - pos : LM_PAGED_BLOCK,
-                at = lm_paged_at(k, blocks[pos / tokens], 0);
+    LM_ASSERT(n_pos * each <= table->shape[1] * tokens);
+    for (int64_t pos = 0; pos < n_pos; pos += piece) {
+        int64_t n = n_pos - pos < piece ? n_pos - pos : piece,
+                at = lm_paged_at(k, blocks[(pos / tokens + 1) * each - 1], 0);
         for (int64_t d = 0; d < node->attrs.head_dim; d++)
             lm_load(k, at + lm_paged_key_at(k, pos % tokens, d), keys + d * LM_PAGED_BLOCK, n);
         for (int64_t j = 0; j < n; j++) scores[j] = score_of(node, row, keys, j);

@@ -4,6 +4,8 @@
  * v_cache   [n_blocks, Hkv, T, Dv]   values may be wider or narrower than keys
  * k_scale, v_scale  [n_blocks, Hkv, T] f32, only where the caches are codes: what a token's codes are multiplied with
  * Without v_cache a value is the first elements of its key (ops/attention_paged.c), and has the key's scale.
+ * Where pooled keys (ops/pool.c), of `ratio` positions each, lie beside those of positions, without v_cache, T is lm_pooled_tokens(ratio): LM_PAGED_BLOCK
+ * positions, and behind them the pooled keys that end in the block.
  * A slot is block * T + token. f32, bf16 and f16 caches hold the numbers themselves, rounded. i8 and i16 caches hold codes, integers
  * of a vector's own scale, in pairs, as integer products read them: keys lie as [D / 2][T][2], values as [T / 2][Dv][2], D and T are even.
  */
@@ -16,6 +18,23 @@
 /* Whether these four tensors (v NULL: values are in the keys; scales NULL or there for both) make one cache for n_kv_heads heads of head_dim. */
 bool lm_paged_cache_ok(const lm_tensor *k, const lm_tensor *v, const lm_tensor *k_scale,
                        const lm_tensor *v_scale);
+
+/* Pooled keys have places in blocks only so. */
+static inline bool lm_pooled_ratio_ok(int64_t ratio) {
+    return ratio > 1 && ratio <= 1 << 20 &&
+           (LM_PAGED_BLOCK % ratio == 0 || ratio % LM_PAGED_BLOCK == 0);
+}
+
+/* How many of them may end in a block, */
+static inline int64_t lm_pooled_in_block(int64_t ratio) {
+    return ratio < LM_PAGED_BLOCK ? LM_PAGED_BLOCK / ratio : 1;
+}
+
+/* and the tokens of a block with room for these: an even number, as codes want it. */
+static inline int64_t lm_pooled_tokens(int64_t ratio) {
+    int64_t n = lm_pooled_in_block(ratio);
+    return LM_PAGED_BLOCK + n + n % 2;
+}
 
 static inline int64_t lm_paged_n_heads(const lm_tensor *k_cache) {
     return k_cache->shape[1];
@@ -38,21 +57,35 @@ static inline int64_t lm_value_dim(const lm_attrs *attrs) {
     return attrs->value_dim > 0 ? attrs->value_dim : attrs->head_dim;
 }
 
-/* Of CHOOSE and ATTENTION_PAGED: whether there are more positions for a row to see than n, which are chosen then. */
-static inline bool lm_paged_chooses(const lm_node *node, int64_t row, int64_t n) {
-    return lm_i32(node->in[3])[row] >= n;
+/* Of CHOOSE and ATTENTION_PAGED: the positions, or pooled keys, that there are for a row; and whether these are more than n, which are chosen then. */
+static inline int64_t lm_paged_choices(const lm_node *node, int64_t row) {
+    int64_t n = (int64_t)lm_i32(node->in[3])[row] + 1;
+    return node->attrs.ratio > 0 ? n / node->attrs.ratio : n;
 }
 
-/* Of ATTENTION_PAGED: the positions that were chosen for a row; NULL: none were, or all. */
+static inline bool lm_paged_chooses(const lm_node *node, int64_t row, int64_t n) {
+    return lm_paged_choices(node, row) > n;
+}
+
+/* Of ATTENTION_PAGED: the positions that were chosen for a row, or listed, pooled keys among them; NULL: none were, or all. */
 static inline const int32_t *lm_paged_chosen(const lm_node *node, int64_t row) {
     const lm_tensor *chosen = node->in[11];
-    if (!chosen || !lm_paged_chooses(node, row, chosen->shape[1])) return NULL;
+    bool listed = node->attrs.ratio > 0;
+    if (!chosen || (!listed && !lm_paged_chooses(node, row, chosen->shape[1]))) return NULL;
     return lm_i32(chosen) + row * chosen->shape[1];
+}
+
+/* Of ATTENTION_PAGED: how many are listed for a row. */
+static inline int64_t lm_paged_n_listed(const lm_node *node, int64_t row) {
+    int64_t last = lm_i32(node->in[3])[row], window = node->attrs.window,
+            most = node->in[11]->shape[1] - window, n = lm_paged_choices(node, row);
+    return last + 1 - lm_paged_first(last, window) + (n < most ? n : most);
 }
 
 /* Of ATTENTION_PAGED: the positions that a row sees; of chosen ones, the manieth they are. */
 static inline lm_range lm_paged_seen(const lm_node *node, int64_t row) {
     int64_t last = lm_i32(node->in[3])[row], window = node->attrs.window;
+    if (node->attrs.ratio > 0) return (lm_range){0, lm_paged_n_listed(node, row)};
     if (lm_paged_chosen(node, row)) return (lm_range){0, node->in[11]->shape[1]};
     if (node->attrs.chunked && window > 0) return (lm_range){last - last % window, last + 1};
     if (!node->in[9]) return (lm_range){lm_paged_first(last, window), last + 1};

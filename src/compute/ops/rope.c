@@ -4,7 +4,8 @@
  * freqs    [F] f32, inverse frequencies, 2 F <= D: any scaling is another table in
  * y        [R, H * D] f32; may take over x                                     out
  * attrs    n_heads H, head_dim D; first: of a head's elements that turn; interleaved: pairs (2i, 2i + 1), counted from there, else
- *          (i, i + F); inverse: rotate back; scale: of both sine and cosine (YaRN's attention factor), 0 stands for 1
+ *          (i, i + F); inverse: rotate back; ratio: positions are the first
+ *          of so many that follow each other, 0: their own; scale: of both sine and cosine (YaRN's attention factor), 0 stands for 1
  *
  * angle = (float)pos * freqs[i] in f32, then cosf and sinf; a pair (a, b) becomes (a c - b s,
  * a s + b c), as fmaf(a, c, -(b s)) and fmaf(a, s, b c). Elements of a head before `first` and past 2 F more are unchanged.
@@ -34,6 +35,7 @@ typedef struct rotation {
 
 static void rotation_at(rotation *rot, const float *freqs, int32_t pos) {
     float scale = rot->attrs->scale == 0.0f ? 1.0f : rot->attrs->scale;
+    if (rot->attrs->ratio > 0) pos -= pos % (int32_t)rot->attrs->ratio;
     for (int64_t i = 0; i < rot->n_pairs; i++) {
         float angle = (float)pos * freqs[i];
         rot->cosine[i] = cosf(angle) * scale;

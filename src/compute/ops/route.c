@@ -2,9 +2,10 @@
  * logits   [R, E] f32                                                                in
  * bias     [E] f32, optional: added to scores where experts are chosen, not to weights    in
  * factors  [E] f32, optional: of the weights of chosen experts, behind all else; not with jitter    in
+ * given    [R, k] f32, optional: the chosen, as numbers in their order; with it neither bias nor jitter    in
  * ids      [R, k] i32, the chosen in the order of their scores, the lower number first of equal ones    out 0
  * weights  [R, k] f32                                                                out 1
- * attrs    n_used k; sigmoid: scores are sigmoids of logits, else their softmax; normalize: weights are divided by their
+ * attrs    n_used k; sigmoid: scores are sigmoids of logits, softplus: roots of their softplus, else their softmax; normalize: weights are divided by their
  *          sum; by_logits: bias is added to logits where experts are chosen, not to scores; scale: of weights, 0 stands for 1; n_groups, n_groups_used: experts are chosen from those n_groups_used of
  *          n_groups runs of E / n_groups experts whose best scores (with sigmoid: two best scores, added) are largest
  *          jitter: instead, experts are chosen one after the other, each the one of the largest logit s, whose weight is its
@@ -28,6 +29,10 @@ static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error 
                             "logits [R, E <= 1024] f32 and, if any, bias and factors [E] f32");
     if (node->in[2] && a->jitter > 0.0f)
         return lm_op_refuse(node, err, "no factors of experts that are chosen with jitter");
+    const lm_tensor *given = node->in[3];
+    if (given && (!lm_is(given, LM_F32, 2) || !lm_same_rows(logits, given) ||
+                  given->shape[1] != a->n_used || node->in[1] || a->jitter > 0.0f))
+        return lm_op_refuse(node, err, "given, if any, [R, n_used] f32, without bias and jitter");
     int64_t n_groups = a->n_groups > 0 ? a->n_groups : 1,
             n_open = a->n_groups_used > 0 ? a->n_groups_used : n_groups;
     if (logits->shape[1] % n_groups || n_open > n_groups || a->n_used < 1 ||
@@ -44,10 +49,12 @@ static void score(const lm_attrs *a, const float *logits, int64_t n, float *out)
     for (int64_t e = 0; e < n; e++)
         if (logits[e] > max) max = logits[e];
     for (int64_t e = 0; e < n; e++) {
-        out[e] = a->sigmoid ? lm_sigmoid(logits[e]) : lm_exp(logits[e] - max);
+        out[e] = a->sigmoid    ? lm_sigmoid(logits[e])
+                 : a->softplus ? sqrtf(lm_softplus(logits[e]))
+                               : lm_exp(logits[e] - max);
         sum += out[e];
     }
-    for (int64_t e = 0; !a->sigmoid && e < n; e++) out[e] /= sum;
+    for (int64_t e = 0; !a->sigmoid && !a->softplus && e < n; e++) out[e] /= sum;
 }
 
 /* The number of the largest; those of -infinity are out. NaN loses to everything. */
@@ -124,6 +131,16 @@ void lm_route_mix(const lm_node *node, int64_t row, const float *logits) {
     }
 }
 
+static void take_given(const lm_node *node, int64_t row, int32_t *ids) {
+    int64_t n_used = node->attrs.n_used;
+    const float *given = lm_f32(node->in[3]) + row * n_used;
+    for (int64_t i = 0; i < n_used; i++) {
+        LM_ASSERT(given[i] >= 0 &&
+                  given[i] < (float)node->in[0]->shape[1]); /* seen when it was read */
+        ids[i] = (int32_t)given[i];
+    }
+}
+
 void lm_route_choose(const lm_node *node, int64_t row, const float *logits, const float *scores) {
     const lm_attrs *a = &node->attrs;
     int64_t n = node->in[0]->shape[1];
@@ -134,7 +151,10 @@ void lm_route_choose(const lm_node *node, int64_t row, const float *logits, cons
     for (int64_t e = 0; e < n; e++)
         choice[e] = node->in[1] ? by[e] + lm_f32(node->in[1])[e] : by[e];
     close_groups(a, choice, n);
-    choose(choice, n, a->n_used, ids);
+    if (node->in[3])
+        take_given(node, row, ids);
+    else
+        choose(choice, n, a->n_used, ids);
     for (int64_t i = 0; i < a->n_used; i++) {
         weights[i] = scores[ids[i]];
         sum += weights[i];
@@ -172,7 +192,7 @@ extern const lm_op lm_op_route;
 const lm_op lm_op_route = {
     .name = "route",
     .min_inputs = 1,
-    .max_inputs = 3,
+    .max_inputs = 4,
     .n_outputs = 2,
     .shape = shape,
     .reference = reference,
