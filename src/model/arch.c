@@ -50,6 +50,12 @@ typedef enum param_dim {
     DIM_KV_LATENT,
     DIM_NOPE,
     DIM_ROPE,
+    DIM_OUT_LATENTS, /* of all groups of heads, */
+    DIM_OUT_GROUP,   /* and what one is made from */
+    DIM_POOL,
+    DIM_POOL_RATIO,
+    DIM_INDEX_POOL,
+    DIM_EXPERTS_USED,
     DIM_INDEX_Q,
     DIM_INDEX_KEY,
     DIM_INDEX_HEADS,
@@ -283,8 +289,9 @@ bool lm_param_is_cached(lm_param_id id) {
 }
 
 bool lm_param_is_table(lm_param_id id) {
-    return lm_param_is_by_token(id) || id == LM_PARAM_POSITION_EMBED ||
-           id == LM_PARAM_TYPE_EMBED || id == LM_PARAM_DISTANCE_BIAS;
+    return lm_param_is_by_token(id) || id == LM_PARAM_TOKEN_EXPERTS ||
+           id == LM_PARAM_POSITION_EMBED || id == LM_PARAM_TYPE_EMBED ||
+           id == LM_PARAM_DISTANCE_BIAS;
 }
 
 bool lm_param_is_by_token(lm_param_id id) {
@@ -306,6 +313,7 @@ bool lm_param_is_apart(lm_param_id id) {
 int64_t lm_param_n_matrices(const lm_arch_config *config, lm_param_id id) {
     if (lm_param_is_experts(id)) return config->hparams.n_experts;
     if (is_of_streams(id)) return config->hparams.n_streams - 1;
+    if (id == LM_PARAM_OUT_DOWN) return config->hparams.out_groups;
     return id == LM_PARAM_K_UP || id == LM_PARAM_V_UP ? config->hparams.n_heads : 0;
 }
 
@@ -320,6 +328,15 @@ bool lm_param_is_attention(lm_param_id id) {
 
 static bool is_of_index(lm_param_id id) {
     return id >= LM_PARAM_INDEX_Q && id <= LM_PARAM_INDEX_WEIGHTS;
+}
+
+/* Keys of positions, where they are not pooled. */
+static bool is_index_key(lm_param_id id) {
+    return id >= LM_PARAM_INDEX_K && id <= LM_PARAM_INDEX_K_NORM_BIAS;
+}
+
+static bool is_of_pool(lm_param_id id) {
+    return id >= LM_PARAM_POOL && id <= LM_PARAM_POOL_NORM;
 }
 
 /* Of layers that do not. */
@@ -379,6 +396,8 @@ bool lm_param_in(const lm_arch_config *config, lm_param_id id) {
     if (id == LM_PARAM_ATTN_MATRIX)
         return lm_layers_before(&config->hparams.by_matrix, config->hparams.n_layers) > 0;
     if (is_plain_attention(id) && lm_arch_has(config, LM_FEATURE_LATENT)) return false;
+    bool pooled = lm_arch_has(config, LM_FEATURE_POOLED);
+    if (pooled && (is_plain_attention(id) || id == LM_PARAM_OUT || is_index_key(id))) return false;
     if (is_recurrent(id))
         return lm_layers_before(&config->hparams.recurrent, config->hparams.n_layers) > 0;
     if (is_gate_of_experts(id) && !lm_arch_has(config, LM_FEATURE_GATE)) return false;
@@ -407,6 +426,9 @@ bool lm_param_at(const lm_arch_config *config, lm_param_id id, int64_t layer) {
         return false;
     if (id == LM_PARAM_V && lm_layer_in(&config->hparams.keys_are_values, layer)) return false;
     if (is_of_index(id) && !lm_layer_indexes(&config->hparams, layer)) return false;
+    if (is_of_pool(id) && lm_pool_ratio(&config->hparams, layer) == 0) return false;
+    bool by_token = lm_layer_in(&config->hparams.token_routed, layer);
+    if (by_token ? id == LM_PARAM_CHOICE_BIAS : id == LM_PARAM_TOKEN_EXPERTS) return false;
     if (lm_param_is_cached(id) && !lm_layer_keeps(&config->hparams, layer)) return false;
     if (is_recurrent(id)) return lm_layer_in(&config->hparams.recurrent, layer);
     if (id == LM_PARAM_ATTN_NORM && !lm_layer_mixes(&config->hparams, layer)) return false;
@@ -466,6 +488,7 @@ const char *lm_arch_pooler_act(const lm_arch *arch) {
 /* As the attribute has it: 0 where a value is as wide as a key. */
 static int64_t attended_dim(const lm_hparams *hp, int64_t layer) {
     if (hp->kv_latent_dim > 0) return hp->kv_latent_dim;
+    if (hp->out_groups > 0) return hp->head_dim;
     int64_t value_dim = lm_value_dim_at(hp, layer);
     return value_dim == lm_head_dim_at(hp, layer) ? 0 : value_dim;
 }
@@ -474,12 +497,16 @@ lm_attrs lm_arch_attention(const lm_arch_config *config, int64_t layer) {
     const lm_hparams *hp = &config->hparams;
     double scale =
         hp->attention_scale > 0 ? hp->attention_scale : 1 / sqrt((double)lm_head_dim_at(hp, layer));
+    int64_t ratio = lm_pool_ratio(hp, layer), most = hp->window > 0 ? hp->window : hp->context_len;
     return (lm_attrs){.n_heads = lm_heads_at(hp, layer),
                       .n_kv_heads = lm_kv_heads_at(hp, layer),
                       .head_dim = lm_head_dim_at(hp, layer),
                       .value_dim = attended_dim(hp, layer),
                       .scale = (float)scale,
-                      .window = lm_layer_in(&hp->windowed, layer) ? hp->window : 0,
+                      .window = ratio > 0                           ? most
+                                : lm_layer_in(&hp->windowed, layer) ? hp->window
+                                                                    : 0,
+                      .ratio = ratio,
                       .chunked = hp->chunked_windows,
                       .soft_cap = (float)hp->attention_soft_cap};
 }
@@ -489,6 +516,7 @@ lm_attrs lm_arch_choice(const lm_arch_config *config) {
     return (lm_attrs){.n_heads = hp->index_heads,
                       .head_dim = hp->index_dim,
                       .n_used = hp->index_topk,
+                      .ratio = hp->index_ratio,
                       .scale = (float)(1 / sqrt((double)(hp->index_dim * hp->index_heads)))};
 }
 
@@ -543,6 +571,12 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim, int64_t lay
     case DIM_KV_LATENT: return hp->kv_latent_dim;
     case DIM_NOPE: return hp->nope_dim;
     case DIM_ROPE: return hp->rope_dim;
+    case DIM_OUT_LATENTS: return hp->out_groups * hp->out_latent_dim;
+    case DIM_OUT_GROUP: return hp->out_groups > 0 ? n_heads * head_dim / hp->out_groups : 0;
+    case DIM_POOL: return head_dim * (lm_layer_indexes(hp, layer) ? 2 : 1);
+    case DIM_POOL_RATIO: return lm_pool_ratio(hp, layer);
+    case DIM_INDEX_POOL: return 2 * hp->index_dim;
+    case DIM_EXPERTS_USED: return hp->n_experts_used;
     case DIM_INDEX_Q: return hp->index_heads * hp->index_dim;
     case DIM_INDEX_KEY: return hp->index_dim;
     case DIM_INDEX_HEADS: return hp->index_heads;

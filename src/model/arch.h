@@ -80,6 +80,8 @@ typedef enum lm_feature {
     LM_FEATURE_ALTUP = LM_BIT(42),          /* there are several streams: lm_hparams.n_streams */
     LM_FEATURE_HYPER =
         LM_BIT(52), /* each block reads and adds to several streams by learned weights */
+    LM_FEATURE_POOLED = LM_BIT(
+        57), /* one key for all heads, which is the value; layers may see pooled ones, too: DeepSeek-V4 */
     LM_FEATURE_LAUREL = LM_BIT(43), /* a narrow product is added to attention */
     LM_FEATURE_EMBED_MAP =
         LM_BIT(46), /* embeddings are of another width: a matrix leads to the stream, one back */
@@ -211,8 +213,9 @@ typedef enum lm_dialect {
     LM_DIALECT_SMALLTHINKER,
     LM_DIALECT_MUSE,
     LM_DIALECT_STEP,
-    LM_DIALECT_MINIMAX,    /* Mixtral's, beside recurrent layers */
+    LM_DIALECT_MINIMAX, /* Mixtral's, beside recurrent layers */
     LM_DIALECT_HY_V4,
+    LM_DIALECT_DEEPSEEK_V4,
     LM_DIALECT_MINIMAX_M3, /* Mixtral's, beside dense layers and shared experts */
     LM_DIALECT_MAPLE,
     LM_DIALECT_GTE, /* BERT with q, k and v in one, and gate and up */
@@ -252,6 +255,7 @@ typedef struct lm_arch {
     bool index_eps_alike;  /* norms of their keys have the eps of all */
     bool
         caps_gates; /* bounds of gates are of what SiLU reads, and config.json has one for all layers' experts */
+    bool caps_others;      /* and it is that of shared experts, too */
     bool index_half_split; /* queries and keys of indexers turn as LM_ROPE_HALF_SPLIT, in files of both formats, whatever others do */
     bool no_rope;
     bool no_attention; /* all layers are recurrent, and there are no others */
@@ -458,7 +462,9 @@ int64_t lm_arch_head_width(const lm_arch_config *config, lm_head head);
 typedef enum lm_state_part {
     LM_STATE_ROWS, /* [max_seqs, conv_taps - 1, channels] what a convolution read of the rows before: of values, or the only one; */
     LM_STATE_KEYS, /* of keys, */
-    LM_STATE_QUERIES, /* and of queries: only of heads with matrices */
+    LM_STATE_QUERIES,    /* and of queries: only of heads with matrices */
+    LM_STATE_POOL,       /* [max_seqs, 2, 3, width] what a pooled key is made of, */
+    LM_STATE_INDEX_POOL, /* and an indexer's: of layers that have such */
     LM_STATE_MATRIX, /* [max_seqs, heads, key width, value width], of Mamba 1 [max_seqs, numbers, channels]; not of short convolutions */
     LM_STATE_N_PARTS,
 } lm_state_part;
@@ -490,6 +496,9 @@ typedef struct lm_forward_inputs {
      * indexer. */
     void (*choose)(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q, lm_tensor *k,
                    lm_tensor *weights);
+    /* Pooled keys of a layer, [rows, head_dim], of which those count that end a run (ops/pool.c): rows attend to them, all or those that are
+     * chosen, beside the window. NULL where no layer has them. */
+    void (*pool)(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *keys);
     /* An op that keeps a state for each sequence (ops/sequence_state.h): this part of the layer's, which is to be added to its inputs with
      * the rows' positions and slots. NULL where no layer is recurrent. */
     lm_tensor *(*keep_state)(void *ctx, lm_graph *graph, int64_t layer, lm_state_part part,

@@ -54,7 +54,8 @@ static bool is_wide(lm_param_id id, const lm_weight *from) {
     return from->n_dims == 1 || lm_param_is_bias(id) || lm_param_is_kernel(id) ||
            id == LM_PARAM_ROUTER || id == LM_PARAM_SHARED_ROUTER || id == LM_PARAM_POSITION_EMBED ||
            id == LM_PARAM_TYPE_EMBED || id == LM_PARAM_INDEX_WEIGHTS ||
-           lm_param_feature(id) == LM_FEATURE_HYPER;
+           lm_param_feature(id) == LM_FEATURE_HYPER || id == LM_PARAM_POOL_BIAS ||
+           id == LM_PARAM_INDEX_POOL_BIAS;
 }
 
 static int64_t n_elems_of(const lm_weight *w) {
@@ -95,6 +96,10 @@ static bool is_scaled(const lm_convert_tensor *t) {
 static LM_MUST_USE loam_status choose_dtype(const converter *c, lm_param_id id,
                                             lm_convert_tensor *t, loam_error *err) {
     const lm_weight *from = &t->from[0], *other = from;
+    if (id == LM_PARAM_TOKEN_EXPERTS) {
+        t->to = LM_I32;
+        return LOAM_OK;
+    }
     if (is_wide(id, from)) {
         t->to = choose_wide(c, t);
         return LOAM_OK;
@@ -178,7 +183,8 @@ static void shape_matrix(const converter *c, const lm_param_tensor *named, lm_co
         in_each = t->turned_rows;
     }
     t->n_rows = in_each * (n > 0 ? n : 1);
-    bool flat = c->options->to_folder && c->config.arch->hf_flat_experts && n > 0;
+    bool flat = (c->options->to_folder && c->config.arch->hf_flat_experts && n > 0) ||
+                id == LM_PARAM_OUT_DOWN;
     t->n_dims = n > 0 && !flat ? 3 : 2;
     const int64_t shape[] = {n, flat ? t->n_rows : in_each, t->n_columns};
     memcpy(t->shape, shape + (t->n_dims == 3 ? 0 : 1), (size_t)t->n_dims * sizeof *shape);

@@ -121,7 +121,10 @@ static void convert_row(const lm_convert_tensor *t, int64_t row, float *room, ui
     } else {
         unpack_row(t, part, of_part, n, wide);
     }
-    lm_dtype_get(t->to)->pack(wide, out, n);
+    if (t->to == LM_I32) /* numbers of experts */
+        for (int64_t i = 0; i < n; i++) ((int32_t *)out)[i] = (int32_t)wide[i];
+    else
+        lm_dtype_get(t->to)->pack(wide, out, n);
 }
 
 void lm_convert_tensor_rows(const lm_convert_tensor *t, int64_t row, int64_t n, float *room,

@@ -115,20 +115,24 @@ static lm_tensor *linear(const builder *b, lm_tensor *x, lm_param_id weight, lm_
 }
 
 /* Rotation by position of elements from `first` on of each head. x [rows, n_heads * head_dim]. */
-static lm_tensor *turn_as(const builder *b, lm_tensor *x, int64_t n_heads, int64_t head_dim,
-                          int64_t first, lm_rope_layout layout) {
+static lm_tensor *turn_by(const builder *b, lm_tensor *x, int64_t n_heads, int64_t head_dim,
+                          lm_attrs attrs) {
     const lm_forward_inputs *in = b->in;
     bool local = in->local_inv_freq && lm_layer_in(&b->hp->windowed, b->layer);
-    lm_attrs attrs = {.n_heads = n_heads,
-                      .head_dim = head_dim,
-                      .first = first,
-                      .scale = local ? 1.0f : in->rope_scale,
-                      .inverse = b->config->arch->rope_backwards,
-                      .interleaved = layout == LM_ROPE_INTERLEAVED};
+    attrs.n_heads = n_heads;
+    attrs.head_dim = head_dim;
+    attrs.scale = local ? 1.0f : in->rope_scale;
+    attrs.inverse ^= b->config->arch->rope_backwards;
     return lm_graph_op(
         b->graph, LM_OP_ROPE,
         &(lm_op_args){.in = {x, in->positions, local ? in->local_inv_freq : in->inv_freq},
                       .attrs = attrs});
+}
+
+static lm_tensor *turn_as(const builder *b, lm_tensor *x, int64_t n_heads, int64_t head_dim,
+                          int64_t first, lm_rope_layout layout) {
+    return turn_by(b, x, n_heads, head_dim,
+                   (lm_attrs){.first = first, .interleaved = layout == LM_ROPE_INTERLEAVED});
 }
 
 static lm_tensor *turn(const builder *b, lm_tensor *x, int64_t n_heads, int64_t head_dim) {
@@ -274,15 +278,68 @@ static lm_tensor *latent_attention(const builder *b, lm_tensor *x) {
     return linear(b, y, LM_PARAM_OUT, LM_PARAM_OUT_BIAS);
 }
 
+static lm_tensor *keep_state(const builder *b, lm_state_part part, lm_op_id op,
+                             const lm_op_args *args) {
+    return b->in->keep_state(b->in->ctx, b->graph, b->layer, part, op, args);
+}
+
+/* How the last elements of heads turn, backwards or of keys that stand for `ratio` positions. */
+static lm_tensor *turn_last(const builder *b, lm_tensor *x, int64_t n_heads, int64_t head_dim,
+                            int64_t ratio, bool back) {
+    return turn_by(b, x, n_heads, head_dim,
+                   (lm_attrs){.first = head_dim - b->hp->rope_dim,
+                              .interleaved = b->hp->rope_layout == LM_ROPE_INTERLEAVED,
+                              .inverse = back,
+                              .ratio = ratio});
+}
+
+/* Keys that stand for several positions: the compressor of DeepSeek-V4, for attention or for its indexer, whose parameters begin with `first`. */
+static lm_tensor *pooled_keys(const builder *b, lm_tensor *x, lm_param_id first, int64_t width,
+                              lm_state_part part) {
+    int64_t ratio = lm_pool_ratio(b->hp, b->layer);
+    lm_op_args args = {.in = {linear(b, x, first, LM_PARAM_COUNT),
+                              linear(b, x, first + 1, LM_PARAM_COUNT), param(b, first + 2)},
+                       .attrs = {.ratio = ratio, .head_dim = width}};
+    lm_tensor *y = keep_state(b, part, LM_OP_POOL, &args);
+    y = norm(b, y, first + 3, LM_PARAM_COUNT, LM_F32);
+    return turn_last(b, y, 1, width, ratio, false);
+}
+
+/* The indexer of pooled keys. */
+static void choose_pooled(const builder *b, lm_tensor *x, lm_tensor *q_latent) {
+    const lm_hparams *hp = b->hp;
+    lm_tensor *q = linear(b, q_latent, LM_PARAM_INDEX_Q, LM_PARAM_COUNT);
+    q = turn_last(b, q, hp->index_heads, hp->index_dim, 0, false);
+    lm_tensor *k = pooled_keys(b, x, LM_PARAM_INDEX_POOL, hp->index_dim, LM_STATE_INDEX_POOL);
+    b->in->choose(b->in->ctx, b->graph, b->layer, q, k,
+                  linear(b, x, LM_PARAM_INDEX_WEIGHTS, LM_PARAM_COUNT));
+}
+
+/* DeepSeek-V4's: all heads read one key, which is their value, so that what they attended to is turned back; groups of heads are made
+ * narrow in front of the stream. Layers see keys in a window, and most of them pooled ones beside. */
+static lm_tensor *pooled_attention(const builder *b, lm_tensor *x) {
+    int64_t n_heads = b->hp->n_heads, dim = b->hp->head_dim;
+    lm_tensor *from = norm(b, linear(b, x, LM_PARAM_Q_DOWN, LM_PARAM_COUNT), LM_PARAM_Q_LATENT_NORM,
+                           LM_PARAM_COUNT, LM_F32);
+    lm_tensor *q = unit(b, linear(b, from, LM_PARAM_Q_UP, LM_PARAM_COUNT)),
+              *k = norm(b, linear(b, x, LM_PARAM_KEY, LM_PARAM_COUNT), LM_PARAM_KEY_NORM,
+                        LM_PARAM_COUNT, LM_F32);
+    if (lm_pool_ratio(b->hp, b->layer) > 0) {
+        if (b->in->choose && lm_layer_indexes(b->hp, b->layer)) choose_pooled(b, x, from);
+        b->in->pool(b->in->ctx, b->graph, b->layer,
+                    pooled_keys(b, x, LM_PARAM_POOL, dim, LM_STATE_POOL));
+    }
+    q = turn_last(b, q, n_heads, dim, 0, false);
+    k = turn_last(b, k, 1, dim, 0, false);
+    lm_tensor *y = b->in->attend(b->in->ctx, b->graph, b->layer, q, k, NULL);
+    y = by_head(b, turn_last(b, y, n_heads, dim, 0, true), LM_PARAM_OUT_DOWN);
+    return linear(b, y, LM_PARAM_OUT_UP, LM_PARAM_COUNT);
+}
+
 /* Element by element, or all by the number that y is. */
 static lm_tensor *times(const builder *b, lm_tensor *x, lm_tensor *y) {
     return lm_graph_op(b->graph, LM_OP_MAP,
                        &(lm_op_args){.in = {x, y}, .attrs = {.function = LM_FN_SCALE, .scale = 1}});
-}
-
-static lm_tensor *keep_state(const builder *b, lm_state_part part, lm_op_id op,
-                             const lm_op_args *args) {
-    return b->in->keep_state(b->in->ctx, b->graph, b->layer, part, op, args);
 }
 
 /* bias: LM_PARAM_COUNT for a convolution that never has one. */
@@ -488,6 +545,7 @@ static lm_tensor *mixed_rows(const builder *b, lm_tensor *x) {
         return linear(b, x, LM_PARAM_ATTN_MATRIX, LM_PARAM_COUNT);
     if (b->hp->side_by_side) return add(b, recurrent_rows(b, x), attention(b, x));
     if (lm_layer_in(&b->hp->recurrent, b->layer)) return recurrent_rows(b, x);
+    if (lm_arch_has(b->config, LM_FEATURE_POOLED)) return pooled_attention(b, x);
     return lm_arch_has(b->config, LM_FEATURE_LATENT) ? latent_attention(b, x) : attention(b, x);
 }
 
@@ -590,15 +648,19 @@ static lm_tensor *mixture(const builder *b, lm_tensor *stream, lm_tensor *x) {
                       .n_groups = hp->n_expert_groups,
                       .n_groups_used = hp->n_expert_groups_used,
                       .sigmoid = hp->expert_sigmoid,
+                      .softplus = hp->expert_softplus,
                       .normalize = hp->expert_normalize,
                       .by_logits = b->config->arch->chosen_by_logits,
                       .jitter = (float)hp->expert_jitter,
                       .scale = (float)hp->expert_weight_scale};
-    lm_tensor *ids = lm_graph_op(b->graph, LM_OP_ROUTE,
-                                 &(lm_op_args){.in = {expert_logits(b, stream, x),
-                                                      param_or_none(b, LM_PARAM_CHOICE_BIAS),
-                                                      param_or_none(b, LM_PARAM_EXPERTS_FACTOR)},
-                                               .attrs = attrs});
+    lm_tensor *given = lm_layer_in(&hp->token_routed, b->layer)
+                           ? lookup(b, LM_PARAM_TOKEN_EXPERTS, b->in->tokens)
+                           : NULL;
+    lm_tensor *ids = lm_graph_op(
+        b->graph, LM_OP_ROUTE,
+        &(lm_op_args){.in = {expert_logits(b, stream, x), param_or_none(b, LM_PARAM_CHOICE_BIAS),
+                             param_or_none(b, LM_PARAM_EXPERTS_FACTOR), given},
+                      .attrs = attrs});
     lm_tensor *weights = ids ? lm_graph_out(ids, 1) : NULL, *read = x;
     if (lm_arch_has(b->config, LM_FEATURE_EXPERTS_BESIDE))
         read = norm(b, stream, LM_PARAM_EXPERTS_NORM, LM_PARAM_COUNT, factor_dtype(b));

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "compute/ops/paged_cache.h"
+
 static const char *const scaling_names[] = {
     [LM_ROPE_SCALING_NONE] = "none",       [LM_ROPE_SCALING_LINEAR] = "linear",
     [LM_ROPE_SCALING_DYNAMIC] = "dynamic", [LM_ROPE_SCALING_LLAMA3] = "llama3",
@@ -283,10 +285,47 @@ static LM_MUST_USE loam_status check_streams(const lm_hparams *h, const char *pa
                        1 << 10, err);
 }
 
+void lm_hparams_set_pool(lm_hparams *h, int64_t layer, int64_t ratio, bool chooses) {
+    h->pool_ratios[layer] = (int32_t)ratio;
+    if (ratio == 0)
+        lm_layer_add(&h->windowed, layer);
+    else
+        lm_layer_drop(&h->windowed, layer);
+    if (ratio == 0 || !chooses)
+        lm_layer_add(&h->index_shared, layer);
+    else if (h->index_ratio == 0)
+        h->index_ratio = ratio;
+}
+
+static LM_MUST_USE loam_status check_pooled(const lm_hparams *h, const char *path,
+                                            loam_error *err) {
+    if (h->out_groups == 0) return LOAM_OK;
+    LM_TRY(check_range(path, "number of groups of heads", h->out_groups, h->n_heads, err));
+    LM_TRY(
+        check_range(path, "width of what groups of heads become", h->out_latent_dim, 1 << 20, err));
+    LM_TRY(check_range(path, "latent width of queries", h->q_latent_dim, 1 << 20, err));
+    if (h->n_kv_heads != 1 || h->n_heads % h->out_groups != 0)
+        return lm_error_set(
+            err, LOAM_UNSUPPORTED, "%s: %lld key heads, and %lld heads in %lld groups", path,
+            (long long)h->n_kv_heads, (long long)h->n_heads, (long long)h->out_groups);
+    for (int64_t i = 0; i < h->n_layers; i++) {
+        int64_t ratio = lm_pool_ratio(h, i);
+        if (ratio > 0 && !lm_pooled_ratio_ok(ratio))
+            return lm_error_set(err, LOAM_UNSUPPORTED,
+                                "%s: keys of layer %lld stand for %lld positions", path,
+                                (long long)i, (long long)ratio);
+        if (lm_layer_indexes(h, i) && ratio != h->index_ratio)
+            return lm_error_set(err, LOAM_UNSUPPORTED,
+                                "%s: indexers choose keys of %lld and of %lld positions", path,
+                                (long long)h->index_ratio, (long long)ratio);
+    }
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status check_index(const lm_hparams *h, const char *path, loam_error *err) {
     if (h->index_topk == 0) return LOAM_OK;
     LM_TRY(check_range(path, "number of positions that are chosen", h->index_topk, 1 << 24, err));
-    if (h->q_latent_dim == 0 || h->kv_latent_dim == 0)
+    if (h->q_latent_dim == 0 || !lm_keys_alone(h))
         return lm_error_set(err, LOAM_UNSUPPORTED,
                             "%s: an indexer, but no latent vectors of queries and keys", path);
     LM_TRY(check_range(path, "number of an indexer's heads", h->index_heads, LM_MAX_HEADS, err));
@@ -295,7 +334,7 @@ static LM_MUST_USE loam_status check_index(const lm_hparams *h, const char *path
         return lm_error_set(err, LOAM_INVALID,
                             "%s: of an indexer's heads, %lld wide, %lld elements rotate", path,
                             (long long)h->index_dim, (long long)h->rope_dim);
-    if (lm_layer_in(&h->index_shared, 0))
+    if (h->index_ratio == 0 && lm_layer_in(&h->index_shared, 0))
         return lm_error_set(err, LOAM_INVALID, "%s: the first layer has no indexer", path);
     return LOAM_OK;
 }
@@ -317,6 +356,7 @@ loam_status lm_hparams_check(const lm_hparams *h, const char *path, loam_error *
     LM_TRY(check_positive(path, "rope scaling factor", h->rope_scaling.factor, err));
     LM_TRY(check_options(h, path, err));
     LM_TRY(check_experts(h, path, err));
+    LM_TRY(check_pooled(h, path, err));
     LM_TRY(check_index(h, path, err));
     if (h->n_guess_layers != 0)
         LM_TRY(check_range(path, "number of guessing layers", h->n_guess_layers, 64, err));

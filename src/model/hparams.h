@@ -105,6 +105,10 @@ typedef struct lm_hparams {
      * rotate. What a head itself has is nope_dim elements that do not rotate, rope_dim that do, and values of value_dim. */
     int64_t kv_latent_dim, nope_dim;
     int64_t q_latent_dim; /* queries are made from a vector of so many; 0: from the residual */
+    /* LM_FEATURE_POOLED: heads' values go to vectors of out_latent_dim, of as many heads each as make out_groups groups, and from there to the
+     * stream. Layers see, beside their window, keys that stand for so many positions each; 0: none. */
+    int64_t out_groups, out_latent_dim;
+    int32_t pool_ratios[LM_MAX_VARIED_LAYERS];
     int64_t ffn_dim;
     char hidden_act[LM_HIDDEN_ACT_BYTES]; /* activation of the feed-forward part, "silu" */
     int64_t vocab_size;
@@ -115,6 +119,7 @@ typedef struct lm_hparams {
     /* An indexer, which latent attention may have (arXiv:2512.02556): of more positions each row sees the index_topk that score best by
      * index_heads heads of index_dim, with one key for all of them. index_topk 0: there is none. */
     int64_t index_topk, index_heads, index_dim;
+    int64_t index_ratio; /* what is chosen are pooled keys of so many positions; 0: positions */
     lm_layer_set index_shared; /* layers that see what the last one before them that is not of these chose */
     double rms_norm_eps;
     double post_norm_eps; /* of norms behind attention and MLP; 0: the same */
@@ -175,6 +180,8 @@ typedef struct lm_hparams {
     int64_t expert_ffn_dim, shared_ffn_dim; /* of one expert; of all shared ones together, 0: none */
     lm_layer_set dense_layers;              /* whose MLP is dense all the same */
     int64_t n_expert_groups, n_expert_groups_used; /* experts are chosen from the best groups; 0: from all */
+    lm_layer_set token_routed; /* layers whose experts are chosen by a row's token alone */
+    bool expert_softplus;      /* see ops/route.c */
     int64_t n_guess_layers; /* behind the last: they guess further tokens, and are not used */
     double expert_weight_scale;                    /* 0: 1 */
     double mixture_scale; /* of what chosen and shared experts say together; 0: 1 */
@@ -216,6 +223,21 @@ typedef struct lm_hparams {
     bool pooler_unbiased;    /* the matrix in front of it has no bias */
     bool unit_head;          /* rows of the head are divided by their lengths (Baichuan 2) */
 } lm_hparams;
+
+/* Positions that a layer's pooled keys stand for; 0: there are none. */
+static inline int64_t lm_pool_ratio(const lm_hparams *hparams, int64_t layer) {
+    return layer < LM_MAX_VARIED_LAYERS ? hparams->pool_ratios[layer] : 0;
+}
+
+/* Whether a layer keeps a state of its sequence. */
+static inline bool lm_layer_has_state(const lm_hparams *hparams, int64_t layer) {
+    return lm_layer_in(&hparams->recurrent, layer) || lm_pool_ratio(hparams, layer) > 0;
+}
+
+/* Whether values are a part of keys. */
+static inline bool lm_keys_alone(const lm_hparams *hparams) {
+    return hparams->kv_latent_dim > 0 || hparams->out_groups > 0;
+}
 
 static inline int64_t lm_embed_dim(const lm_hparams *hparams) {
     return hparams->embed_dim != 0 ? hparams->embed_dim : hparams->dim;
@@ -312,7 +334,8 @@ static inline bool lm_layer_indexes(const lm_hparams *hparams, int64_t layer) {
 }
 
 static inline bool lm_hparams_choose(const lm_hparams *hparams, int64_t max_context) {
-    return hparams->index_topk > 0 && max_context > hparams->index_topk;
+    int64_t ratio = hparams->index_ratio > 0 ? hparams->index_ratio : 1;
+    return hparams->index_topk > 0 && max_context / ratio > hparams->index_topk;
 }
 
 /* Widths of a recurrent layer's keys, as of its queries, and of its values; of a short convolution these are its channels. */
@@ -332,6 +355,9 @@ loam_status lm_hparams_set_ffn(lm_hparams *hparams, int64_t layer, int64_t width
 /* A layer's heads, and those of keys, that attends. LOAM_UNSUPPORTED beyond LM_MAX_VARIED_LAYERS, LOAM_INVALID for numbers out of reason. */
 loam_status lm_hparams_set_heads(lm_hparams *hparams, int64_t layer, int64_t n_heads,
                                  int64_t n_kv_heads, const char *path, loam_error *err) LM_MUST_USE;
+
+/* For readers of a layer's pooled keys: 0, it has none; else of how many positions, and whether an indexer chooses among them. */
+void lm_hparams_set_pool(lm_hparams *hparams, int64_t layer, int64_t ratio, bool chooses);
 
 /* Whether layers that attend differ in heads, or in those of keys. */
 bool lm_hparams_heads_vary(const lm_hparams *hparams);

@@ -622,7 +622,7 @@ static LM_MUST_USE loam_status read_dense_layers(const lm_gguf *gguf, lm_hparams
 
 static LM_MUST_USE loam_status read_experts(const lm_gguf *gguf, const lm_arch *arch, lm_hparams *h,
                                             loam_error *err) {
-    enum { GATE_SOFTMAX = 1, GATE_SIGMOID = 2 };
+    enum { GATE_SOFTMAX = 1, GATE_SIGMOID = 2, GATE_ROOT_OF_SOFTPLUS = 4 };
     char key[KEY_BYTES];
     int64_t n_shared, gate;
     LM_TRY(read_i64_or(gguf, h, "expert_count", 0, &h->n_experts, err));
@@ -648,6 +648,7 @@ static LM_MUST_USE loam_status read_experts(const lm_gguf *gguf, const lm_arch *
     LM_TRY(read_i64_or(gguf, h, "expert_gating_func", sigmoid ? GATE_SIGMOID : GATE_SOFTMAX, &gate,
                        err));
     h->expert_sigmoid = gate == GATE_SIGMOID;
+    h->expert_softplus = gate == GATE_ROOT_OF_SOFTPLUS;
     if (arch->shared_averaged && h->shared_ffn_dim > 0) h->mixture_scale = 0.5;
     if (arch->shared_averaged) h->expert_normalize |= !h->expert_sigmoid;
     return LOAM_OK;
@@ -704,6 +705,40 @@ static LM_MUST_USE loam_status read_latent(const lm_gguf *gguf, lm_hparams *h, l
     h->rope_scaling.mscale = h->rope_scaling.mscale_all_dim = 10 * weight;
     h->nope_dim = h->rope_dim > 0 && key > h->rope_dim ? key - h->rope_dim : 0;
     return lm_hparams_fill_latent(h, lm_gguf_path(gguf), err);
+}
+
+/* DeepSeek-V4's attention: see hparams_hf.c. */
+static LM_MUST_USE loam_status read_pooled(const lm_gguf *gguf, const lm_arch *arch, lm_hparams *h,
+                                           loam_error *err) {
+    char key[KEY_BYTES];
+    int64_t n_by_token;
+    lm_gguf_array listed;
+    if (!(arch->features & LM_FEATURE_POOLED)) return LOAM_OK;
+    LM_TRY(read_i64(gguf, h, "attention.q_lora_rank", &h->q_latent_dim, err));
+    LM_TRY(read_i64(gguf, h, "attention.output_group_count", &h->out_groups, err));
+    LM_TRY(read_i64(gguf, h, "attention.output_lora_rank", &h->out_latent_dim, err));
+    LM_TRY(read_i64(gguf, h, "attention.indexer.head_count", &h->index_heads, err));
+    LM_TRY(read_i64(gguf, h, "attention.indexer.key_length", &h->index_dim, err));
+    LM_TRY(read_i64(gguf, h, "attention.indexer.top_k", &h->index_topk, err));
+    LM_TRY(read_i64_or(gguf, h, "hash_layer_count", 0, &n_by_token, err));
+    h->local_rope_theta = h->rope_theta;
+    LM_TRY(read_f64_or(gguf, h, "attention.compress_rope_freq_base", h->rope_theta, &h->rope_theta,
+                       err));
+    h->rope_scaling.attention_factor = 1;
+    full_key(h, "attention.compress_ratios", key);
+    LM_TRY(read_list(gguf, h, "attention.compress_ratios", &listed, err));
+    if (h->n_layers < 1 || h->n_layers > LM_MAX_VARIED_LAYERS || (int64_t)listed.n < h->n_layers)
+        return lm_error_set(err, LOAM_INVALID, "%s: '%s' has %zu numbers for %lld layers",
+                            lm_gguf_path(gguf), key, listed.n, (long long)h->n_layers);
+    for (int64_t i = 0; i < h->n_layers; i++) {
+        int64_t ratio = lm_gguf_array_i32(&listed, (size_t)i);
+        if (ratio < 0 || ratio > 1 << 20)
+            return lm_error_set(err, LOAM_INVALID, "%s: '%s' has %lld", lm_gguf_path(gguf), key,
+                                (long long)ratio);
+        lm_hparams_set_pool(h, i, ratio, ratio == 4);
+        if (i < n_by_token) lm_layer_add(&h->token_routed, i);
+    }
+    return LOAM_OK;
 }
 
 /* Files that do not say which layers have an indexer show it. */
@@ -802,7 +837,8 @@ loam_status lm_hparams_from_gguf(const lm_gguf *gguf, lm_hparams *out, loam_erro
     LM_TRY(read_scaling(gguf, &h, err));
     lm_arch_settle_layers(arch, &h);
     LM_TRY(read_latent(gguf, &h, err));
-    LM_TRY(read_index(gguf, arch, &h, err));
+    LM_TRY(read_pooled(gguf, arch, &h, err));
+    if (h.out_groups == 0) LM_TRY(read_index(gguf, arch, &h, err));
     LM_TRY(lm_hparams_check(&h, lm_gguf_path(gguf), err));
     LM_TRY(read_freq_factors(gguf, &h, err));
     h.rope_scaling.exact_bounds = arch->yarn_exact;

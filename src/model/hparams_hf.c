@@ -417,6 +417,72 @@ static LM_MUST_USE loam_status read_hyper(const lm_config_reader *r, lm_hparams 
     return lm_config_f64(r, "hc_magnitude", 2, &h->hyper_scale);
 }
 
+/* What pooled keys of a layer stand for: a number of each layer, else by its kind. */
+static LM_MUST_USE loam_status pool_ratio(const lm_config_reader *r, int64_t layer, int64_t *out) {
+    const json_t *listed = json_object_get(r->config, "compress_ratios"),
+                 *rates = json_object_get(r->config, "compress_rates");
+    const char *kind =
+        json_string_value(json_array_get(json_object_get(r->config, "layer_types"), (size_t)layer));
+    const json_t *ratio = json_array_get(listed, (size_t)layer);
+    *out = 0;
+    if (kind && strcmp(kind, "sliding_attention") == 0) return LOAM_OK;
+    bool sparse = kind && strcmp(kind, "compressed_sparse_attention") == 0,
+         heavy = kind && strcmp(kind, "heavily_compressed_attention") == 0;
+    if (sparse || heavy) {
+        ratio = json_object_get(rates, kind);
+        *out = json_is_integer(ratio) ? json_integer_value(ratio) : sparse ? 4 : 128;
+        return LOAM_OK;
+    }
+    if (!json_is_integer(ratio))
+        return lm_error_set(r->err, LOAM_INVALID, "%s: 'compress_ratios' lacks layer %lld", r->path,
+                            (long long)layer);
+    *out = json_integer_value(ratio);
+    return LOAM_OK;
+}
+
+/* DeepSeek-V4's attention: keys of 4 positions are chosen by an indexer, others all seen. Windows alone turn by the usual frequencies. */
+static LM_MUST_USE loam_status read_pooled(const lm_config_reader *r, lm_hparams *h) {
+    if (!r->arch || !(r->arch->features & LM_FEATURE_POOLED)) return LOAM_OK;
+    LM_TRY(lm_config_i64(r, "q_lora_rank", 0, &h->q_latent_dim));
+    LM_TRY(lm_config_need_i64(r, "o_groups", &h->out_groups));
+    LM_TRY(lm_config_need_i64(r, "o_lora_rank", &h->out_latent_dim));
+    LM_TRY(lm_config_i64(r, "qk_rope_head_dim", h->rope_dim, &h->rope_dim));
+    LM_TRY(lm_config_i64(r, "index_topk", 0, &h->index_topk));
+    LM_TRY(lm_config_i64(r, "index_n_heads", 0, &h->index_heads));
+    LM_TRY(lm_config_i64(r, "index_head_dim", 0, &h->index_dim));
+    h->local_rope_theta = h->rope_theta;
+    LM_TRY(lm_config_f64(r, "compress_rope_theta", h->rope_theta, &h->rope_theta));
+    h->rope_scaling.attention_factor = 1; /* whatever the scaling's own would be */
+    if (h->n_layers < 1 || h->n_layers > LM_MAX_VARIED_LAYERS)
+        return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: %lld layers of pooled keys", r->path,
+                            (long long)h->n_layers);
+    for (int64_t i = 0; i < h->n_layers; i++) {
+        int64_t ratio;
+        LM_TRY(pool_ratio(r, i, &ratio));
+        const char *kind =
+            json_string_value(json_array_get(json_object_get(r->config, "layer_types"), (size_t)i));
+        bool chooses = kind ? strstr(kind, "sparse") != NULL : ratio == 4;
+        if (ratio < 0 || ratio > 1 << 20)
+            return lm_error_set(r->err, LOAM_INVALID, "%s: 'compress_ratios' of layer %lld is %lld",
+                                r->path, (long long)i, (long long)ratio);
+        lm_hparams_set_pool(h, i, ratio, chooses);
+    }
+    return LOAM_OK;
+}
+
+/* Layers whose experts are chosen by a row's token. */
+static LM_MUST_USE loam_status read_token_routed(const lm_config_reader *r, lm_hparams *h) {
+    int64_t n;
+    const json_t *kinds = json_object_get(r->config, "mlp_layer_types");
+    if (!r->arch || !(r->arch->features & LM_FEATURE_POOLED)) return LOAM_OK;
+    LM_TRY(lm_config_i64(r, "num_hash_layers", 0, &n));
+    for (int64_t i = 0; i < h->n_layers && i < LM_MAX_LAYERS; i++) {
+        const char *kind = json_string_value(json_array_get(kinds, (size_t)i));
+        if (kind ? strcmp(kind, "hash_moe") == 0 : i < n) lm_layer_add(&h->token_routed, i);
+    }
+    return LOAM_OK;
+}
+
 /* Multi-head latent attention: DeepSeek-V2 and those after it. */
 static LM_MUST_USE loam_status read_latent(const lm_config_reader *r, lm_hparams *h) {
     LM_TRY(lm_config_i64(r, "kv_lora_rank", 0, &h->kv_latent_dim));
@@ -446,6 +512,7 @@ static bool has_index(const json_t *types, int64_t period, int64_t offset, int64
 static LM_MUST_USE loam_status read_index(const lm_config_reader *r, lm_hparams *h) {
     char key[LM_CONFIG_KEY_BYTES];
     int64_t period, offset;
+    if (h->out_groups > 0) return LOAM_OK; /* see read_pooled */
     LM_TRY(lm_config_i64(r, "index_topk", 0, &h->index_topk));
     if (h->index_topk == 0) return LOAM_OK;
     LM_TRY(lm_config_i64(r, "index_n_heads", 0, &h->index_heads));
@@ -764,6 +831,7 @@ static LM_MUST_USE loam_status read_experts(const lm_config_reader *r, lm_hparam
     LM_TRY(lm_config_bool(r, "norm_topk_prob", normalize, &h->expert_normalize));
     LM_TRY(lm_json_str_or(r->config, r->path, "scoring_func", LM_STR("softmax"), &score, r->err));
     LM_TRY(lm_json_str_or(r->config, r->path, "score_function", score, &score, r->err));
+    h->expert_softplus = lm_str_is(score, "sqrtsoftplus");
     bool softmax; /* SmallThinker's */
     LM_TRY(lm_config_bool(r, "moe_primary_router_apply_softmax", false, &softmax));
     h->expert_sigmoid =
@@ -780,7 +848,10 @@ static LM_MUST_USE loam_status read_limit(const lm_config_reader *r, lm_hparams 
     if (limit < least || h->n_layers > LM_MAX_VARIED_LAYERS || strcmp(h->hidden_act, "silu") != 0)
         return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'swiglu_limit' is %g of %lld layers",
                             r->path, limit, (long long)h->n_layers);
-    for (int64_t i = 0; i < h->n_layers; i++) h->expert_limits[i] = (float)limit;
+    for (int64_t i = 0; i < h->n_layers; i++) {
+        h->expert_limits[i] = (float)limit;
+        if (r->arch->caps_others) h->mlp_limits[i] = (float)limit;
+    }
     return LOAM_OK;
 }
 
@@ -902,6 +973,7 @@ static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_
     LM_TRY(lm_config_text(&r, "model_type", LM_STR(""), h.architecture, sizeof h.architecture));
     LM_TRY(choose_arch(&r, &h));
     LM_TRY(add_defaults(r.arch, config, err));
+    LM_TRY(lm_config_part_ropes(config, path, err));
     LM_TRY(lm_config_join_ropes(config, path, err));
     const char *act = r.arch && r.arch->act ? r.arch->act : "silu";
     LM_TRY(lm_config_text(&r,
@@ -923,6 +995,7 @@ static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_
     LM_TRY(lm_config_read_window(&r, &h));
     LM_TRY(read_windowed_heads(&r, &h));
     LM_TRY(read_keys_as_values(&r, &h));
+    LM_TRY(read_pooled(&r, &h));
     LM_TRY(lm_config_read_no_rope(&r, &h));
     LM_TRY(lm_config_read_temperature(&r, &h));
     LM_TRY(lm_config_read_recurrent(&r, &h));
@@ -930,6 +1003,7 @@ static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_
     LM_TRY(read_alibi(&r, &h));
     LM_TRY(read_flags(&r, &h));
     LM_TRY(read_experts(&r, &h));
+    LM_TRY(read_token_routed(&r, &h));
     LM_TRY(read_all_limits(&r, &h));
     if (r.arch) lm_arch_settle_layers(r.arch, &h);
     LM_TRY(read_latent(&r, &h));

@@ -6,7 +6,10 @@
 
 /* hparams_hf_rope.c, from sizes of heads on. */
 /* Lists of each layer's theta and of the part of its heads that turns become an object for each kind of layers, as rope_parameters. */
-LM_MUST_USE loam_status lm_config_join_ropes(json_t *config, const char *path, loam_error *err);
+LM_MUST_USE /* Ropes of two kinds, "main" and "compress", as DeepSeek-V4's first config.json's say them. */
+    loam_status
+    lm_config_part_ropes(json_t *config, const char *path, loam_error *err) LM_MUST_USE;
+loam_status lm_config_join_ropes(json_t *config, const char *path, loam_error *err);
 LM_MUST_USE loam_status lm_config_read_rope(const lm_config_reader *r, lm_hparams *h);
 
 /* hparams_hf_layers.c, from the number of layers on: windows and which layers have them, layers without rope, queries that grow

@@ -23,6 +23,7 @@ static LM_MUST_USE loam_status check_layer_types(const lm_config_reader *r) {
         if (type && strcmp(type, "attention") != 0 && strcmp(type, "full_attention") != 0 &&
             strcmp(type, "sliding_attention") != 0 && !lm_config_is_recurrent(r, type) &&
             strcmp(type, "indexed_attention") != 0 &&
+            !(r->arch && (r->arch->features & LM_FEATURE_POOLED) && strstr(type, "compressed_")) &&
             !(r->arch && r->arch->blocks_chosen && strcmp(type, "minimax_m3_sparse") == 0) &&
             !(r->arch && r->arch->chunk && strcmp(type, "chunked_attention") == 0))
             return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: layer %zu is of type '%s'", r->path,

@@ -141,6 +141,24 @@ static json_t *rope_of_kind(const json_t *config, const char *kind, bool *out_al
     return rope;
 }
 
+loam_status lm_config_part_ropes(json_t *config, const char *path, loam_error *err) {
+    json_t *ropes = json_object_get(config, "rope_parameters"),
+           *usual = json_object_get(ropes, "main"), *pooled = json_object_get(ropes, "compress");
+    if (!json_is_object(usual) || !json_is_object(pooled)) return LOAM_OK;
+    const char *kind = json_string_value(json_object_get(usual, "rope_type"));
+    if (kind && strcmp(kind, "default") != 0)
+        return lm_error_set(err, LOAM_UNSUPPORTED, "%s: 'rope_type' of 'main' is '%s'", path, kind);
+    int failed =
+        json_object_set(config, "rope_theta", json_object_get(usual, "rope_theta")) ||
+        json_object_set(config, "compress_rope_theta", json_object_get(pooled, "rope_theta")) ||
+        json_object_set(config, "partial_rotary_factor",
+                        json_object_get(usual, "partial_rotary_factor")) ||
+        json_object_set(config, "rope_scaling", pooled) ||
+        json_object_del(config, "rope_parameters");
+    return failed ? lm_error_set(err, LOAM_INVALID, "%s: 'rope_parameters' says no rope", path)
+                  : LOAM_OK;
+}
+
 loam_status lm_config_join_ropes(json_t *config, const char *path, loam_error *err) {
     bool alike = true;
     if (!json_is_array(json_object_get(config, "rope_theta"))) return LOAM_OK;

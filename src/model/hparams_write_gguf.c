@@ -293,6 +293,15 @@ static void add_indexers(const gguf_out *out, const lm_hparams *hp) {
         lm_gguf_writer_push_bool(out->writer, lm_layer_indexes(hp, i));
 }
 
+/* What layers' pooled keys stand for. */
+static void add_ratios(const gguf_out *out, const lm_hparams *hp) {
+    char key[KEY_BYTES];
+    lm_gguf_writer_open_array(out->writer, full_key(out, "attention.compress_ratios", key),
+                              LM_GGUF_I32, (size_t)hp->n_layers);
+    for (int64_t i = 0; i < hp->n_layers; i++)
+        lm_gguf_writer_push_i32(out->writer, (int32_t)lm_pool_ratio(hp, i));
+}
+
 /* Readers want them, of text too. */
 static void add_sections(const gguf_out *out, const lm_hparams *hp) {
     static const int32_t usual[LM_COUNT_OF(hp->rope_sections)] = {11, 11, 10, 0};
@@ -339,6 +348,7 @@ void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer)
          longrope = scaling->kind == LM_ROPE_SCALING_LONGROPE;
     /* llama3's comes as a tensor of factors instead (lm_hparams_freq_factors), as longrope's do */
     bool scaled = scaling->kind != LM_ROPE_SCALING_NONE && scaling->kind != LM_ROPE_SCALING_LLAMA3;
+    bool hyper = lm_arch_has(config, LM_FEATURE_HYPER);
     int64_t window = lm_hparams_said_window(config);
     gguf_out out = {writer, arch->gguf_name ? arch->gguf_name : arch->name};
     lm_gguf_writer_add_str(writer, "general.architecture", lm_str_of(out.arch));
@@ -360,4 +370,5 @@ void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer)
     if (listed && !key_steps) add_recurrent(&out, hp);
     if (is_named(arch, "qwen35 qwen35moe")) add_sections(&out, hp);
     if (is_named(arch, "glm-dsa") && hp->index_topk > 0) add_indexers(&out, hp);
+    if (hp->out_groups > 0) add_ratios(&out, hp);
 }

@@ -35,7 +35,7 @@ lm_kv_options lm_kv_options_of(const lm_hparams *hp, lm_dtype dtype, int64_t max
                        .local_kv_heads = hp->local_kv_heads,
                        .local_head_dim = hp->local_head_dim,
                        .value_dim = hp->kv_latent_dim > 0 ? 0 : hp->value_dim,
-                       .keys_only = hp->kv_latent_dim > 0,
+                       .keys_only = lm_keys_alone(hp),
                        .max_context = max_context > 0 ? max_context : hp->context_len,
                        .dtype = dtype};
     if (lm_hparams_choose(hp, o.max_context)) o.index_dim = hp->index_dim;
@@ -43,8 +43,9 @@ lm_kv_options lm_kv_options_of(const lm_hparams *hp, lm_dtype dtype, int64_t max
         if (!lm_layer_keeps(hp, i) || !lm_layer_attends(hp, i)) continue;
         if (lm_layer_indexes(hp, i)) lm_layer_add(&o.indexed, lm_cached_layer(hp, i));
         if (lm_layer_is_local(hp, i)) lm_layer_add(&o.local, lm_cached_layer(hp, i));
-        if (i < LM_MAX_VARIED_LAYERS)
-            o.kv_head_counts[lm_cached_layer(hp, i)] = hp->kv_head_counts[i];
+        if (i >= LM_MAX_VARIED_LAYERS) continue;
+        o.kv_head_counts[lm_cached_layer(hp, i)] = hp->kv_head_counts[i];
+        o.pool_ratios[lm_cached_layer(hp, i)] = hp->pool_ratios[i];
     }
     return o;
 }
@@ -61,9 +62,15 @@ loam_status lm_kv_dtype_check(lm_dtype dtype, loam_error *err) {
                         lm_dtype_get(dtype)->name);
 }
 
+static int64_t ratio_of(const lm_kv_options *o, int64_t layer) {
+    return layer < LM_MAX_VARIED_LAYERS ? o->pool_ratios[layer] : 0;
+}
+
 static size_t index_bytes(const lm_kv_options *o, int64_t layer) {
+    int64_t ratio = ratio_of(o, layer),
+            n = ratio > 0 ? lm_pooled_in_block(ratio) : LM_KV_BLOCK_TOKENS;
     if (o->index_dim == 0 || !lm_layer_in(&o->indexed, layer)) return 0;
-    return lm_dtype_bytes(lm_kv_index_dtype(o->dtype), LM_KV_BLOCK_TOKENS * o->index_dim);
+    return lm_dtype_bytes(lm_kv_index_dtype(o->dtype), n * o->index_dim);
 }
 
 /* Bytes of one block in one layer's part; 0 where there is no such part. */
@@ -73,7 +80,9 @@ static size_t part_bytes(const lm_kv_options *o, int64_t layer, lm_kv_part part)
     int64_t n_heads = local ? o->local_kv_heads : o->n_kv_heads;
     if (layer < LM_MAX_VARIED_LAYERS && o->kv_head_counts[layer] > 0)
         n_heads = o->kv_head_counts[layer];
-    size_t n_vectors = (size_t)(LM_KV_BLOCK_TOKENS * n_heads);
+    int64_t ratio = ratio_of(o, layer),
+            n = ratio > 0 ? lm_pooled_tokens(ratio) : LM_KV_BLOCK_TOKENS;
+    size_t n_vectors = (size_t)(n * n_heads);
     if (o->keys_only && (part == LM_KV_VALUES || part == LM_KV_VALUE_SCALES)) return 0;
     int64_t width = local ? o->local_head_dim : o->head_dim;
     if (part == LM_KV_VALUES && o->value_dim > 0) width = o->value_dim;

@@ -25,7 +25,7 @@ typedef enum lm_kv_part {
     LM_KV_VALUE_SCALES, /* the same, where there are values */
     LM_KV_INDEX_KEYS, /* [n_blocks, 1, index_dim, LM_KV_BLOCK_TOKENS]: what an indexer scores, of layers that have one */
     LM_KV_N_PARTS,
-} lm_kv_part;
+} lm_kv_part; /* of layers with pooled keys there are lm_pooled_tokens or, of indexers, lm_pooled_in_block in the place of LM_KV_BLOCK_TOKENS */
 
 typedef struct lm_kv_cache lm_kv_cache;
 
@@ -37,6 +37,8 @@ typedef struct lm_kv_options {
     int32_t kv_head_counts[LM_MAX_VARIED_LAYERS]; /* of layers where it is another number; 0: that */
     int64_t value_dim; /* 0: as wide as keys */
     bool keys_only; /* values are parts of keys: latent attention */
+    int32_t pool_ratios
+        [LM_MAX_VARIED_LAYERS]; /* of layers with pooled keys beside others; 0: there are none */
     int64_t index_dim; /* of indexers' keys; 0: there are none */
     lm_layer_set indexed; /* layers that have one */
     int64_t n_blocks;

@@ -107,7 +107,8 @@ void lm_model_weights_describe(const lm_model_file *file, const lm_arch *arch,
 
 /* Read as f32, whatever the file has, of several dimensions too. */
 static bool is_wide(lm_param_id id) {
-    return lm_param_is_bias(id) || lm_param_is_kernel(id);
+    return lm_param_is_bias(id) || lm_param_is_kernel(id) || id == LM_PARAM_POOL_BIAS ||
+           id == LM_PARAM_INDEX_POOL_BIAS;
 }
 
 /* Heads of a model that is used without: for masked words, for the next sentence, for what became of a text's first token. */
@@ -602,12 +603,55 @@ static loam_status pass_over_unused(const loader *l, loam_error *err) {
     return LOAM_OK;
 }
 
+/* Tokens' experts, which are whole numbers there: as f32, which all of them are. */
+static loam_status find_token_experts(const loader *l, int64_t layer, loam_error *err) {
+    const lm_param_id id = LM_PARAM_TOKEN_EXPERTS;
+    lm_weight *weight = slot(l->w, id, layer);
+    lm_param_source source;
+    char name[LM_PARAM_NAME_BYTES];
+    lm_param_name(id, layer, lm_naming_of(l->file), name);
+    if (!lm_param_source_find(l->file, l->config, id, layer, &source))
+        return lm_error_set(err, LOAM_NOT_FOUND, "%s: tensor '%s' is missing",
+                            lm_model_file_path(l->file), name);
+    const lm_stored_tensor *tensor = source.tensor;
+    lm_param_shape(l->config, id, layer, weight->shape);
+    int64_t n = weight->shape[0] * weight->shape[1];
+    bool is_wide = strcmp(tensor->type->name, "I64") == 0;
+    if (tensor->n_dims != 2 || memcmp(tensor->shape, weight->shape, 2 * sizeof n) != 0 ||
+        !tensor->data || (!is_wide && strcmp(tensor->type->name, "I32") != 0))
+        return lm_error_set(err, LOAM_INVALID, "%s: tensor '%s' is not I32 or I64 [%lld, %lld]",
+                            lm_model_file_path(l->file), tensor->name, (long long)weight->shape[0],
+                            (long long)weight->shape[1]);
+    float *ids = lm_arena_alloc(&l->w->arena, (size_t)n * sizeof *ids);
+    if (!ids) return lm_error_no_memory(err, (size_t)n * sizeof *ids);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t expert =
+            is_wide ? ((const int64_t *)tensor->data)[i] : ((const int32_t *)tensor->data)[i];
+        if (expert < 0 || expert >= l->config->hparams.n_experts)
+            return lm_error_set(err, LOAM_INVALID, "%s: tensor '%s' names expert %lld of %lld",
+                                lm_model_file_path(l->file), tensor->name, (long long)expert,
+                                (long long)l->config->hparams.n_experts);
+        ids[i] = (float)expert;
+    }
+    weight->name = tensor->name;
+    weight->n_dims = 2;
+    weight->dtype = LM_F32;
+    weight->data = ids;
+    l->w->stored_bytes += tensor->size_bytes;
+    return lm_map_set(l->known, lm_str_of(tensor->name), 1) ? place(l->w, weight, err)
+                                                            : lm_error_no_memory(err, 0);
+}
+
 static loam_status find_params(const loader *l, loam_error *err) {
     for (int id = 0; id < LM_PARAM_COUNT; id++) {
         if (!lm_param_in(l->config, id)) continue;
         int64_t n = lm_param_has_layer(id) ? l->w->n_layers : 1;
         for (int64_t layer = 0; layer < n; layer++) {
             if (!lm_param_at(l->config, id, layer)) continue;
+            if (id == LM_PARAM_TOKEN_EXPERTS) {
+                LM_TRY(find_token_experts(l, layer, err));
+                continue;
+            }
             LM_TRY(find_weight(l, id, layer, err));
             LM_TRY(finish_weight(l, id, slot(l->w, id, layer), err));
         }

@@ -332,7 +332,8 @@ static const fusion *fusion_of(const lm_arch_config *config, lm_param_id id, lm_
 /* A folder of an encoder without a head behind it lacks the first part of every name, which says whose it is in larger models. */
 static void write_prefix(const lm_arch_config *config, lm_naming naming, const char *name,
                          char out[LM_PARAM_NAME_BYTES]) {
-    const char *rest = strchr(name, '.') + 1, *prefix = config->arch->hf_prefix;
+    const char *dot = strchr(name, '.'), *rest = dot ? dot + 1 : name,
+               *prefix = config->arch->hf_prefix;
     bool folder = naming == LM_NAMING_HF,
          bare = (config->arch->features & LM_FEATURE_NO_HEAD) &&
                 !lm_arch_has(config, LM_FEATURE_CLASSIFIER),

@@ -80,7 +80,8 @@ bool lm_mix_quantizes(const char *name, int n_dims) {
     return n_dims >= 2 && lm_str_ends(lm_str_of(name), LM_STR("weight")) &&
            !strstr(name, "_norm.weight") && !strstr(name, "ffn_gate_inp.weight") &&
            !strstr(name, "hc_attn_fn") && !strstr(name, "hc_ffn_fn") &&
-           !strstr(name, "output_hc_fn") && !strstr(name, "shortconv.conv.weight") &&
+           !strstr(name, "output_hc_fn") && !strstr(name, "_compressor_ape") &&
+           !strstr(name, "tid2eid") && !strstr(name, "shortconv.conv.weight") &&
            !strstr(name, "ssm_conv1d");
 }
 

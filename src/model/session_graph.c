@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "compute/ops/paged_cache.h"
 #include "compute/ops/sequence_state.h"
 #include "model/rope_table.h"
 
@@ -15,6 +16,8 @@ typedef struct build {
     lm_state_cache *states;
     const lm_session_options *limits;
     lm_session_graph *sg;
+    lm_tensor *own, *pooled, *alone; /* PLACE's, of layers of this ratio: */
+    int64_t ratio;
     lm_tensor *chosen; /* positions that rows of this layer and those behind it see; NULL: all */
     lm_tensor *written[2][LM_KV_N_PARTS]; /* caches of the last layers without and with a window that wrote to theirs */
 } build;
@@ -30,7 +33,8 @@ static lm_tensor *cache_state(const build *b, lm_graph *graph, int64_t layer, lm
     void *data = lm_kv_cache_part(b->cache, lm_cached_layer(b->hp, layer), part);
     if (!data) return NULL;
     bool keys = part == LM_KV_KEYS, scales = part >= LM_KV_KEY_SCALES;
-    int64_t tokens = LM_KV_BLOCK_TOKENS;
+    int64_t ratio = lm_pool_ratio(b->hp, layer),
+            tokens = ratio > 0 ? lm_pooled_tokens(ratio) : LM_KV_BLOCK_TOKENS;
     int64_t shape[] = {b->limits->n_blocks, lm_kv_heads_at(b->hp, layer),
                        keys ? lm_head_dim_at(b->hp, layer) : tokens,
                        keys ? tokens : lm_value_dim_at(b->hp, layer)};
@@ -40,45 +44,84 @@ static lm_tensor *cache_state(const build *b, lm_graph *graph, int64_t layer, lm
 
 /* The keys of a layer's indexer; see cache_state. */
 static lm_tensor *index_state(const build *b, lm_graph *graph, int64_t layer) {
-    int64_t shape[] = {b->limits->n_blocks, 1, b->hp->index_dim, LM_KV_BLOCK_TOKENS};
+    int64_t ratio = lm_pool_ratio(b->hp, layer),
+            tokens = ratio > 0 ? lm_pooled_in_block(ratio) : LM_KV_BLOCK_TOKENS;
+    int64_t shape[] = {b->limits->n_blocks, 1, b->hp->index_dim, tokens};
     void *data = lm_kv_cache_part(b->cache, lm_cached_layer(b->hp, layer), LM_KV_INDEX_KEYS);
     return lm_graph_state(graph, "index_cache", lm_kv_index_dtype(b->limits->kv_dtype), 4, shape,
                           data, NULL);
 }
 
+/* Where keys of layers with pooled ones go. */
+static void place_keys(build *b, lm_graph *graph, int64_t ratio) {
+    if (b->ratio == ratio) return;
+    b->ratio = ratio;
+    b->own = lm_graph_op(graph, LM_OP_PLACE,
+                         &(lm_op_args){.in = {b->sg->slots, b->sg->seen}, .attrs.ratio = ratio});
+    b->pooled = b->own ? lm_graph_out(b->own, 1) : NULL;
+    b->alone = b->own ? lm_graph_out(b->own, 2) : NULL;
+}
+
 /* Writes to the layer's; parts: it, as it is then. */
 static void write_cache(const build *b, lm_graph *graph, int64_t layer, lm_tensor *k, lm_tensor *v,
-                        lm_tensor **parts) {
+                        lm_tensor *slots, lm_tensor **parts) {
     for (int i = 0; i < LM_KV_INDEX_KEYS; i++)
         parts[i] = cache_state(b, graph, layer, (lm_kv_part)i);
-    lm_op_args write = {.in = {k, v, parts[LM_KV_KEYS], parts[LM_KV_VALUES], b->sg->slots,
+    lm_op_args write = {.in = {k, v, parts[LM_KV_KEYS], parts[LM_KV_VALUES], slots,
                                parts[LM_KV_KEY_SCALES], parts[LM_KV_VALUE_SCALES]}};
     lm_tensor *written = lm_graph_op(graph, LM_OP_KV_WRITE, &write);
     for (int i = 0, n = 0; i < LM_KV_INDEX_KEYS; i++)
         if (parts[i]) parts[i] = lm_graph_out(written, n++);
 }
 
+/* Pooled keys go into the layer's cache, too; what is written there behind them is another place. */
+static void pool(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *keys) {
+    build *b = ctx;
+    lm_tensor *parts[LM_KV_N_PARTS];
+    place_keys(b, graph, lm_pool_ratio(b->hp, layer));
+    write_cache(b, graph, layer, keys, NULL, b->pooled, parts);
+}
+
+/* What rows of a layer with pooled keys see. */
+static lm_tensor *listed(const build *b, lm_graph *graph, int64_t layer) {
+    lm_attrs attrs = lm_arch_attention(lm_model_config(b->model), layer);
+    int64_t most = b->limits->max_context / attrs.ratio;
+    bool chooses = b->chosen && lm_layer_indexes(b->hp, layer);
+    return lm_graph_op(graph, LM_OP_LIST,
+                       &(lm_op_args){.in = {b->sg->seen, chooses ? b->chosen : NULL},
+                                     .attrs = {.window = attrs.window,
+                                               .ratio = attrs.ratio,
+                                               .n_used = most > 0 ? most : 1}});
+}
+
 static lm_tensor *attend(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q, lm_tensor *k,
                          lm_tensor *v) {
     build *b = ctx;
     lm_tensor **parts = b->written[lm_layer_in(&b->hp->windowed, layer)];
-    if (k) write_cache(b, graph, layer, k, v, parts);
+    int64_t ratio = lm_pool_ratio(b->hp, layer);
+    if (ratio > 0) place_keys(b, graph, ratio);
+    if (k) write_cache(b, graph, layer, k, v, ratio > 0 ? b->own : b->sg->slots, parts);
+    lm_tensor *chosen = ratio > 0                ? listed(b, graph, layer)
+                        : b->hp->index_ratio > 0 ? NULL
+                                                 : b->chosen;
     const lm_weight *sinks = lm_model_param(b->model, LM_PARAM_SINKS, layer);
-    lm_op_args args = {.in = {q, parts[LM_KV_KEYS], parts[LM_KV_VALUES], b->sg->seen,
-                              b->sg->row_seq, b->sg->table, parts[LM_KV_KEY_SCALES],
-                              parts[LM_KV_VALUE_SCALES],
-                              sinks ? lm_graph_weight(graph, sinks) : NULL, b->sg->at,
-                              b->sg->bias, b->chosen},
-                       .attrs = lm_arch_attention(lm_model_config(b->model), layer)};
+    lm_op_args args = {
+        .in = {q, parts[LM_KV_KEYS], parts[LM_KV_VALUES], b->sg->seen, b->sg->row_seq, b->sg->table,
+               parts[LM_KV_KEY_SCALES], parts[LM_KV_VALUE_SCALES],
+               sinks ? lm_graph_weight(graph, sinks) : NULL, b->sg->at, b->sg->bias, chosen},
+        .attrs = lm_arch_attention(lm_model_config(b->model), layer)};
     return lm_graph_op(graph, LM_OP_ATTENTION_PAGED, &args);
 }
 
 static void choose(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q, lm_tensor *k,
                    lm_tensor *weights) {
     build *b = ctx;
-    lm_tensor *keys = lm_graph_op(
-        graph, LM_OP_KV_WRITE,
-        &(lm_op_args){.in = {k, NULL, index_state(b, graph, layer), NULL, b->sg->slots}});
+    int64_t ratio = lm_pool_ratio(b->hp, layer);
+    if (ratio > 0) place_keys(b, graph, ratio);
+    lm_tensor *slots = ratio > 0 ? b->alone : b->sg->slots;
+    lm_tensor *keys =
+        lm_graph_op(graph, LM_OP_KV_WRITE,
+                    &(lm_op_args){.in = {k, NULL, index_state(b, graph, layer), NULL, slots}});
     b->chosen = lm_graph_op(
         graph, LM_OP_CHOOSE,
         &(lm_op_args){.in = {q, keys, weights, b->sg->seen, b->sg->row_seq, b->sg->table},
@@ -88,7 +131,8 @@ static void choose(void *ctx, lm_graph *graph, int64_t layer, lm_tensor *q, lm_t
 /* An op whose state is a part of the layer's. */
 static lm_tensor *keep_state(void *ctx, lm_graph *graph, int64_t layer, lm_state_part part,
                              lm_op_id op, const lm_op_args *args) {
-    static const char *const names[] = {"rows_before", "keys_before", "queries_before", "state"};
+    static const char *const names[] = {"rows_before", "keys_before",  "queries_before",
+                                        "pooled",      "index_pooled", "state"};
     const build *b = ctx;
     int64_t shape[4];
     void *data;
@@ -264,6 +308,7 @@ static loam_status build_graph(build *b, float *inv_freq, loam_error *err) {
         .param = param,
         .attend = attend,
         .choose = lm_hparams_choose(b->hp, b->limits->max_context) ? choose : NULL,
+        .pool = pool,
         .keep_state = keep_state,
         .ctx = b,
     };

@@ -14,6 +14,13 @@ struct lm_state_cache {
 
 /* Of one slot; the number of dimensions, 0: there is no such part. */
 static int shape_of(const lm_hparams *hp, lm_state_part part, int64_t shape[3]) {
+    if (part == LM_STATE_POOL || part == LM_STATE_INDEX_POOL) {
+        shape[0] = 2;
+        shape[1] = 3;
+        shape[2] = part == LM_STATE_POOL ? hp->head_dim : hp->index_dim;
+        return hp->out_groups > 0 && shape[2] > 0 ? 3 : 0;
+    }
+    if (hp->out_groups > 0) return 0;
     if (part != LM_STATE_ROWS && hp->state_heads == 0) return 0;
     if (part != LM_STATE_MATRIX && hp->conv_taps == 0) return 0;
     if (part != LM_STATE_ROWS && hp->channel_states) {
@@ -48,8 +55,15 @@ static size_t layer_slot_bytes(const lm_hparams *hp) {
     return slot_bytes_before(hp, LM_STATE_N_PARTS);
 }
 
+/* Layers with states among the first n. */
+static int64_t layers_before(const lm_hparams *hp, int64_t n) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; i++) count += lm_layer_has_state(hp, i);
+    return count;
+}
+
 size_t lm_state_seq_bytes(const lm_hparams *hp) {
-    return (size_t)lm_layers_before(&hp->recurrent, hp->n_layers) * layer_slot_bytes(hp);
+    return (size_t)layers_before(hp, hp->n_layers) * layer_slot_bytes(hp);
 }
 
 loam_status lm_state_cache_new(lm_device *device, const lm_hparams *hp, int64_t max_seqs,
@@ -84,9 +98,8 @@ void lm_state_cache_free(lm_state_cache *cache) {
 
 static uint8_t *part_at(const lm_state_cache *cache, int64_t layer, lm_state_part part) {
     const lm_hparams *hp = &cache->hparams;
-    LM_ASSERT(lm_layer_in(&hp->recurrent, layer));
-    uint8_t *at =
-        cache->memory + (size_t)lm_layers_before(&hp->recurrent, layer) * cache->layer_bytes;
+    LM_ASSERT(lm_layer_has_state(hp, layer));
+    uint8_t *at = cache->memory + (size_t)layers_before(hp, layer) * cache->layer_bytes;
     return at + slot_bytes_before(hp, part) * (size_t)cache->max_seqs;
 }
 
@@ -109,7 +122,7 @@ static loam_status copy_part(lm_state_cache *cache, int64_t layer, lm_state_part
 
 loam_status lm_state_cache_copy(lm_state_cache *cache, int32_t from, int32_t to, loam_error *err) {
     for (int64_t layer = 0; cache && layer < cache->hparams.n_layers; layer++) {
-        if (!lm_layer_in(&cache->hparams.recurrent, layer)) continue;
+        if (!lm_layer_has_state(&cache->hparams, layer)) continue;
         for (int part = 0; part < LM_STATE_N_PARTS; part++)
             LM_TRY(copy_part(cache, layer, (lm_state_part)part, from, to, err));
     }

@@ -41,6 +41,8 @@ SHAPES = {"baichuan2": dict(num_hidden_layers=32), "cohere-qk_norm": dict(num_hi
           # Heads that its rotation can turn; by two heads many positions score the same, of which it takes others.
           **dict.fromkeys(("deepseek_v32-sparse", "glm_moe_dsa-sparse"), dict(index_head_dim=64)),
           **dict.fromkeys(("deepseek_v32", "glm_moe_dsa"), dict(index_head_dim=64, index_topk=128)),
+          "deepseek_v4": dict(hc_mult=4, compress_ratios=[0, 4, 128, 4, 0], index_head_dim=64, compress_rates=dict(
+              compressed_sparse_attention=4, heavily_compressed_attention=128)),
           "exaone4": dict(num_hidden_layers=64, layer_types=(["sliding_attention"] * 3 + ["full_attention"]) * 16)}
 # Where llama.cpp computes otherwise than transformers does, or refuses the file.
 OTHERWISE = dict.fromkeys(("mistral-window", "qwen2-window", "starcoder2-window", "ministral", "phi3", "cwm"), "has no window there") | {
@@ -70,7 +72,7 @@ def write_folder(name, folder, tokenizer, n_vocab):
     spec = families.CASES[name]
     spec = dict(spec, config=dict(resized(spec["config"], n_vocab), **SHAPES.get(name, {})), reference=spec["reference"] and resized(spec["reference"], n_vocab))
     model = families.build(spec, list(families.CASES).index(name))
-    state = {key: value.float() for key, value in families.state_of(model, spec).items()}
+    state = {key: value.float() if value.is_floating_point() else value for key, value in families.state_of(model, spec).items()}
     written = spec["config"] if spec["reference"] else dict(makers.config_of(model, folder), **spec["config"])
     makers.write_config(folder, written)
     save_file(state, folder / "model.safetensors")

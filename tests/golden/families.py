@@ -190,6 +190,8 @@ def unsuppressed(cls):
     class Plain(cls):
         model_arch = cls.model_arch
 
+        model_arch = cls.model_arch
+
         def _get_suppress_tokens(self):
             return None
     return Plain
@@ -198,6 +200,8 @@ def unsuppressed(cls):
 def without_guesses(cls):
     """The converter for models that guess no further tokens, which it takes for a mistake."""
     class Plain(cls):
+        model_arch = cls.model_arch
+
         model_arch, no_mtp = cls.model_arch, True
     return Plain
 
@@ -811,6 +815,8 @@ def not_rounded(cls):
     class Plain(cls):
         model_arch = cls.model_arch
 
+        model_arch = cls.model_arch
+
         def weight_quant(self, weight):
             return weight
     return Plain
@@ -1292,7 +1298,7 @@ def wide_awake(model):
     for name, p in model.named_parameters():
         if name.endswith(("hc.base", "hc_base", "hc.scale", "hc_scale")):
             p.data = torch.randn_like(p).half().float() + (1.0 if "scale" in name else 0.0)
-        if name.endswith("indexer.weights_proj.weight"):
+        if name.endswith("weights_proj.weight"):
             p.data *= 4.0
 
 
@@ -1317,6 +1323,57 @@ CASES["hy_v4"] = dict(case("hy_v4", "HYV4ForCausalLM", **HY_V4), settle=wide_awa
 CASES["hy_v4-gguf"] = dict(case("hy_v4", "HYV4ForCausalLM", **HY_V4), settle=lambda model: (wide_awake(model), in_pairs(model)))
 NO_GGUF |= {"hy_v4"}
 NO_FOLDER |= {"hy_v4-gguf"}
+
+
+def deepseek_v4(state, config):
+    """As it is published, but for 4 and 8 bits."""
+    names = {"model.embed_tokens.": "embed.", "model.norm.": "norm.", "lm_head.": "head.", "model.hc_head.hc_": "hc_head_", "model.layers.": "layers.",
+             ".compressor.indexer.scorer.": ".indexer.", ".compressor.indexer.q_b_proj.": ".indexer.wq_b.", ".compressor.indexer.": ".indexer.compressor.",
+             ".attn_hc.": ".hc_attn_", ".ffn_hc.": ".hc_ffn_", ".input_layernorm.": ".attn_norm.", ".post_attention_layernorm.": ".ffn_norm.",
+             "compressor.kv_norm.": "compressor.norm.", "compressor.gate_proj.": "compressor.wgate.", "position_bias": "ape", "self_attn.sinks": "self_attn.attn_sink", "q_a_norm.": "q_norm.",
+             "q_a_proj.": "wq_a.", "q_b_proj.": "wq_b.", ".kv_proj.": ".wkv.", "o_a_proj.": "wo_a.", "o_b_proj.": "wo_b.", "gate.e_score_correction_bias": "gate.bias"}
+    state = renamed(renamed(experts_apart("mlp", ("w1", "w3", "w2"))(state, config), names), {".self_attn.": ".attn.", ".mlp.": ".ffn."})
+    return renamed(state, {"shared_experts.gate_proj": "shared_experts.w1", "shared_experts.up_proj": "shared_experts.w3",
+                           "shared_experts.down_proj": "shared_experts.w2"})
+
+
+def by_token(model):
+    wide_awake(model)
+    for name, p in model.named_parameters():
+        if name.endswith("position_bias"):
+            p.data = torch.randn_like(p).half().float()
+    for name, b in model.named_buffers():
+        if name.endswith("tid2eid"):
+            b.copy_(torch.stack([torch.randperm(model.config.n_routed_experts)[:b.shape[1]] for _ in range(len(b))]))
+        if name.endswith("e_score_correction_bias"):
+            b.copy_((torch.randn_like(b) * 0.3).half().float())
+
+
+def plain_experts(cls):
+    """llama.cpp's converter wants experts of 4 bits."""
+    class Plain(cls):
+        model_arch = cls.model_arch
+
+        def _write_mxfp4_expert_tensor(self, bid, proj, tensor_key):
+            names = [f"layers.{bid}.ffn.experts.{e}.{proj}.weight" for e in range(self.hparams["n_routed_experts"])]
+            self.gguf_writer.add_tensor(self.format_tensor_name(tensor_key, bid), torch.stack(
+                [sys.modules[cls.__module__].LazyTorchTensor.to_eager(self.model_tensors[name]()) for name in names]).half().numpy())
+            return names
+    return Plain
+
+
+DEEPSEEK_V4 = dict(head_dim=16, qk_rope_head_dim=6, q_lora_rank=24, num_key_value_heads=1, num_hidden_layers=5, o_groups=2, o_lora_rank=12,
+                   sliding_window=20, index_n_heads=12, index_head_dim=10, index_topk=5, n_routed_experts=8, num_experts_per_tok=3,
+                   n_shared_experts=1, moe_intermediate_size=12, num_hash_layers=1, hc_mult=3, hc_sinkhorn_iters=4, hc_eps=1e-3,
+                   scoring_func="sqrtsoftplus", topk_method="noaux_tc", norm_topk_prob=True, routed_scaling_factor=1.5, swiglu_limit=0.6,
+                   rope_theta=1000.0, compress_rope_theta=5000.0, compress_ratios=[0, 4, 16, 4, 0],
+                   compress_rates=dict(compressed_sparse_attention=4, heavily_compressed_attention=16), num_nextn_predict_layers=0,
+                   rope_scaling=dict(type="yarn", rope_type="yarn", factor=4.0, original_max_position_embeddings=32, beta_fast=32.0, beta_slow=1.0))
+CASES["deepseek_v4"] = dict(
+    case("deepseek_v4", "DeepseekV4ForCausalLM", publish=deepseek_v4, **DEEPSEEK_V4, reference=dict(
+        layer_types=["sliding_attention", "compressed_sparse_attention", "heavily_compressed_attention", "compressed_sparse_attention", "sliding_attention"])), settle=by_token)
+del CASES["deepseek_v4"]["config"]["intermediate_size"]
+CONVERTERS["deepseek_v4"] = plain_experts
 
 
 def tokens(prompt):

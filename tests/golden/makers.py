@@ -39,7 +39,8 @@ def as_stored(state, exact=()):
     which it does in the type that it finds."""
     def is_exact(name, w):
         return w.dim() < 2 or name.endswith("A_log") or name.startswith(tuple(exact))
-    return {k: (v.float() if is_exact(k, v) else v.half()).contiguous() for k, v in state.items() if v.is_floating_point()}
+    whole = {k: v.int().contiguous() for k, v in state.items() if k.endswith("tid2eid")}
+    return whole | {k: (v.float() if is_exact(k, v) else v.half()).contiguous() for k, v in state.items() if v.is_floating_point()}
 
 
 def write_numbers(folder):

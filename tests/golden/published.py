@@ -52,10 +52,11 @@ class Watch:
     def attention(self, module, query, key, value, attention_mask, scaling=None, **kwargs):
         if scaling is None or scaling == 1:  # OPT's queries are scaled already
             scaling = getattr(module, "scaling", scaling or query.shape[-1] ** -0.5)
+        longer = torch.is_tensor(attention_mask) and id(attention_mask) not in self.windows  # by what is not in a window
         self.calls.setdefault(getattr(module, "layer_idx", len(self.calls)), dict(
             heads=query.shape[1], kv_heads=key.shape[1], key_dim=query.shape[-1], value_dim=value.shape[-1],
             scale=float("%.6g" % scaling), cap=float(kwargs.get("softcap") or 0), sinks=kwargs.get("s_aux") is not None,
-            window=self.windows.get(id(attention_mask), 0), rope=self.turned))
+            window=self.windows.get(id(attention_mask), kwargs.get("sliding_window") or 0 if longer else 0), rope=self.turned))
         self.turned = None
         return query.new_zeros(query.shape[0], query.shape[2], query.shape[1], value.shape[-1]), None
 
@@ -210,7 +211,7 @@ def layers(config, model, watch):
 
 def router(config, model, watch):
     """Of the first layer with experts, with gates of random numbers."""
-    block = next((m for m in model.modules() if isinstance(getattr(m, "experts", None), torch.nn.Module)), None)
+    block = next((m for m in model.modules() if isinstance(getattr(m, "experts", None), torch.nn.Module) and not getattr(m, "is_hash", False)), None)
     if block is None:
         return None
     torch.manual_seed(0)
@@ -245,7 +246,8 @@ def described(chosen, weights, logits):
     def alike(a):
         return float(a.std() / a.mean()) < 1e-4 if a.numel() > 1 else True
     total = weights.sum(-1)
-    for name, scores in (("softmax", logits.softmax(-1)), ("sigmoid", logits.sigmoid())):
+    for name, scores in (("softmax", logits.softmax(-1)), ("sigmoid", logits.sigmoid()),
+                         ("sqrtsoftplus", torch.nn.functional.softplus(logits).sqrt())):
         picked = scores.gather(1, chosen)
         if alike(total) and chosen.shape[1] > 1:
             picked = picked / picked.sum(-1, keepdim=True) * total[:, None]

@@ -42,6 +42,8 @@ static void expect_said(const published *p, const json_t *object, const char *ke
 /* published.py's is_counted. */
 static bool is_counted(lm_param_id id, const int64_t shape[2], int n_dims) {
     if (id == LM_PARAM_OUTPUT_HEAD || lm_param_is_bias(id)) return false;
+    if (id == LM_PARAM_POOL_BIAS || id == LM_PARAM_INDEX_POOL_BIAS || id == LM_PARAM_TOKEN_EXPERTS)
+        return false;
     return n_dims == 2 && shape[0] > 1 && shape[1] > 1;
 }
 
@@ -103,6 +105,7 @@ static void check_router(const published *p) {
     expect_said(p, router, "used", (double)h->n_experts_used);
     if (!function) return;
     expect(p, "sigmoid of a router", 0, strcmp(function, "sigmoid") == 0, h->expert_sigmoid);
+    expect(p, "softplus of a router", 0, strcmp(function, "sqrtsoftplus") == 0, h->expert_softplus);
     expect_said(p, router, "scale", factor(h->expert_weight_scale));
     expect(p, "sum of a router", 0, !json_is_null(total), h->expert_normalize);
 }

@@ -70,8 +70,8 @@ static void check_family(const char *family) {
 }
 
 static void test_company_changes_no_bit(void **state) {
-    static const char *const families[] = {"lfm2",   "qwen3_next", "falcon_h1",
-                                           "mamba2", "jamba",      "minimax"};
+    static const char *const families[] = {"lfm2",  "qwen3_next", "falcon_h1",  "mamba2",
+                                           "jamba", "minimax",    "deepseek_v4"};
     for (size_t i = 0; i < LM_COUNT_OF(families); i++) check_family(families[i]);
 }
 
