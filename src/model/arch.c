@@ -35,6 +35,7 @@ typedef enum param_dim {
     DIM_EXPERTS,     /* how many there are */
     DIM_EXPERT_FFN,  /* the width of one */
     DIM_EXPERTS_FFN, /* of all together */
+    DIM_EXPERT,      /* what one reads and says */
     DIM_EXPERTS_DIM,
     DIM_SHARED_FFN,
     DIM_TYPES,
@@ -178,6 +179,8 @@ loam_status lm_arch_config_check(const lm_arch_config *config, loam_error *err) 
         (act == LM_N_FUNCTIONS && !lm_arch_has(config, LM_FEATURE_XIELU)))
         return lm_error_set(err, LOAM_UNSUPPORTED, "activation '%s' is not supported",
                             hp->hidden_act);
+    if (strcmp(hp->hidden_act, "situ") == 0 && !(hp->gate_bound > 0))
+        return lm_error_set(err, LOAM_INVALID, "activation 'situ' without a bound of gates");
     if (hp->tied_embeddings && lm_head_vocab(hp) != hp->vocab_size)
         return lm_error_set(err, LOAM_INVALID, "the head is the embedding and has %lld of %lld rows",
                             (long long)lm_head_vocab(hp), (long long)hp->vocab_size);
@@ -274,6 +277,10 @@ bool lm_arch_has(const lm_arch_config *config, lm_feature feature) {
 
 bool lm_param_is_experts(lm_param_id id) {
     return id == LM_PARAM_GATE_EXPS || id == LM_PARAM_UP_EXPS || id == LM_PARAM_DOWN_EXPS;
+}
+
+bool lm_param_is_recall(lm_param_id id) {
+    return id >= LM_PARAM_ATTN_RECALL && id <= LM_PARAM_OUTPUT_RECALL;
 }
 
 bool lm_param_is_cached(lm_param_id id) {
@@ -390,6 +397,13 @@ bool lm_param_in(const lm_arch_config *config, lm_param_id id) {
     if (id == LM_PARAM_POOLER_NORM && !(config->arch && config->arch->pooler_normed)) return false;
     if (id == LM_PARAM_POOLER_BIAS && config->hparams.pooler_unbiased) return false;
     if (id == LM_PARAM_EMBED_IN_BIAS && config->hparams.map_unbiased) return false;
+    if (lm_param_is_recall(id)) return config->hparams.recall_period > 0;
+    bool between =
+        id == LM_PARAM_EXPERTS_IN || id == LM_PARAM_EXPERTS_OUT || id == LM_PARAM_EXPERTS_OUT_NORM;
+    if (between && config->hparams.expert_latent_dim == 0) return false;
+    if (id == LM_PARAM_EXPERTS_OUT_NORM && config->hparams.experts_unnormed) return false;
+    if (id == LM_PARAM_STATE_GATE_DOWN && config->arch && config->arch->whole_state_gates)
+        return false;
     if (id == LM_PARAM_EMBED_OUT && lm_arch_has(config, LM_FEATURE_NO_HEAD)) return false;
     bool of_few = id == LM_PARAM_STEP_UP || id == LM_PARAM_STATE_GATE_DOWN;
     if (of_few && config->hparams.step_latent_dim == 0) return false;
@@ -471,6 +485,7 @@ bool lm_act_find(const char *name, lm_function *out) {
         {"relu2", LM_FN_RELU_SQUARED},
         {"swiglu_clamped", LM_FN_SWIGLU_CLAMPED},
         {"tanh", LM_FN_TANH},
+        {"situ", LM_FN_SIGMOID},   /* of gates that are bounded: lm_hparams.gate_bound */
         {"xielu", LM_N_FUNCTIONS}, /* an op of its own: LM_FEATURE_XIELU */
     };
     for (size_t i = 0; i < LM_COUNT_OF(acts); i++) {
@@ -543,7 +558,8 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim, int64_t lay
     case DIM_EXPERTS: return hp->n_experts;
     case DIM_EXPERT_FFN: return hp->expert_ffn_dim;
     case DIM_EXPERTS_FFN: return hp->n_experts * hp->expert_ffn_dim;
-    case DIM_EXPERTS_DIM: return hp->n_experts * hp->dim;
+    case DIM_EXPERT: return lm_expert_dim(hp);
+    case DIM_EXPERTS_DIM: return hp->n_experts * lm_expert_dim(hp);
     case DIM_SHARED_FFN: return hp->shared_ffn_dim;
     case DIM_Q_NORM: return head_dim * (whole ? n_heads : 1);
     case DIM_K_NORM: return head_dim * (whole ? n_kv_heads : 1);

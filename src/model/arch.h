@@ -202,6 +202,7 @@ typedef enum lm_dialect {
     LM_DIALECT_GEMMA4,
     LM_DIALECT_OLMO_HYBRID,
     LM_DIALECT_KIMI,
+    LM_DIALECT_KIMI_K3,     /* KIMI with gates of one product */
     LM_DIALECT_GRANITE_SWA, /* whose GGUF files have gates and what they weight together */
     LM_DIALECT_FLINT,
     LM_DIALECT_MIMO2,
@@ -298,6 +299,8 @@ typedef struct lm_arch {
     bool
         gguf_scaled; /* GGUF files have factors of products, embeddings and logits in the matrices */
     bool gguf_positive_rates; /* GGUF files have what states decay by above 0 */
+    bool
+        whole_state_gates; /* gates of states that are sigmoids are made by one product, steps by two */
     bool gguf_tiled;        /* GGUF files have the heads of states in the order of lm_hparams.state_tiled */
     bool hf_transposed;     /* folders have matrices of layers as [n_in, n_out] */
     bool hf_transposed_experts; /* folders have those of experts so, where they are not coded */
@@ -395,6 +398,8 @@ bool lm_param_at(const lm_arch_config *config, lm_param_id id, int64_t layer);
 bool lm_arch_lacks_norm(const lm_arch_config *config, lm_param_id id, int64_t layer);
 bool lm_param_is_experts(lm_param_id id);
 bool lm_param_is_apart(lm_param_id id); /* matrices of which folders have each in a tensor of its own */
+/* By what it scores is read of a stream that begins anew: of folders the product of two tensors, with "_norm" where this one has "_proj". */
+bool lm_param_is_recall(lm_param_id id);
 bool lm_param_is_cached(lm_param_id id); /* makes keys or values */
 bool lm_param_is_table(lm_param_id id);  /* looked up by row, not multiplied with */
 bool lm_param_is_by_token(lm_param_id id); /* by token, in a table of them all */

@@ -223,7 +223,8 @@ static void shape_kernel(const converter *c, const lm_param_tensor *named, lm_co
 static bool is_column(const converter *c, lm_param_id id) {
     bool theirs =
         id == LM_PARAM_STATE_RATE || id == LM_PARAM_STATE_SKIP || id == LM_PARAM_STATE_NORM;
-    bool kimi = lm_arch_has(&c->config, LM_FEATURE_KEY_STEPS) && id == LM_PARAM_STATE_RATE;
+    bool kimi = lm_arch_has(&c->config, LM_FEATURE_KEY_STEPS) && id == LM_PARAM_STATE_RATE &&
+                !c->config.arch->whole_state_gates;
     return theirs && !c->options->to_folder && (kimi || lm_arch_has(&c->config, LM_FEATURE_SSM));
 }
 
@@ -244,7 +245,8 @@ static void shape(const converter *c, const lm_param_tensor *named, lm_convert_t
             id == LM_PARAM_STATE_NORM ? t->shape[0] / c->config.hparams.state_key_heads : 1;
         t->shape[0] /= t->shape[1];
     }
-    bool of_few = c->config.hparams.step_latent_dim > 0; /* Kimi's, not Ling's */
+    bool of_few = c->config.hparams.step_latent_dim > 0 &&
+                  !c->config.arch->whole_state_gates; /* Kimi Linear's, not Ling's */
     if (c->options->to_folder && id == LM_PARAM_STATE_RATE && of_few &&
         lm_arch_has(&c->config, LM_FEATURE_KEY_STEPS)) { /* [1, 1, heads, 1] */
         t->shape[2] = t->shape[0];
@@ -321,6 +323,18 @@ static LM_MUST_USE loam_status push_experts(converter *c, const lm_convert_tenso
     return LOAM_OK;
 }
 
+/* The norm in front of a row that has its weights in it. */
+static LM_MUST_USE loam_status push_plain_norm(converter *c, const lm_convert_tensor *row,
+                                               loam_error *err) {
+    lm_convert_tensor norm = *row;
+    const char *at = strstr(row->name, "_proj.weight");
+    snprintf(norm.name, sizeof norm.name, "%.*s_norm.weight", (int)(at - row->name), row->name);
+    norm.n_dims = 1;
+    norm.shape[0] = norm.n_rows * norm.n_columns;
+    norm.constant = 1.0f;
+    return push_item(c, &norm, err);
+}
+
 static LM_MUST_USE loam_status add_param(converter *c, lm_param_id id, int64_t layer,
                                          loam_error *err) {
     lm_convert_tensor t = {0};
@@ -335,6 +349,7 @@ static LM_MUST_USE loam_status add_param(converter *c, lm_param_id id, int64_t l
         t.shape[0] = t.n_rows -= offset;
     }
     LM_TRY(choose_dtype(c, id, &t, err));
+    if (lm_param_is_recall(id) && c->options->to_folder) LM_TRY(push_plain_norm(c, &t, err));
     return strstr(t.name, "%e") ? push_experts(c, &t, err) : push_item(c, &t, err);
 }
 

@@ -64,6 +64,7 @@ static void unpack_row(const lm_convert_tensor *t, int part, int64_t row, int64_
     for (int64_t i = 0; t->added != 0 && i < n; i++) out[i] += t->added;
     for (int64_t i = 0; t->factor[part] != 1 && i < n; i++) out[i] *= t->factor[part];
     for (int64_t i = 0; t->logs && i < n; i++) out[i] = lm_log_of_rate(out[i]);
+    for (int64_t i = 0; t->constant != 0 && i < n; i++) out[i] = t->constant;
 }
 
 /* A channel of a convolution, or its rates: a column of its part, which is f32. */
@@ -115,7 +116,8 @@ static void convert_row(const lm_convert_tensor *t, int64_t row, float *room, ui
         reordered_row(t, of_part, room, wide);
     } else if (part == 0 && t->run_rows > 0) {
         run_row(t, of_part, room, wide);
-    } else if (t->to == w->dtype && t->added == 0 && t->factor[part] == 1 && !t->logs) {
+    } else if (t->to == w->dtype && t->added == 0 && t->factor[part] == 1 && !t->logs &&
+               t->constant == 0) {
         memcpy(out, row_of(w, source_row(t, part, of_part), n), lm_dtype_bytes(t->to, n));
         return;
     } else {

@@ -43,6 +43,7 @@ typedef struct lm_convert_tensor {
     bool kernel;     /* rows are channels, which are columns of the parts */
     bool logs;       /* of rates: their logarithms */
     float added;     /* to every element */
+    float constant;  /* what every element is, whatever is in the parameter; 0: what is there */
     float factor[LM_MAX_PARTS]; /* that all elements of a part are multiplied by; 1: none */
 } lm_convert_tensor;
 

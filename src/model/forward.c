@@ -13,6 +13,7 @@ typedef struct builder {
     const lm_forward_inputs *in;
     int64_t layer;
     lm_tensor *entering;     /* the stream as the layer found it */
+    lm_tensor *bygone;       /* [rows, n * dim] what it was where it began anew; NULL: it did not */
     lm_tensor *layer_inputs; /* [rows, n_layers * layer_input_dim]; NULL: there are none */
 } builder;
 
@@ -559,6 +560,15 @@ static lm_tensor *limited(const builder *b, lm_tensor *gate, lm_tensor *up, doub
     return times(b, gate, mapped(b, up, LM_FN_CLAMP, limit));
 }
 
+/* The activation "situ" of Kimi K3. */
+static lm_tensor *capped(const builder *b, lm_tensor *gate, lm_tensor *up) {
+    lm_tensor *y =
+        lm_graph_op(b->graph, LM_OP_MAP,
+                    &(lm_op_args){.in = {gate, mapped(b, gate, LM_FN_SOFT_CAP, b->hp->gate_bound)},
+                                  .attrs.function = LM_FN_SIGMOID});
+    return times(b, y, b->hp->up_bound > 0 ? mapped(b, up, LM_FN_SOFT_CAP, b->hp->up_bound) : up);
+}
+
 /* act(gate) * up, or act(up). limits: of layers; NULL: there are none. */
 static lm_tensor *activated(const builder *b, lm_tensor *gate, lm_tensor *up, const float *limits) {
     lm_attrs attrs = {.dtype = factor_dtype(b)};
@@ -571,6 +581,7 @@ static lm_tensor *activated(const builder *b, lm_tensor *gate, lm_tensor *up, co
                                  param(b, LM_PARAM_XIELU_ALPHA_N), param(b, LM_PARAM_XIELU_BETA),
                                  param(b, LM_PARAM_XIELU_EPS)},
                           .attrs = attrs});
+    if (b->hp->gate_bound > 0) return factor(b, capped(b, gate, up));
     if (!lm_act_find(b->hp->hidden_act, &attrs.function)) /* lm_arch_config_check has seen it */
         return lm_graph_fail(b->graph, LOAM_UNSUPPORTED, "activation '%s'", b->hp->hidden_act);
     if (gate && attrs.function == LM_FN_SILU)
@@ -641,6 +652,15 @@ static lm_tensor *lookup(const builder *b, lm_param_id table, lm_tensor *ids) {
         &(lm_op_args){.in = {param(b, table), ids}, .attrs.first_beyond = first_beyond});
 }
 
+/* What experts of a width of their own say. */
+static lm_tensor *from_latent(const builder *b, lm_tensor *y) {
+    lm_tensor *weight = param_or_none(b, LM_PARAM_EXPERTS_OUT_NORM);
+    lm_attrs attrs = {.eps = (float)b->hp->rms_norm_eps};
+    if (weight)
+        y = lm_graph_op(b->graph, LM_OP_RMS_NORM, &(lm_op_args){.in = {y, weight}, .attrs = attrs});
+    return linear(b, y, LM_PARAM_EXPERTS_OUT, LM_PARAM_COUNT);
+}
+
 /* A mixture of experts: arXiv:1701.06538. x: what the MLP reads of the stream. */
 static lm_tensor *mixture(const builder *b, lm_tensor *stream, lm_tensor *x) {
     const lm_hparams *hp = b->hp;
@@ -664,6 +684,7 @@ static lm_tensor *mixture(const builder *b, lm_tensor *stream, lm_tensor *x) {
     lm_tensor *weights = ids ? lm_graph_out(ids, 1) : NULL, *read = x;
     if (lm_arch_has(b->config, LM_FEATURE_EXPERTS_BESIDE))
         read = norm(b, stream, LM_PARAM_EXPERTS_NORM, LM_PARAM_COUNT, factor_dtype(b));
+    if (hp->expert_latent_dim > 0) read = linear(b, read, LM_PARAM_EXPERTS_IN, LM_PARAM_COUNT);
     bool before = b->config->arch->weighs_input;
     if (before) read = mixed(b, read, weights);
     lm_tensor *gate = lm_param_in(b->config, LM_PARAM_GATE_EXPS)
@@ -673,6 +694,7 @@ static lm_tensor *mixture(const builder *b, lm_tensor *stream, lm_tensor *x) {
     lm_tensor *y = chosen(b, activated(b, gate, up, hp->expert_limits), LM_PARAM_DOWN_EXPS, ids,
                           LM_PARAM_DOWN_EXPS_BIAS);
     if (!before) y = mixed(b, y, weights);
+    if (hp->expert_latent_dim > 0) y = from_latent(b, y);
     if (lm_param_in(b->config, LM_PARAM_MIXTURE_BIAS)) /* a table of one row */
         y = add(b, y, lookup(b, LM_PARAM_MIXTURE_BIAS, b->in->tokens));
     if (hp->shared_ffn_dim > 0) y = with_shared(b, y, x);
@@ -824,6 +846,27 @@ static lm_tensor *block(const builder *b, lm_tensor *x) {
     return scale ? times(b, x, scale) : x;
 }
 
+/* What is read of a stream that begins anew. */
+static lm_tensor *recalled(const builder *b, lm_tensor *x, lm_param_id weight) {
+    if (!b->bygone) return x;
+    return lm_graph_op(b->graph, LM_OP_RECALL,
+                       &(lm_op_args){.in = {x, b->bygone, param(b, weight)},
+                                     .attrs.eps = (float)b->hp->rms_norm_eps});
+}
+
+/* One layer of such a stream: Kimi K3. */
+static lm_tensor *recalling_block(builder *b, lm_tensor *x) {
+    lm_tensor *read = recalled(b, x, LM_PARAM_ATTN_RECALL);
+    bool keeps = b->layer % b->hp->recall_period == 0;
+    if (keeps) b->bygone = b->bygone ? joined(b, b->bygone, x, 1) : x;
+    lm_tensor *y =
+        mixed_rows(b, read_residual(b, read, LM_PARAM_ATTN_NORM, LM_PARAM_ATTN_NORM_BIAS));
+    x = keeps ? y : add(b, x, y);
+    read = recalled(b, x, LM_PARAM_MLP_RECALL);
+    y = read_residual(b, read, LM_PARAM_MLP_NORM, LM_PARAM_MLP_NORM_BIAS);
+    return add(b, x, feed_forward(b, read, y));
+}
+
 /* From the embeddings' width to the stream's, where they differ. */
 static lm_tensor *widened(const builder *b, lm_tensor *x) {
     if (!lm_param_in(b->config, LM_PARAM_EMBED_IN)) return x;
@@ -899,6 +942,11 @@ static bool runs_again(const builder *b) {
     return !b->hp->loops_unnormed && next < b->hp->n_layers && next % lm_stored_layers(b->hp) == 0;
 }
 
+static lm_tensor *wanted_rows(const builder *b, lm_tensor *x) {
+    if (!b->in->out_rows) return x;
+    return lm_graph_op(b->graph, LM_OP_GATHER_ROWS, &(lm_op_args){.in = {x, b->in->out_rows}});
+}
+
 /* What heads read. */
 static lm_tensor *body(builder *b) {
     lm_tensor *x = embed(b);
@@ -906,11 +954,14 @@ static lm_tensor *body(builder *b) {
     if (b->hp->n_streams > 0) x = parted(b, x);
     for (b->layer = 0; b->layer < b->hp->n_layers; b->layer++) {
         b->entering = x;
-        x = block(b, x);
+        x = b->hp->recall_period > 0 ? recalling_block(b, x) : block(b, x);
         if (runs_again(b)) x = settled(b, x, LM_PARAM_OUTPUT_NORM, LM_PARAM_OUTPUT_NORM_BIAS);
     }
-    if (b->in->out_rows)
-        x = lm_graph_op(b->graph, LM_OP_GATHER_ROWS, &(lm_op_args){.in = {x, b->in->out_rows}});
+    x = wanted_rows(b, x);
+    if (b->bygone) {
+        b->bygone = wanted_rows(b, b->bygone);
+        x = recalled(b, x, LM_PARAM_OUTPUT_RECALL);
+    }
     if (b->hp->n_streams > 0) x = merged(b, x);
     return read_residual(b, x, LM_PARAM_OUTPUT_NORM, LM_PARAM_OUTPUT_NORM_BIAS);
 }

@@ -69,6 +69,8 @@ static LM_MUST_USE loam_status check_options(const lm_hparams *h, const char *pa
         {"jitter of experts", h->expert_jitter},
         {"stretch of queries", (double)h->query_stretch},
         {"local rope theta", h->local_rope_theta},
+        {"bound of gates", h->gate_bound},
+        {"bound of what gates weight", h->up_bound},
         {"epsilon of a state space's norms", h->scan_norm_eps},
         {"scale of what experts say", h->mixture_scale},
         {"scale of experts' weights", h->expert_weight_scale},
@@ -85,6 +87,8 @@ static LM_MUST_USE loam_status check_experts(const lm_hparams *h, const char *pa
     LM_TRY(check_range(path, "number of experts", h->n_experts, 1024, err));
     LM_TRY(check_range(path, "number of experts used", h->n_experts_used, h->n_experts, err));
     LM_TRY(check_range(path, "width of an expert", h->expert_ffn_dim, 1 << 24, err));
+    LM_TRY(
+        check_range(path, "width between experts and 1", h->expert_latent_dim + 1, 1 << 24, err));
     LM_TRY(check_range(path, "width of shared experts and 1", h->shared_ffn_dim + 1, 1 << 24, err));
     return check_range(path, "number of expert groups and 1", h->n_expert_groups + 1, 1024, err);
 }
@@ -360,6 +364,8 @@ loam_status lm_hparams_check(const lm_hparams *h, const char *path, loam_error *
     LM_TRY(check_index(h, path, err));
     if (h->n_guess_layers != 0)
         LM_TRY(check_range(path, "number of guessing layers", h->n_guess_layers, 64, err));
+    LM_TRY(check_range(path, "layers between those that keep the stream and 1",
+                       h->recall_period + 1, LM_MAX_LAYERS + 1, err));
     LM_TRY(check_layer_inputs(h, path, err));
     LM_TRY(check_streams(h, path, err));
     return check_recurrent(h, path, err);

@@ -167,9 +167,15 @@ typedef struct lm_hparams {
     int64_t
         stream_rounds; /* in which what becomes of streams is balanced before blocks add to them; 0: they stay as they are */
     double hyper_eps, hyper_scale; /* see ops/hyper.c */
+    int64_t
+        recall_period; /* before each so-manieth layer, the first on, the stream is kept and begins anew; blocks read of it and of all that was kept
+                              (ops/recall.c); 0: it does not */
     int64_t laurel_rank; /* of what is added to attention: LAuReL, arXiv:2411.07501 */
     lm_layer_set cut_gates; /* layers whose MLP's gates are 0 up to gate_cutoff standard deviations above their mean */
     double gate_cutoff;
+    double gate_bound,
+        up_bound; /* of the activation "situ", sigmoid(gate) * cap(gate) * cap(up), where cap(x) = bound * tanh(x / bound); the second 0: up
+                                    is not capped */
     bool gate_by_head;       /* what a head attended to is weighted by one number */
     bool shared_norm;        /* attention and MLP, side by side, read the same normed rows */
     bool serial_residual;    /* a member of a family of parallel residuals that is not parallel */
@@ -184,6 +190,9 @@ typedef struct lm_hparams {
     bool expert_softplus;      /* see ops/route.c */
     int64_t n_guess_layers; /* behind the last: they guess further tokens, and are not used */
     double expert_weight_scale;                    /* 0: 1 */
+    int64_t
+        expert_latent_dim; /* chosen experts read and say vectors of so many, between two matrices; 0: of the stream's width */
+    bool experts_unnormed; /* what they say is not normed before the second */
     double mixture_scale; /* of what chosen and shared experts say together; 0: 1 */
     bool layer_norms;     /* of a family with members of either kind those whose norms are layer norms */
     bool expert_sigmoid, expert_normalize;         /* see ops/route.c */
@@ -254,6 +263,10 @@ static inline int64_t lm_stored_layer(const lm_hparams *hparams, int64_t layer) 
 
 static inline int64_t lm_head_vocab(const lm_hparams *hparams) {
     return hparams->head_vocab_size > 0 ? hparams->head_vocab_size : hparams->vocab_size;
+}
+
+static inline int64_t lm_expert_dim(const lm_hparams *hparams) {
+    return hparams->expert_latent_dim > 0 ? hparams->expert_latent_dim : hparams->dim;
 }
 
 /* Whether a layer's rows take something from those before them, or a matrix stands where that would be; and whether by attention. */

@@ -348,7 +348,8 @@ static LM_MUST_USE loam_status read_key_steps(const lm_gguf *gguf, lm_hparams *h
     LM_TRY(lm_gguf_bool_or(gguf, full_key(h, "kda.safe_gate", key), low < 0, &bounded, err));
     h->state_heads = h->state_key_heads = h->n_heads;
     h->state_value_dim = h->state_key_dim;
-    h->step_latent_dim = low < 0 ? 0 : h->state_key_dim;
+    const lm_arch *arch = lm_arch_find(h->architecture);
+    h->step_latent_dim = low < 0 && !arch->whole_state_gates ? 0 : h->state_key_dim;
     h->step_bound = bounded && low < 0 ? -low : 0;
     return LOAM_OK;
 }
@@ -573,6 +574,10 @@ static LM_MUST_USE loam_status read_numbers(const lm_gguf *gguf, const lm_arch *
     LM_TRY(read_f64_or(gguf, h, "attention.temperature_scale", h->growth_unturned ? 0.1 : 0,
                        &h->query_growth, err));
     LM_TRY(read_i64_or(gguf, h, "attention.temperature_length", arch->chunk, &h->query_stretch, err));
+    LM_TRY(read_f64_or(gguf, h, "activation.situ_beta", 0, &h->gate_bound, err));
+    LM_TRY(read_f64_or(gguf, h, "activation.situ_linear_beta", 0, &h->up_bound, err));
+    if (h->up_bound < 0) h->up_bound = 0; /* as llama.cpp has it */
+    LM_TRY(read_i64_or(gguf, h, "attn_res.block_size", 0, &h->recall_period, err));
     LM_TRY(read_f64_or(gguf, h, "attn_logit_softcapping", 0, &h->attention_soft_cap, err));
     LM_TRY(read_f64_or(gguf, h, "final_logit_softcapping", 0, &h->logit_soft_cap, err));
     LM_TRY(read_f64_or(gguf, h, "attention.clamp_kqv", 0, &h->qkv_clip, err));
@@ -629,6 +634,7 @@ static LM_MUST_USE loam_status read_experts(const lm_gguf *gguf, const lm_arch *
     if (h->n_experts == 1 && arch->one_expert_is_none) h->n_experts = 0;
     if (h->n_experts == 0) return LOAM_OK;
     LM_TRY(read_i64(gguf, h, "expert_used_count", &h->n_experts_used, err));
+    LM_TRY(read_i64_or(gguf, h, "expert_latent_length", 0, &h->expert_latent_dim, err));
     LM_TRY(read_i64_or(gguf, h, "expert_feed_forward_length", h->ffn_dim, &h->expert_ffn_dim, err));
     if (h->ffn_dim == 0) h->ffn_dim = h->expert_ffn_dim; /* where no layer is dense */
     LM_TRY(read_i64_or(gguf, h, "expert_shared_count", arch->n_shared_experts, &n_shared, err));

@@ -799,6 +799,7 @@ static LM_MUST_USE loam_status read_experts(const lm_config_reader *r, lm_hparam
     if (has_dense_mlps_alone(h) || !mixes) h->n_experts = 0;
     if (h->n_experts == 0) return LOAM_OK;
     LM_TRY(check_latent_experts(r));
+    LM_TRY(lm_config_i64(r, "routed_expert_hidden_size", 0, &h->expert_latent_dim));
     LM_TRY(check_expert_logits(r));
     LM_TRY(lm_config_alike(r,
                            "num_experts_per_tok|moe_k|moe_topk|moe_top_k|top_k_experts|num_experts_"
@@ -865,6 +866,15 @@ static LM_MUST_USE loam_status read_all_limits(const lm_config_reader *r, lm_hpa
     return read_limits(r, h, "share_expert_swiglu_limit_list", h->mlp_limits);
 }
 
+/* Kimi K3's. */
+static LM_MUST_USE loam_status read_recalling(const lm_config_reader *r, lm_hparams *h) {
+    if (!r->arch || !r->arch->whole_state_gates) return LOAM_OK;
+    LM_TRY(lm_config_need_i64(r, "attn_res_block_size", &h->recall_period));
+    if (strcmp(h->hidden_act, "situ") != 0) return LOAM_OK;
+    LM_TRY(lm_config_f64(r, "activation_situ_beta", 0, &h->gate_bound));
+    return lm_config_f64(r, "activation_situ_linear_beta", 0, &h->up_bound);
+}
+
 static LM_MUST_USE loam_status read_flags(const lm_config_reader *r, lm_hparams *h) {
     bool parallel, parallel_attn;
     bool tied = r->arch && r->arch->tied;
@@ -927,6 +937,15 @@ static LM_MUST_USE loam_status prefer_experts(lm_config_reader *r) {
     return LOAM_OK;
 }
 
+/* Of Kimi's the one whose stream begins anew, where it does: K3. */
+static LM_MUST_USE loam_status prefer_recalling(lm_config_reader *r) {
+    const lm_arch *other = lm_arch_having(r->arch, LM_FEATURE_ATTN_GATE);
+    int64_t period;
+    LM_TRY(lm_config_i64(r, "attn_res_block_size", 0, &period));
+    if (other && period > 0) r->arch = other;
+    return LOAM_OK;
+}
+
 /* OPT 350M norms the stream behind. */
 static LM_MUST_USE loam_status prefer_norms_behind(lm_config_reader *r) {
     const lm_arch *other = lm_arch_having(r->arch, LM_FEATURE_RESIDUAL_NORM);
@@ -961,6 +980,7 @@ static LM_MUST_USE loam_status choose_arch(lm_config_reader *r, lm_hparams *h) {
     prefer_hybrid(r);
     LM_TRY(prefer_experts(r));
     LM_TRY(prefer_norms_behind(r));
+    LM_TRY(prefer_recalling(r));
     if (r->arch != lm_arch_find(h->architecture))
         snprintf(h->architecture, sizeof h->architecture, "%s", r->arch->name);
     return LOAM_OK;
@@ -1005,6 +1025,7 @@ static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_
     LM_TRY(read_experts(&r, &h));
     LM_TRY(read_token_routed(&r, &h));
     LM_TRY(read_all_limits(&r, &h));
+    LM_TRY(read_recalling(&r, &h));
     if (r.arch) lm_arch_settle_layers(r.arch, &h);
     LM_TRY(read_latent(&r, &h));
     LM_TRY(read_index(&r, &h));

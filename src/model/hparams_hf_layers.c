@@ -192,6 +192,11 @@ static LM_MUST_USE loam_status read_key_steps(const lm_config_reader *r, lm_hpar
     LM_TRY(lm_config_i64(r, "linear_head_dim", h->state_key_dim, &h->state_key_dim));
     h->state_key_heads = h->state_heads;
     h->state_value_dim = h->step_latent_dim = h->state_key_dim;
+    double low;
+    LM_TRY(lm_config_f64(&inner, "gate_lower_bound", 0, &low)); /* K3's */
+    if (low != 0 && !(low < 0 && isfinite(low)))
+        return lm_error_set(r->err, LOAM_INVALID, "%s: 'gate_lower_bound' is %g", r->path, low);
+    h->step_bound = -low;
     return LOAM_OK;
 }
 

@@ -405,10 +405,13 @@ static json_t *linear_attn_json(const lm_hparams *hp) {
     json_t *recurrent = json_array(), *attending = json_array();
     for (int64_t i = 0; i < hp->n_layers; i++)
         json_array_append_new(lm_layer_attends(hp, i) ? attending : recurrent, json_integer(i + 1));
-    return json_pack("{s:I, s:I, s:I, s:o, s:o}", "head_dim", (json_int_t)hp->state_key_dim,
-                     "num_heads", (json_int_t)hp->state_heads, "short_conv_kernel_size",
-                     (json_int_t)hp->conv_taps, "kda_layers", recurrent, "full_attn_layers",
-                     attending);
+    json_t *json = json_pack("{s:I, s:I, s:I, s:o, s:o}", "head_dim", (json_int_t)hp->state_key_dim,
+                             "num_heads", (json_int_t)hp->state_heads, "short_conv_kernel_size",
+                             (json_int_t)hp->conv_taps, "kda_layers", recurrent, "full_attn_layers",
+                             attending);
+    if (hp->step_bound > 0)
+        json_object_set_new(json, "gate_lower_bound", json_real(-hp->step_bound));
+    return json;
 }
 
 /* Bounds of gates by layer, 0 of none. */

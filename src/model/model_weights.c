@@ -98,6 +98,7 @@ void lm_model_weights_describe(const lm_model_file *file, const lm_arch *arch,
     int64_t gate_rows = rows_in_file(file, &config, LM_PARAM_Q_GATE);
     config.hparams.gate_by_head =
         gate_rows > 0 && gate_rows == lm_heads_at(hp, last_layer_of(hp, LM_PARAM_Q_GATE));
+    config.hparams.experts_unnormed = rows_in_file(file, &config, LM_PARAM_EXPERTS_OUT_NORM) == 0;
     config.hparams.laurel_rank = rows_in_file(file, &config, LM_PARAM_LAUREL_DOWN);
     config.hparams.n_token_types = rows_in_file(file, &config, LM_PARAM_TYPE_EMBED);
     config.hparams.n_tasks = rows_in_file(file, &config, LM_PARAM_TASK_EMBED);
@@ -572,6 +573,25 @@ static loam_status place(lm_model_weights *w, lm_weight *weight, loam_error *err
     return lm_device_upload(w->device, buffer, stored.data, bytes_of(&stored), err);
 }
 
+/* Folders have what scores of streams come of as a norm's weight and a row that its result is multiplied with. */
+static loam_status fold_norm(const loader *l, lm_weight *row, loam_error *err) {
+    char name[LM_PARAM_NAME_BYTES];
+    lm_weight norm;
+    const char *at = strstr(row->name, "_proj.weight");
+    int64_t n = row->shape[0];
+    snprintf(name, sizeof name, "%.*s_norm.weight", (int)(at - row->name), row->name);
+    LM_TRY(weight_of(l, name, 1, &n, &norm, err));
+    if (!lm_map_set(l->known, lm_str_of(norm.name), 1))
+        return lm_error_no_memory(err, strlen(name));
+    LM_TRY(copy_vector(l->w, &norm, err));
+    float *products = lm_arena_alloc(&l->w->arena, (size_t)n * sizeof *products);
+    if (!products) return lm_error_no_memory(err, (size_t)n * sizeof *products);
+    for (int64_t i = 0; i < n; i++)
+        products[i] = ((const float *)norm.data)[i] * ((const float *)row->data)[i];
+    row->data = products;
+    return LOAM_OK;
+}
+
 /* What remains of the way from a file's numbers to those that ops read. Matrices that are looked up row by row are made now. */
 static loam_status finish_weight(const loader *l, lm_param_id id, lm_weight *weight,
                                  loam_error *err) {
@@ -583,6 +603,7 @@ static loam_status finish_weight(const loader *l, lm_param_id id, lm_weight *wei
     if (is_vector) LM_TRY(copy_vector(l->w, weight, err));
     bool folder = lm_naming_of(l->file) == LM_NAMING_HF;
     if (folder && lm_param_less_one(l->config->arch, id)) return add_one(l->w, weight, err);
+    if (folder && lm_param_is_recall(id)) return fold_norm(l, weight, err);
     if (folder && id == LM_PARAM_TASK_EMBED) return fold_task(l->w, weight, err);
     if (folder && lm_param_is_rate(id)) return make_rates(l->w, weight, err);
     if (lm_param_is_rate(id) && l->config->arch->gguf_positive_rates)

@@ -253,6 +253,7 @@ static const op_case cases[] = {
     {"hyper read alone", LM_OP_HYPER, {ROWS(LM_F32, 7, 5), VECTOR(1), VECTOR(5)}, {.n_groups = 5, .eps = 1e-3f}, .rows = true},
     {"match", LM_OP_MATCH, {ROWS(LM_F32, 7, 3 * 37), ROWS(LM_F32, 7, 37)}, {.eps = 1e-5f}, .rows = true},
     {"match short", LM_OP_MATCH, {ROWS(LM_F32, 7, 37), ROWS(LM_F32, 7, 37)}, {.eps = 1e5f}, .rows = true},
+    {"recall", LM_OP_RECALL, {ROWS(LM_F32, 7, 37), ROWS(LM_F32, 7, 3 * 37), VECTOR(37)}, {.eps = 1e-5f}, .rows = true},
     {"cutoff", LM_OP_CUTOFF, {ROWS(LM_F32, 7, 67)}, {.scale = 0.7f}, .rows = true},
     {"join", LM_OP_JOIN, {ROWS(LM_F32, 7, 3 * 37), ROWS(LM_F32, 7, 3 * 5)}, {.n_heads = 3}, .rows = true},
     {"mix", LM_OP_MIX, {ROWS(LM_F32, 7, 3 * 37), ROWS(LM_F32, 7, 3)}, .rows = true},

@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 import makers
+import references
 from makers import N_VOCAB
 
 OUT = pathlib.Path(__file__).resolve().parent / "families"
@@ -981,7 +982,7 @@ def step(state, config):
 
 
 STEP_SCALING = dict(rope_type="llama3", factor=2.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32)
-STEP_TEXT = dict({k: v for k, v in SIZES.items() if k != "num_key_value_heads"}, rms_norm_eps=1e-5, num_hidden_layers=4, num_attention_heads=2, head_dim=16, sliding_window=20,
+STEP_TEXT = dict({k: v for k, v in SIZES.items() if k != "num_key_value_heads"}, num_hidden_layers=4, num_attention_heads=2, head_dim=16, sliding_window=20,
                  num_attention_groups=2, attention_other_setting=dict(
                      attention_type="sliding_attention", num_attention_heads=4, num_attention_groups=2, head_dim=16, true_head_dim=16),
                  rope_theta=[5000.0, 100.0, 100.0, 5000.0], partial_rotary_factors=[0.5, 1.0, 1.0, 0.5], rope_scaling=STEP_SCALING,
@@ -1423,6 +1424,16 @@ def alibi(model):
 # As transformers writes it: experts as others have them. There is no other GGUF file.
 CASES["qwen3_vl_moe-as-saved"] = dict(CASES["qwen3_vl_moe"], publish="as saved")
 NO_GGUF |= {"qwen3_vl_moe-as-saved"}
+
+KIMI_K3 = dict(dict(SIZES, rms_norm_eps=1e-5), model_type="kimi_linear", architectures=["KimiLinearForCausalLM"], num_hidden_layers=4, num_key_value_heads=4, kv_lora_rank=20,
+               q_lora_rank=28, qk_nope_head_dim=10, qk_rope_head_dim=6, v_head_dim=14, mla_use_nope=True, num_experts=8, num_experts_per_token=3,
+               num_shared_experts=2, moe_intermediate_size=12, routed_expert_hidden_size=24, first_k_dense_replace=1, routed_scaling_factor=2.5,
+               num_expert_group=1, topk_group=1, moe_renormalize=True, moe_router_activation_func="sigmoid", hidden_act="situ",
+               activation_situ_beta=1.5, activation_situ_linear_beta=2.0, attn_res_block_size=2, linear_attn_config=dict(
+                   head_dim=8, num_heads=4, short_conv_kernel_size=4, gate_lower_bound=-5.0, kda_layers=[1, 2, 3], full_attn_layers=[4]))
+CASES["kimi_k3"] = dict(config=dict(model_type="kimi_k3", architectures=["KimiK3ForConditionalGeneration"], text_config=KIMI_K3),
+                        reference=dict(KIMI_K3, hidden_act="silu"), apart=True, publish=references.kimi_k3_state(kimi),
+                        modify=references.kimi_k3, settle=references.calmer)
 
 
 def row_by_row(model):

@@ -228,9 +228,10 @@ static bool is_part(const char *family) {
     return false;
 }
 
-/* Files whose GGUF is another family's, as whose they come back, and folders with experts in one tensor that come back with one for each. */
+/* Files whose GGUF is another family's, as whose they come back, a text part that comes back alone, and folders with experts in one tensor that come back with one for each. */
 static bool is_kept(const char *family) {
-    static const char *const others[] = {"granite4", "ministral3", "chatglm", "qwen3_5_moe"};
+    static const char *const others[] = {"granite4", "ministral3", "chatglm", "qwen3_5_moe",
+                                         "kimi_k3"};
     for (size_t i = 0; i < LM_COUNT_OF(others); i++)
         if (strcmp(family, others[i]) == 0) return false;
     return !is_part(family);

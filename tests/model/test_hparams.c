@@ -622,6 +622,25 @@ static void test_steps_of_keys(void **state) {
     }
 }
 
+#define KIMI_K3(low)                                                                          \
+    KIMI ",\"attn_res_block_size\":2,\"linear_attn_config\":{\"head_dim\":8,\"num_heads\":3," \
+         "\"short_"                                                                           \
+         "conv_kernel_size\":4,\"gate_lower_bound\":" low ",\"kda_layers\":[1,2,3],"          \
+         "\"full_attn_layers\":[4]}"
+
+static void test_streams_that_begin_anew(void **state) {
+    lm_hparams h;
+    assert_ok(read_config(KIMI_K3("-5.0") ",\"hidden_act\":\"situ\",\"activation_situ_beta\":4,"
+                                          "\"activation_situ_linear_beta\":25}",
+                          &h, &err));
+    assert_string_equal(h.architecture, "kimi-k3");
+    assert_int_equal(h.recall_period, 2);
+    assert_true(h.step_bound == 5 && h.gate_bound == 4 && h.up_bound == 25);
+    check_refused(KIMI_K3("5.0") "}", LOAM_INVALID, "'gate_lower_bound' is 5");
+    check_refused(KIMI_K3("-5.0") ",\"hidden_act\":\"situ\",\"activation_situ_beta\":-4}",
+                  LOAM_INVALID, "bound of gates -4");
+}
+
 #define SELECTIVE \
     "{\"model_type\":\"mamba\",\"num_hidden_layers\":3,\"hidden_size\":40,\"vocab_size\":48"
 
@@ -967,6 +986,7 @@ int main(void) {
         cmocka_unit_test(test_recurrent_layers_out_of_reason),
         cmocka_unit_test(test_selective_layers),
         cmocka_unit_test(test_steps_of_keys),
+        cmocka_unit_test(test_streams_that_begin_anew),
         cmocka_unit_test(test_layers_by_period_and_offset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,8 @@
 static const char *const families[] = {
     "lfm2",        "qwen3_next", "qwen3_5",        "granite4-h",   "nemotron_h", "nemotron_h-moe",
     "falcon_h1",   "mamba2",     "mamba",          "falcon_mamba", "jamba",      "olmo_hybrid",
-    "kimi_linear", "lfm3",       "bailing_hybrid", "minimax",      "deepseek_v4"};
+    "kimi_linear", "lfm3",       "bailing_hybrid", "minimax",      "deepseek_v4",
+    "kimi_k3"};
 
 static const lm_session_options roomy = {.max_rows = 64, .max_outs = 64, .max_seqs = 4};
 
