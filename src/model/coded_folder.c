@@ -227,9 +227,37 @@ static LM_MUST_USE loam_status set_scales(const settings *s, const lm_stored_ten
     return wrong(t, types, out->n_rows, 1, err);
 }
 
+/* DeepSeek-V4's experts: MXFP4, a byte has codes of two columns, the lower first; powers of two of each 32 columns. */
+static bool is_halved(const parts *p) {
+    enum { GROUP_BYTES = 16 };
+    const lm_stored_tensor *c = p->codes, *s = p->scales;
+    return has_type(c, "I8|U8") && has_type(s, "F8_E8M0") && c->n_dims == 2 && s->n_dims == 2 &&
+           c->shape[0] > 0 && c->shape[1] > 0 && c->shape[0] < INT32_MAX &&
+           c->shape[1] < INT32_MAX / 2 && s->shape[0] == c->shape[0] &&
+           c->shape[1] % GROUP_BYTES == 0 && s->shape[1] == c->shape[1] / GROUP_BYTES;
+}
+
+static void halved(const parts *p, lm_coded_tensor *out, lm_stored_tensor *matrix) {
+    enum { GROUP_COLUMNS = 32 };
+    int64_t n_bytes = p->codes->shape[1], n_groups = p->scales->shape[1];
+    *out = (lm_coded_tensor){.kind = LM_CODE_MXFP4,
+                             .n_rows = p->codes->shape[0],
+                             .n_columns = 2 * n_bytes,
+                             .n_groups = n_groups,
+                             .group_columns = GROUP_COLUMNS,
+                             .codes = {p->codes->data, 1, 4, .row_step = n_bytes, .column_step = 1},
+                             .scales = {p->scales->data, LM_I8, .rows_of_one = 1,
+                                        .row_step = n_groups, .group_step = 1}};
+    set_matrix(out, matrix);
+}
+
 /* Codes of a byte that lie as the matrix does. */
 static loam_status plain(const settings *s, const parts *p, lm_coded_tensor *out,
                          lm_stored_tensor *matrix, loam_error *err) {
+    if (lm_str_is(s->method, "fp8") && is_halved(p)) {
+        halved(p, out, matrix);
+        return LOAM_OK;
+    }
     LM_TRY(check_matrix(p->codes, "I8|F8_E4M3", err));
     bool whole = has_type(p->codes, "I8");
     *out = (lm_coded_tensor){.kind = whole ? LM_CODE_INTEGER : LM_CODE_E4M3,

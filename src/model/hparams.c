@@ -279,7 +279,7 @@ static LM_MUST_USE loam_status check_streams(const lm_hparams *h, const char *pa
                                              loam_error *err) {
     if (!isfinite(h->gate_cutoff))
         return lm_error_set(err, LOAM_INVALID, "%s: gates are cut off at %g", path, h->gate_cutoff);
-    if (h->n_streams == 0) return LOAM_OK;
+    if (h->n_streams == 0 && h->hyper_scale == 0) return LOAM_OK;
     LM_TRY(check_range(path, "number of streams less 1", h->n_streams - 1, 15, err));
     if (h->hyper_scale == 0) /* AltUp, which goes with these */
         return check_range(path, "width of layers' inputs", h->layer_input_dim, 1 << 14, err);

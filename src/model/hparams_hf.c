@@ -833,6 +833,10 @@ static LM_MUST_USE loam_status read_experts(const lm_config_reader *r, lm_hparam
     LM_TRY(lm_json_str_or(r->config, r->path, "scoring_func", LM_STR("softmax"), &score, r->err));
     LM_TRY(lm_json_str_or(r->config, r->path, "score_function", score, &score, r->err));
     h->expert_softplus = lm_str_is(score, "sqrtsoftplus");
+    bool known = h->expert_softplus || lm_str_is(score, "sigmoid") || lm_str_is(score, "softmax");
+    if (!known && r->arch && (r->arch->features & LM_FEATURE_POOLED))
+        return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'scoring_func' is '%.*s'", r->path,
+                            (int)score.len, score.ptr);
     bool softmax; /* SmallThinker's */
     LM_TRY(lm_config_bool(r, "moe_primary_router_apply_softmax", false, &softmax));
     h->expert_sigmoid =

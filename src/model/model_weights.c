@@ -180,6 +180,9 @@ static bool is_ignorable(const char *name, const lm_arch_config *config) {
         return true;
     bool shares = lm_layers_before(&config->hparams.index_shared, config->hparams.n_layers) > 0;
     if (shares && strstr(name, ".indexer.")) return true; /* that of a layer that uses another's */
+    bool by_token = lm_layers_before(&config->hparams.token_routed, config->hparams.n_layers) > 0;
+    if (by_token && lm_str_ends(text, LM_STR(".ffn.gate.bias")))
+        return true; /* which is not read there */
     for (size_t i = 0; i < LM_COUNT_OF(ends); i++)
         if (lm_str_ends(text, lm_str_of(ends[i]))) return true;
     for (size_t i = 0; tied && i < LM_COUNT_OF(heads); i++)

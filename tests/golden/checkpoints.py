@@ -169,6 +169,18 @@ def mxfp4(w, _):
     return out, numbers.reshape(w.shape[0], w.shape[2], w.shape[1]).transpose(1, 2).contiguous()
 
 
+def deepseek_v4(name, w):
+    """Experts of 4 bits, other matrices of 8, with powers of two for scales."""
+    if ".experts." in name:
+        made, numbers = mxfp4(w.T[None], None)
+        scales = made["_scales"][0].contiguous().view(torch.float8_e8m0fnu)
+        return {".weight": made["_blocks"][0].reshape(len(w), -1).view(torch.int8), ".scale": scales}, numbers[0].T
+    scale, each = per_block(16, 16)(w)
+    scale, each = (torch.exp2(torch.ceil(torch.log2(s))) for s in (scale, each))
+    codes = (w / each).to(torch.float8_e4m3fn)
+    return {".weight": codes, ".scale": scale.to(torch.float8_e8m0fnu)}, codes.float() * each
+
+
 def compressed(format, **weights):
     return dict(quant_method="compressed-tensors", format=format, ignore=["lm_head"], config_groups=dict(
         group_0=dict(targets=["Linear"], weights=weights, input_activations=None, output_activations=None)))
@@ -218,16 +230,23 @@ CASES = {
                            num_key_value_heads=1), ternary(False), dict(
         quant_method="bitnet", linear_class="autobitlinear", quantization_mode="offline")),
     "bitnet-divided": (llama(), ternary(True), dict(quant_method="bitnet", modules_to_not_convert=None)),
+    "deepseek_v4-fp8": (dict(families.CASES["deepseek_v4"], config=dict(
+        families.CASES["deepseek_v4"]["config"], hidden_size=64, moe_intermediate_size=32, num_hidden_layers=2, compress_ratios=[4, 16],
+        n_routed_experts=4, num_experts_per_tok=2, layer_types=["compressed_sparse_attention", "heavily_compressed_attention"]), reference=None),
+        deepseek_v4, dict(quant_method="fp8", fmt="e4m3", scale_fmt="ue8m0", activation_scheme="dynamic", weight_block_size=[16, 16])),
 }
 
 
 def is_quantized(name, w, method):
-    return w.dim() == 3 if method == "mxfp4" else w.dim() == 2 and "_proj" in name.split(".")[-2]
+    of_v4 = any(part in name for part in (".attn.w", ".indexer.wq_b.", ".ffn.experts.", ".ffn.shared_experts."))
+    return w.dim() == 3 if method == "mxfp4" else w.dim() == 2 and (of_v4 or "_proj" in name.rpartition(".")[0].rpartition(".")[2])
 
 
 def load_back(model, spec, meant):
     """The numbers that codes stand for, into transformers' own tensors."""
     state = model.state_dict()
+    if model.config.model_type == "deepseek_v4":  # by names that are published
+        state = spec["publish"](state, spec["config"])
     for name, w in meant.items():
         if name.startswith(f"model.layers.{model.config.num_hidden_layers}."):
             continue
@@ -253,7 +272,7 @@ def make(name, seed):
             tensors[key] = w
             continue
         stem = key.removesuffix(".weight")
-        made, numbers[key] = quantize(w.float(), generator)
+        made, numbers[key] = quantize(key, w.float()) if quantize is deepseek_v4 else quantize(w.float(), generator)
         tensors.update({stem + end: t.contiguous() for end, t in made.items()})
     load_back(model, spec, numbers)
     config = dict(makers.config_of(model, folder), **spec["config"])

@@ -139,7 +139,7 @@ static void test_other_layouts(void **state) {
                   LIST({"a.qweight", "I32", 2, {64, 2}}, ZEROS, {"a.scales", "F16", 2, {2, 8}}),
                   LOAM_INVALID, "want F32|F16|BF16 [2, 16]");
     check_refused(fp8, LIST({"a.weight", "F8_E4M3", 2, {40, 64}}), LOAM_NOT_FOUND,
-                  "no '.weight_scale_inv|.weight_scale'");
+                  "no '.weight_scale_inv|.weight_scale|.scale'");
     check_refused(
         fp8, LIST({"a.weight", "F8_E4M3", 2, {40, 64}}, {"a.weight_scale_inv", "F32", 2, {2, 4}}),
         LOAM_INVALID, "'a.weight_scale_inv' is F32 [2, 4]");

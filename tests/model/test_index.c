@@ -96,8 +96,12 @@ static void check_cuts(const char *family, lm_dtype dtype) {
 
 static void test_same_bits_however_cut(void **state) {
     static const lm_dtype types[] = {LM_F32, LM_F16, LM_BF16, LM_I16, LM_I8};
-    for (size_t t = 0; t < LM_COUNT_OF(types); t++) check_cuts(families[0], types[t]);
+    for (size_t t = 0; t < LM_COUNT_OF(types); t++) {
+        check_cuts(families[0], types[t]);
+        check_cuts("deepseek_v4", types[t]); /* among pooled keys */
+    }
     check_cuts(families[1], LM_F32);
+    check_cuts("hy_v4", LM_F32);
 }
 
 /* As long as all positions are chosen, and however many could be: as in a session that has no use for the indexer. */
