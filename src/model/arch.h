@@ -93,11 +93,13 @@ typedef enum lm_feature {
         LM_BIT(47), /* what attention read is added and normed once more behind RESIDUAL_NORM's */
     LM_FEATURE_MIXTURE_NORM = LM_BIT(44), /* behind experts, chosen and shared: A.X K1 */
     LM_FEATURE_MIXTURE_BIAS = LM_BIT(59), /* on what they say together: Nomic Embed 2 */
-    LM_FEATURE_SHORT_CONV = LM_BIT(48),   /* recurrent layers are gated convolutions: LFM2 */
-    LM_FEATURE_DELTA = LM_BIT(49),        /* they are gated delta rules: Qwen3-Next */
-    LM_FEATURE_SSM = LM_BIT(50),          /* they are state spaces: Mamba 2 */
-    LM_FEATURE_SCAN = LM_BIT(54),         /* they are selective state spaces: Mamba 1 */
-    LM_FEATURE_SCAN_NORM = LM_BIT(55),    /* what those read is normed by weights */
+    LM_FEATURE_ENTRY_EXPERTS = LM_BIT(
+        63), /* experts, and what chooses them, read the stream as the layer found it, by a norm of their own */
+    LM_FEATURE_SHORT_CONV = LM_BIT(48), /* recurrent layers are gated convolutions: LFM2 */
+    LM_FEATURE_DELTA = LM_BIT(49),      /* they are gated delta rules: Qwen3-Next */
+    LM_FEATURE_SSM = LM_BIT(50),        /* they are state spaces: Mamba 2 */
+    LM_FEATURE_SCAN = LM_BIT(54),       /* they are selective state spaces: Mamba 1 */
+    LM_FEATURE_SCAN_NORM = LM_BIT(55),  /* what those read is normed by weights */
     LM_FEATURE_KEY_STEPS = LM_BIT(
         56), /* elements of keys have steps of their own, and gates are sigmoids, both of few numbers or not: Kimi Linear */
     LM_FEATURE_DECAY = LM_BIT(
@@ -222,6 +224,8 @@ typedef enum lm_dialect {
     LM_DIALECT_GTE, /* BERT with q, k and v in one, and gate and up */
     LM_DIALECT_NEO_BERT,
     LM_DIALECT_OURO,
+    LM_DIALECT_T5,
+    LM_DIALECT_ARCTIC, /* Mixtral's, beside an MLP */
     LM_DIALECT_ALBERT, /* BERT of one layer */
 } lm_dialect;
 

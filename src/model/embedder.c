@@ -17,7 +17,7 @@ struct lm_embedder {
     lm_step_row *rows;     /* [max_rows] */
     float *room;           /* for dense layers */
     float *
-        sum; /* [n_head] of the text whose rows are pooled, where a score is made of that; or NULL */
+        sum; /* [n_head] of the text whose rows are pooled, where a score or less numbers are made of that; or NULL */
     int64_t *n_rows;       /* [max_seqs] of the step's texts */
     int64_t width, n_head; /* of what a text gives; of a row's */
     int32_t yes, no;       /* tokens, of a model that ranks by its answer */
@@ -86,8 +86,9 @@ static loam_status alloc_room(lm_embedder *e, loam_error *err) {
     const lm_dense *scorer = e->pooling->scorer;
     int64_t room = lm_dense_room(scorer ? scorer : e->pooling->dense);
     if (room > 0) e->room = lm_calloc((size_t)room, sizeof *e->room);
-    if (scorer) e->sum = lm_calloc((size_t)e->n_head, sizeof *e->sum);
-    if ((room > 0 && !e->room) || (scorer && !e->sum))
+    bool narrows = !e->pooling->ranks && e->width < e->n_head;
+    if (scorer || narrows) e->sum = lm_calloc((size_t)e->n_head, sizeof *e->sum);
+    if ((room > 0 && !e->room) || ((scorer || narrows) && !e->sum))
         return lm_error_no_memory(err, (size_t)(room + e->n_head) * sizeof *e->room);
     return LOAM_OK;
 }
@@ -198,6 +199,16 @@ static float score_of(const lm_embedder *e, const float *head) {
     return sigmoid(e->n_head == 2 ? head[0] - head[1] : head[0]);
 }
 
+/* What is made of a text once all its rows are pooled. */
+static void finish(lm_embedder *e, float *inout) {
+    lm_dense_apply(e->pooling->dense, e->sum ? e->sum : inout, e->room);
+    lm_dense_apply(e->pooling->scorer, e->sum, e->room);
+    if (e->pooling->scorer)
+        inout[0] = sigmoid(e->sum[0]);
+    else if (e->sum)
+        memcpy(inout, e->sum, (size_t)e->width * sizeof *inout);
+}
+
 /* Takes in what the step says of a text's rows; *inout_row counts those that were wanted. */
 static void pool(lm_embedder *e, lm_embed_text *text, int64_t n, int64_t *inout_row) {
     bool whole = lm_model_config(e->model)->hparams.bidirectional;
@@ -207,7 +218,7 @@ static void pool(lm_embedder *e, lm_embed_text *text, int64_t n, int64_t *inout_
         text->flops += lm_session_row_flops(e->session, seen, wanted);
         if (!wanted) continue;
         const float *head = lm_session_logits(e->session, (*inout_row)++);
-        if (e->pooling->ranks && !e->sum)
+        if (e->pooling->ranks && !e->pooling->scorer)
             text->out[0] = score_of(e, head);
         else
             lm_pooling_add(e->pooling, head, e->n_head, at, text->n_tokens,
@@ -215,12 +226,8 @@ static void pool(lm_embedder *e, lm_embed_text *text, int64_t n, int64_t *inout_
     }
     text->n_done += n;
     if (text->n_done < text->n_tokens) return;
-    lm_dense_apply(e->pooling->dense, text->out, e->room);
+    finish(e, text->out);
     text->flops += lm_dense_flops(e->pooling->dense) + lm_dense_flops(e->pooling->scorer);
-    if (e->sum) {
-        lm_dense_apply(e->pooling->scorer, e->sum, e->room);
-        text->out[0] = sigmoid(e->sum[0]);
-    }
     lm_embedder_drop(e, text);
 }
 

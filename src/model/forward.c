@@ -664,6 +664,9 @@ static lm_tensor *from_latent(const builder *b, lm_tensor *y) {
 /* A mixture of experts: arXiv:1701.06538. x: what the MLP reads of the stream. */
 static lm_tensor *mixture(const builder *b, lm_tensor *stream, lm_tensor *x) {
     const lm_hparams *hp = b->hp;
+    lm_tensor *read = x;
+    if (norms(b, LM_PARAM_ENTRY_NORM))
+        read = norm(b, b->entering, LM_PARAM_ENTRY_NORM, LM_PARAM_COUNT, factor_dtype(b));
     lm_attrs attrs = {.n_used = hp->n_experts_used,
                       .n_groups = hp->n_expert_groups,
                       .n_groups_used = hp->n_expert_groups_used,
@@ -678,10 +681,10 @@ static lm_tensor *mixture(const builder *b, lm_tensor *stream, lm_tensor *x) {
                            : NULL;
     lm_tensor *ids = lm_graph_op(
         b->graph, LM_OP_ROUTE,
-        &(lm_op_args){.in = {expert_logits(b, stream, x), param_or_none(b, LM_PARAM_CHOICE_BIAS),
+        &(lm_op_args){.in = {expert_logits(b, stream, read), param_or_none(b, LM_PARAM_CHOICE_BIAS),
                              param_or_none(b, LM_PARAM_EXPERTS_FACTOR), given},
                       .attrs = attrs});
-    lm_tensor *weights = ids ? lm_graph_out(ids, 1) : NULL, *read = x;
+    lm_tensor *weights = ids ? lm_graph_out(ids, 1) : NULL;
     if (lm_arch_has(b->config, LM_FEATURE_EXPERTS_BESIDE))
         read = norm(b, stream, LM_PARAM_EXPERTS_NORM, LM_PARAM_COUNT, factor_dtype(b));
     if (hp->expert_latent_dim > 0) read = linear(b, read, LM_PARAM_EXPERTS_IN, LM_PARAM_COUNT);

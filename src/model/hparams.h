@@ -22,6 +22,9 @@ enum {
     LM_MAX_ROPE_PAIRS = LM_MAX_HEAD_DIM / 2,
 };
 
+/* What gates of T5's MLPs do; its others have ReLUs. */
+#define LM_T5_GATE_ACT "gelu_new"
+
 /* What GGUF files divide the frequency of a pair by that does not turn. */
 #define LM_NO_TURN 1e30f
 

@@ -642,6 +642,7 @@ static LM_MUST_USE loam_status read_experts(const lm_gguf *gguf, const lm_arch *
     h->unit_heads = arch->unit_heads && h->n_experts != 128; /* Llama 4 Maverick */
     if (n_shared > 0 && n_shared < 1024) h->shared_ffn_dim = n_shared * h->expert_ffn_dim;
     if (arch->features & LM_FEATURE_EXPERTS_BESIDE) h->shared_ffn_dim = h->ffn_dim;
+    if (arch->features & LM_FEATURE_ENTRY_EXPERTS) h->shared_ffn_dim = h->dim;
     LM_TRY(read_i64_or(gguf, h, "expert_shared_feed_forward_length", h->shared_ffn_dim,
                        &h->shared_ffn_dim, err));
     LM_TRY(read_dense_layers(gguf, h, err));
@@ -810,10 +811,20 @@ static LM_MUST_USE loam_status read_freq_factors(const lm_gguf *gguf, lm_hparams
     return LOAM_OK;
 }
 
-/* Files of the few families that differ in it say the activation. */
-static LM_MUST_USE loam_status read_act(const lm_gguf *gguf, lm_hparams *h, loam_error *err) {
+/* Files of the few families that differ in it say the activation; T5's with gates have another. */
+static LM_MUST_USE loam_status read_act(const lm_gguf *gguf, const lm_arch *arch, lm_hparams *h,
+                                        loam_error *err) {
     char key[KEY_BYTES];
     lm_str act;
+    int64_t n_spans;
+    LM_TRY(
+        read_i64_or(gguf, h, "attention.relative_buckets_count", LM_DISTANCE_SPANS, &n_spans, err));
+    if (n_spans != LM_DISTANCE_SPANS)
+        return lm_error_set(err, LOAM_UNSUPPORTED, "%s: %lld spans of distances",
+                            lm_gguf_path(gguf), (long long)n_spans);
+    if (arch->dialect == LM_DIALECT_T5 &&
+        lm_stored_tensors_find(lm_gguf_tensors(gguf), "enc.blk.0.ffn_gate.weight"))
+        snprintf(h->hidden_act, sizeof h->hidden_act, "%s", LM_T5_GATE_ACT);
     LM_TRY(lm_gguf_str_or(gguf, full_key(h, "hidden_act", key), lm_str_of(h->hidden_act), &act, err));
     if (act.len >= sizeof h->hidden_act)
         return lm_error_set(err, LOAM_INVALID, "%s: '%s' is too long", lm_gguf_path(gguf), key);
@@ -831,7 +842,7 @@ loam_status lm_hparams_from_gguf(const lm_gguf *gguf, lm_hparams *out, loam_erro
     if (!arch) arch = &unknown;
     /* The format does not say: a family's convention. */
     snprintf(h.hidden_act, sizeof h.hidden_act, "%s", arch->act ? arch->act : "silu");
-    LM_TRY(read_act(gguf, &h, err));
+    LM_TRY(read_act(gguf, arch, &h, err));
     LM_TRY(read_sizes(gguf, &h, err));
     LM_TRY(read_layers(gguf, arch, &h, err));
     LM_TRY(read_recurrent(gguf, arch, &h, err));

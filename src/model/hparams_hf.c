@@ -183,15 +183,16 @@ static LM_MUST_USE loam_status read_widths(const lm_config_reader *r, lm_hparams
     bool varied = r->arch && r->arch->varied && json_is_array(blocks);
     LM_TRY(varied ? read_blocks(r, blocks, h) : read_listed_heads(r, h));
     int64_t head_dim = h->n_heads > 0 ? h->dim / h->n_heads : 0;
-    LM_TRY(lm_config_i64(r, "head_dim|kv_channels", head_dim, &h->head_dim));
+    LM_TRY(lm_config_i64(r, "head_dim|kv_channels|d_kv", head_dim, &h->head_dim));
     if (varied) return LOAM_OK;
     if (json_is_array(json_object_get(r->config, "ffn_multipliers"))) return read_multiples(r, h);
     LM_TRY(lm_config_i64(r, "v_head_dim", 0, &h->value_dim)); /* see read_latent, too */
     int64_t multiple;
     LM_TRY(lm_config_i64(r, "intermediate_multiple_size", 4, &multiple));
     if (leaves_out_sizes(r))
-        LM_TRY(lm_config_i64(r, "intermediate_size|n_inner|ffn_hidden_size|hidden_dim|ffn_dim|dff",
-                             lm_config_times(multiple, h->dim), &h->ffn_dim));
+        LM_TRY(lm_config_i64(
+            r, "intermediate_size|n_inner|ffn_hidden_size|hidden_dim|ffn_dim|dff|d_ff",
+            lm_config_times(multiple, h->dim), &h->ffn_dim));
     else
         LM_TRY(lm_config_need_alike(
             r,
@@ -572,6 +573,25 @@ static LM_MUST_USE loam_status read_positions(const lm_config_reader *r, lm_hpar
     return LOAM_OK;
 }
 
+/* What T5's MLPs do, in a word of its own, and spans of distances as all published models have them. */
+static LM_MUST_USE loam_status read_t5(const lm_config_reader *r, lm_hparams *h) {
+    static const char gated[] = "gated-";
+    int64_t n_spans, farthest;
+    if (!r->arch || r->arch->dialect != LM_DIALECT_T5) return LOAM_OK;
+    LM_TRY(lm_config_i64(r, "relative_attention_num_buckets", LM_DISTANCE_SPANS, &n_spans));
+    LM_TRY(lm_config_i64(r, "relative_attention_max_distance", 128, &farthest));
+    if (n_spans != LM_DISTANCE_SPANS || farthest != 128)
+        return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: %lld spans of distances up to %lld",
+                            r->path, (long long)n_spans, (long long)farthest);
+    char words[LM_HIDDEN_ACT_BYTES];
+    LM_TRY(lm_config_text(r, "feed_forward_proj", LM_STR("relu"), words, sizeof words));
+    bool has_gate = strncmp(words, gated, strlen(gated)) == 0;
+    const char *act = has_gate ? words + strlen(gated) : words;
+    if (has_gate && strcmp(act, "gelu") == 0) act = "gelu_new"; /* as it was meant */
+    snprintf(h->hidden_act, sizeof h->hidden_act, "%s", act);
+    return LOAM_OK;
+}
+
 /* ModernBERT's heads that score. */
 static LM_MUST_USE loam_status read_pooler(const lm_config_reader *r, lm_hparams *h) {
     lm_str act, rows;
@@ -786,6 +806,21 @@ static LM_MUST_USE loam_status read_averaged(const lm_config_reader *r, lm_hpara
     return LOAM_OK;
 }
 
+/* Arctic's experts are in every layer, beside an MLP as wide as the model. */
+static LM_MUST_USE loam_status read_arctic(const lm_config_reader *r, lm_hparams *h) {
+    int64_t period;
+    bool beside;
+    if (!r->arch || !(r->arch->features & LM_FEATURE_ENTRY_EXPERTS)) return LOAM_OK;
+    LM_TRY(lm_config_i64(r, "moe_layer_frequency", 2, &period));
+    LM_TRY(lm_config_bool(r, "parallel_attn_mlp_res", false, &beside));
+    if (period != 1 || !beside)
+        return lm_error_set(r->err, LOAM_UNSUPPORTED,
+                            "%s: 'moe_layer_frequency' is %lld, 'parallel_attn_mlp_res' %s",
+                            r->path, (long long)period, beside ? "true" : "false");
+    h->shared_ffn_dim = h->dim;
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status read_experts(const lm_config_reader *r, lm_hparams *h) {
     int64_t n_shared;
     lm_str score, method;
@@ -812,6 +847,7 @@ static LM_MUST_USE loam_status read_experts(const lm_config_reader *r, lm_hparam
         r->arch ? r->arch->n_shared_experts : 0, &n_shared));
     if (n_shared > 0 && n_shared < 1024) h->shared_ffn_dim = n_shared * h->expert_ffn_dim;
     if (beside) h->shared_ffn_dim = h->ffn_dim;
+    LM_TRY(read_arctic(r, h));
     LM_TRY(lm_config_i64(r,
                          "shared_intermediate_size|shared_expert_intermediate_size|moe_shared_"
                          "expert_intermediate_size|share_expert_dim|share_expert_dims",
@@ -1015,6 +1051,7 @@ static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_
     LM_TRY(read_hyper(&r, &h));
     LM_TRY(read_positions(&r, &h));
     LM_TRY(read_pooler(&r, &h));
+    LM_TRY(read_t5(&r, &h));
     LM_TRY(lm_config_read_rope(&r, &h));
     LM_TRY(lm_config_read_window(&r, &h));
     LM_TRY(read_windowed_heads(&r, &h));

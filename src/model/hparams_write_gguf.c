@@ -56,8 +56,9 @@ loam_status lm_hparams_check_gguf(const lm_arch_config *config, loam_error *err)
     const lm_arch *read_as = lm_arch_find(config->arch->name);
     lm_function act, usual;
     LM_TRY(lm_hparams_check_written(config, err));
-    bool known = lm_act_find(config->hparams.hidden_act, &act) &&
-                 lm_act_find(read_as->act ? read_as->act : "silu", &usual);
+    bool t5_gate = read_as->dialect == LM_DIALECT_T5 && lm_arch_has(config, LM_FEATURE_GATE);
+    const char *read_act = t5_gate ? LM_T5_GATE_ACT : read_as->act ? read_as->act : "silu";
+    bool known = lm_act_find(config->hparams.hidden_act, &act) && lm_act_find(read_act, &usual);
     if (!known || act != usual) return unsaid("an activation", err);
     if ((float)config->hparams.expert_jitter != (float)config->arch->expert_jitter)
         return unsaid("a jitter of experts", err);
@@ -157,6 +158,7 @@ static bool says_scale(const lm_arch_config *config) {
     const lm_hparams *hp = &config->hparams;
     double scale = hp->attention_scale, usual = lm_hparams_gguf_scale(config->arch->name, hp);
     if (usual == 0) usual = 1 / sqrt((double)hp->head_dim);
+    if (is_named(config->arch, "t5encoder")) return false;
     return scale > 0 && !(config->arch->embed_scale_sqrt_dim && fabs(scale / usual - 1) < 1e-6);
 }
 
@@ -341,7 +343,7 @@ void lm_hparams_write_gguf(const lm_arch_config *config, lm_gguf_writer *writer)
          wide = hp->n_shared_kv_layers > 0 && hp->shared_kv_ffn_dim != hp->ffn_dim,
          mlps_listed = attends && (hp->lone_blocks || wide),
          says_shared = hp->shared_ffn_dim > 0 && !arch->n_shared_experts &&
-                       !lm_arch_has(config, LM_FEATURE_EXPERTS_BESIDE);
+                       !lm_arch_has(config, LM_FEATURE_EXPERTS_BESIDE | LM_FEATURE_ENTRY_EXPERTS);
     bool apart = latent && is_named(arch, "minicpm3 plm"), /* said as of heads with a key each */
         no_experts = is_named(arch, "deepseek2") && !moe;
     bool yarn = scaling->kind == LM_ROPE_SCALING_YARN,

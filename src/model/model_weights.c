@@ -155,12 +155,20 @@ static bool is_up_again(lm_str name) {
 
 /* Tensors that files carry and graphs do not read: what can be computed, masks, and the parts of a model that sees. */
 static bool is_ignorable(const char *name, const lm_arch_config *config) {
-    static const char *const ends[] = {
-        ".rotary_emb.inv_freq", ".attn.bias",         ".attn.masked_bias",
-        ".attention.bias",      ".masked_bias",       ".position_ids",
-        ".causal_mask",         "relative_pe.slopes", "encoder.embed_positions.weight",
-        ".query_decay",         ".key_decay",         ".diagonal_decay",
-        ".slope_rate"};
+    static const char *const ends[] = {".rotary_emb.inv_freq",
+                                       ".attn.bias",
+                                       ".attn.masked_bias",
+                                       ".attention.bias",
+                                       ".masked_bias",
+                                       ".position_ids",
+                                       ".causal_mask",
+                                       "relative_pe.slopes",
+                                       "encoder.embed_positions.weight",
+                                       "encoder.embed_tokens.weight",
+                                       ".query_decay",
+                                       ".key_decay",
+                                       ".diagonal_decay",
+                                       ".slope_rate"};
     bool has_tasks = config->arch->dialect == LM_DIALECT_JINA_V3; /* whose adapters are not read */
     if (has_tasks && strstr(name, ".parametrizations.weight.0.lora_")) return true;
     static const char *const heads[] = {"embed_out.weight", "lm_head.weight", "output.weight",

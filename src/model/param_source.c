@@ -157,6 +157,7 @@ static bool understands(lm_dialect dialect, int other) {
                  {LM_DIALECT_JINA_V3, LM_DIALECT_NOMIC_BERT},
                  {LM_DIALECT_FLINT, LM_DIALECT_QWEN2_MOE},
                  {LM_DIALECT_MINIMAX, LM_DIALECT_MIXTRAL},
+                 {LM_DIALECT_ARCTIC, LM_DIALECT_MIXTRAL},
                  {LM_DIALECT_MINIMAX_M3, LM_DIALECT_MIXTRAL},
 
                  {LM_DIALECT_KIMI_K3, LM_DIALECT_KIMI},

@@ -216,7 +216,7 @@ static loam_status read_any(const char *path, const char *name, const lm_model_f
         inout->kind = LM_POOLING_MEAN;
         inout->normalize = true;
     }
-    if (lm_dense_width(inout->dense, dim) >= dim) return LOAM_OK;
+    if (encoder || lm_dense_width(inout->dense, dim) >= dim) return LOAM_OK;
     return lm_error_set(err, LOAM_UNSUPPORTED, "dense modules that give %lld numbers of %lld",
                         (long long)lm_dense_width(inout->dense, dim), (long long)dim);
 }

@@ -16,7 +16,7 @@ import types
 import torch
 from safetensors.torch import save_file
 from transformers import (AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification,
-                          JinaEmbeddingsV3Model)
+                          JinaEmbeddingsV3Model, T5EncoderModel)
 
 import families
 import makers
@@ -113,6 +113,16 @@ def publish_gte(state, config):
         for name in [x for x in state if first in x]:
             out[name.replace(first, whole)] = torch.cat([state.pop(name), *(state.pop(name.replace(first, other)) for other in others)])
     return families.renamed(out | state, own)
+
+
+class T5(T5EncoderModel):
+    def __init__(self, c):
+        super().__init__(AutoConfig.for_model("t5", **makers.less(c, "model_type", "architectures")))
+
+
+def publish_t5(state, config):
+    """A whole model's, of which an encoder is a part, and a table that is there twice."""
+    return dict(state, **{"decoder.final_layer_norm.weight": torch.ones(32), "lm_head.weight": torch.ones(N_VOCAB, 32)})
 
 
 class NeoBert(torch.nn.Module):
@@ -302,6 +312,16 @@ CASES.update({
 CASES["albert"] = case("albert", "mean", AutoModel, dict(BERT, embedding_size=16, num_hidden_layers=3, hidden_act="gelu_new"), gguf=False)
 CASES["albert-reranker"] = case("albert", "rank", AutoModelForSequenceClassification, dict(
     BERT, embedding_size=32, num_hidden_layers=3, num_labels=1), gguf=False)
+T5_SIZES = dict(d_model=32, d_kv=10, d_ff=40, num_layers=2, num_heads=4, vocab_size=N_VOCAB, relative_attention_num_buckets=32, pad_token_id=0,
+                eos_token_id=1, decoder_start_token_id=0, layer_norm_epsilon=1e-6, is_encoder_decoder=True)
+CASES.update({
+    "t5": case("t5", "mean", T5, dict(T5_SIZES, model_type="t5", architectures=["T5EncoderModel"], n_positions=512, feed_forward_proj="relu"),
+               publish=lambda state, config: {k: w for k, w in state.items() if k != "encoder.embed_tokens.weight"}),
+    "t5-gated": case("t5", "mean", T5, dict(T5_SIZES, model_type="t5", architectures=["T5EncoderModel"], feed_forward_proj="gated-gelu"),
+                     publish=lambda state, config: {k: w for k, w in state.items() if k != "shared.weight"}),
+    "t5-dense": case("mt5", "mean", T5, dict(T5_SIZES, model_type="mt5", architectures=["MT5ForConditionalGeneration"],
+                                                relative_attention_max_distance=128, feed_forward_proj="gated-gelu"), publish=publish_t5, gguf=False),
+})
 CLASSES = {"albert": "Albert", "eurobert": "EuroBert", "bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert",
            "megatron-bert": "MegatronBert", "electra": "Electra", "data2vec-text": "Data2VecText", "ernie": "Ernie", "rembert": "RemBert", "roformer": "RoFormer",
            "roberta-prelayernorm": "RobertaPreLayerNorm", "xlm-roberta-xl": "XLMRobertaXL", "distilbert": "DistilBert", "nomic_bert": "NomicBert", "qwen3": "Qwen3", "modernbert": "ModernBert", "gemma3_text": "Gemma3Text", "mpnet": "MPNet"}
@@ -331,7 +351,7 @@ def reference_config(spec):
 
 def build(spec, seed):
     torch.manual_seed(seed)
-    if spec["cls"] in (Jina, JinaCode, NomicMoe, NeoBert):
+    if spec["cls"] in (Jina, JinaCode, NomicMoe, NeoBert, T5):
         model = spec["cls"](spec["config"]).eval()
     else:
         model = spec["cls"].from_config(reference_config(spec), attn_implementation="eager").eval()
@@ -372,7 +392,8 @@ def dense(n_in, n_out, seed, bias=False, act=torch.nn.Identity):
     return torch.nn.Sequential(layer, act())
 
 
-DENSE = {"embeddinggemma-dense": [dense(16, 40, 1), dense(40, 16, 2)], "bert-dense": [dense(32, 48, 3, True, torch.nn.Tanh)]}
+DENSE = {"embeddinggemma-dense": [dense(16, 40, 1), dense(40, 16, 2)], "bert-dense": [dense(32, 48, 3, True, torch.nn.Tanh)],
+         "t5-dense": [dense(32, 24, 4)]}
 
 
 def write_dense(folder, index, layer):

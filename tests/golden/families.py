@@ -1377,6 +1377,29 @@ del CASES["deepseek_v4"]["config"]["intermediate_size"]
 CONVERTERS["deepseek_v4"] = plain_experts
 
 
+def as_arctic(model):
+    """Mixtral whose experts read what a layer finds, beside an MLP that reads what attention leaves."""
+    module, width = sys.modules[type(model).__module__], model.config.hidden_size
+    for layer in model.model.layers:
+        layer.residual_layernorm = module.MixtralRMSNorm(width, eps=model.config.rms_norm_eps)
+        layer.residual_mlp = torch.nn.ModuleDict({w: torch.nn.Linear(width, width, bias=False) for w in ("w1", "w2", "w3")})
+
+        def forward(x, layer=layer, **kwargs):
+            attended = x + layer.self_attn(hidden_states=layer.input_layernorm(x), **kwargs)[0]
+            mlp, read = layer.residual_mlp, layer.residual_layernorm(attended)
+            said = layer.mlp(layer.post_attention_layernorm(x))
+            return attended + mlp["w2"](torch.nn.functional.silu(mlp["w1"](read)) * mlp["w3"](read)) + said
+        layer.forward = forward
+
+
+CASES["arctic"] = dict(case(
+    "arctic", "ArcticForCausalLM", num_local_experts=6, num_experts_per_tok=2, intermediate_size=20, rms_norm_eps=1e-5, rope_theta=1000.0,
+    moe_layer_frequency=1, parallel_attn_mlp_res=True, use_residual=True, moe_eval_capacity_factor=1, moe_train_capacity_factor=1,
+    moe_min_capacity=0, moe_token_dropping=True, enable_expert_tensor_parallelism=False, sliding_window=None, tie_word_embeddings=False,
+    publish=experts_apart("block_sparse_moe", ("w1", "w3", "w2")), reference=dict(
+        model_type="mixtral", rope_parameters=dict(rope_type="default", rope_theta=1000.0))), modify=as_arctic)
+
+
 def tokens(prompt):
     return [(7 * i + 3) % N_VOCAB if prompt == 0 else (5 * i * i + i + 11) % N_VOCAB for i in range(N_TOKENS)]
 

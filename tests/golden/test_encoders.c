@@ -91,8 +91,8 @@ static double check(const char *path, const char *expected_path) {
 
 /* GGUF says neither BERT's other activations nor dense modules with biases, nor narrower embeddings, nor tasks. */
 static bool is_unsaid(const char *path) {
-    return strstr(path, "/bert-plain") || strstr(path, "/bert-dense") || strstr(path, "/electra") ||
-           strstr(path, "/ernie-tasks");
+    return strstr(path, "/bert-plain") || strstr(path, "/bert-dense") ||
+           strstr(path, "/t5-dense") || strstr(path, "/electra") || strstr(path, "/ernie-tasks");
 }
 
 static void convert(const char *from, const char *to, bool to_folder, loam_status expected) {

@@ -587,6 +587,10 @@ static void test_encoders(void **state) {
         LOAM_UNSUPPORTED, "mixed_b");
     check_refused(ENCODER("bert") ",\"rope_scaling\":{\"type\":\"ntk\",\"factor\":8}}",
                   LOAM_UNSUPPORTED, "'ntk'");
+    check_refused(ENCODER("t5") ",\"relative_attention_num_buckets\":16}", LOAM_UNSUPPORTED,
+                  "16 spans");
+    assert_ok(read_config(ENCODER("t5") ",\"feed_forward_proj\":\"gated-gelu\"}", &h, &err));
+    assert_string_equal(h.hidden_act, "gelu_new");
     check_refused(ENCODER("neobert") "}", LOAM_INVALID, "'max_length' is missing");
     check_refused(ENCODER("modernbert") ",\"classifier_activation\":\"silu\"}", LOAM_UNSUPPORTED,
                   "classifier_activation");
@@ -693,6 +697,8 @@ static void test_theta_by_layer(void **state) {
     check_refused(SWA("granite_swa") ",\"layer_rope_theta\":[0,5000,10000]}", LOAM_UNSUPPORTED,
                   "layer_rope_theta");
     check_refused(SWA("flint") "}", LOAM_INVALID, "'layer_types' is missing");
+    check_refused(SWA("arctic") ",\"num_local_experts\":4,\"moe_layer_frequency\":2}",
+                  LOAM_UNSUPPORTED, "moe_layer_frequency");
     check_refused(SWA("nanbeige") ",\"loop_share_kv\":true}", LOAM_UNSUPPORTED, "loop_share_kv");
     check_refused(SWA("nanbeige") ",\"loop_loss_weights\":[1]}", LOAM_UNSUPPORTED,
                   "loop_loss_weights");
