@@ -227,6 +227,8 @@ typedef enum lm_dialect {
     LM_DIALECT_T5,
     LM_DIALECT_ARCTIC, /* Mixtral's, beside an MLP */
     LM_DIALECT_ALBERT, /* BERT of one layer */
+    LM_DIALECT_SPARK,
+    LM_DIALECT_PHI4MM, /* Phi 3's, beside adapters of what is seen and heard */
 } lm_dialect;
 
 /* Positions that are added as sines and cosines, not learned: arXiv:1706.03762. */

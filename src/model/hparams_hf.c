@@ -541,6 +541,24 @@ static LM_MUST_USE loam_status check_gte(const lm_config_reader *r) {
                         grows ? "logn_attention_scale" : "layer_norm_type");
 }
 
+/* Words of NVIDIA's for what is made of rows, of Spark's for what weights heads. */
+static LM_MUST_USE loam_status check_words(const lm_config_reader *r) {
+    static const struct {
+        const char *type, *key, *only;
+    } words[] = {{"llama_bidirec", "pooling", "avg"},
+                 {"spark2_5", "gate_attn_act_mode", "sigmoid"}};
+    for (size_t i = 0; i < LM_COUNT_OF(words); i++) {
+        lm_str said;
+        if (!r->arch || strcmp(r->arch->hf_type, words[i].type) != 0) continue;
+        LM_TRY(lm_json_str_or(r->config, r->path, words[i].key, lm_str_of(words[i].only), &said,
+                              r->err));
+        if (!lm_str_is(said, words[i].only))
+            return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: '%s' is '%.*s'", r->path,
+                                words[i].key, (int)said.len, said.ptr);
+    }
+    return LOAM_OK;
+}
+
 /* RoBERTa counts positions from the one behind its padding token's number, and config.json counts those before it too;
  * Nomic says how long it could be made to be, and how long it was trained to be. */
 static LM_MUST_USE loam_status read_positions(const lm_config_reader *r, lm_hparams *h) {
@@ -559,6 +577,7 @@ static LM_MUST_USE loam_status read_positions(const lm_config_reader *r, lm_hpar
     if (turned)
         return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'rotary_value' is true", r->path);
     LM_TRY(check_gte(r));
+    LM_TRY(check_words(r));
     h->bidirectional = r->arch && r->arch->bidirectional;
     h->position_offset = r->arch ? r->arch->position_shift : 0;
     LM_TRY(lm_config_i64(r, "max_trained_positions", h->context_len, &trained));

@@ -186,7 +186,7 @@ static void add_windowed(const gguf_out *out, const lm_arch_config *config) {
     char key[KEY_BYTES];
     bool listed = /* in any case */
         is_named(config->arch, "exaone4 exaone-moe olmo2 mellum maple gemma4 granite_swa mimo2 "
-                               "cohere2moe muse-glimmer step35");
+                               "cohere2moe muse-glimmer step35 spark2_5");
     if (lm_hparams_said_window(config) == 0 || (usual_windows(config) && !listed)) return;
     bool numbers = is_named(config->arch, "mimo2");
     lm_gguf_writer_open_array(out->writer, full_key(out, "attention.sliding_window_pattern", key),

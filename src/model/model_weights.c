@@ -171,13 +171,27 @@ static bool is_ignorable(const char *name, const lm_arch_config *config) {
                                        ".slope_rate"};
     bool has_tasks = config->arch->dialect == LM_DIALECT_JINA_V3; /* whose adapters are not read */
     if (has_tasks && strstr(name, ".parametrizations.weight.0.lora_")) return true;
+    bool adapted =
+        config->arch->dialect == LM_DIALECT_PHI4MM; /* where something is seen or heard */
+    if (adapted && (strstr(name, ".lora_A.") || strstr(name, ".lora_B."))) return true;
     static const char *const heads[] = {"embed_out.weight", "lm_head.weight", "output.weight",
                                         "output_projection.weight", "decoder.weight"};
-    static const char *const begins[] = {
-        "rope_freqs.",      "rope_factors_", "model.early_exit_gate.", "vision_",
-        "dense_2.",         "dense_3.",      "model.mtp_layers.",      "mtp.",
-        "model.vision_",    "multi_modal_",  "model.multi_modal_",     "vision_model.",
-        "model.connector.", "visual.",       "model.visual."};
+    static const char *const begins[] = {"rope_freqs.",
+                                         "rope_factors_",
+                                         "model.early_exit_gate.",
+                                         "vision_",
+                                         "dense_2.",
+                                         "dense_3.",
+                                         "model.mtp_layers.",
+                                         "mtp.",
+                                         "model.vision_",
+                                         "multi_modal_",
+                                         "model.multi_modal_",
+                                         "vision_model.",
+                                         "model.connector.",
+                                         "visual.",
+                                         "model.visual.",
+                                         "model.embed_tokens_extend."};
     lm_str text = lm_str_of(name);
     if (is_guessing(name, &config->hparams)) return true;
     bool tied = !(config->features & LM_FEATURE_UNTIED_HEAD);

@@ -165,6 +165,8 @@ static loam_status read_gguf(const lm_gguf *gguf, const lm_arch_config *config, 
 /* One score a text; of a decoder also two, for "yes" and "no". */
 static loam_status check_classifier(const lm_arch_config *config, loam_error *err) {
     const lm_hparams *hp = &config->hparams;
+    if (strcmp(config->arch->hf_type, "llama_bidirec") == 0)
+        return lm_error_set(err, LOAM_UNSUPPORTED, "a classifier of a llama_bidirec model");
     if (hp->n_labels == 1 || (hp->n_labels == 2 && !hp->bidirectional)) return LOAM_OK;
     lm_error_set(err, LOAM_UNSUPPORTED, "a classifier of %lld labels", (long long)hp->n_labels);
     return lm_error_hint(err, LOAM_UNSUPPORTED, "loam runs those that rerank: of one score");

@@ -16,7 +16,7 @@ import types
 import torch
 from safetensors.torch import save_file
 from transformers import (AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification,
-                          JinaEmbeddingsV3Model, T5EncoderModel)
+                          JinaEmbeddingsV3Model, LlamaModel, T5EncoderModel)
 
 import families
 import makers
@@ -123,6 +123,19 @@ class T5(T5EncoderModel):
 def publish_t5(state, config):
     """A whole model's, of which an encoder is a part, and a table that is there twice."""
     return dict(state, **{"decoder.final_layer_norm.weight": torch.ones(32), "lm_head.weight": torch.ones(N_VOCAB, 32)})
+
+
+class LlamaBoth(LlamaModel):
+    """A Llama whose rows see those behind them too."""
+
+    def __init__(self, c):
+        super().__init__(AutoConfig.for_model("llama", attn_implementation="eager", **makers.less(
+            c, "model_type", "architectures", "pooling", "temperature", "rope_theta", "rope_scaling"),
+            rope_parameters=dict(c["rope_scaling"], rope_theta=c["rope_theta"])))
+
+    def forward(self, input_ids, attention_mask):
+        n = input_ids.shape[1]
+        return super().forward(input_ids=input_ids, attention_mask=torch.zeros(1, 1, n, n), use_cache=False)
 
 
 class NeoBert(torch.nn.Module):
@@ -322,6 +335,11 @@ CASES.update({
     "t5-dense": case("mt5", "mean", T5, dict(T5_SIZES, model_type="mt5", architectures=["MT5ForConditionalGeneration"],
                                                 relative_attention_max_distance=128, feed_forward_proj="gated-gelu"), publish=publish_t5, gguf=False),
 })
+CASES["llama_bidirec"] = case("llama", "mean", LlamaBoth, dict(
+    families.SIZES, model_type="llama_bidirec", architectures=["LlamaBidirectionalModel"], head_dim=8, rms_norm_eps=1e-5, pooling="avg",
+    temperature=0.02, rope_theta=5000.0, tie_word_embeddings=False, rope_scaling=dict(
+        rope_type="llama3", factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32)),
+    publish=lambda state, config: state)
 CLASSES = {"albert": "Albert", "eurobert": "EuroBert", "bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert",
            "megatron-bert": "MegatronBert", "electra": "Electra", "data2vec-text": "Data2VecText", "ernie": "Ernie", "rembert": "RemBert", "roformer": "RoFormer",
            "roberta-prelayernorm": "RobertaPreLayerNorm", "xlm-roberta-xl": "XLMRobertaXL", "distilbert": "DistilBert", "nomic_bert": "NomicBert", "qwen3": "Qwen3", "modernbert": "ModernBert", "gemma3_text": "Gemma3Text", "mpnet": "MPNet"}
@@ -351,7 +369,7 @@ def reference_config(spec):
 
 def build(spec, seed):
     torch.manual_seed(seed)
-    if spec["cls"] in (Jina, JinaCode, NomicMoe, NeoBert, T5):
+    if spec["cls"] in (Jina, JinaCode, NomicMoe, NeoBert, T5, LlamaBoth):
         model = spec["cls"](spec["config"]).eval()
     else:
         model = spec["cls"].from_config(reference_config(spec), attn_implementation="eager").eval()

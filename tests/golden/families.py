@@ -1400,6 +1400,55 @@ CASES["arctic"] = dict(case(
         model_type="mixtral", rope_parameters=dict(rope_type="default", rope_theta=1000.0))), modify=as_arctic)
 
 
+def spark(state, config):
+    """As Spark X2.5 is published, from Step's text, whose norms' weights are what is added to 1."""
+    out = {k: w + 1.0 if w.dim() == 1 else w for k, w in step(state, config).items()}
+    out.pop("lm_head.weight", None)
+    return qkv_joined(out, SPARK["num_hidden_layers"], "self_attn.q_k_v_proj")
+
+
+def as_spark(model):
+    """Step's dense text without norms of q and k, and with GELUs."""
+    for layer in model.model.language_model.layers:
+        layer.self_attn.q_norm = layer.self_attn.k_norm = torch.nn.Identity()
+        layer.mlp.act_fn = torch.nn.GELU()
+
+
+SPARK = dict(SIZES, num_hidden_layers=4, head_dim=16, hidden_act="gelu", sliding_window=20,
+             layer_types=["sliding_attention"] * 3 + ["full_attention"])
+CASES["spark2_5"] = dict(config=dict(
+    SPARK, model_type="spark2_5", architectures=["Spark2_5ForCausalLM"], tie_word_embeddings=True, attention_bias=False, mlp_bias=False,
+    headwise_attn_output_gate=True, gate_attn_act_mode="sigmoid", rope_parameters=dict(
+        full_attention=dict(partial_rotary_factor=0.25, rope_theta=5000), sliding_attention=dict(partial_rotary_factor=1.0, rope_theta=100))),
+    apart=True, publish=spark, modify=as_spark, reference=dict(
+        model_type="step3p7", tie_word_embeddings=True, vision_config=CASES["step3p5"]["reference"]["vision_config"], text_config=dict(
+            SPARK, model_type="step3p5", tie_word_embeddings=True, rope_theta=[100.0, 100.0, 100.0, 5000.0],
+            partial_rotary_factors=[1.0, 1.0, 1.0, 0.25], mlp_layer_types=["dense"] * 4)))
+
+
+def phi4mm(state, config):
+    """As published, with adapters of what is seen and heard, which text goes without."""
+    out, generator = {"model.embed_tokens_extend.image_embed.glb_GN": torch.ones(1, 1, 8)}, torch.Generator().manual_seed(1)
+    for name, w in state.items():
+        adapted = name.endswith("_proj.weight")
+        name = name.removesuffix("weight")
+        out[name + ("base_layer.weight" if adapted else "weight")] = w
+        for part, size in (("A", (3, w.shape[-1])), ("B", (w.shape[0], 3))):
+            if adapted:
+                out[f"{name}lora_{part}.vision.weight"] = torch.randn(size, generator=generator)
+    return out
+
+
+PHI4 = dict(tie_word_embeddings=True, sliding_window=None, original_max_position_embeddings=32, rope_theta=10000.0, partial_rotary_factor=0.5)
+PHI4_SCALING = dict(long_factor=[2.0, 4.0], short_factor=[1.0, 1.5])
+CASES["phi4mm"] = case("phi4mm", "Phi4MMForCausalLM", **PHI4, rope_scaling=dict(PHI4_SCALING, type="longrope"), publish=phi4mm, reference=dict(
+    model_type="phi3", rope_parameters=dict(PHI4_SCALING, rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.5,
+                                            original_max_position_embeddings=32)))
+CASES["phi4_multimodal"] = dict(CASES["phi4mm"], config=dict(
+    CASES["phi4mm"]["config"], model_type="phi4_multimodal", architectures=["Phi4MultimodalForCausalLM"]), publish=None)
+NO_GGUF |= {"phi4mm", "phi4_multimodal"}
+
+
 def tokens(prompt):
     return [(7 * i + 3) % N_VOCAB if prompt == 0 else (5 * i * i + i + 11) % N_VOCAB for i in range(N_TOKENS)]
 
@@ -1415,7 +1464,7 @@ def build(spec, seed):
         name = name.replace("norm_attn_norm.", "")  # DBRX's, of more than norms
         spread = 0.1 if "norm" in name or "ln_" in name or name.endswith("bias") else 1.0 if "emb" in name else 0.3
         around = 1.0 if ("norm" in name or "ln_" in name) and name.endswith("weight") else 0.0
-        less_one = kind.startswith(("gemma", "step3p5", "muse_glimmer", "minimax_m3", "qwen3_next", "qwen3_5")) and not kind.startswith(GEMMA_SINCE_3N)
+        less_one = kind.startswith(("gemma", "step3p5", "spark2_5", "muse_glimmer", "minimax_m3", "qwen3_next", "qwen3_5")) and not kind.startswith(GEMMA_SINCE_3N)
         whole = "linear_attn" in name or (kind == "muse_glimmer" and name.endswith("language_model.norm.weight"))
         if less_one and around and not whole:
             around = 0.0
