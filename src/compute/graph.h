@@ -63,7 +63,7 @@ typedef struct lm_attrs {
     float soft_cap;       /* paged attention: scores become cap * tanh(score / cap); 0: they stay */
     lm_function function; /* map */
     int64_t n_used, n_groups,
-        n_groups_used; /* route; the first of choose and hyper, the second of blend, mix and hyper, too */
+        n_groups_used; /* route; the first of choose, mix and hyper, the second of blend, mix and hyper, too */
     bool sigmoid, softplus, normalize, by_logits; /* route */
     float jitter;         /* route: a choice's rivals are those that are less than so far behind it; 0: all are */
     bool delta, tiled;                       /* recur */

@@ -33,6 +33,7 @@ typedef enum param_dim {
     DIM_K_NORM,
     DIM_FFN,
     DIM_EXPERTS,     /* how many there are */
+    DIM_CHOICES,     /* and those that say what they read */
     DIM_EXPERT_FFN,  /* the width of one */
     DIM_EXPERTS_FFN, /* of all together */
     DIM_EXPERT,      /* what one reads and says */
@@ -556,6 +557,7 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim, int64_t lay
     case DIM_HEADS: return n_heads;
     case DIM_SPANS: return LM_DISTANCE_SPANS;
     case DIM_EXPERTS: return hp->n_experts;
+    case DIM_CHOICES: return lm_expert_choices(hp);
     case DIM_EXPERT_FFN: return hp->expert_ffn_dim;
     case DIM_EXPERTS_FFN: return hp->n_experts * hp->expert_ffn_dim;
     case DIM_EXPERT: return lm_expert_dim(hp);
@@ -641,13 +643,18 @@ void lm_param_name(lm_param_id id, int64_t layer, lm_naming naming, char out[LM_
 }
 
 void lm_param_name_fill(const char *pattern, int64_t layer, char out[LM_PARAM_NAME_BYTES]) {
-    const char *mark = strstr(pattern, "%d");
-    if (mark) {
-        snprintf(out, LM_PARAM_NAME_BYTES, "%.*s%lld%s", (int)(mark - pattern), pattern,
-                 (long long)layer, mark + 2);
-    } else {
-        snprintf(out, LM_PARAM_NAME_BYTES, "%s", pattern);
+    size_t n = 0;
+    for (const char *p = pattern; *p && n + 1 < LM_PARAM_NAME_BYTES; p++) {
+        char mark = p[0] == '%' ? p[1] : '\0';
+        if (mark != 'd' && mark != 'p' && mark != 'q') {
+            out[n++] = *p;
+            continue;
+        }
+        int64_t number = mark == 'd' ? layer : mark == 'p' ? layer / 2 : layer % 2;
+        n += (size_t)snprintf(out + n, LM_PARAM_NAME_BYTES - n, "%lld", (long long)number);
+        p++;
     }
+    out[n < LM_PARAM_NAME_BYTES ? n : LM_PARAM_NAME_BYTES - 1] = '\0';
 }
 
 int64_t lm_arch_n_params(const lm_arch_config *config) {

@@ -219,6 +219,7 @@ typedef enum lm_dialect {
     LM_DIALECT_MINIMAX, /* Mixtral's, beside recurrent layers */
     LM_DIALECT_HY_V4,
     LM_DIALECT_DEEPSEEK_V4,
+    LM_DIALECT_LONGCAT,    /* whose folders have layers in pairs */
     LM_DIALECT_MINIMAX_M3, /* Mixtral's, beside dense layers and shared experts */
     LM_DIALECT_MAPLE,
     LM_DIALECT_GTE, /* BERT with q, k and v in one, and gate and up */
@@ -287,6 +288,8 @@ typedef struct lm_arch {
     bool expert_normalize; /* weights of the chosen experts add up to 1 where the file does not say */
     bool expert_sigmoid;   /* scores of experts are sigmoids where the file does not say */
     int n_shared_experts;  /* of a mixture where the file does not say */
+    bool
+        late_mixture; /* what chosen experts say is added behind the next layer; folders count layers in pairs, with experts beside the first's MLP, which is the shared one */
     bool early_router;     /* experts are chosen by what the layer reads of the stream, unnormed */
     bool chosen_by_logits; /* biases where experts are chosen are added to logits, not to scores */
     double

@@ -14,6 +14,8 @@ typedef struct builder {
     int64_t layer;
     lm_tensor *entering;     /* the stream as the layer found it */
     lm_tensor *bygone;       /* [rows, n * dim] what it was where it began anew; NULL: it did not */
+    lm_tensor *
+        *late; /* what experts of this layer say that is added behind the next; NULL: nothing */
     lm_tensor *layer_inputs; /* [rows, n_layers * layer_input_dim]; NULL: there are none */
 } builder;
 
@@ -263,6 +265,7 @@ static lm_tensor *latent_attention(const builder *b, lm_tensor *x) {
     if (b->hp->q_latent_dim > 0)
         from = norm(b, linear(b, x, LM_PARAM_Q_DOWN, LM_PARAM_COUNT), LM_PARAM_Q_LATENT_NORM,
                     LM_PARAM_COUNT, LM_F32);
+    from = scaled(b, from, b->hp->q_latent_scale);
     if (b->in->choose && lm_layer_indexes(b->hp, b->layer)) choose_positions(b, x, from);
     lm_tensor *q = by_head(b, linear(b, from, LM_PARAM_Q_NOPE, LM_PARAM_COUNT), LM_PARAM_K_UP);
     bool turns = b->in->inv_freq != NULL;
@@ -271,6 +274,7 @@ static lm_tensor *latent_attention(const builder *b, lm_tensor *x) {
     q = grown(b, joined(b, q, q_rope, n_heads));
     lm_tensor *k = norm(b, linear(b, x, LM_PARAM_KV_DOWN, LM_PARAM_COUNT), LM_PARAM_KV_LATENT_NORM,
                         LM_PARAM_COUNT, LM_F32);
+    k = scaled(b, k, b->hp->latent_scale);
     lm_tensor *k_rope = linear(b, x, LM_PARAM_K_ROPE, LM_PARAM_COUNT);
     if (turns) k_rope = turn(b, k_rope, 1, rope_dim);
     k = joined(b, k, k_rope, 1);
@@ -605,6 +609,14 @@ static lm_tensor *mlp(const builder *b, lm_tensor *x) {
     return linear(b, y, LM_PARAM_DOWN, LM_PARAM_DOWN_BIAS);
 }
 
+/* What chosen experts say of x, weighted and added; some may say x itself. */
+static lm_tensor *mixed_choices(const builder *b, lm_tensor *y, lm_tensor *weights, lm_tensor *ids,
+                                lm_tensor *x) {
+    if (b->hp->n_idle_experts == 0) return mixed(b, y, weights);
+    return lm_graph_op(b->graph, LM_OP_MIX,
+                       &(lm_op_args){.in = {y, weights, ids, x}, .attrs.n_used = b->hp->n_experts});
+}
+
 /* A matrix that each row chooses, for each of its choices. */
 static lm_tensor *chosen(const builder *b, lm_tensor *x, lm_param_id weight, lm_tensor *ids,
                          lm_param_id bias) {
@@ -696,10 +708,14 @@ static lm_tensor *mixture(const builder *b, lm_tensor *stream, lm_tensor *x) {
     lm_tensor *up = chosen(b, read, LM_PARAM_UP_EXPS, ids, LM_PARAM_UP_EXPS_BIAS);
     lm_tensor *y = chosen(b, activated(b, gate, up, hp->expert_limits), LM_PARAM_DOWN_EXPS, ids,
                           LM_PARAM_DOWN_EXPS_BIAS);
-    if (!before) y = mixed(b, y, weights);
+    if (!before) y = mixed_choices(b, y, weights, ids, read);
     if (hp->expert_latent_dim > 0) y = from_latent(b, y);
     if (lm_param_in(b->config, LM_PARAM_MIXTURE_BIAS)) /* a table of one row */
         y = add(b, y, lookup(b, LM_PARAM_MIXTURE_BIAS, b->in->tokens));
+    if (b->config->arch->late_mixture) {
+        *b->late = y;
+        return shared_expert(b, x);
+    }
     if (hp->shared_ffn_dim > 0) y = with_shared(b, y, x);
     if (norms(b, LM_PARAM_MIXTURE_NORM))
         y = norm(b, y, LM_PARAM_MIXTURE_NORM, LM_PARAM_COUNT, LM_F32);
@@ -952,12 +968,16 @@ static lm_tensor *wanted_rows(const builder *b, lm_tensor *x) {
 
 /* What heads read. */
 static lm_tensor *body(builder *b) {
-    lm_tensor *x = embed(b);
+    lm_tensor *x = embed(b), *late = NULL;
+    b->late = &late;
     if (b->hp->layer_input_dim > 0) b->layer_inputs = layer_inputs(b, x);
     if (b->hp->n_streams > 0) x = parted(b, x);
     for (b->layer = 0; b->layer < b->hp->n_layers; b->layer++) {
+        lm_tensor *due = late;
+        late = NULL;
         b->entering = x;
         x = b->hp->recall_period > 0 ? recalling_block(b, x) : block(b, x);
+        if (due) x = add(b, x, due);
         if (runs_again(b)) x = settled(b, x, LM_PARAM_OUTPUT_NORM, LM_PARAM_OUTPUT_NORM_BIAS);
     }
     x = wanted_rows(b, x);

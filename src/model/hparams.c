@@ -72,6 +72,8 @@ static LM_MUST_USE loam_status check_options(const lm_hparams *h, const char *pa
         {"bound of gates", h->gate_bound},
         {"bound of what gates weight", h->up_bound},
         {"epsilon of a state space's norms", h->scan_norm_eps},
+        {"scale of latent vectors", h->latent_scale},
+        {"scale of queries' latent vectors", h->q_latent_scale},
         {"scale of what experts say", h->mixture_scale},
         {"scale of experts' weights", h->expert_weight_scale},
     };
@@ -85,7 +87,11 @@ static LM_MUST_USE loam_status check_experts(const lm_hparams *h, const char *pa
                                              loam_error *err) {
     if (h->n_experts == 0) return LOAM_OK;
     LM_TRY(check_range(path, "number of experts", h->n_experts, 1024, err));
-    LM_TRY(check_range(path, "number of experts used", h->n_experts_used, h->n_experts, err));
+    LM_TRY(check_range(path, "number of experts that compute nothing and 1", h->n_idle_experts + 1,
+                       1024, err));
+    LM_TRY(check_range(path, "number of all experts", lm_expert_choices(h), 1024, err));
+    LM_TRY(
+        check_range(path, "number of experts used", h->n_experts_used, lm_expert_choices(h), err));
     LM_TRY(check_range(path, "width of an expert", h->expert_ffn_dim, 1 << 24, err));
     LM_TRY(
         check_range(path, "width between experts and 1", h->expert_latent_dim + 1, 1 << 24, err));

@@ -107,6 +107,7 @@ typedef struct lm_hparams {
      * cached of a token: a vector of kv_latent_dim, from which keys and values of all heads follow, and rope_dim elements that
      * rotate. What a head itself has is nope_dim elements that do not rotate, rope_dim that do, and values of value_dim. */
     int64_t kv_latent_dim, nope_dim;
+    double latent_scale, q_latent_scale; /* of that vector, and of that of queries, normed; 0: 1 */
     int64_t q_latent_dim; /* queries are made from a vector of so many; 0: from the residual */
     /* LM_FEATURE_POOLED: heads' values go to vectors of out_latent_dim, of as many heads each as make out_groups groups, and from there to the
      * stream. Layers see, beside their window, keys that stand for so many positions each; 0: none. */
@@ -186,6 +187,7 @@ typedef struct lm_hparams {
     float expert_limits[LM_MAX_VARIED_LAYERS], mlp_limits[LM_MAX_VARIED_LAYERS];
     /* Mixtures of experts; n_experts 0: the MLP of every layer is dense. */
     int64_t n_experts, n_experts_used;
+    int64_t n_idle_experts;                 /* that may be chosen, too, and say what they read */
     int64_t expert_ffn_dim, shared_ffn_dim; /* of one expert; of all shared ones together, 0: none */
     lm_layer_set dense_layers;              /* whose MLP is dense all the same */
     int64_t n_expert_groups, n_expert_groups_used; /* experts are chosen from the best groups; 0: from all */
@@ -270,6 +272,11 @@ static inline int64_t lm_head_vocab(const lm_hparams *hparams) {
 
 static inline int64_t lm_expert_dim(const lm_hparams *hparams) {
     return hparams->expert_latent_dim > 0 ? hparams->expert_latent_dim : hparams->dim;
+}
+
+/* Among how many experts rows choose. */
+static inline int64_t lm_expert_choices(const lm_hparams *hparams) {
+    return hparams->n_experts + hparams->n_idle_experts;
 }
 
 /* Whether a layer's rows take something from those before them, or a matrix stands where that would be; and whether by attention. */

@@ -246,7 +246,10 @@ static LM_MUST_USE loam_status read_sizes(const lm_config_reader *r, lm_hparams 
     const json_t *listed = json_object_get(r->config, "layers_block_type");
     bool has_default = leaves_out_sizes(r);
     h->n_layers = (int64_t)json_array_size(listed);
-    if (!json_is_array(listed))
+    if (r->arch && r->arch->late_mixture) {
+        LM_TRY(lm_config_need_i64(r, "num_layers", &h->n_layers));
+        h->n_layers = lm_config_times(2, h->n_layers);
+    } else if (!json_is_array(listed))
         LM_TRY(lm_config_need_i64(
             r, "num_hidden_layers|n_layer|num_layers|n_layers|num_transformer_layers",
             &h->n_layers));
@@ -409,6 +412,20 @@ static LM_MUST_USE loam_status read_streams(const lm_config_reader *r, lm_hparam
     return read_cut_gates(r, h);
 }
 
+/* LongCat's latent vectors are made as long as the stream is. */
+static LM_MUST_USE loam_status read_latent_scales(const lm_config_reader *r, lm_hparams *h) {
+    static const char *const flags[] = {"mla_scale_q_lora", "mla_scale_kv_lora"};
+    for (size_t i = 0; i < LM_COUNT_OF(flags); i++) {
+        bool scaled;
+        LM_TRY(lm_config_bool(r, flags[i], true, &scaled));
+        if (!scaled)
+            return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: '%s' is false", r->path, flags[i]);
+    }
+    if (h->q_latent_dim > 0) h->q_latent_scale = sqrt((double)h->dim / (double)h->q_latent_dim);
+    h->latent_scale = sqrt((double)h->dim / (double)h->kv_latent_dim);
+    return LOAM_OK;
+}
+
 /* Hyper-connections. */
 static LM_MUST_USE loam_status read_hyper(const lm_config_reader *r, lm_hparams *h) {
     if (!r->arch || !(r->arch->features & LM_FEATURE_HYPER)) return LOAM_OK;
@@ -496,7 +513,8 @@ static LM_MUST_USE loam_status read_latent(const lm_config_reader *r, lm_hparams
     LM_TRY(
         lm_config_bool(r, "rope_interleave", h->rope_layout == LM_ROPE_INTERLEAVED, &interleaved));
     h->rope_layout = interleaved ? LM_ROPE_INTERLEAVED : LM_ROPE_HALF_SPLIT;
-    return lm_hparams_fill_latent(h, r->path, r->err);
+    LM_TRY(lm_hparams_fill_latent(h, r->path, r->err));
+    return r->arch && r->arch->late_mixture ? read_latent_scales(r, h) : LOAM_OK;
 }
 
 /* Whether a layer has an indexer of its own: by a list of words or a text of letters, else all, or each how many-th of those from
@@ -840,6 +858,22 @@ static LM_MUST_USE loam_status read_arctic(const lm_config_reader *r, lm_hparams
     return LOAM_OK;
 }
 
+/* LongCat's that compute nothing. */
+static LM_MUST_USE loam_status read_idle_experts(const lm_config_reader *r, lm_hparams *h) {
+    lm_str kind;
+    bool biased;
+    LM_TRY(lm_config_i64(r, "zero_expert_num", 0, &h->n_idle_experts));
+    LM_TRY(
+        lm_json_str_or(r->config, r->path, "zero_expert_type", LM_STR("identity"), &kind, r->err));
+    LM_TRY(lm_config_bool(r, "router_bias", false, &biased));
+    if (h->n_idle_experts > 0 && !lm_str_is(kind, "identity"))
+        return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'zero_expert_type' is '%.*s'", r->path,
+                            (int)kind.len, kind.ptr);
+    if (h->n_idle_experts > 0 && biased)
+        return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'router_bias' is true", r->path);
+    return LOAM_OK;
+}
+
 static LM_MUST_USE loam_status read_experts(const lm_config_reader *r, lm_hparams *h) {
     int64_t n_shared;
     lm_str score, method;
@@ -859,13 +893,16 @@ static LM_MUST_USE loam_status read_experts(const lm_config_reader *r, lm_hparam
                            "num_experts_per_tok|moe_k|moe_topk|moe_top_k|top_k_experts|num_experts_"
                            "per_token|moe_num_active_primary_experts",
                            0, &h->n_experts_used));
-    LM_TRY(lm_config_alike(r, "moe_intermediate_size|moe_ffn_hidden_size|intermediate_size",
+    LM_TRY(read_idle_experts(r, h));
+    LM_TRY(lm_config_alike(r,
+                           "expert_ffn_hidden_size|moe_intermediate_size|moe_ffn_hidden_size|"
+                           "intermediate_size",
                            h->ffn_dim, &h->expert_ffn_dim));
     LM_TRY(lm_config_alike(
         r, "n_shared_experts|moe_num_shared_experts|num_shared_experts|num_shared_expert",
         r->arch ? r->arch->n_shared_experts : 0, &n_shared));
     if (n_shared > 0 && n_shared < 1024) h->shared_ffn_dim = n_shared * h->expert_ffn_dim;
-    if (beside) h->shared_ffn_dim = h->ffn_dim;
+    if (beside || (r->arch && r->arch->late_mixture)) h->shared_ffn_dim = h->ffn_dim;
     LM_TRY(read_arctic(r, h));
     LM_TRY(lm_config_i64(r,
                          "shared_intermediate_size|shared_expert_intermediate_size|moe_shared_"

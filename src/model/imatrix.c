@@ -232,6 +232,7 @@ loam_status lm_imatrix_add_chosen(lm_imatrix *m, const char *tensor, const lm_im
     LM_TRY(find_or_add(m, tensor, rows->n_cols, rows->n_mats, &e, err));
     for (int64_t i = 0; i < rows->n_rows * rows->n_used; i++) {
         int64_t row = rows->x_is_shared ? i / rows->n_used : i;
+        if (rows->ids[i] >= rows->n_mats) continue; /* it chose no matrix */
         add_row(e, rows->ids[i], rows->x + row * rows->n_cols, rows->n_cols);
     }
     return LOAM_OK;

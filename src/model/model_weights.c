@@ -153,6 +153,14 @@ static bool is_up_again(lm_str name) {
            lm_str_ends(name, LM_STR(".attn_v_b.weight"));
 }
 
+/* Matrices of experts that compute nothing, which transformers makes and does not read. */
+static bool is_idle_expert(const char *name, const lm_hparams *hp) {
+    const char *mark = strstr(name, ".mlp.experts.");
+    if (!mark) return false;
+    long long expert = strtoll(mark + strlen(".mlp.experts."), NULL, 10);
+    return expert >= hp->n_experts && expert < lm_expert_choices(hp);
+}
+
 /* Tensors that files carry and graphs do not read: what can be computed, masks, and the parts of a model that sees. */
 static bool is_ignorable(const char *name, const lm_arch_config *config) {
     static const char *const ends[] = {".rotary_emb.inv_freq",
@@ -191,12 +199,14 @@ static bool is_ignorable(const char *name, const lm_arch_config *config) {
                                          "model.connector.",
                                          "visual.",
                                          "model.visual.",
-                                         "model.embed_tokens_extend."};
+                                         "model.embed_tokens_extend.",
+        "model.mtp."};
     lm_str text = lm_str_of(name);
     if (is_guessing(name, &config->hparams)) return true;
     bool tied = !(config->features & LM_FEATURE_UNTIED_HEAD);
     if (lm_arch_has(config, LM_FEATURE_LATENT) && is_up_again(text)) return true;
     bool experts_normed = lm_arch_has(config, LM_FEATURE_MIXTURE_NORM); /* dense layers have one that is not used */
+    if (config->hparams.n_idle_experts > 0 && is_idle_expert(name, &config->hparams)) return true;
     if (experts_normed && lm_str_ends(text, LM_STR(".post_mlp_layernorm.weight"))) return true;
     if (config->arch->blocks_chosen && (strstr(name, ".indexer.") || strstr(name, ".index_")))
         return true;

@@ -204,6 +204,8 @@ static const op_case cases[] = {
      LM_OP_EXPERTS,
      {ROWS(LM_F32, 3, 2 * 40), MATRICES(LM_F32, 4, 280, 40), CHOICES(3, 2, 4), MATRIX(LM_F32, 4, 280)},
      .rows = true},
+    {"experts of whom some are none", LM_OP_EXPERTS, {ROWS(LM_F32, 9, 64), MATRICES(LM_Q8_0, 3, 293, 64), CHOICES(9, 4, 6)}, .rows = true},
+    {"experts one row of none", LM_OP_EXPERTS, {ROWS(LM_F32, 1, 33), MATRICES(LM_F32, 1, 37, 33), CHOICES(1, 2, 40)}, .rows = true},
     {"experts many rows", LM_OP_EXPERTS, {ROWS(LM_F32, 300, 34), MATRICES(LM_BF16, 2, 21, 34), CHOICES(300, 2, 2)}, .rows = true},
 #define BY_HEAD(type, rows, heads, n_out, n_in) ROWS(LM_F32, rows, (heads) * (n_in)), MATRICES(type, heads, n_out, n_in)
     {"head_linear f32", LM_OP_HEAD_LINEAR, {BY_HEAD(LM_F32, 9, 5, 37, 33)}, .rows = true},
@@ -258,6 +260,7 @@ static const op_case cases[] = {
     {"join", LM_OP_JOIN, {ROWS(LM_F32, 7, 3 * 37), ROWS(LM_F32, 7, 3 * 5)}, {.n_heads = 3}, .rows = true},
     {"mix", LM_OP_MIX, {ROWS(LM_F32, 7, 3 * 37), ROWS(LM_F32, 7, 3)}, .rows = true},
     {"mix heads", LM_OP_MIX, {ROWS(LM_F32, 7, 5 * 21), ROWS(LM_F32, 7, 5)}, {.n_groups = 5}, .rows = true},
+    {"mix own", LM_OP_MIX, {ROWS(LM_F32, 7, 3 * 37), ROWS(LM_F32, 7, 3), CHOICES(7, 3, 8), ROWS(LM_F32, 7, 37)}, {.n_used = 5}, .rows = true},
     {"mix parts", LM_OP_MIX, {ROWS(LM_F32, 7, 2 * 3 * 37), ROWS(LM_F32, 7, 2 * 3)}, {.n_groups = 2}, .rows = true},
 
     {"layer_norm", LM_OP_LAYER_NORM, {ROWS(LM_F32, 7, 69), VECTOR(69), VECTOR(69)}, {.eps = 1e-5f}, .rows = true},

@@ -997,11 +997,11 @@ CASES["step3p5"] = dict(config=dict(STEP_TEXT, model_type="step3p5", architectur
             hidden_size=16, num_hidden_layers=1, num_attention_heads=2, mlp_ratio=1.0, image_size=56, patch_size=14, max_position_embeddings=16)))
 
 
-def biased_choice(model):
+def biased_choice(model, spread=0.3):
     """Biases where experts are chosen, which transformers keeps as buffers."""
     for name, p in model.named_buffers():
         if name.endswith("e_score_correction_bias"):
-            p.data = (torch.randn_like(p) * 0.3).half().float()
+            p.data = (torch.randn_like(p) * spread).half().float()
 
 
 def sized(base, model, *layers):
@@ -1375,6 +1375,22 @@ CASES["deepseek_v4"] = dict(
         layer_types=["sliding_attention", "compressed_sparse_attention", "heavily_compressed_attention", "compressed_sparse_attention", "sliding_attention"])), settle=by_token)
 del CASES["deepseek_v4"]["config"]["intermediate_size"]
 CONVERTERS["deepseek_v4"] = plain_experts
+def longcat(state, config):
+    """Experts that compute nothing have no matrices, of which transformers makes some."""
+    state = experts_apart("mlp", ("gate_proj", "up_proj", "down_proj"))(state, config)
+    idle = [f".experts.{config['n_routed_experts'] + e}." for e in range(config["zero_expert_num"])]
+    return {k: v for k, v in state.items() if not any(part in k for part in idle)}
+
+
+CASES["longcat_flash"] = case("longcat_flash", "LongcatFlashForCausalLM", num_layers=2, q_lora_rank=24, kv_lora_rank=20, qk_nope_head_dim=10,
+                              qk_rope_head_dim=6, head_dim=6, v_head_dim=14, n_routed_experts=6, zero_expert_num=3, moe_topk=4,
+                              expert_ffn_hidden_size=12, ffn_hidden_size=40, routed_scaling_factor=2.5, num_key_value_heads=4,
+                              rms_norm_eps=1e-3, rope_theta=1000.0, zero_expert_type="identity", mla_scale_q_lora=True,
+                              mla_scale_kv_lora=True, publish=longcat)
+CASES["longcat_flash"]["settle"] = lambda model: biased_choice(model, 0.1)
+for key in ("num_hidden_layers", "intermediate_size"):
+    del CASES["longcat_flash"]["config"][key]
+NO_GGUF |= {"longcat_flash"}
 
 
 def as_arctic(model):

@@ -101,7 +101,7 @@ static void check_router(const published *p) {
                  *total = json_object_get(router, "total");
     const char *function = json_string_value(json_object_get(router, "function"));
     if (!router || json_is_null(router)) return;
-    expect_said(p, router, "experts", (double)h->n_experts);
+    expect_said(p, router, "experts", (double)lm_expert_choices(h));
     expect_said(p, router, "used", (double)h->n_experts_used);
     if (!function) return;
     expect(p, "sigmoid of a router", 0, strcmp(function, "sigmoid") == 0, h->expert_sigmoid);

@@ -45,23 +45,34 @@ size_t lm_cpu_experts_order_bytes(const lm_node *node) {
     return lay_order_out(node, NULL, &unused);
 }
 
-/* Sorts n products by expert, in the order of rows; returns how many experts have any. */
+/* Sorts n products by expert, in the order of rows, but those of none; returns how many experts have any. */
 static int64_t sort(const lm_node *node, int64_t n, const order *o) {
     const int32_t *ids = lm_i32(node->in[2]);
     int64_t n_experts = node->in[1]->shape[0], n_chosen = 0;
     memset(o->first, 0, (size_t)(n_experts + 1) * sizeof *o->first);
     for (int64_t s = 0; s < n; s++) {
-        LM_ASSERT(ids[s] >= 0 && ids[s] < n_experts);
-        o->first[ids[s] + 1]++;
+        LM_ASSERT(ids[s] >= 0);
+        if (ids[s] < n_experts) o->first[ids[s] + 1]++;
     }
     for (int64_t e = 0; e < n_experts; e++) {
         n_chosen += o->first[e + 1] > 0;
         o->first[e + 1] += o->first[e];
     }
-    for (int64_t s = 0; s < n; s++) o->slots[o->first[ids[s]]++] = (int32_t)s;
+    for (int64_t s = 0; s < n; s++)
+        if (ids[s] < n_experts) o->slots[o->first[ids[s]]++] = (int32_t)s;
     for (int64_t e = n_experts; e > 0; e--) o->first[e] = o->first[e - 1];
     o->first[0] = 0;
     return n_chosen;
+}
+
+/* Writes what choices of no expert give. */
+static void clear(const lm_kernel_args *args, int64_t n) {
+    const lm_node *node = args->node;
+    size_t row_bytes = (size_t)node->in[1]->shape[1] * sizeof(float);
+    lm_range slots = lm_share(args, n);
+    for (int64_t s = slots.begin; s < slots.end; s++)
+        if (lm_i32(node->in[2])[s] >= node->in[1]->shape[0])
+            memset(lm_f32(node->out[0]) + s * node->in[1]->shape[1], 0, row_bytes);
 }
 
 /* Slices of each matrix: as few as give every thread its pieces. */
@@ -79,7 +90,10 @@ void lm_cpu_share_experts(const lm_kernel_args *args, void *memory, lm_expert_pi
     if (n == 0) return;
     order o;
     lay_order_out(node, memory, &o);
-    int64_t n_slices = slices_of(node, sort(node, n, &o), args->n_threads);
+    clear(args, n);
+    int64_t n_chosen = sort(node, n, &o);
+    if (n_chosen == 0) return;
+    int64_t n_slices = slices_of(node, n_chosen, args->n_threads);
     int64_t first_piece = 0, mine = lm_kernel_take(args, 0);
     for (int64_t e = 0; e < node->in[1]->shape[0]; e++) {
         if (o.first[e] == o.first[e + 1]) continue;

@@ -1,13 +1,15 @@
 /* EXPERTS: LINEAR with a matrix that each row chooses, k times        arXiv:1701.06538
  * x     [R, K] f32|bf16: the same for all k; or [R, k * K]: one after the other for each     in
  * w     [E, N, K] any float type, each expert in row order or the backend's                 in
- * ids   [R, k] i32, each in [0, E): ROUTE's                                                  in
+ * ids   [R, k] i32: ROUTE's; those of E and beyond choose no matrix, and their y is 0           in
  * bias  [E, N] f32, optional                                                                 in
  * y     [R, k * N] f32                                                                       out
  *
  * Order: each product is LINEAR's, whatever rows go to the same expert.
  */
 #include "compute/ops/experts.h"
+
+#include <string.h>
 
 static bool x_ok(const lm_node *node) {
     const lm_tensor *x = node->in[0], *w = node->in[1], *ids = node->in[2];
@@ -74,6 +76,10 @@ static void reference(const lm_kernel_args *args) {
     lm_range slots = lm_share(args, lm_rows_now(args, ids) * n_used);
     for (int64_t s = slots.begin; s < slots.end; s++) {
         lm_expert_product p;
+        if (lm_i32(ids)[s] >= w->shape[0]) {
+            memset(lm_f32(node->out[0]) + s * n_out, 0, (size_t)n_out * sizeof(float));
+            continue;
+        }
         lm_expert_product_init(&p, node, lm_i32(ids)[s], expert_bytes, 1,
                                lm_at(x, (shared ? s / n_used : s) * n_in),
                                lm_f32(node->out[0]) + s * n_out);
