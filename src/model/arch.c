@@ -25,6 +25,8 @@ typedef enum param_dim {
     DIM_ADDED, /* and of what is added to them */
     DIM_Q,
     DIM_Q_GATE,
+    DIM_GATE_SOURCE, /* what gates of heads are made from */
+    DIM_NORM_GATE,
     DIM_KV,
     DIM_VALUES,
     DIM_HEADS,
@@ -449,6 +451,7 @@ bool lm_param_at(const lm_arch_config *config, lm_param_id id, int64_t layer) {
     if (id == LM_PARAM_ATTN_NORM && !lm_layer_mixes(&config->hparams, layer)) return false;
     if (lm_param_is_mlp(id) && !lm_layer_has_mlp(&config->hparams, layer)) return false;
     bool experts = lm_arch_layer_has_experts(config, layer);
+    if (id == LM_PARAM_MLP_NORM_GATE_DOWN || id == LM_PARAM_MLP_NORM_GATE_UP) return experts;
     return is_mixture(id) ? experts : !is_dense_mlp(id) || !experts;
 }
 
@@ -581,7 +584,12 @@ static int64_t dim_size(const lm_arch_config *config, param_dim dim, int64_t lay
     case DIM_LABELS: return hp->n_labels;
     case DIM_ATTENDED: return n_heads * lm_value_dim_at(hp, layer);
     case DIM_Q_LATENT: return hp->q_latent_dim;
-    case DIM_Q_SOURCE: return hp->q_latent_dim ? hp->q_latent_dim : hp->dim;
+    case DIM_GATE_SOURCE:
+        return config->arch && config->arch->latent_gates ? 2 * hp->q_latent_dim : hp->dim;
+    case DIM_NORM_GATE: return hp->norm_gate_rank;
+    case DIM_Q_SOURCE:
+        if (config->arch && config->arch->latent_gates) return 2 * hp->q_latent_dim;
+        return hp->q_latent_dim ? hp->q_latent_dim : hp->dim;
     case DIM_HEADS_NOPE: return hp->n_heads * hp->nope_dim;
     case DIM_HEADS_ROPE: return hp->n_heads * hp->rope_dim;
     case DIM_HEADS_LATENT: return hp->n_heads * hp->kv_latent_dim;

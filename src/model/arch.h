@@ -85,6 +85,8 @@ typedef enum lm_feature {
     LM_FEATURE_LAUREL = LM_BIT(43), /* a narrow product is added to attention */
     LM_FEATURE_EMBED_MAP =
         LM_BIT(46), /* embeddings are of another width: a matrix leads to the stream, one back */
+    LM_FEATURE_NORM_GATE = LM_BIT(
+        58), /* what is normed is weighted, by a sigmoid of a narrow MLP of itself, before attention and before experts: A.X K2 */
     LM_FEATURE_TASK_EMBED =
         LM_BIT(61), /* the first task's vector is added to tokens, or rather to those of segments */
     LM_FEATURE_SUB_NORM =
@@ -219,6 +221,7 @@ typedef enum lm_dialect {
     LM_DIALECT_MINIMAX, /* Mixtral's, beside recurrent layers */
     LM_DIALECT_HY_V4,
     LM_DIALECT_DEEPSEEK_V4,
+    LM_DIALECT_AXK2,       /* DeepSeek's, with gated norms */
     LM_DIALECT_LONGCAT,    /* whose folders have layers in pairs */
     LM_DIALECT_MINIMAX_M3, /* Mixtral's, beside dense layers and shared experts */
     LM_DIALECT_MAPLE,
@@ -264,6 +267,8 @@ typedef struct lm_arch {
     bool
         caps_gates; /* bounds of gates are of what SiLU reads, and config.json has one for all layers' experts */
     bool caps_others;      /* and it is that of shared experts, too */
+    bool
+        latent_gates; /* queries of latent attention, and gates of what heads attend to, are made from the latent vector as normed and as it was */
     bool index_half_split; /* queries and keys of indexers turn as LM_ROPE_HALF_SPLIT, in files of both formats, whatever others do */
     bool no_rope;
     bool no_attention; /* all layers are recurrent, and there are no others */

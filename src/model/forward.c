@@ -90,11 +90,26 @@ static bool norms(const builder *b, lm_param_id weight) {
            !(lm_param_has_layer(weight) && lm_arch_lacks_norm(b->config, weight, b->layer));
 }
 
+static lm_tensor *linear(const builder *b, lm_tensor *x, lm_param_id weight, lm_param_id bias);
+
+/* What is normed by that weight, through its gate where it has one. */
+static lm_tensor *norm_gated(const builder *b, lm_tensor *x, lm_param_id weight) {
+    bool of_mlp = weight == LM_PARAM_MLP_NORM;
+    lm_param_id down = of_mlp ? LM_PARAM_MLP_NORM_GATE_DOWN : LM_PARAM_ATTN_NORM_GATE_DOWN,
+                up = of_mlp ? LM_PARAM_MLP_NORM_GATE_UP : LM_PARAM_ATTN_NORM_GATE_UP;
+    bool has_gates = of_mlp || weight == LM_PARAM_ATTN_NORM;
+    if (!has_gates || !lm_param_at(b->config, down, b->layer)) return x;
+    lm_tensor *gate = mapped(b, linear(b, x, down, LM_PARAM_COUNT), LM_FN_SILU, 0);
+    gate = linear(b, gate, up, LM_PARAM_COUNT);
+    return lm_graph_op(b->graph, LM_OP_MAP,
+                       &(lm_op_args){.in = {gate, x}, .attrs.function = LM_FN_SIGMOID});
+}
+
 /* What a block reads: normed where the model norms before. */
 static lm_tensor *read_residual(const builder *b, lm_tensor *x, lm_param_id weight,
                                 lm_param_id bias) {
     if (!norms(b, weight)) return factor(b, x);
-    return norm(b, x, weight, bias, factor_dtype(b));
+    return norm_gated(b, norm(b, x, weight, bias, factor_dtype(b)), weight);
 }
 
 /* The residual stream behind an addition: normed where the model norms the stream itself. */
@@ -261,12 +276,15 @@ static void choose_positions(const builder *b, lm_tensor *x, lm_tensor *q_latent
  * queries and to what is attended instead: all heads then read one key, and values are its first elements. */
 static lm_tensor *latent_attention(const builder *b, lm_tensor *x) {
     int64_t n_heads = b->hp->n_heads, rope_dim = b->hp->rope_dim;
-    lm_tensor *from = x;
-    if (b->hp->q_latent_dim > 0)
-        from = norm(b, linear(b, x, LM_PARAM_Q_DOWN, LM_PARAM_COUNT), LM_PARAM_Q_LATENT_NORM,
-                    LM_PARAM_COUNT, LM_F32);
+    lm_tensor *from = x, *latent = NULL;
+    if (b->hp->q_latent_dim > 0) {
+        latent = linear(b, x, LM_PARAM_Q_DOWN, LM_PARAM_COUNT);
+        from = norm(b, latent, LM_PARAM_Q_LATENT_NORM, LM_PARAM_COUNT, LM_F32);
+    }
     from = scaled(b, from, b->hp->q_latent_scale);
     if (b->in->choose && lm_layer_indexes(b->hp, b->layer)) choose_positions(b, x, from);
+    bool both = b->config->arch->latent_gates;
+    if (both) from = joined(b, from, latent, 1);
     lm_tensor *q = by_head(b, linear(b, from, LM_PARAM_Q_NOPE, LM_PARAM_COUNT), LM_PARAM_K_UP);
     bool turns = b->in->inv_freq != NULL;
     lm_tensor *q_rope = linear(b, from, LM_PARAM_Q_ROPE, LM_PARAM_COUNT);
@@ -279,7 +297,7 @@ static lm_tensor *latent_attention(const builder *b, lm_tensor *x) {
     if (turns) k_rope = turn(b, k_rope, 1, rope_dim);
     k = joined(b, k, k_rope, 1);
     lm_tensor *y = b->in->attend(b->in->ctx, b->graph, b->layer, q, k, NULL);
-    y = gated(b, x, by_head(b, y, LM_PARAM_V_UP));
+    y = gated(b, both ? from : x, by_head(b, y, LM_PARAM_V_UP));
     return linear(b, y, LM_PARAM_OUT, LM_PARAM_OUT_BIAS);
 }
 

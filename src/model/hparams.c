@@ -367,6 +367,8 @@ loam_status lm_hparams_check(const lm_hparams *h, const char *path, loam_error *
     LM_TRY(check_options(h, path, err));
     LM_TRY(check_experts(h, path, err));
     LM_TRY(check_pooled(h, path, err));
+    LM_TRY(check_range(path, "width of what weights norms and 1", h->norm_gate_rank + 1, 1 << 14,
+                       err));
     LM_TRY(check_index(h, path, err));
     if (h->n_guess_layers != 0)
         LM_TRY(check_range(path, "number of guessing layers", h->n_guess_layers, 64, err));

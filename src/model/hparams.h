@@ -180,6 +180,7 @@ typedef struct lm_hparams {
     double gate_bound,
         up_bound; /* of the activation "situ", sigmoid(gate) * cap(gate) * cap(up), where cap(x) = bound * tanh(x / bound); the second 0: up
                                     is not capped */
+    int64_t norm_gate_rank;  /* width of what weights norms: LM_FEATURE_NORM_GATE */
     bool gate_by_head;       /* what a head attended to is weighted by one number */
     bool shared_norm;        /* attention and MLP, side by side, read the same normed rows */
     bool serial_residual;    /* a member of a family of parallel residuals that is not parallel */

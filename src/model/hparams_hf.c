@@ -1126,6 +1126,8 @@ static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_
     if (r.arch) lm_arch_settle_layers(r.arch, &h);
     LM_TRY(read_latent(&r, &h));
     LM_TRY(read_index(&r, &h));
+    if (r.arch && (r.arch->features & LM_FEATURE_NORM_GATE))
+        LM_TRY(lm_config_i64(&r, "gated_norm_rank", 16, &h.norm_gate_rank));
     LM_TRY(lm_hparams_check(&h, path, err));
     *out = h;
     return LOAM_OK;

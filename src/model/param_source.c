@@ -160,6 +160,7 @@ static bool understands(lm_dialect dialect, int other) {
                  {LM_DIALECT_ARCTIC, LM_DIALECT_MIXTRAL},
                  {LM_DIALECT_MINIMAX_M3, LM_DIALECT_MIXTRAL},
                  {LM_DIALECT_PHI4MM, LM_DIALECT_PHI3},
+                 {LM_DIALECT_AXK2, LM_DIALECT_DEEPSEEK},
 
                  {LM_DIALECT_KIMI_K3, LM_DIALECT_KIMI},
                  {LM_DIALECT_CODESHELL, LM_DIALECT_GPT2},

@@ -1392,6 +1392,10 @@ for key in ("num_hidden_layers", "intermediate_size"):
     del CASES["longcat_flash"]["config"][key]
 NO_GGUF |= {"longcat_flash"}
 
+CASES["axk2"] = dict(case("axk2", "AXK2ForCausalLM", n_group=4, topk_group=2, gated_norm_rank=5, rope_parameters=stretched(1.0), **INDEX, **LATENT),
+                     modify=clear_choices)
+NO_GGUF |= {"axk2"}
+
 
 def as_arctic(model):
     """Mixtral whose experts read what a layer finds, beside an MLP that reads what attention leaves."""
