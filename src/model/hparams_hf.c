@@ -527,12 +527,22 @@ static bool has_index(const json_t *types, int64_t period, int64_t offset, int64
     return period <= 1 || layer < offset || (layer - offset + 1) % period == 0;
 }
 
+/* How an indexer's heads turn is by family; configs may say it as well. */
+static LM_MUST_USE loam_status check_index_rope(const lm_config_reader *r) {
+    bool usual = r->arch && !r->arch->index_half_split, interleaved;
+    LM_TRY(lm_config_bool(r, "indexer_rope_interleave", usual, &interleaved));
+    if (interleaved == usual) return LOAM_OK;
+    return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'indexer_rope_interleave' is %s", r->path,
+                        interleaved ? "true" : "false");
+}
+
 /* The indexer of DeepSeek's sparse attention; GLM's layers may share what one chose. */
 static LM_MUST_USE loam_status read_index(const lm_config_reader *r, lm_hparams *h) {
     char key[LM_CONFIG_KEY_BYTES];
     int64_t period, offset;
     if (h->out_groups > 0) return LOAM_OK; /* see read_pooled */
     LM_TRY(lm_config_i64(r, "index_topk", 0, &h->index_topk));
+    LM_TRY(check_index_rope(r));
     if (h->index_topk == 0) return LOAM_OK;
     LM_TRY(lm_config_i64(r, "index_n_heads", 0, &h->index_heads));
     LM_TRY(lm_config_i64(r, "index_head_dim", 0, &h->index_dim));

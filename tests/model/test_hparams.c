@@ -794,6 +794,8 @@ static void test_index(void **state) {
     check_refused(INDEXED "}", LOAM_INVALID, "width of an indexer's heads");
     check_refused(INDEXED ",\"index_head_dim\":8,\"index_topk_pattern\":\"SF\"}", LOAM_INVALID,
                   "first layer has no indexer");
+    check_refused(INDEXED ",\"index_head_dim\":8,\"indexer_rope_interleave\":false}",
+                  LOAM_UNSUPPORTED, "'indexer_rope_interleave' is false");
     check_refused(SWA("llama") ",\"index_topk\":-1}", LOAM_INVALID, "positions that are chosen");
     check_refused(SWA("llama") ",\"index_topk\":9}", LOAM_UNSUPPORTED, "no latent vectors");
 #undef INDEXED
