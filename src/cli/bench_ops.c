@@ -185,6 +185,7 @@ static const bench_case cases[] = {
      LM_OP_RECALL,
      {IN(2, {512, 2048}), IN(2, {512, 10240}), IN(1, {2048})},
      {.eps = 1e-5f}},
+    {"round_rows 512x8192", LM_OP_ROUND_ROWS, {IN(2, {512, 8192})}},
     {"match 512x2048", LM_OP_MATCH, {IN(2, {512, 6144}), IN(2, {512, 2048})}, {.eps = 1e-5f}},
     {"add 768x128", LM_OP_ADD, {IN(2, {768, 128}), IN(2, {768, 128})}},
     {"cast f32 to bf16 768x512", LM_OP_CAST, {IN(2, {768, 512})}, {.dtype = LM_BF16}},

@@ -257,6 +257,7 @@ static const op_case cases[] = {
     {"match short", LM_OP_MATCH, {ROWS(LM_F32, 7, 37), ROWS(LM_F32, 7, 37)}, {.eps = 1e5f}, .rows = true},
     {"recall", LM_OP_RECALL, {ROWS(LM_F32, 7, 37), ROWS(LM_F32, 7, 3 * 37), VECTOR(37)}, {.eps = 1e-5f}, .rows = true},
     {"cutoff", LM_OP_CUTOFF, {ROWS(LM_F32, 7, 67)}, {.scale = 0.7f}, .rows = true},
+    {"round_rows", LM_OP_ROUND_ROWS, {ROWS(LM_F32, 7, 67)}, .rows = true},
     {"join", LM_OP_JOIN, {ROWS(LM_F32, 7, 3 * 37), ROWS(LM_F32, 7, 3 * 5)}, {.n_heads = 3}, .rows = true},
     {"mix", LM_OP_MIX, {ROWS(LM_F32, 7, 3 * 37), ROWS(LM_F32, 7, 3)}, .rows = true},
     {"mix heads", LM_OP_MIX, {ROWS(LM_F32, 7, 5 * 21), ROWS(LM_F32, 7, 5)}, {.n_groups = 5}, .rows = true},
