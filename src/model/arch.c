@@ -193,6 +193,11 @@ loam_status lm_arch_config_check(const lm_arch_config *config, loam_error *err) 
     if (lm_arch_has(config, LM_FEATURE_SCAN) && hp->step_latent_dim < 1)
         return lm_error_set(err, LOAM_INVALID, "steps of states are made from %lld numbers",
                             (long long)hp->step_latent_dim);
+    if (hp->rounded_reads && (hp->n_experts > 0 || hp->kv_latent_dim > 0 || hp->n_streams > 0 ||
+                              hp->layer_input_dim > 0 || lm_arch_has(config, LM_FEATURE_RECURRENT)))
+        return lm_error_set(err, LOAM_UNSUPPORTED,
+                            "matrices that read rows of 8 bits in other blocks than attention and "
+                            "MLPs");
     if (hp->context_len > INT32_MAX)
         return lm_error_set(err, LOAM_UNSUPPORTED, "a context of %lld tokens is not supported",
                             (long long)hp->context_len);

@@ -625,6 +625,10 @@ const lm_stored_tensors *lm_coded_folder_tensors(const lm_coded_folder *folder) 
     return &folder->tensors;
 }
 
+bool lm_coded_folder_rounds(const lm_coded_folder *folder) {
+    return strcmp(folder->method, "bitnet") == 0;
+}
+
 const char *lm_coded_folder_method(const lm_coded_folder *folder) {
     return folder->method;
 }

@@ -231,7 +231,14 @@ static lm_tensor *values(const builder *b, lm_tensor *x, lm_tensor *k) {
     return b->config->arch->unit_values ? unit(b, v) : v;
 }
 
+/* What matrices of three values read, where they read 8 bits. */
+static lm_tensor *rounded(const builder *b, lm_tensor *x) {
+    if (!b->hp->rounded_reads) return x;
+    return lm_graph_op(b->graph, LM_OP_ROUND_ROWS, &(lm_op_args){.in = {x}});
+}
+
 static lm_tensor *attention(const builder *b, lm_tensor *x) {
+    x = rounded(b, x);
     bool keeps = lm_layer_keeps(b->hp, b->layer);
     lm_tensor *q = linear(b, x, LM_PARAM_Q, LM_PARAM_Q_BIAS);
     lm_tensor *k = keeps ? linear(b, x, LM_PARAM_K, LM_PARAM_K_BIAS) : NULL;
@@ -239,7 +246,8 @@ static lm_tensor *attention(const builder *b, lm_tensor *x) {
     q = grown(b, placed(b, q, LM_PARAM_Q_NORM, lm_heads_at(b->hp, b->layer)));
     if (keeps) k = placed(b, k, LM_PARAM_K_NORM, lm_kv_heads_at(b->hp, b->layer));
     lm_tensor *y = gated(b, x, b->in->attend(b->in->ctx, b->graph, b->layer, q, k, v));
-    return linear(b, sub_normed(b, y, LM_PARAM_ATTN_SUB_NORM), LM_PARAM_OUT, LM_PARAM_OUT_BIAS);
+    y = rounded(b, sub_normed(b, y, LM_PARAM_ATTN_SUB_NORM));
+    return linear(b, y, LM_PARAM_OUT, LM_PARAM_OUT_BIAS);
 }
 
 /* Each head's elements of `rest` behind those of x. */
@@ -614,6 +622,7 @@ static lm_tensor *activated(const builder *b, lm_tensor *gate, lm_tensor *up, co
 }
 
 static lm_tensor *mlp(const builder *b, lm_tensor *x) {
+    x = rounded(b, x);
     lm_tensor *gate = lm_arch_has(b->config, LM_FEATURE_GATE)
                           ? linear(b, x, LM_PARAM_GATE, LM_PARAM_GATE_BIAS)
                           : NULL;
@@ -624,7 +633,7 @@ static lm_tensor *mlp(const builder *b, lm_tensor *x) {
     lm_tensor *up = linear(b, x, LM_PARAM_UP, LM_PARAM_UP_BIAS);
     lm_tensor *y = activated(b, gate, up, b->hp->mlp_limits);
     if (norms(b, LM_PARAM_MLP_SUB_NORM)) y = sub_normed(b, y, LM_PARAM_MLP_SUB_NORM);
-    return linear(b, y, LM_PARAM_DOWN, LM_PARAM_DOWN_BIAS);
+    return linear(b, rounded(b, y), LM_PARAM_DOWN, LM_PARAM_DOWN_BIAS);
 }
 
 /* What chosen experts say of x, weighted and added; some may say x itself. */

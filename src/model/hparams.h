@@ -143,6 +143,7 @@ typedef struct lm_hparams {
     double attention_scale; /* of scores; 0: 1 / sqrt(head_dim) */
     double attention_soft_cap, logit_soft_cap;
     double value_scale; /* of values; 0: 1 */
+    bool rounded_reads; /* matrices of layers read rows of 8 bits (ops/round_rows.c): BitNet */
     double alibi_max;       /* ALiBi (arXiv:2108.12409): the first of 8 heads' slope is 2^-(this / 8) */
     double query_growth; /* queries of the k-th further stretch of positions are multiplied by 1 + this * ln(1 + k) */
     int64_t query_stretch; /* how many positions that is; 0: original_context_len */

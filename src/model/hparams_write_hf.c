@@ -8,6 +8,11 @@
 #include "model/rope_table.h"
 
 loam_status lm_hparams_check_written(const lm_arch_config *config, loam_error *err) {
+    if (config->hparams.rounded_reads) {
+        lm_error_set(err, LOAM_UNSUPPORTED,
+                     "models whose matrices read rows of 8 bits are not written");
+        return lm_error_hint(err, LOAM_UNSUPPORTED, "what is written says nothing of that");
+    }
     if (!config->arch->read_only) return LOAM_OK;
     lm_error_set(err, LOAM_UNSUPPORTED, "models of architecture '%s' are read, not written",
                  config->arch->hf_type);

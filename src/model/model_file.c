@@ -51,7 +51,9 @@ static LM_MUST_USE loam_status open_folder(lm_model_file *file, loam_error *err)
     LM_TRY(lm_hparams_from_config(config, path, &file->hparams, err));
     LM_TRY(add_said_norms(file, err));
     LM_TRY(lm_coded_folder_open(config, path, file->stored, &file->coded, err));
-    if (file->coded) file->tensors = lm_coded_folder_tensors(file->coded);
+    if (!file->coded) return LOAM_OK;
+    file->tensors = lm_coded_folder_tensors(file->coded);
+    file->hparams.rounded_reads = lm_coded_folder_rounds(file->coded);
     return LOAM_OK;
 }
 

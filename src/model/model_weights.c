@@ -490,6 +490,16 @@ static bool has_norms_apart(const loader *l, lm_param_id id) {
            (id == LM_PARAM_Q_NORM || id == LM_PARAM_K_NORM);
 }
 
+/* Where matrices read rows of 8 bits those of layers do, all of them, and no others. */
+static loam_status check_rounded(const loader *l, lm_param_id id, int n_dims,
+                                 const lm_stored_tensor *tensor, loam_error *err) {
+    bool layers = lm_param_has_layer(id);
+    if (!l->config->hparams.rounded_reads || n_dims != 2 || (tensor->coded != NULL) == layers)
+        return LOAM_OK;
+    return lm_error_set(err, LOAM_UNSUPPORTED, "%s: tensor '%s' is %s of three values",
+                        lm_model_file_path(l->file), tensor->name, layers ? "none" : "one");
+}
+
 static loam_status find_weight(const loader *l, lm_param_id id, int64_t layer, loam_error *err) {
     if (lm_param_is_apart(id)) return find_experts(l, id, layer, err);
     if (lm_param_n_matrices(l->config, id) > 0) return find_heads(l, id, layer, err);
@@ -504,6 +514,7 @@ static loam_status find_weight(const loader *l, lm_param_id id, int64_t layer, l
         weight->name = source->tensor->name;
         return join_norms(l, id, layer, shape[0], weight, err);
     }
+    if (found) LM_TRY(check_rounded(l, id, n_dims, source->tensor, err));
     lm_param_name(id, layer, lm_naming_of(l->file), name);
     wanted.turned = lm_param_is_kernel(id) ||
                     (n_dims == 2 && lm_param_has_layer(id) && l->config->arch->hf_transposed &&

@@ -5,7 +5,8 @@ transformers computes with the weights that their codes stand for.
     python3 tests/golden/checkpoints.py [name ...]
 
 (torch 2.13, transformers 5.24.) Codes are made and packed here, from the descriptions of the formats; what they stand for is
-(code - zero) * scale in f32, the difference first. `python3 tests/golden/checkpoints.py --check` compares packing with that of the
+(code - zero) * scale in f32, the difference first. BitNet's matrices are transformers' own modules, which round what they read: models
+are drawn until no number is nearer to a half than MARGIN, so that no order of a sum decides where it goes. `python3 tests/golden/checkpoints.py --check` compares packing with that of the
 compressed-tensors package, and MXFP4 with transformers.
 """
 import argparse
@@ -13,12 +14,15 @@ import sys
 
 import torch
 from safetensors.torch import save_file
+from transformers import BitNetQuantConfig
+from transformers.integrations import bitnet
 
 import families
 import makers
 from families import OUT, case, experts_apart
 
 GROUP = 32
+MARGIN = 5e-5  # of numbers up to 127: six units in the last place of the largest
 SIZES = dict(hidden_size=64, intermediate_size=96, head_dim=16, num_hidden_layers=1, tie_word_embeddings=False)
 
 
@@ -226,10 +230,11 @@ CASES = {
     "compressed-int8": (llama(), int8, compressed("int-quantized", num_bits=8, type="int", strategy="channel", symmetric=True)),
     "fp8-deepseek_v3": (predicting_next(families.CASES["deepseek_v3"]), fp8(per_block(16, 16), ".weight_scale_inv"), dict(
         quant_method="fp8", fmt="e4m3", activation_scheme="dynamic", weight_block_size=[16, 16])),
-    "bitnet-packed": (case("bitnet", "BitNetForCausalLM", hidden_act="relu2", hidden_size=256, intermediate_size=256, num_hidden_layers=1,
+    "bitnet-packed": (case("bitnet", "BitNetForCausalLM", hidden_act="relu2", intermediate_size=256, num_hidden_layers=1,
                            num_key_value_heads=1), ternary(False), dict(
         quant_method="bitnet", linear_class="autobitlinear", quantization_mode="offline")),
-    "bitnet-divided": (llama(), ternary(True), dict(quant_method="bitnet", modules_to_not_convert=None)),
+    "bitnet-divided": (llama(hidden_size=32, intermediate_size=48, head_dim=8), ternary(True), dict(
+        quant_method="bitnet", modules_to_not_convert=None)),
     "deepseek_v4-fp8": (dict(families.CASES["deepseek_v4"], config=dict(
         families.CASES["deepseek_v4"]["config"], hidden_size=64, moe_intermediate_size=32, num_hidden_layers=2, compress_ratios=[4, 16],
         n_routed_experts=4, num_experts_per_tok=2, layer_types=["compressed_sparse_attention", "heavily_compressed_attention"]), reference=None),
@@ -261,7 +266,32 @@ def load_back(model, spec, meant):
             state[stem + "gate_up_proj"][int(expert)].chunk(2)[part == "up_proj"].copy_(w)
 
 
+def as_published(model, tensors, quantization):
+    """Puts transformers' modules of BitNet in place of those that they take the place of; returns how near a number came to a half."""
+    torch._dynamo.config.disable = True
+    settings = BitNetQuantConfig(**makers.less(quantization, "quant_method"))
+    bitnet.replace_with_bitnet_linear(model, ["lm_head"], settings)
+    nearest = [1.0]
+
+    def watch(module, inputs):
+        x = inputs[0].float()
+        numbers = x * (127 / x.abs().amax(-1, keepdim=True).clamp(min=1e-5))
+        nearest[0] = min(nearest[0], float((numbers - numbers.floor() - 0.5).abs().min()))
+    for name, module in model.named_modules():
+        if isinstance(module, (bitnet.BitLinear, bitnet.AutoBitLinear)):
+            packed, auto = tensors[name + ".weight"], isinstance(module, bitnet.AutoBitLinear)
+            module.weight = torch.nn.Parameter(bitnet.unpack_weights(packed, torch.float32)) if auto else packed
+            module.weight_scale = tensors[name + ".weight_scale"].float()
+            module.register_forward_pre_hook(watch)
+    return nearest
+
+
 def make(name, seed):
+    while make_once(name, seed) < MARGIN:
+        seed += 1000
+
+
+def make_once(name, seed):
     spec, quantize, quantization = CASES[name]
     folder = makers.start(OUT, name)
     model = families.build(spec, seed)
@@ -278,10 +308,14 @@ def make(name, seed):
     config = dict(makers.config_of(model, folder), **spec["config"])
     makers.write_config(folder, dict(config, quantization_config=quantization))
     save_file(tensors, folder / "model.safetensors")
+    rounds = quantization["quant_method"] == "bitnet"
+    nearest = as_published(model, tensors, quantization) if rounds else [1.0]
     logits = families.logits_of(model)
     logits.astype("<f4").tofile(folder / "logits")
     size = sum(f.stat().st_size for f in folder.iterdir())
-    print(f"{name}: logits from {logits.min():.2f} to {logits.max():.2f}, {size // 1024} KiB")
+    print(f"{name}: logits from {logits.min():.2f} to {logits.max():.2f}, {size // 1024} KiB"
+          + (f", {nearest[0]:.1e} from a half" if rounds else ""))
+    return nearest[0]
 
 
 def check():

@@ -4,6 +4,9 @@
 
 #include <sys/stat.h>
 
+#include "base/json.h"
+#include "model/hparams_write.h"
+
 static const struct {
     const char *name;
     lm_dtype dtype;  /* of the matrices down */
@@ -134,8 +137,45 @@ static void test_packed_file(void **state) {
     lm_free(dir);
 }
 
+static void copy_of(const char *folder, const char *dir, const char *name) {
+    char *from = lm_path_join(folder, name);
+    golden_copy(from, dir, name);
+    lm_free(from);
+}
+
+/* BitNet's rows of 8 bits: no file that is written would say them, and all matrices of layers read them or none. */
+static void test_rounded_rows(void **state) {
+    char *path = folder_of("bitnet-divided"), *plain = folder_of("yi"), *dir = test_temp_dir(),
+         *text, *config_path = lm_path_join(dir, "config.json");
+    golden_model g = golden_open_with(path, 1, NULL);
+    loam_error why = {0};
+    assert_true(lm_model_config(g.model)->hparams.rounded_reads);
+    assert_int_equal(lm_hparams_check_written(lm_model_config(g.model), &why), LOAM_UNSUPPORTED);
+    copy_of(plain, dir, "config.json");
+    copy_of(plain, dir, "model.safetensors");
+    size_t size;
+    json_t *config;
+    assert_ok(lm_file_read(config_path, 1 << 20, &text, &size, &err));
+    assert_ok(lm_json_parse(lm_str_of(text), config_path, &config, &err));
+    json_object_set_new(config, "quantization_config",
+                        json_pack("{s:s}", "quant_method", "bitnet"));
+    assert_int_equal(json_dump_file(config, config_path, 0), 0);
+    lm_model *model;
+    assert_int_equal(lm_model_open(dir, g.device, NULL, &model, &why), LOAM_UNSUPPORTED);
+    assert_non_null(strstr(why.message, "is none of three values"));
+    json_decref(config);
+    lm_free(text);
+    golden_close(&g);
+    assert_ok(lm_file_remove_tree(dir, &err));
+    lm_free(config_path);
+    lm_free(dir);
+    lm_free(plain);
+    lm_free(path);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rounded_rows),
         cmocka_unit_test(test_same_numbers),
         cmocka_unit_test(test_logits),
         cmocka_unit_test(test_packed_file),
