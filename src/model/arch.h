@@ -250,7 +250,6 @@ typedef struct lm_arch {
         *gguf_moe_name; /* of the row as which members with experts are written; NULL: this one */
     const char *hf_type;   /* model_type in config.json */
     const char *written_as; /* model_type of what the text part is by itself, as which it is written; NULL: the row */
-    const char *hf_defaults; /* a JSON object: what config.json's leave out; NULL: nothing */
     const char *hf_class;  /* config.json architectures[0] when exported */
     uint64_t features;     /* what its models always have; a file's tensors may add to it */
     uint64_t optional;     /* what only files of this architecture may add */

@@ -1013,14 +1013,29 @@ static LM_MUST_USE loam_status read_alibi(const lm_config_reader *r, lm_hparams 
     return LOAM_OK;
 }
 
-/* What config.json's of the family leave out where it is as in the first of them. */
+/* What families have where their config.json's leave it out, as JSON. */
+static const struct {
+    const char *type, *object;
+} family_defaults[] = {
+#define LM_CONFIG_DEFAULTS(type, ...) {type, #__VA_ARGS__},
+#include "model/config_defaults.def"
+#undef LM_CONFIG_DEFAULTS
+};
+
+static const char *defaults_of(const lm_arch *arch) {
+    for (size_t i = 0; arch && i < LM_COUNT_OF(family_defaults); i++)
+        if (strcmp(family_defaults[i].type, arch->hf_type) == 0) return family_defaults[i].object;
+    return NULL;
+}
+
 static LM_MUST_USE loam_status add_defaults(const lm_arch *arch, json_t *config, loam_error *err) {
+    const char *object = defaults_of(arch);
     json_t *defaults;
-    if (!arch || !arch->hf_defaults) return LOAM_OK;
-    LM_TRY(lm_json_parse(lm_str_of(arch->hf_defaults), arch->hf_type, &defaults, err));
+    if (!object) return LOAM_OK;
+    LM_TRY(lm_json_parse(lm_str_of(object), arch->hf_type, &defaults, err));
     int failed = json_object_update_missing(config, defaults);
     json_decref(defaults);
-    return failed ? lm_error_no_memory(err, strlen(arch->hf_defaults)) : LOAM_OK;
+    return failed ? lm_error_no_memory(err, strlen(object)) : LOAM_OK;
 }
 
 /* Of two that differ in it the one with recurrent layers, where there is any. */

@@ -92,7 +92,7 @@ static inline LM_UNUSED bool golden_is_read_only(const char *path) {
     golden_model g = golden_open_with(path, 1, &(lm_model_options){.no_pack = true});
     const lm_arch_config *config = lm_model_config(g.model);
     bool alibi = config->arch->alibi_scaled && config->hparams.alibi_max > 0;
-    bool read_only = config->arch->read_only || alibi;
+    bool read_only = config->arch->read_only || config->hparams.rounded_reads || alibi;
     golden_close(&g);
     return read_only;
 }
