@@ -884,9 +884,34 @@ static LM_MUST_USE loam_status read_idle_experts(const lm_config_reader *r, lm_h
     return LOAM_OK;
 }
 
+/* Which function makes scores of experts: by a publisher's word, where transformers' class of the family knows but one; others' word
+ * only adds to the row's. */
+static LM_MUST_USE loam_status read_score(const lm_config_reader *r, lm_hparams *h) {
+    lm_str score;
+    char key[LM_CONFIG_KEY_BYTES];
+    bool softmax; /* SmallThinker's */
+    LM_TRY(lm_config_bool(r, "moe_primary_router_apply_softmax", false, &softmax));
+    LM_TRY(lm_json_str_or(r->config, r->path, "scoring_func", LM_STR("softmax"), &score, r->err));
+    h->expert_softplus = lm_str_is(score, "sqrtsoftplus");
+    bool known = h->expert_softplus || lm_str_is(score, "sigmoid") || lm_str_is(score, "softmax");
+    if (!known && r->arch && (r->arch->features & LM_FEATURE_POOLED))
+        return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'scoring_func' is '%.*s'", r->path,
+                            (int)score.len, score.ptr);
+    h->expert_sigmoid =
+        !softmax && (lm_str_is(score, "sigmoid") || (r->arch && r->arch->expert_sigmoid));
+    if (h->expert_softplus) return LOAM_OK;
+    lm_config_key(r, "score_function|moe_router_activation_func|moe_router_activation", key);
+    lm_str row = h->expert_sigmoid ? LM_STR("sigmoid") : LM_STR("softmax");
+    LM_TRY(lm_json_str_or(r->config, r->path, key, row, &score, r->err));
+    h->expert_sigmoid = lm_str_is(score, "sigmoid");
+    if (h->expert_sigmoid || lm_str_is(score, "softmax")) return LOAM_OK;
+    return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: '%s' is '%.*s'", r->path, key,
+                        (int)score.len, score.ptr);
+}
+
 static LM_MUST_USE loam_status read_experts(const lm_config_reader *r, lm_hparams *h) {
     int64_t n_shared;
-    lm_str score, method;
+    lm_str method;
     bool normalize = r->arch && r->arch->expert_normalize;
     LM_TRY(lm_config_i64(
         r, "num_local_experts|num_experts|n_routed_experts|moe_num_experts|moe_num_primary_experts",
@@ -932,17 +957,7 @@ static LM_MUST_USE loam_status read_experts(const lm_config_reader *r, lm_hparam
     LM_TRY(lm_config_bool(r, "moe_renormalize", normalize, &normalize));    /* Kimi Linear's */
     LM_TRY(lm_config_bool(r, "norm_expert_weight", normalize, &normalize)); /* Step's */
     LM_TRY(lm_config_bool(r, "norm_topk_prob", normalize, &h->expert_normalize));
-    LM_TRY(lm_json_str_or(r->config, r->path, "scoring_func", LM_STR("softmax"), &score, r->err));
-    LM_TRY(lm_json_str_or(r->config, r->path, "score_function", score, &score, r->err));
-    h->expert_softplus = lm_str_is(score, "sqrtsoftplus");
-    bool known = h->expert_softplus || lm_str_is(score, "sigmoid") || lm_str_is(score, "softmax");
-    if (!known && r->arch && (r->arch->features & LM_FEATURE_POOLED))
-        return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'scoring_func' is '%.*s'", r->path,
-                            (int)score.len, score.ptr);
-    bool softmax; /* SmallThinker's */
-    LM_TRY(lm_config_bool(r, "moe_primary_router_apply_softmax", false, &softmax));
-    h->expert_sigmoid =
-        !softmax && (lm_str_is(score, "sigmoid") || (r->arch && r->arch->expert_sigmoid));
+    LM_TRY(read_score(r, h));
     return read_averaged(r, h);
 }
 
@@ -993,7 +1008,8 @@ static LM_MUST_USE loam_status read_flags(const lm_config_reader *r, lm_hparams 
     LM_TRY(lm_config_bool(r, "use_parallel_residual", true, &parallel));
     LM_TRY(lm_config_bool(r, "parallel_attn", true, &parallel_attn));
     h->serial_residual = !parallel || !parallel_attn;
-    h->unit_head = json_object_get(r->config, "z_loss_weight") != NULL; /* Baichuan 2, not 1 */
+    h->unit_head = r->arch && r->arch->dialect == LM_DIALECT_BAICHUAN &&
+                   json_object_get(r->config, "z_loss_weight"); /* Baichuan 2, not 1 */
     return LOAM_OK;
 }
 

@@ -99,6 +99,19 @@ static LM_MUST_USE loam_status check_steps(const lm_config_reader *r) {
     return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: 'time_step_limit' bounds steps", r->path);
 }
 
+/* What convolutions of state spaces go through, and their gates: Nemotron-H says it apart from what its MLPs have. */
+static LM_MUST_USE loam_status check_space_act(const lm_config_reader *r, const lm_hparams *h) {
+    lm_function act;
+    bool apart = h->lone_blocks && !r->arch->no_attention;
+    char name[LM_HIDDEN_ACT_BYTES];
+    if (!r->arch || !(r->arch->features & LM_FEATURE_SPACES)) return LOAM_OK;
+    LM_TRY(lm_config_text(r, "mamba_hidden_act", lm_str_of(apart ? "silu" : h->hidden_act), name,
+                          sizeof name));
+    if (lm_act_find(name, &act) && act == LM_FN_SILU) return LOAM_OK;
+    return lm_error_set(r->err, LOAM_UNSUPPORTED, "%s: state spaces go through '%s', not SiLU",
+                        r->path, name);
+}
+
 static double factor_at(const lm_config_reader *r, const char *key, size_t index) {
     const json_t *factor = json_array_get(json_object_get(r->config, key), index);
     return factor ? json_number_value(factor) : 1;
@@ -249,6 +262,7 @@ loam_status lm_config_read_recurrent(const lm_config_reader *r, lm_hparams *h) {
     bool listed = h->lone_blocks && !r->arch->no_attention;
     LM_TRY(listed ? read_lone_blocks(r, h) : read_recurrent_layers(r, h));
     LM_TRY(check_steps(r));
+    LM_TRY(check_space_act(r, h));
     if (h->side_by_side) LM_TRY(read_side_by_side(r, h));
     LM_TRY(lm_config_i64(r, "conv_L_cache|linear_conv_kernel_dim|mamba_d_conv|conv_kernel", 0,
                          &h->conv_taps));

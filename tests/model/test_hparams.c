@@ -951,6 +951,9 @@ static void test_recurrent_layers_out_of_reason(void **state) {
     check_refused(DELTA DELTA_HEADS ",\"linear_conv_kernel_dim\":17}", LOAM_INVALID, "taps");
     check_refused(DELTA DELTA_HEADS ",\"time_step_limit\":[0.001,null]}", LOAM_UNSUPPORTED,
                   "time_step_limit");
+    check_refused("{\"model_type\":\"mamba\",\"num_hidden_layers\":2,\"hidden_size\":64,"
+                  "\"vocab_size\":100,\"hidden_act\":\"gelu\"}",
+                  LOAM_UNSUPPORTED, "'gelu', not SiLU");
     check_refused(DELTA ",\"linear_num_key_heads\":3,\"linear_num_value_heads\":4,"
                         "\"linear_key_head_dim\":8,\"linear_value_head_dim\":16}",
                   LOAM_INVALID, "cannot share");
