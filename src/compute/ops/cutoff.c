@@ -7,12 +7,6 @@
  */
 #include "compute/ops/rules.h"
 
-static loam_status shape(const lm_node *node, lm_tensor *const *out, loam_error *err) {
-    if (!lm_is(node->in[0], LM_F32, 2)) return lm_op_refuse(node, err, "x [R, D] f32");
-    lm_out_like(out[0], node->in[0], LM_F32);
-    return LOAM_OK;
-}
-
 static void reference(const lm_kernel_args *args) {
     const lm_node *node = args->node;
     int64_t dim = node->in[0]->shape[1];
@@ -37,7 +31,7 @@ const lm_op lm_op_cutoff = {
     .min_inputs = 1,
     .max_inputs = 1,
     .n_outputs = 1,
-    .shape = shape,
+    .shape = lm_shape_f32_rows,
     .reference = reference,
     .cost = cost,
 };

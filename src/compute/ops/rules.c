@@ -74,6 +74,12 @@ loam_status lm_op_refuse(const lm_node *node, loam_error *err, const char *wante
                         shapes);
 }
 
+loam_status lm_shape_f32_rows(const lm_node *node, lm_tensor *const *out, loam_error *err) {
+    if (!lm_is(node->in[0], LM_F32, 2)) return lm_op_refuse(node, err, "x [R, D] f32");
+    lm_out_like(out[0], node->in[0], LM_F32);
+    return LOAM_OK;
+}
+
 loam_status lm_shape_f32_pair(const lm_node *node, lm_tensor *const *out, loam_error *err) {
     const lm_tensor *a = node->in[0], *b = node->in[1];
     if (a->dtype != LM_F32 || b->dtype != LM_F32 || !lm_tensor_same_shape(a, b))

@@ -30,6 +30,9 @@ loam_status lm_op_refuse(const lm_node *node, loam_error *err, const char *wante
 /* A whole shape rule: two f32 tensors of one shape in, one more of it out. */
 loam_status lm_shape_f32_pair(const lm_node *node, lm_tensor *const *out, loam_error *err);
 
+/* Another: x [R, D] f32 in, one of its shape out. */
+loam_status lm_shape_f32_rows(const lm_node *node, lm_tensor *const *out, loam_error *err);
+
 /* Costs: elements and bytes of a tensor in a run with these extents (NULL: 0 bytes); of all
  * inputs and outputs. */
 int64_t lm_elems_now(const lm_tensor *tensor, const int64_t *extents);
