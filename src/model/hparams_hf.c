@@ -435,30 +435,36 @@ static LM_MUST_USE loam_status read_hyper(const lm_config_reader *r, lm_hparams 
     return lm_config_f64(r, "hc_magnitude", 2, &h->hyper_scale);
 }
 
-/* What pooled keys of a layer stand for: a number of each layer, else by its kind. */
-static LM_MUST_USE loam_status pool_ratio(const lm_config_reader *r, int64_t layer, int64_t *out) {
+/* What pooled keys of a layer stand for, and whether an indexer chooses among them: by the layer's kind, else by a number of each, where those of
+ * 4 positions are chosen. */
+static LM_MUST_USE loam_status pool_of(const lm_config_reader *r, int64_t layer, int64_t *ratio,
+                                       bool *chooses) {
     const json_t *listed = json_object_get(r->config, "compress_ratios"),
                  *rates = json_object_get(r->config, "compress_rates");
     const char *kind =
         json_string_value(json_array_get(json_object_get(r->config, "layer_types"), (size_t)layer));
-    const json_t *ratio = json_array_get(listed, (size_t)layer);
-    *out = 0;
-    if (kind && strcmp(kind, "sliding_attention") == 0) return LOAM_OK;
+    const json_t *number = json_array_get(listed, (size_t)layer);
     bool sparse = kind && strcmp(kind, "compressed_sparse_attention") == 0,
          heavy = kind && strcmp(kind, "heavily_compressed_attention") == 0;
+    *ratio = 0;
+    *chooses = sparse;
+    if (kind && strcmp(kind, "sliding_attention") == 0) return LOAM_OK;
     if (sparse || heavy) {
-        ratio = json_object_get(rates, kind);
-        *out = json_is_integer(ratio) ? json_integer_value(ratio) : sparse ? 4 : 128;
-        return LOAM_OK;
-    }
-    if (!json_is_integer(ratio))
+        number = json_object_get(rates, kind);
+        *ratio = json_is_integer(number) ? json_integer_value(number) : sparse ? 4 : 128;
+    } else if (json_is_integer(number)) {
+        *ratio = json_integer_value(number);
+        *chooses = *ratio == 4;
+    } else {
         return lm_error_set(r->err, LOAM_INVALID, "%s: 'compress_ratios' lacks layer %lld", r->path,
                             (long long)layer);
-    *out = json_integer_value(ratio);
-    return LOAM_OK;
+    }
+    if (*ratio >= 0 && *ratio <= 1 << 20) return LOAM_OK;
+    return lm_error_set(r->err, LOAM_INVALID, "%s: keys of layer %lld stand for %lld positions",
+                        r->path, (long long)layer, (long long)*ratio);
 }
 
-/* DeepSeek-V4's attention: keys of 4 positions are chosen by an indexer, others all seen. Windows alone turn by the usual frequencies. */
+/* DeepSeek-V4's attention. Windows alone turn by the usual frequencies. */
 static LM_MUST_USE loam_status read_pooled(const lm_config_reader *r, lm_hparams *h) {
     if (!r->arch || !(r->arch->features & LM_FEATURE_POOLED)) return LOAM_OK;
     LM_TRY(lm_config_i64(r, "q_lora_rank", 0, &h->q_latent_dim));
@@ -476,13 +482,8 @@ static LM_MUST_USE loam_status read_pooled(const lm_config_reader *r, lm_hparams
                             (long long)h->n_layers);
     for (int64_t i = 0; i < h->n_layers; i++) {
         int64_t ratio;
-        LM_TRY(pool_ratio(r, i, &ratio));
-        const char *kind =
-            json_string_value(json_array_get(json_object_get(r->config, "layer_types"), (size_t)i));
-        bool chooses = kind ? strstr(kind, "sparse") != NULL : ratio == 4;
-        if (ratio < 0 || ratio > 1 << 20)
-            return lm_error_set(r->err, LOAM_INVALID, "%s: 'compress_ratios' of layer %lld is %lld",
-                                r->path, (long long)i, (long long)ratio);
+        bool chooses;
+        LM_TRY(pool_of(r, i, &ratio, &chooses));
         lm_hparams_set_pool(h, i, ratio, chooses);
     }
     return LOAM_OK;
@@ -1029,107 +1030,13 @@ static LM_MUST_USE loam_status read_alibi(const lm_config_reader *r, lm_hparams 
     return LOAM_OK;
 }
 
-/* What families have where their config.json's leave it out, as JSON. */
-static const struct {
-    const char *type, *object;
-} family_defaults[] = {
-#define LM_CONFIG_DEFAULTS(type, ...) {type, #__VA_ARGS__},
-#include "model/config_defaults.def"
-#undef LM_CONFIG_DEFAULTS
-};
-
-static const char *defaults_of(const lm_arch *arch) {
-    for (size_t i = 0; arch && i < LM_COUNT_OF(family_defaults); i++)
-        if (strcmp(family_defaults[i].type, arch->hf_type) == 0) return family_defaults[i].object;
-    return NULL;
-}
-
-static LM_MUST_USE loam_status add_defaults(const lm_arch *arch, json_t *config, loam_error *err) {
-    const char *object = defaults_of(arch);
-    json_t *defaults;
-    if (!object) return LOAM_OK;
-    LM_TRY(lm_json_parse(lm_str_of(object), arch->hf_type, &defaults, err));
-    int failed = json_object_update_missing(config, defaults);
-    json_decref(defaults);
-    return failed ? lm_error_no_memory(err, strlen(object)) : LOAM_OK;
-}
-
-/* Of two that differ in it the one with recurrent layers, where there is any. */
-static void prefer_hybrid(lm_config_reader *r) {
-    const lm_arch *hybrid = lm_arch_having(r->arch, LM_FEATURE_RECURRENT);
-    const json_t *types = json_object_get(r->config, "layer_types");
-    if (!hybrid || hybrid == r->arch) return;
-    const lm_config_reader as_hybrid = {r->config, r->path, hybrid, r->err};
-    for (size_t i = 0; i < json_array_size(types); i++)
-        if (lm_config_is_recurrent(&as_hybrid, json_string_value(json_array_get(types, i))))
-            r->arch = hybrid;
-}
-
-/* Of Nomic's the one with experts, where there are any. */
-static LM_MUST_USE loam_status prefer_experts(lm_config_reader *r) {
-    const lm_arch *other = lm_arch_having(r->arch, LM_FEATURE_MOE);
-    int64_t period;
-    LM_TRY(lm_config_i64(r, "moe_every_n_layers", 0, &period));
-    if (other && period > 0) r->arch = other;
-    return LOAM_OK;
-}
-
-/* Of Kimi's the one whose stream begins anew, where it does: K3. */
-static LM_MUST_USE loam_status prefer_recalling(lm_config_reader *r) {
-    const lm_arch *other = lm_arch_having(r->arch, LM_FEATURE_ATTN_GATE);
-    int64_t period;
-    LM_TRY(lm_config_i64(r, "attn_res_block_size", 0, &period));
-    if (other && period > 0) r->arch = other;
-    return LOAM_OK;
-}
-
-/* OPT 350M norms the stream behind. */
-static LM_MUST_USE loam_status prefer_norms_behind(lm_config_reader *r) {
-    const lm_arch *other = lm_arch_having(r->arch, LM_FEATURE_RESIDUAL_NORM);
-    bool before;
-    LM_TRY(lm_config_bool(r, "do_layer_norm_before", true, &before));
-    if (other && !before) r->arch = other;
-    return LOAM_OK;
-}
-
-/* Of two architectures that some names stand for the one whose rows see both sides, or that has ALiBi, where the config says so. */
-static LM_MUST_USE loam_status choose_arch(lm_config_reader *r, lm_hparams *h) {
-    bool both = false;
-    lm_str positions;
-    const char *sides =
-        json_string_value(json_object_get(r->config, "use_bidirectional_attention"));
-    if (!sides || strcmp(sides, "vision") != 0) /* which text is none of */
-        LM_TRY(lm_config_bool(r, "use_bidirectional_attention", false, &both));
-    LM_TRY(lm_json_str_or(r->config, r->path, "position_embedding_type", LM_STR(""), &positions,
-                          r->err));
-    r->arch = lm_arch_of_folder(h->architecture);
-    if (!r->arch) return LOAM_OK;
-    bool alibi = r->arch->alibi || lm_str_is(positions, "alibi"),
-         no_rope = r->arch->no_rope && !lm_str_is(positions, "rotary");
-    bool by_positions = alibi != r->arch->alibi || no_rope != r->arch->no_rope;
-    both |= r->arch->bidirectional;
-    if (both != r->arch->bidirectional || by_positions)
-        r->arch = lm_arch_kin(r->arch, both, alibi, no_rope);
-    if (!r->arch)
-        return lm_error_set(
-            r->err, LOAM_UNSUPPORTED, "%s: no '%s' with '%s' is known", r->path, h->architecture,
-            by_positions ? "position_embedding_type" : "use_bidirectional_attention");
-    prefer_hybrid(r);
-    LM_TRY(prefer_experts(r));
-    LM_TRY(prefer_norms_behind(r));
-    LM_TRY(prefer_recalling(r));
-    if (r->arch != lm_arch_find(h->architecture))
-        snprintf(h->architecture, sizeof h->architecture, "%s", r->arch->name);
-    return LOAM_OK;
-}
-
 static LM_MUST_USE loam_status read_config(json_t *config, const char *path, lm_hparams *out,
                                            loam_error *err) {
     lm_config_reader r = {config, path, NULL, err};
     lm_hparams h = {0};
     LM_TRY(lm_config_text(&r, "model_type", LM_STR(""), h.architecture, sizeof h.architecture));
-    LM_TRY(choose_arch(&r, &h));
-    LM_TRY(add_defaults(r.arch, config, err));
+    LM_TRY(lm_config_choose_arch(&r, &h));
+    LM_TRY(lm_config_add_defaults(r.arch, config, err));
     LM_TRY(lm_config_part_ropes(config, path, err));
     LM_TRY(lm_config_join_ropes(config, path, err));
     const char *act = r.arch && r.arch->act ? r.arch->act : "silu";

@@ -4,12 +4,18 @@
 
 #include "model/config_reader.h"
 
+/* hparams_hf_arch.c, from h->architecture on: the row, of two that some names stand for the one that fits what the config says (whose rows see both
+ * sides, that has ALiBi, recurrent layers, experts ...). NULL: none is known by that name. LOAM_UNSUPPORTED. */
+LM_MUST_USE loam_status lm_config_choose_arch(lm_config_reader *r, lm_hparams *h);
+/* Adds to the config what it leaves out of its family's (config_defaults.def). */
+LM_MUST_USE loam_status lm_config_add_defaults(const lm_arch *arch, json_t *config,
+                                               loam_error *err);
+
 /* hparams_hf_rope.c, from sizes of heads on. */
+/* Ropes of two kinds, "main" and "compress", as DeepSeek-V4's first config.json's say them, become those of all layers. */
+LM_MUST_USE loam_status lm_config_part_ropes(json_t *config, const char *path, loam_error *err);
 /* Lists of each layer's theta and of the part of its heads that turns become an object for each kind of layers, as rope_parameters. */
-LM_MUST_USE /* Ropes of two kinds, "main" and "compress", as DeepSeek-V4's first config.json's say them. */
-    loam_status
-    lm_config_part_ropes(json_t *config, const char *path, loam_error *err) LM_MUST_USE;
-loam_status lm_config_join_ropes(json_t *config, const char *path, loam_error *err);
+LM_MUST_USE loam_status lm_config_join_ropes(json_t *config, const char *path, loam_error *err);
 LM_MUST_USE loam_status lm_config_read_rope(const lm_config_reader *r, lm_hparams *h);
 
 /* hparams_hf_layers.c, from the number of layers on: windows and which layers have them, layers without rope, queries that grow
